@@ -1,0 +1,21 @@
+"""Errors that a user can mend. Each message says what failed, the value got, what was expected, what to do."""
+
+
+class FewshotError(Exception):
+    """A problem that the user can mend; the command line prints its message without a traceback."""
+
+
+class ConfigError(FewshotError, ValueError):
+    """A setting, or a combination of settings, that cannot be run."""
+
+
+class TaskError(FewshotError, ValueError):
+    """Labelled texts, label names or class splits that cannot be used as they are."""
+
+
+class EncoderError(FewshotError, RuntimeError):
+    """An encoder that cannot be loaded, or that gives features that cannot be used."""
+
+
+class StorageError(FewshotError, OSError):
+    """A file that could not be written; nothing half-written is left behind."""

@@ -1,0 +1,63 @@
+"""A progress bar that stays out of sight for the first two seconds."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+DELAY = 2.0  # seconds before a bar appears
+
+
+@contextmanager
+def track(description: str, total: int, unit: str = "") -> Iterator[Callable[..., None]]:
+    """Show a bar on standard error once the work has taken longer than two seconds.
+
+    Args:
+        description: what is being done, as the user would say it.
+        total: number of steps.
+        unit: what a step is ("texts", "steps"), used for the rate.
+
+    Yields:
+        `advance(n=1, note="")`: call after each `n` steps; `note` replaces the text behind the bar.
+
+    Example:
+        >>> with track("Counting", total=2) as advance:
+        ...     advance()
+        ...     advance(note="done")
+    """
+    bar = None
+    task_id = None
+    done = 0
+    started = time.perf_counter()
+
+    def advance(n: int = 1, note: str = "") -> None:
+        nonlocal bar, task_id, done
+        done += n
+        elapsed = time.perf_counter() - started
+        if bar is None and elapsed > DELAY:
+            bar, task_id = _start_bar(description, total, done)
+        if bar is not None:
+            rate = f"{done / elapsed:,.0f} {unit}/s" if unit else ""
+            bar.update(task_id, completed=done, note="  ".join(filter(None, (rate, note))))
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.stop()
+
+
+def _start_bar(description: str, total: int, done: int):
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.start()
+    return bar, bar.add_task(description, total=total, completed=done, note="")

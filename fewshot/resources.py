@@ -1,0 +1,25 @@
+"""Where the shipped files are: in the wheel under `fewshot/_shipped`, in a checkout beside the package."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(name: str) -> Path:
+    """Folder of shipped files.
+
+    Args:
+        name: `"conf"` or `"episodes"`.
+
+    Returns:
+        An existing folder.
+
+    Raises:
+        FileNotFoundError: the installation is incomplete.
+    """
+    for candidate in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
+        if candidate.is_dir():
+            return candidate
+    raise FileNotFoundError(
+        f"The folder {name!r} that comes with fewshot-text is missing beside {_PACKAGE}. Install the package again."
+    )

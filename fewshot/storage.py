@@ -1,0 +1,99 @@
+"""Files that are either whole or absent: written under a temporary name, flushed, then renamed."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fewshot.errors import StorageError
+
+
+@contextmanager
+def atomic(path: Path | str, advice: str = "Free some space or choose another folder.") -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends without an error.
+
+    Args:
+        path: the file to write; its folder is made.
+        advice: last sentence of the error message.
+
+    Raises:
+        StorageError: the folder or the file cannot be written; `path` is as it was before.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def write_text(path: Path | str, text: str, advice: str = "Free some space or choose another folder.") -> None:
+    """Write UTF-8 text, whole or not at all.
+
+    Raises:
+        StorageError: see `atomic`.
+    """
+    with atomic(path, advice) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, content: Any, advice: str = "Free some space or choose another folder.") -> None:
+    """Write JSON with sorted nothing, two spaces and a final newline; NaN and infinity are refused.
+
+    Raises:
+        StorageError: see `atomic`.
+        ValueError: the content holds a NaN or an infinity.
+    """
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice)
+
+
+def write_tensors(
+    path: Path | str,
+    tensors: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+    advice: str = "Free some space or choose another folder.",
+) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Args:
+        path: the file.
+        tensors: name → tensor; made contiguous and moved to the CPU.
+        metadata: string → string, kept in the header.
+        advice: last sentence of the error message.
+
+    Raises:
+        StorageError: see `atomic`.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic(path, advice) as temporary:
+        try:
+            save_file(plain, str(temporary), metadata=dict(metadata or {}))
+        except SafetensorError as error:  # safetensors wraps the operating system's error
+            raise OSError(None, str(error)) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
