@@ -1,0 +1,86 @@
+"""A batch of episodes: index tensors into one feature matrix."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EpisodeBatch:
+    """Episodes as indices of texts; every episode has the same number of classes and queries.
+
+    Args:
+        classes: the class of each way.
+        support: the texts that the learner may see; padded with -1 where a class has fewer than `k_shot`.
+        support_mask: true where `support` holds a text.
+        query: the texts to classify.
+    """
+
+    classes: Int[Tensor, "episodes n_way"]
+    support: Int[Tensor, "episodes n_way k_shot"]
+    support_mask: Bool[Tensor, "episodes n_way k_shot"]
+    query: Int[Tensor, "episodes n_way n_query"]
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return self.classes.shape[0]
+
+    def __getitem__(self, index: slice) -> "EpisodeBatch":
+        """The episodes of a slice."""
+        return EpisodeBatch(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @property
+    def n_way(self) -> int:
+        """Classes in each episode."""
+        return self.classes.shape[1]
+
+    @property
+    def k_shot(self) -> int:
+        """Most support texts that a class has."""
+        return self.support.shape[2]
+
+    @property
+    def n_query(self) -> int:
+        """Query texts of each class."""
+        return self.query.shape[2]
+
+    @property
+    def targets(self) -> Int[Tensor, "episodes n_way*n_query"]:
+        """The way that each query belongs to, in the order of `query` flattened."""
+        return torch.arange(self.n_way).repeat_interleave(self.n_query).expand(len(self), -1)
+
+    def prefix(self, k_shot: int, n_query: int, n_episodes: int | None = None) -> "EpisodeBatch":
+        """The same episodes with the first `k_shot` support and the first `n_query` query texts.
+
+        Raises:
+            ValueError: more is asked for than the batch holds.
+        """
+        if k_shot > self.k_shot or n_query > self.n_query or (n_episodes or 0) > len(self):
+            raise ValueError(
+                f"Asked for {n_episodes} episodes of {k_shot} shots and {n_query} queries, but the batch holds "
+                f"{len(self)} of {self.k_shot} and {self.n_query}."
+            )
+        return replace(
+            self[:n_episodes],
+            support=self.support[:n_episodes, :, :k_shot],
+            support_mask=self.support_mask[:n_episodes, :, :k_shot],
+            query=self.query[:n_episodes, :, :n_query],
+        )
+
+    def split(self, size: int) -> Iterator["EpisodeBatch"]:
+        """The batch in pieces of at most `size` episodes."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+    def sha256(self) -> str:
+        """A hash of shapes and indices: two results with one hash were measured on the same episodes."""
+        digest = hashlib.sha256()
+        for field in fields(self):
+            tensor = getattr(self, field.name).to(torch.int64).contiguous()
+            digest.update(f"{field.name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.numpy().astype("<i8").tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,182 @@
+"""Episode sampling as pure functions: the randomness comes in as a generator, indices come out.
+
+Vinyals et al. 2016, "Matching Networks for One Shot Learning" (the N-way K-shot episode);
+Triantafillou et al. 2020, "Meta-Dataset", section 3.2 (episodes with unequal class sizes).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.errors import ConfigError, TaskError
+
+
+@dataclass(frozen=True)
+class ClassPools:
+    """The texts that each class can lend to episodes.
+
+    Args:
+        classes: class ids, one per row.
+        members: text indices of each class, padded with -1 behind `sizes`.
+        sizes: number of texts of each class.
+        names: what the user calls the classes, for messages.
+    """
+
+    classes: Int[Tensor, " n_classes"]
+    members: Int[Tensor, "n_classes largest"]
+    sizes: Int[Tensor, " n_classes"]
+    names: tuple[str, ...]
+
+    @classmethod
+    def from_labels(
+        cls, labels: Int[Tensor, " n_texts"], classes: Sequence[int], names: Sequence[str] | None = None
+    ) -> "ClassPools":
+        """Group the texts of the given classes.
+
+        Args:
+            labels: class id of each text.
+            classes: the class ids to keep, in the order of the rows.
+            names: name of every class id; the ids themselves when absent.
+        """
+        groups = [(labels == c).nonzero().flatten() for c in classes]
+        members = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True, padding_value=-1)
+        sizes = torch.tensor([len(group) for group in groups])
+        return cls(
+            torch.tensor(list(classes)), members, sizes, tuple(names[c] if names else str(c) for c in classes)
+        )
+
+
+def sample_episodes(
+    pools: ClassPools,
+    n_episodes: int,
+    n_way: int,
+    k_shot: int,
+    n_query: int,
+    generator: torch.Generator,
+) -> EpisodeBatch:
+    """Draw N-way K-shot episodes.
+
+    1. Each episode has `n_way` different classes, every subset and order equally likely.
+    2. Each class lends `k_shot + n_query` different texts, every choice and order equally likely.
+    3. No text is both support and query of an episode.
+    4. The same generator state gives the same episodes; the K-shot support is the prefix of the support with
+       more shots, and the queries are the same (queries are drawn first).
+
+    Args:
+        pools: the classes to draw from.
+        n_episodes: number of episodes.
+        n_way: classes per episode.
+        k_shot: support texts per class.
+        n_query: query texts per class.
+        generator: source of all randomness.
+
+    Returns:
+        `n_episodes` episodes; every entry of the mask is true.
+
+    Raises:
+        ConfigError: more ways than classes, or a number below one.
+        TaskError: a class with fewer than `k_shot + n_query` texts.
+
+    Example:
+        >>> pools = ClassPools.from_labels(torch.arange(40) % 4, classes=[0, 1, 2, 3])
+        >>> batch = sample_episodes(pools, 600, 3, 5, 2, torch.Generator().manual_seed(0))
+        >>> tuple(batch.support.shape), tuple(batch.query.shape)
+        ((600, 3, 5), (600, 3, 2))
+    """
+    check_request(pools, n_way, k_shot, n_query)
+    ways = _draw_ways(pools, n_episodes, n_way, generator)
+    drawn = _draw_texts(pools, ways, n_query + k_shot, generator)
+    support = drawn[..., n_query:]
+    return EpisodeBatch(pools.classes[ways], support, torch.ones_like(support, dtype=torch.bool), drawn[..., :n_query])
+
+
+def sample_realistic_episodes(
+    pools: ClassPools,
+    n_episodes: int,
+    n_way: int,
+    k_shot: int,
+    n_query: int,
+    generator: torch.Generator,
+) -> EpisodeBatch:
+    """Draw episodes whose classes have unequal support, as in Meta-Dataset; queries stay balanced.
+
+    1. Ways and texts as in `sample_episodes`.
+    2. An episode shares about `n_way * k_shot` support texts among its classes, in proportion to
+       `size * exp(a)` with `a` uniform in `[log 1/2, log 2]`; the total never exceeds the budget by more than
+       the texts that give every class at least one.
+    3. Every class has at least one support text and never more than it has left beside its queries.
+    4. Places that a class does not fill hold -1 and are false in the mask; filled places come first.
+
+    Args, Raises: as `sample_episodes`; each class needs only `n_query + 1` texts.
+    """
+    check_request(pools, n_way, 1, n_query)
+    ways = _draw_ways(pools, n_episodes, n_way, generator)
+    sizes = pools.sizes[ways]
+    share = sizes * torch.exp2(2 * torch.rand(ways.shape, generator=generator) - 1)
+    shots = (share / share.sum(1, keepdim=True) * n_way * k_shot).floor().long()
+    shots = torch.minimum(shots.clamp(min=1), sizes - n_query)
+    drawn = _draw_texts(pools, ways, n_query + int(shots.max()), generator)
+    support = drawn[..., n_query:]
+    mask: Bool[Tensor, "..."] = torch.arange(support.shape[-1]) < shots[..., None]
+    return EpisodeBatch(pools.classes[ways], support.masked_fill(~mask, -1), mask, drawn[..., :n_query])
+
+
+def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> None:
+    """Refuse episodes that the classes cannot fill.
+
+    Raises:
+        ConfigError: more ways than classes, or a number below one.
+        TaskError: a class with fewer than `k_shot + n_query` texts.
+    """
+    for word, value in (("ways", n_way), ("shots", k_shot), ("queries", n_query)):
+        if value < 1:
+            raise ConfigError(f"Got {word}={value}, but an episode needs at least 1. Set {word} to 1 or more.")
+    if n_way > len(pools.classes):
+        raise ConfigError(
+            f"Got ways={n_way}, but there are only {len(pools.classes)} classes to draw from. "
+            f"Lower ways, or set ways=all to use every class."
+        )
+    needed = k_shot + n_query
+    short = (pools.sizes < needed).nonzero().flatten().tolist()
+    if short:
+        more = f" ({len(short) - 1} more classes are too small as well.)" if len(short) > 1 else ""
+        raise TaskError(
+            f"Class {pools.names[short[0]]!r} has {int(pools.sizes[short[0]])} texts, but an episode needs "
+            f"shots + queries = {k_shot} + {n_query} = {needed}.{more} Lower shots or queries, or set "
+            f"task.min_texts={needed} to leave such classes out."
+        )
+
+
+def _draw_ways(
+    pools: ClassPools, n_episodes: int, n_way: int, generator: torch.Generator
+) -> Int[Tensor, "episodes n_way"]:
+    """Rows of `pools`, without replacement within an episode."""
+    keys = torch.rand(n_episodes, len(pools.classes), generator=generator, dtype=torch.float64)
+    return keys.argsort(dim=1)[:, :n_way]
+
+
+def _draw_texts(
+    pools: ClassPools, ways: Int[Tensor, "episodes n_way"], count: int, generator: torch.Generator
+) -> Int[Tensor, "episodes n_way count"]:
+    """The first `count` steps of a Fisher-Yates shuffle of every class, for all episodes at once.
+
+    The uniforms are drawn step by step (step is the first dimension), so that a shorter draw is a prefix of a
+    longer one. A class with fewer than `count` texts repeats itself at the end; callers mask those places.
+    """
+    uniforms: Float[Tensor, "..."] = torch.rand(count, *ways.shape, generator=generator, dtype=torch.float64)
+    deck = pools.members[ways]
+    sizes = pools.sizes[ways]
+    drawn = []
+    for step in range(count):
+        left = (sizes - step).clamp(min=1)
+        place = torch.minimum((uniforms[step] * left).long(), left - 1)[..., None] + min(step, deck.shape[-1] - 1)
+        place = place.clamp(max=deck.shape[-1] - 1)
+        here = torch.full_like(place, min(step, deck.shape[-1] - 1))
+        chosen = deck.gather(-1, place)
+        deck.scatter_(-1, place, deck.gather(-1, here))
+        drawn.append(chosen)
+    return torch.cat(drawn, dim=-1)

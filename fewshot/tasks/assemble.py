@@ -1,0 +1,152 @@
+"""From rows to a checked Task: what every source of texts goes through."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from fewshot.errors import ConfigError, TaskError
+from fewshot.tasks.readers import Row
+from fewshot.tasks.splits import Split, check_split, make_split
+from fewshot.tasks.task import Task, normalise, parts_from_labels
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Rows that can be used, the classes that were left out as too small, and a sentence on each change."""
+
+    rows: tuple[Row, ...]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def clean_rows(
+    rows: Iterable[Row], duplicates: Literal["error", "drop"], max_words: int, min_texts: int
+) -> Cleaned:
+    """Rows with distinct texts, and what was left out.
+
+    A text that stands twice in one class is kept once. A text that stands in two classes has no right answer:
+    it is an error, or with `duplicates="drop"` all its rows go.
+
+    Args:
+        rows: in file order.
+        duplicates: what to do with a text under two classes.
+        max_words: longest text that is accepted.
+        min_texts: classes with fewer texts are left out.
+
+    Returns:
+        The kept rows, in file order, with what was left out.
+
+    Raises:
+        ConfigError: `duplicates` is neither word.
+        TaskError: a text under two classes, a text that is too long, no text at all.
+    """
+    if duplicates not in ("error", "drop"):
+        raise ConfigError(f"Got task.duplicates={duplicates!r}, expected error or drop.")
+    kept: dict[str, Row] = {}
+    repeated, conflicting = 0, set()
+    for row in rows:
+        _check_length(row, max_words)
+        key = normalise(row.text)
+        first = kept.setdefault(key, row)
+        if first is row:
+            continue
+        repeated += 1
+        if first.label != row.label:
+            conflicting.add(key)
+            if duplicates == "error":
+                raise TaskError(
+                    f"The text {row.text[:80]!r} stands under two classes: {first.label!r} ({first.place}) and "
+                    f"{row.label!r} ({row.place}). Remove one, or set task.duplicates=drop to leave both out."
+                )
+    result = [row for key, row in kept.items() if key not in conflicting]
+    if not result:
+        raise TaskError("The task has no texts. Add lines with a text and a label.")
+    sizes = Counter(row.label for row in result)
+    small = sorted(label for label, size in sizes.items() if size < min_texts)
+    notes = []
+    if repeated:
+        notes.append(f"{repeated} texts that stood twice were left out ({len(conflicting)} of them in two classes).")
+    if small:
+        notes.append(f"{len(small)} classes with fewer than {min_texts} texts were left out: {', '.join(small[:5])}.")
+    rows = tuple(row for row in result if sizes[row.label] >= min_texts)
+    return Cleaned(rows, tuple(small), tuple(notes))
+
+
+def build_task(
+    name: str,
+    cleaned: Cleaned,
+    *,
+    split: Split | None,
+    split_id: str,
+    label_names: Mapping[str, Any] | None = None,
+    source: str = "the class split",
+) -> Task:
+    """Put a Task together from cleaned rows.
+
+    Args:
+        name: the task's name.
+        cleaned: what `clean_rows` gave.
+        split: part → labels; made by `make_split` when absent.
+        split_id: name of that split.
+        label_names: label → readable name, or → {"name": ..., "description": ...}; labels without an entry
+            are their own names with `_` read as a space.
+        source: where the split stands, for messages.
+
+    Raises:
+        TaskError: fewer than three classes, a split that does not fit, label names of a wrong form.
+    """
+    rows = cleaned.rows
+    classes = tuple(sorted({row.label for row in rows}))
+    if len(classes) < 3:
+        raise TaskError(
+            f"The task {name!r} has {len(classes)} {'class' if len(classes) == 1 else 'classes'} "
+            f"({', '.join(map(repr, classes))}), but meta-train, meta-valid and meta-test need at least one each. "
+            f"Add texts of other classes."
+        )
+    if split is None:
+        split = make_split(classes)
+    else:
+        check_split(split, (*classes, *cleaned.left_out), source)
+        split = {part: [label for label in labels if label not in cleaned.left_out] for part, labels in split.items()}
+    ids = {label: index for index, label in enumerate(classes)}
+    names, descriptions = _names(classes, label_names or {})
+    return Task(
+        name=name,
+        texts=tuple(row.text for row in rows),
+        labels=torch.tensor([ids[row.label] for row in rows]),
+        classes=classes,
+        label_names=names,
+        descriptions=descriptions if any(descriptions) else (),
+        parts=parts_from_labels(classes, split),
+        split=split_id,
+        synonyms=tuple(row.synonyms for row in rows) if any(row.synonyms for row in rows) else (),
+        notes=cleaned.notes,
+    )
+
+
+def _check_length(row: Row, max_words: int) -> None:
+    words = len(row.text.split())
+    if words > max_words:
+        raise TaskError(
+            f"{row.place}: the text {row.text[:40]!r}… has {words:,} words, expected at most task.max_words="
+            f"{max_words:,} (an encoder reads only the first few hundred). Shorten it, or raise task.max_words."
+        )
+
+
+def _names(classes: Sequence[str], label_names: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names, descriptions = [], []
+    for label in classes:
+        entry = label_names.get(label, label.replace("_", " "))
+        name = entry.get("name") if isinstance(entry, Mapping) else entry
+        description = entry.get("description", "") if isinstance(entry, Mapping) else ""
+        if not isinstance(name, str) or not name.strip() or not isinstance(description, str):
+            raise TaskError(
+                f"The label name of class {label!r} is {entry!r}, expected a text or an object with a name and a "
+                f"description. Correct it in label_names.json."
+            )
+        names.append(name.strip())
+        descriptions.append(description.strip())
+    return tuple(names), tuple(descriptions)

@@ -1,0 +1,77 @@
+"""The split of classes into meta-train, meta-valid and meta-test: read, checked, or made once and kept."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fewshot.errors import TaskError
+from fewshot.tasks.task import PARTS
+
+Split = dict[str, list[str]]
+
+
+def make_split(classes: Sequence[str]) -> Split:
+    """Split classes 60/20/20 by the hash of their labels: no generator, no dependence on order or machine.
+
+    Every part has at least one class; where three classes cannot be had, the caller has refused already.
+
+    Args:
+        classes: at least three labels.
+
+    Example:
+        >>> [len(make_split(list("abcdefghij"))[part]) for part in ("train", "valid", "test")]
+        [6, 2, 2]
+    """
+    ordered = sorted(classes, key=lambda label: hashlib.sha256(label.encode()).hexdigest())
+    held_out = max(1, round(0.2 * len(ordered)))
+    train = len(ordered) - 2 * held_out
+    pieces = ordered[:train], ordered[train : train + held_out], ordered[train + held_out :]
+    return {part: sorted(piece) for part, piece in zip(PARTS, pieces, strict=True)}
+
+
+def choose_split(splits: Any, split: str, source: str) -> Split:
+    """One split out of the content of `class_splits.json`.
+
+    Args:
+        splits: split id → part → labels.
+        split: the id asked for.
+        source: where the splits stand, for messages.
+
+    Raises:
+        TaskError: not of that form, or no split of that id.
+    """
+    if not isinstance(splits, Mapping) or not all(isinstance(value, Mapping) for value in splits.values()):
+        raise TaskError(
+            f'{source} was expected to map split ids to parts, like {{"01": {{"train": [...], "valid": [...], '
+            f'"test": [...]}}}}. Mend it, or remove it to have a split made.'
+        )
+    if split not in splits:
+        raise TaskError(f"{source} has no split {split!r}; it has {', '.join(splits)}. Set task.split to one of them.")
+    chosen = splits[split]
+    missing = [part for part in PARTS if not isinstance(chosen.get(part), list) or not chosen[part]]
+    if missing:
+        raise TaskError(f"{source}: split {split!r} has no classes for {', '.join(missing)}. Add at least one to each.")
+    return {part: [str(label) for label in chosen[part]] for part in PARTS}
+
+
+def check_split(split: Split, classes: Sequence[str], source: str) -> None:
+    """Refuse a split that overlaps or names classes without texts.
+
+    Raises:
+        TaskError: a class in two parts, or a class that no text has.
+    """
+    seen: dict[str, str] = {}
+    for part in PARTS:
+        for label in split[part]:
+            if label in seen:
+                raise TaskError(
+                    f"{source}: class {label!r} is in {seen[label]} and in {part}. Meta-train, meta-valid and "
+                    f"meta-test need different classes; remove it from one."
+                )
+            seen[label] = part
+    unknown = sorted(set(seen) - set(classes))
+    if unknown:
+        raise TaskError(
+            f"{source}: class {unknown[0]!r} in {seen[unknown[0]]} has no texts ({len(unknown)} such classes). "
+            f"Correct its name, add texts, or remove it."
+        )

@@ -1,0 +1,101 @@
+"""A task: labelled texts, readable label names, and a split of the *classes* into three parts."""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from fewshot.episodes.sampler import ClassPools
+
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
+
+
+def normalise(text: str) -> str:
+    """The form in which two texts are compared: NFKC, case-folded, single spaces.
+
+    Example:
+        >>> normalise("  Heart\\u00a0ATTACK ")
+        'heart attack'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+@dataclass(frozen=True)
+class Task:
+    """Texts with class ids; ids index `classes`, which holds the user's own labels, sorted.
+
+    Args:
+        name: short name, used in files and tables.
+        texts: distinct texts.
+        labels: class id of each text.
+        classes: the label of each class id.
+        label_names: readable name of each class id.
+        parts: class ids of meta-train, meta-valid and meta-test; disjoint.
+        split: which class split `parts` is.
+        descriptions: a sentence on each class, or "" where there is none.
+        synonyms: for each text other names of the same thing, for augmentation only.
+        notes: what was changed while reading, one sentence each.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    labels: Int[Tensor, " n_texts"]
+    classes: tuple[str, ...]
+    label_names: tuple[str, ...]
+    parts: Mapping[Part, tuple[int, ...]]
+    split: str
+    descriptions: tuple[str, ...] = ()
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Name and counts, not the texts."""
+        sizes = "/".join(str(len(self.parts[part])) for part in PARTS)
+        return f"Task({self.name!r}, {len(self.texts):,} texts, {sizes} classes in train/valid/test)"
+
+    def pools(self, part: Part) -> ClassPools:
+        """The texts of one part by class, for the sampler."""
+        return ClassPools.from_labels(self.labels, self.parts[part], self.classes)
+
+    def label_texts(self) -> list[str]:
+        """What is encoded for each class: its name, and its description where there is one."""
+        descriptions = self.descriptions or ("",) * len(self.classes)
+        return [
+            f"{name}: {description}" if description else name
+            for name, description in zip(self.label_names, descriptions, strict=True)
+        ]
+
+    def nameless_classes(self) -> list[str]:
+        """Classes whose readable name is only a number, so that it says nothing to an encoder."""
+        return [
+            label
+            for label, name in zip(self.classes, self.label_names, strict=True)
+            if not any(character.isalpha() for character in name)
+        ]
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of texts, labels and the class split: what the numbers of a run depend on."""
+        digest = hashlib.sha256()
+        for text, label in zip(self.texts, self.labels.tolist(), strict=True):
+            digest.update(json.dumps([text, self.classes[label]]).encode())
+        digest.update(json.dumps({part: [self.classes[c] for c in self.parts[part]] for part in PARTS}).encode())
+        return digest.hexdigest()
+
+    def describe(self, index: int) -> str:
+        """A text and its label, for messages."""
+        return f"{self.texts[index]!r} ({self.classes[int(self.labels[index])]})"
+
+
+def parts_from_labels(classes: Sequence[str], split: Mapping[str, Sequence[str]]) -> dict[Part, tuple[int, ...]]:
+    """Translate a split given in labels into class ids, in the order of `classes`."""
+    ids = {label: index for index, label in enumerate(classes)}
+    return {part: tuple(sorted(ids[label] for label in split[part] if label in ids)) for part in PARTS}
