@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
@@ -45,9 +45,7 @@ class ClassPools:
         groups = [(labels == c).nonzero().flatten() for c in classes]
         members = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True, padding_value=-1)
         sizes = torch.tensor([len(group) for group in groups])
-        return cls(
-            torch.tensor(list(classes)), members, sizes, tuple(names[c] if names else str(c) for c in classes)
-        )
+        return cls(torch.tensor(list(classes)), members, sizes, tuple(names[c] if names else str(c) for c in classes))
 
 
 def sample_episodes(
@@ -121,7 +119,7 @@ def sample_realistic_episodes(
     shots = torch.minimum(shots.clamp(min=1), sizes - n_query)
     drawn = _draw_texts(pools, ways, n_query + int(shots.max()), generator)
     support = drawn[..., n_query:]
-    mask: Bool[Tensor, "..."] = torch.arange(support.shape[-1]) < shots[..., None]
+    mask = torch.arange(support.shape[-1]) < shots[..., None]
     return EpisodeBatch(pools.classes[ways], support.masked_fill(~mask, -1), mask, drawn[..., :n_query])
 
 
@@ -167,7 +165,7 @@ def _draw_texts(
     The uniforms are drawn step by step (step is the first dimension), so that a shorter draw is a prefix of a
     longer one. A class with fewer than `count` texts repeats itself at the end; callers mask those places.
     """
-    uniforms: Float[Tensor, "..."] = torch.rand(count, *ways.shape, generator=generator, dtype=torch.float64)
+    uniforms = torch.rand(count, *ways.shape, generator=generator, dtype=torch.float64)
     deck = pools.members[ways]
     sizes = pools.sizes[ways]
     drawn = []

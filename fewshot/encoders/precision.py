@@ -1,0 +1,112 @@
+"""16-bit weights where the hardware is faster with them and the features stay the same, else 32 bits."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fewshot.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MIN_COSINE = 0.999  # to the float32 features, for each sampled text
+SAMPLE = 64  # texts
+
+
+def resolve_device(device: str) -> torch.device:
+    """`"auto"` is the GPU if there is one, else the CPU; anything else is taken by its name.
+
+    Raises:
+        ConfigError: not the name of a device, or a GPU that is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"Got encoder.device={device!r}, expected auto, cpu, cuda or cuda:0. Set encoder.device=auto."
+        ) from error
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"Got encoder.device={device!r}, but PyTorch sees no GPU. Set encoder.device=auto, or cpu.")
+    return resolved
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The precision to try, known without loading the model: `"auto"` is bfloat16 where that is fast.
+
+    Raises:
+        ConfigError: not the name of a precision.
+    """
+    if dtype == "auto":
+        return torch.bfloat16 if fast_in_bfloat16(device) else torch.float32
+    if dtype not in DTYPES:
+        raise ConfigError(f"Got encoder.dtype={dtype!r}, expected auto, {', '.join(DTYPES)}. Set encoder.dtype=auto.")
+    return DTYPES[dtype]
+
+
+def fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices in hardware (CPU: AVX512-BF16 or AMX)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and _cpu_has_bfloat16()
+
+
+def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    try:
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    except (AttributeError, RuntimeError):  # an older torch; the file exists on Linux only
+        try:
+            flags = cpuinfo.read_text().split()
+        except OSError:
+            return False
+        return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def settle(
+    backbone: nn.Module, dtype: torch.dtype, features: Callable[[], Float[Tensor, "n_sample dim"]]
+) -> torch.dtype:
+    """Cast a float32 backbone to `dtype`, unless that would change the features.
+
+    Args:
+        backbone: the module whose parameters are cast, in place.
+        dtype: the precision to try.
+        features: features of a sample of the texts to encode, with the backbone as it is at the time.
+
+    Returns:
+        The precision that the backbone has now: `dtype`, or float32 if the smallest cosine between the two
+        versions of a text is at or below `MIN_COSINE`.
+    """
+    exact = features()
+    originals = cast_parameters(backbone, dtype)
+    cosine = torch.cosine_similarity(exact, features(), dim=1).min().item()
+    if cosine > MIN_COSINE:  # False for NaN, too
+        return dtype
+    for parameter, original in originals:
+        parameter.data = original
+    name = str(dtype).removeprefix("torch.")
+    logger.info(
+        "The encoder runs in float32: in %s its features of a sample have a cosine of %.4f to the float32 ones, "
+        "and more than %s is asked for. Set encoder.dtype=%s to use it all the same.",
+        *(name, cosine, MIN_COSINE, name),
+    )
+    return torch.float32
+
+
+def cast_parameters(module: nn.Module, dtype: torch.dtype) -> list[tuple[nn.Parameter, Tensor]]:
+    """Cast a module's floating-point parameters in place.
+
+    Buffers stay as they are: rotary frequencies and routing corrections lose too much in 16 bits.
+
+    Returns:
+        Each parameter with the data it had.
+    """
+    originals = [(parameter, parameter.data) for parameter in module.parameters() if parameter.is_floating_point()]
+    for parameter, data in originals:
+        parameter.data = data.to(dtype)
+    return originals

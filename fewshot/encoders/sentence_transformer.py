@@ -1,0 +1,145 @@
+"""A sentence-transformers model as encoder; by default the bundled MiniLM."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fewshot.encoders import bundled
+from fewshot.encoders.encoder import Encoder
+from fewshot.encoders.loading import loading
+from fewshot.encoders.pooling import widen
+from fewshot.encoders.precision import cast_parameters
+from fewshot.encoders.source import Source, locate
+from fewshot.encoders.tokens import Tokens, token_limit, tokenize
+
+_INPUTS = frozenset({"input_ids", "token_type_ids"})
+
+
+class SentenceTransformerEncoder(Encoder):
+    """The model's own modules: the transformer in the chosen precision, pooling and the rest in 32 bits.
+
+    Args:
+        model: `"bundled/all-MiniLM-L6-v2"`, a folder, or a hub id (without organisation: sentence-transformers').
+        **settings: see `Encoder`.
+    """
+
+    def __init__(
+        self,
+        model: str = bundled.NAME,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_length: int | None = 256,
+        tokens_per_batch: int = 2048,
+        trust_remote_code: bool = False,
+        cache: str | Path | None = "auto",
+        lora_targets: Sequence[str] | None = None,
+    ):
+        super().__init__(
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            max_length=max_length,
+            tokens_per_batch=tokens_per_batch,
+            trust_remote_code=trust_remote_code,
+            cache=cache,
+            lora_targets=lora_targets,
+        )
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The transformer inside the first module, or the first module itself where it holds none."""
+        return _backbone(self.module)
+
+    @cached_property
+    def _source(self) -> Source:
+        bare = "/" not in self.model and not Path(self.model).exists()
+        model = f"sentence-transformers/{self.model}" if bare else self.model
+        return locate(model, self.revision, self.trust_remote_code)
+
+    def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
+        if self.model == bundled.NAME:
+            bundled.check(folder / "model.safetensors")
+        with loading(self.model):
+            from sentence_transformers import SentenceTransformer
+
+            module = SentenceTransformer(
+                str(folder),
+                device=str(self._place),
+                trust_remote_code=self.trust_remote_code,
+                local_files_only=True,
+                # Always: sentence-transformers would put the later modules into the first one's precision.
+                model_kwargs={"dtype": torch.float32, "attn_implementation": self._attention_kernel},
+            )
+        cast_parameters(_backbone(module), dtype)
+        module[0].register_forward_hook(_widen_outputs)
+        self._prompt = module.prompts.get(module.default_prompt_name) or ""
+        self._plain = not self._prompt and _reads_plain_tokens(module[0])
+        if self._plain:
+            self._limit = token_limit(self.max_length, module.tokenizer, module[0].config)
+        elif self.max_length is not None and isinstance(module.max_seq_length, int):  # static embeddings: infinite
+            module.max_seq_length = min(self.max_length, module.max_seq_length)
+        return module
+
+    def _tokenized(self, texts: Sequence[str]) -> Tokens:
+        module: Any = self.module
+        if self._plain:
+            return tokenize(module.tokenizer, texts, self._limit, _INPUTS)
+        return _Preprocessed(module, texts, self._prompt)
+
+    def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
+        return widen(self.module(dict(batch))["sentence_embedding"])
+
+
+@dataclass(frozen=True)
+class _Preprocessed:
+    """Texts for first modules that want sentence-transformers' own, slower preprocessing, batch by batch."""
+
+    module: Any
+    texts: Sequence[str]
+    prompt: str
+    n_truncated: int = 0  # not known here
+
+    @property
+    def lengths(self) -> list[int]:
+        """A guess, good enough to sort by."""
+        return [1 + (len(self.prompt) + len(text)) // 4 for text in self.texts]
+
+    def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """The inputs of some texts."""
+        features = self.module.preprocess([self.texts[index] for index in indices], prompt=self.prompt or None)
+        inputs = {name: value for name, value in features.items() if isinstance(value, Tensor)}
+        if "prompt_length" in features:
+            inputs["prompt_length"] = torch.tensor([features["prompt_length"]])
+        return inputs
+
+
+def _backbone(module: Any) -> nn.Module:
+    return getattr(module[0], "auto_model", module[0])
+
+
+def _reads_plain_tokens(first: Any) -> bool:
+    """Whether the first module is a text transformer that wants token ids and nothing else."""
+    way = getattr(first, "modality_config", {}).get("text", {})
+    return (
+        way.get("method") == "forward"
+        and "message" not in first.modality_config
+        and not getattr(first, "processing_kwargs", None)
+        and first.tokenizer is not None
+    )
+
+
+def _widen_outputs(module: nn.Module, args: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Hand 32 bits to pooling and all that follows."""
+    return {
+        name: widen(value) if isinstance(value, Tensor) and value.is_floating_point() else value
+        for name, value in outputs.items()
+    }

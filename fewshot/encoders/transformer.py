@@ -1,0 +1,160 @@
+"""A transformer checkpoint as encoder: DeepSeek, Qwen, Llama, BERT, or whatever `AutoModel` reads."""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fewshot.encoders.encoder import Encoder
+from fewshot.encoders.loading import loading
+from fewshot.encoders.pooling import POOLINGS
+from fewshot.encoders.precision import DTYPES
+from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
+from fewshot.errors import ConfigError, EncoderError
+
+ATTENTIONS = ("causal", "bidirectional")
+
+
+class TransformerEncoder(Encoder):
+    """`normalise(pool(hidden states of the last layer))`.
+
+    A checkpoint that is stored in bfloat16 runs in it where that is fast, as published; one that is stored in
+    float32 is compared first (`precision.settle`).
+
+    Args:
+        model: a folder or a hub id.
+        pooling: `"mean"`, `"weighted_mean"`, `"last"` or `"cls"`, see `pooling`.
+        attention: `"causal"` leaves the model's own attention (an encoder such as BERT sees both sides anyway);
+            `"bidirectional"` lets each token of a decoder see those after it, which pays after training
+            (LLM2Vec, BehnamGhader et al., 2024, https://arxiv.org/abs/2404.05961).
+        normalize: scale features to length one.
+        **settings: see `Encoder`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        pooling: str = "mean",
+        attention: str = "causal",
+        normalize: bool = True,
+        revision: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_length: int | None = 256,
+        tokens_per_batch: int = 2048,
+        trust_remote_code: bool = False,
+        cache: str | Path | None = "auto",
+        lora_targets: Sequence[str] | None = None,
+    ):
+        for name, value, known in (("pooling", pooling, POOLINGS), ("attention", attention, ATTENTIONS)):
+            if value not in known:
+                raise ConfigError(
+                    f"Got encoder.{name}={value!r}, expected one of {', '.join(known)}. Set encoder.{name} to one."
+                )
+        super().__init__(
+            model,
+            revision=revision,
+            device=device,
+            dtype=dtype,
+            max_length=max_length,
+            tokens_per_batch=tokens_per_batch,
+            trust_remote_code=trust_remote_code,
+            cache=cache,
+            lora_targets=lora_targets,
+        )
+        self.pooling = pooling
+        self.attention = attention
+        self.normalize = normalize
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The whole module."""
+        return self.module
+
+    def _settings(self) -> dict[str, Any]:
+        own = {"pooling": self.pooling, "attention": self.attention, "normalize": self.normalize}
+        return super()._settings() | own
+
+    def _loading_dtype(self, folder: Path) -> torch.dtype:
+        if self.dtype == "auto" and self._target != torch.float32:
+            stored = self._config(folder).dtype
+            if (DTYPES.get(stored) if isinstance(stored, str) else stored) == self._target:
+                return self._target
+        return super()._loading_dtype(folder)
+
+    def _config(self, folder: Path) -> Any:
+        with loading(self.model):
+            from transformers import AutoConfig
+
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
+        config.use_cache = False  # no text is continued
+        if self.attention == "bidirectional":
+            config.is_causal = False  # read by the mask itself; the flag of the attention modules is not enough
+        return config
+
+    def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
+        config = self._config(folder)
+        with loading(self.model):
+            from transformers import AutoModel
+
+            self._tokenizer = _tokenizer(folder, self.trust_remote_code)
+            module = AutoModel.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                attn_implementation=self._attention_kernel,
+                use_safetensors=True,
+                trust_remote_code=self.trust_remote_code,
+            ).to(self._place)
+        self._accepted = frozenset(inspect.signature(module.forward).parameters) | {"input_ids"}
+        self._limit = token_limit(self.max_length, self._tokenizer, config)
+        if self.attention == "bidirectional" and not _sees_later_tokens(module.eval()):
+            raise EncoderError(
+                f"Encoder model {self.model!r} of type {config.model_type!r} stays causal: a later token does not "
+                "reach an earlier one. Expected a model whose mask follows config.is_causal. "
+                "Set encoder.attention=causal."
+            )
+        return module
+
+    def _tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
+        self.load()
+        return tokenize(self._tokenizer, texts, self._limit, self._accepted)
+
+    def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
+        hidden = self.module(**batch).last_hidden_state
+        features = POOLINGS[self.pooling](hidden, batch["attention_mask"])
+        return nn.functional.normalize(features, dim=-1) if self.normalize else features
+
+
+def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
+    """The tokenizer that is in the folder.
+
+    `AutoTokenizer` goes by the type of the model instead: to a Qwen2 model such as DeepSeek-R1-Distill-Qwen it
+    gives Qwen2's way of splitting, whatever tokenizer.json says.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    if (folder / "tokenizer.json").is_file():
+        return PreTrainedTokenizerFast.from_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+
+
+def _sees_later_tokens(module: Any) -> bool:
+    """Whether the first of four tokens depends on the last; with and without padding, as kernels tell them apart.
+
+    Asked of the gradient, which is exactly zero if not; features differ by rounding where experts share a batch.
+    """
+    ids = torch.tensor([[3, 4, 5, 6, 0]], device=next(module.parameters()).device)
+    for length in (4, 5):
+        tokens = module.get_input_embeddings()(ids[:, :length]).detach().requires_grad_()
+        mask = (ids[:, :length] > 0).long()
+        first = module(inputs_embeds=tokens, attention_mask=mask).last_hidden_state[0, 0]
+        (gradient,) = torch.autograd.grad(first.square().sum(), tokens)
+        if not gradient[0, 3].any():
+            return False
+    return True

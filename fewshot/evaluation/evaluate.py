@@ -1,0 +1,96 @@
+"""Score a learner on episodes.  Nothing here trains."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.evaluation.distances import class_distances
+from fewshot.evaluation.intervals import Estimate
+from fewshot.evaluation.metrics import accuracy, expected_calibration_error, macro_f1
+from fewshot.features import TaskFeatures
+from fewshot.learners.learner import Learner
+
+# Episodes scored in one pass are bounded by the elements of their largest tensor (about 64 MB).
+_ELEMENTS = 16_000_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of one learner on a batch of episodes.
+
+    Args:
+        logits: raw logits of every query.
+        targets: the way of every query.
+        temperature: the learner's calibration.
+        intra_class_distance: see `class_distances`.
+        inter_class_distance: see `class_distances`.
+        seconds: time for adaptation and logits, without the distances.
+    """
+
+    logits: Float[Tensor, "episodes n_query n_way"]
+    targets: Int[Tensor, "episodes n_query"]
+    temperature: float
+    intra_class_distance: Float[Tensor, " episodes"]
+    inter_class_distance: Float[Tensor, " episodes"]
+    seconds: float
+
+    @property
+    def accuracies(self) -> Float[Tensor, " episodes"]:
+        """Accuracy of each episode."""
+        return accuracy(self.logits, self.targets)
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Accuracy with its interval over episodes."""
+        return Estimate.of(self.accuracies)
+
+    @property
+    def macro_f1(self) -> Estimate:
+        """Macro-F1 with its interval over episodes."""
+        return Estimate.of(macro_f1(self.logits, self.targets))
+
+    def ece(self, calibrated: bool) -> float:
+        """Expected calibration error over all queries, before or after the temperature."""
+        return expected_calibration_error(self.logits, self.targets, self.temperature if calibrated else 1.0)
+
+
+def predict(
+    learner: Learner, features: TaskFeatures, episodes: EpisodeBatch
+) -> Float[Tensor, "episodes n_query n_way"]:
+    """Logits of every query, in passes that fit the memory."""
+    size = episodes_per_pass(episodes, features.dim)
+    with torch.no_grad():
+        pieces = [learner.adapt(features.support(b)).logits(features.query(b)) for b in episodes.split(size)]
+    return torch.cat(pieces)
+
+
+def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> Evaluation:
+    """Score a learner.
+
+    Args:
+        learner: meta-trained, where it has anything to train.
+        features: features of the task's texts.
+        episodes: meta-test (or meta-valid) episodes.
+    """
+    started = time.perf_counter()
+    logits = predict(learner, features, episodes)
+    seconds = time.perf_counter() - started
+    intra, inter = [], []
+    with torch.no_grad():
+        for batch in episodes.split(episodes_per_pass(episodes, features.dim)):
+            texts, ways = features.all_texts(batch)
+            distances = class_distances(learner.adapt(features.support(batch)).metric(texts), ways)
+            intra.append(distances[0])
+            inter.append(distances[1])
+    return Evaluation(logits, episodes.targets, float(learner.temperature), torch.cat(intra), torch.cat(inter), seconds)
+
+
+def episodes_per_pass(episodes: EpisodeBatch, dim: int) -> int:
+    """Episodes that are scored together."""
+    texts = episodes.n_way * (episodes.k_shot + episodes.n_query + 1)
+    largest = texts * max(dim, episodes.n_way * (episodes.k_shot + 1))
+    return max(1, _ELEMENTS // largest)

@@ -1,0 +1,51 @@
+"""Metrics of a batch of episodes, from logits."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def accuracy(
+    logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
+) -> Float[Tensor, " episodes"]:
+    """Share of queries whose largest logit is their own way."""
+    return (logits.argmax(-1) == targets).double().mean(-1)
+
+
+def macro_f1(
+    logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
+) -> Float[Tensor, " episodes"]:
+    """Mean over ways of F1; a way that is never predicted and has no queries counts as 0, as in scikit-learn."""
+    n_way = logits.shape[-1]
+    predicted = torch.nn.functional.one_hot(logits.argmax(-1), n_way).double()
+    actual = torch.nn.functional.one_hot(targets, n_way).double()
+    hits = (predicted * actual).sum(1)
+    f1 = 2 * hits / (predicted.sum(1) + actual.sum(1)).clamp(min=1)
+    return f1.mean(-1)
+
+
+def expected_calibration_error(
+    logits: Float[Tensor, "episodes n_query n_way"],
+    targets: Int[Tensor, "episodes n_query"],
+    temperature: float = 1.0,
+    n_bins: int = 15,
+) -> float:
+    """Mean distance of confidence and accuracy over bins of equal width, weighted by their queries.
+
+    Args:
+        logits: raw logits.
+        targets: the way of each query.
+        temperature: divides the logits.
+        n_bins: number of bins.
+
+    Returns:
+        A number in `[0, 1]`.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
+    """
+    confidence, predicted = (logits.double() / temperature).softmax(-1).max(-1)
+    correct = (predicted == targets).double().flatten()
+    confidence = confidence.flatten()
+    bins = (confidence * n_bins).long().clamp(max=n_bins - 1)
+    gaps = torch.zeros(n_bins, dtype=torch.double).index_add_(0, bins, correct - confidence)
+    return float(gaps.abs().sum() / len(confidence))

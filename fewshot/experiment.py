@@ -1,0 +1,194 @@
+"""One experiment: encode, meta-train, calibrate, evaluate, compare.  Plain arguments, no Hydra."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fewshot.encoders import Encoder
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.frozen import EpisodeRequest, draw, frozen_episodes
+from fewshot.episodes.noise import corrupt_support
+from fewshot.errors import ConfigError, TaskError
+from fewshot.evaluation import Evaluation, evaluate, fit_temperature, predict
+from fewshot.features import TaskFeatures
+from fewshot.learners import LEARNERS, Learner
+from fewshot.randomness import child_generator
+from fewshot.resources import shipped
+from fewshot.settings import Settings
+from fewshot.tasks.task import PARTS, Part, Task
+from fewshot.training import MetaTrainer, TrainingHistory
+
+log = logging.getLogger(__name__)
+
+# Meta-valid episodes: enough that half a point can be seen, few enough that a look takes a tenth of a second.
+_VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What an experiment found.
+
+    Args:
+        learner: the meta-trained, calibrated learner.
+        evaluation: its scores on the test episodes.
+        baselines: name → scores on the same episodes.
+        episodes: the test episodes.
+        history: the meta-training.
+        timings: phase → seconds.
+    """
+
+    learner: Learner
+    evaluation: Evaluation
+    baselines: dict[str, Evaluation]
+    episodes: EpisodeBatch
+    history: TrainingHistory
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+def run_experiment(
+    task: Task,
+    encoder: Encoder,
+    make_learner: Callable[[int], Learner],
+    trainer: MetaTrainer,
+    settings: Settings,
+    episodes_folder: Path | None = None,
+) -> ExperimentResult:
+    """Meta-train on the train classes, select and calibrate on the valid classes, score on the test classes.
+
+    Args:
+        task: the task.
+        encoder: frozen; every distinct text is encoded once.
+        make_learner: number of features → learner.
+        trainer: the outer loop.
+        settings: the rest.
+        episodes_folder: where test episodes that are not shipped are kept; None keeps none.
+
+    Raises:
+        FewshotError: anything that the user can mend.
+    """
+    timings: dict[str, float] = {}
+    check_task(task, settings)
+    test = test_episodes(task, settings, episodes_folder)
+    with _timed("encode", timings):
+        features = encode_task(task, encoder, settings.label_names)
+    learner = make_learner(features.dim)
+    with _timed("meta_train", timings):
+        history = meta_train(learner, task, features, trainer, settings)
+    with _timed("calibrate", timings):
+        calibration = valid_episodes(task, settings)[:1]
+        calibrate(learner, features, calibration)
+    log.info("Evaluating on %d episodes, %d-way %d-shot, of the test classes", len(test), test.n_way, settings.shots)
+    with _timed("evaluate", timings):
+        evaluation = evaluate(learner, features, test)
+    with _timed("baselines", timings):
+        baselines = {}
+        for name in settings.baselines:
+            baseline = LEARNERS[name](features.dim)
+            if not isinstance(learner, type(baseline)):
+                meta_train(baseline, task, features, trainer, settings)
+                calibrate(baseline, features, calibration)
+                baselines[name] = evaluate(baseline, features, test)
+    return ExperimentResult(learner, evaluation, baselines, test, history, timings)
+
+
+def check_task(task: Task, settings: Settings) -> None:
+    """Refuse what can be refused before anything slow begins.
+
+    Raises:
+        TaskError: label names are asked for, and some say nothing.
+        ConfigError: fewer than two test classes.
+    """
+    nameless = task.nameless_classes()
+    if settings.label_names and nameless:
+        raise TaskError(
+            f"The label {nameless[0]!r} is only a number, so as a label name it says nothing ({len(nameless)} such "
+            f'labels). Give names in label_names.json, like {{"{nameless[0]}": "..."}}, or set label_names=false.'
+        )
+    if len(task.parts["test"]) < 2:
+        raise ConfigError(
+            f"The task {task.name!r} has {len(task.parts['test'])} test class, but an episode needs two or more. "
+            f"Move classes to test in class_splits.json, or add classes."
+        )
+
+
+def test_episodes(task: Task, settings: Settings, kept: Path | None) -> EpisodeBatch:
+    """The frozen test episodes, with wrong labels in the support where they are asked for."""
+    request = EpisodeRequest(
+        "test", settings.ways, settings.shots, settings.queries, settings.episodes, settings.realistic
+    )
+    folder = shipped("episodes") / task.name
+    episodes = frozen_episodes(task, request, folder if folder.is_dir() else None, kept)
+    if settings.support_noise:
+        generator = child_generator(0, f"noise/{task.name}/{settings.support_noise}")
+        episodes = corrupt_support(episodes, settings.support_noise, generator)
+    return episodes
+
+
+def valid_episodes(task: Task, settings: Settings) -> list[EpisodeBatch]:
+    """Episodes of the valid classes: as the test episodes, and with all valid classes at once."""
+    pools = task.pools("valid")
+    n_classes, smallest = len(pools.classes), int(pools.sizes.min())
+    queries = max(1, min(_VALID_QUERIES, smallest - 1))
+    shots = max(1, min(settings.shots, smallest - queries))
+    ways = min(settings.ways or n_classes, n_classes)
+    requests = [EpisodeRequest("valid", ways, shots, queries, _VALID_EPISODES)]
+    if ways < n_classes:
+        requests.append(EpisodeRequest("valid", None, shots, queries, _VALID_ALL_WAY_EPISODES))
+    return [draw(task, request) for request in requests]
+
+
+def encode_task(task: Task, encoder: Encoder, label_names: bool) -> TaskFeatures:
+    """Features of all texts, and of the label names where they are used."""
+    names = task.label_texts() if label_names else []
+    log.info("Encoding %s texts with %s", f"{len(task.texts) + len(names):,}", encoder.model)
+    features = encoder.encode([*task.texts, *names])
+    n_texts = len(task.texts)
+    return TaskFeatures(features[:n_texts], features[n_texts:] if label_names else None)
+
+
+def meta_train(
+    learner: Learner, task: Task, features: TaskFeatures, trainer: MetaTrainer, settings: Settings
+) -> TrainingHistory:
+    """Meta-train a learner that has anything to train; others come back as they are."""
+    if not learner.is_meta_trained:
+        return TrainingHistory()
+    classes = {part: len(task.parts[part]) for part in PARTS}
+    if min(classes["train"], classes["valid"]) < 2:
+        log.warning(
+            "%s is used untrained: meta-training needs two train and two valid classes, got %d and %d",
+            learner.title,
+            classes["train"],
+            classes["valid"],
+        )
+        return TrainingHistory()
+    log.info("Meta-training %s on %d train classes", learner.title, classes["train"])
+    history = trainer.fit(learner, features, task.pools("train"), valid_episodes(task, settings), settings.seed)
+    log.info(
+        "Best of %d steps on %d valid classes: step %d, %.1f %% (%.1f %% before)",
+        history.steps,
+        classes["valid"],
+        history.best_step,
+        100 * max(history.valid_accuracies.values(), default=float("nan")),
+        100 * history.valid_accuracies.get(0, float("nan")),
+    )
+    return history
+
+
+def calibrate(learner: Learner, features: TaskFeatures, episodes: Sequence[EpisodeBatch]) -> None:
+    """Fit the learner's temperature on meta-valid episodes."""
+    for batch in episodes:
+        if batch.n_way > 1:
+            learner.temperature.fill_(fit_temperature(predict(learner, features, batch), batch.targets))
+
+
+@contextmanager
+def _timed(phase: str, timings: dict[str, float]) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    timings[phase] = time.perf_counter() - started
+
+
+__all__ = ["ExperimentResult", "Part", "run_experiment"]

@@ -1,0 +1,48 @@
+"""The features of a task: one matrix that all episodes index."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.learners.learner import Support
+
+
+@dataclass(frozen=True)
+class TaskFeatures:
+    """Features of a task's texts and of its label names.
+
+    Args:
+        texts: one row per text of the task.
+        label_names: one row per class id, or None where label names are not used.
+    """
+
+    texts: Float[Tensor, "n_texts dim"]
+    label_names: Float[Tensor, "n_classes dim"] | None = None
+
+    @property
+    def dim(self) -> int:
+        """Number of features."""
+        return self.texts.shape[1]
+
+    def without_label_names(self) -> "TaskFeatures":
+        """The same texts, label names left out."""
+        return replace(self, label_names=None)
+
+    def support(self, batch: EpisodeBatch) -> Support:
+        """What a learner may see of the episodes before the queries."""
+        features = self.texts[batch.support.clamp(min=0)]
+        names = self.label_names[batch.classes] if self.label_names is not None else None
+        return Support(features, batch.support_mask, names)
+
+    def query(self, batch: EpisodeBatch) -> Float[Tensor, "episodes n_way*n_query dim"]:
+        """Features of the queries, way by way."""
+        return self.texts[batch.query.flatten(1)]
+
+    def all_texts(self, batch: EpisodeBatch) -> tuple[Float[Tensor, "episodes n dim"], Tensor]:
+        """Support and query features of each episode with the way of each; rows of padding have way -1."""
+        indices = torch.cat([batch.support, batch.query], dim=2)
+        ways = torch.arange(batch.n_way)[None, :, None].expand_as(indices).masked_fill(indices < 0, -1)
+        return self.texts[indices.clamp(min=0).flatten(1)], ways.flatten(1)

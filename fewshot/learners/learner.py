@@ -1,0 +1,122 @@
+"""What every learner promises: `adapt` to the support of a batch of episodes, then `logits` for queries."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from fewshot.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a learner sees of a batch of episodes before the queries.
+
+    Args:
+        features: features of the support texts; anything where the mask is false.
+        mask: true where `features` holds a text.
+        label_names: features of the label names, or None where they are not used.
+    """
+
+    features: Float[Tensor, "episodes n_way k_shot dim"]
+    mask: Bool[Tensor, "episodes n_way k_shot"]
+    label_names: Float[Tensor, "episodes n_way dim"] | None = None
+
+    def with_names_as_shots(self) -> "Support":
+        """The label name as one more example of its class, in the last place of `k_shot`."""
+        if self.label_names is None:
+            return self
+        return replace(
+            self,
+            features=torch.cat([self.features, self.label_names[:, :, None]], dim=2),
+            mask=torch.cat([self.mask, self.mask.new_ones(*self.mask.shape[:2], 1)], dim=2),
+            label_names=None,
+        )
+
+    def mean(self) -> Float[Tensor, "episodes n_way dim"]:
+        """Mean of the support features of each class."""
+        weights = self.mask / self.mask.sum(-1, keepdim=True)
+        return torch.einsum("ewk,ewkd->ewd", weights.to(self.features.dtype), self.features)
+
+    def flat(
+        self,
+    ) -> tuple[Float[Tensor, "episodes n dim"], Float[Tensor, "episodes n n_way"], Bool[Tensor, "episodes n"]]:
+        """All examples in one row, with one-hot targets; rows behind a false mask are zero in both."""
+        mask = self.mask.flatten(1)
+        n_way, k_shot = self.mask.shape[1:]
+        features = self.features.flatten(1, 2) * mask[..., None]
+        targets = torch.eye(n_way, device=features.device).repeat_interleave(k_shot, 0) * mask[..., None]
+        return features, targets, mask
+
+
+class Classifier(ABC):
+    """A learner adapted to the support of a batch of episodes; immutable."""
+
+    @abstractmethod
+    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """Unnormalised log-probabilities of each way for each query."""
+
+    @abstractmethod
+    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
+        """Map features into the space whose Euclidean distances the classifier goes by."""
+
+
+class Learner(nn.Module, ABC):
+    """One published algorithm.
+
+    Parameters that require gradients are meta-trained; a learner without any is used as it is.
+
+    Attributes:
+        temperature: divides the logits for calibrated probabilities; fitted on meta-valid classes.
+        arguments: what the constructor was called with, kept so that the learner can be saved as JSON.
+    """
+
+    temperature: Tensor
+    title: ClassVar[str]
+
+    def __init__(self, dim: int, **arguments: object):
+        super().__init__()
+        if dim < 1:
+            raise ConfigError(f"Got dim={dim}, expected the number of features, 1 or more.")
+        self.arguments = {"dim": dim, **arguments}
+        self.register_buffer("temperature", torch.ones(()))
+
+    @property
+    def is_meta_trained(self) -> bool:
+        """Whether there is anything to meta-train."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    @abstractmethod
+    def adapt(self, support: Support) -> Classifier:
+        """Fit the support sets of a batch of episodes; the learner itself does not change."""
+
+    def loss(
+        self,
+        support: Support,
+        query: Float[Tensor, "episodes n_query dim"],
+        targets: Tensor,
+    ) -> Float[Tensor, ""]:
+        """Meta-training loss of a batch of episodes, in nats: cross-entropy of the queries.
+
+        Args:
+            support: the support sets.
+            query: features of the queries.
+            targets: the way of each query, `[episodes, n_query]`.
+        """
+        logits = self.adapt(support).logits(query)
+        return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def check_positive(**settings: float) -> None:
+    """Refuse settings that are not above zero.
+
+    Raises:
+        ConfigError: names the setting and its value.
+    """
+    for name, value in settings.items():
+        if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+            raise ConfigError(f"Got learner.{name}={value}, expected a number above 0.")

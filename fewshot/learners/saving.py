@@ -1,0 +1,52 @@
+"""A learner in a folder: `learner.safetensors` for weights, `learner.json` for everything else.  No pickle."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from fewshot.errors import ConfigError
+from fewshot.learners.learner import Learner
+from fewshot.storage import write_json, write_tensors
+
+
+def save_learner(learner: Learner, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
+    """Write a learner.
+
+    Args:
+        learner: any learner of this package.
+        folder: made if absent.
+        details: kept in the JSON beside the learner (the encoder's fingerprint, the task, ...).
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    write_tensors(folder / "learner.safetensors", learner.state_dict())
+    content = {"class": type(learner).__name__, "arguments": learner.arguments, "details": dict(details or {})}
+    write_json(folder / "learner.json", content)
+
+
+def load_learner(folder: Path | str) -> Learner:
+    """Read a learner that `save_learner` wrote; its logits are identical.
+
+    Raises:
+        ConfigError: a file is missing or damaged, or the class is none of this package's.
+    """
+    from fewshot.learners import LEARNERS
+
+    folder = Path(folder)
+    classes = {kind.__name__: kind for kind in LEARNERS.values()}
+    try:
+        content = json.loads((folder / "learner.json").read_text(encoding="utf-8"))
+        learner = classes[content["class"]](**content["arguments"])
+        learner.load_state_dict(load_file(folder / "learner.safetensors"))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ConfigError(
+            f"{str(folder)!r} holds no learner that can be read ({type(error).__name__}: {error}). Expected "
+            f"learner.json and learner.safetensors as a run writes them. Run the training again."
+        ) from error
+    return learner

@@ -1,0 +1,1 @@
+"""What the user sees: results.json, tables."""

@@ -1,0 +1,95 @@
+"""One table from many run folders."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from fewshot.errors import ConfigError
+from fewshot.evaluation import Estimate, paired_difference
+from fewshot.report.table import interval
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `results.json` with the accuracies of its episodes."""
+
+    folder: Path
+    results: Mapping[str, Any]
+    accuracies: torch.Tensor
+
+    @property
+    def label(self) -> str:
+        """The learner, and the encoder and seed that go with it."""
+        return str(self.results["learner"])
+
+
+def collect(folder: Path) -> list[Run]:
+    """All finished runs at or below a folder, in the order of task, ways, shots and learner.
+
+    Raises:
+        ConfigError: no such folder, no run in it, or a damaged `results.json`.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{str(folder)!r} is no folder. Give the folder of a run or of a sweep, such as outputs.")
+    runs = [_read(path) for path in sorted(folder.rglob("results.json"))]
+    if not runs:
+        raise ConfigError(f"{str(folder)!r} has no results.json at any depth. Give a folder that finished runs are in.")
+    return sorted(runs, key=lambda run: tuple(run.results[key] for key in ("task", "split", "ways", "shots")))
+
+
+def sweep_table(runs: Iterable[Run]) -> Table:
+    """One row per run; where episodes are the same, the paired difference to the first run on them."""
+    runs = list(runs)
+    table = Table(caption="± is the 95 % interval; difference: paired, to the first run on the same episodes")
+    varying = [key for key in _OPTIONAL if len({str(_shown(run.results, key)) for run in runs}) > 1]
+    columns = ("task", "split", "ways", "shots", *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE")
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("task", "learner", "encoder") else "right")
+    first: dict[str, Run] = {}
+    for run in runs:
+        reference = first.setdefault(run.results["episodes_sha256"] + run.results["task_sha256"], run)
+        table.add_row(*_row(run, reference, varying))
+    return table
+
+
+def difference(run: Run, reference: Run) -> Estimate:
+    """Accuracy of a run minus that of another on the same episodes."""
+    return paired_difference(run.accuracies, reference.accuracies)
+
+
+_OPTIONAL = ("encoder", "label_names", "queries", "seed", "support_noise", "realistic")
+
+
+def _shown(results: Mapping[str, Any], key: str) -> str:
+    return results["encoder"]["model"] if key == "encoder" else str(results[key])
+
+
+def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
+    results = run.results
+    change = "" if run is reference else difference(run, reference).percent(sign=True)
+    return [
+        *(str(results[key]) for key in ("task", "split", "ways", "shots")),
+        *(_shown(results, key) for key in varying),
+        run.label,
+        interval(results["accuracy"]),
+        change,
+        f"{100 * results['macro_f1']['mean']:.1f}",
+        f"{results['ece']:.3f}",
+    ]
+
+
+def _read(path: Path) -> Run:
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        accuracies = json.loads((path.parent / "episode_accuracies.json").read_text(encoding="utf-8"))
+        return Run(path.parent, results, torch.tensor(accuracies[results["learner"]], dtype=torch.float64))
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"{path} cannot be read ({type(error).__name__}: {error}). Expected what a run writes, with "
+            f"episode_accuracies.json beside it. Run it again, or move the folder away."
+        ) from error

@@ -1,0 +1,144 @@
+"""`results.json`: what a run found, under keys that do not change.
+
+    task, split, task_sha256        name, class split, hash of texts, labels and split
+    encoder                         {model, fingerprint}
+    learner                         name on the command line
+    ways, shots, queries, seed, label_names, realistic, support_noise, episodes     the settings
+    episodes_sha256                 hash of the test episodes: equal hashes can be compared pairwise
+    accuracy, macro_f1              {mean, ci95, std} over episodes, as fractions
+    ece, ece_uncalibrated           expected calibration error after and before `temperature`
+    temperature                     fitted on valid classes
+    intra_class_distance, inter_class_distance      {mean, ci95, std}; see `fewshot.evaluation.distances`
+    baselines                       name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
+    meta_training                   {steps, best_step, valid_accuracy, valid_accuracy_before}
+    timings                         phase → seconds; total; episodes_per_second
+    peak_memory_mb                  of the process
+    texts_encoded                   texts that went through the encoder; 0 when all were cached
+    notes                           what was changed while reading the texts
+    versions, command               of the libraries; what was typed
+
+`episode_accuracies.json` beside it holds the accuracy of every episode for every learner.
+"""
+
+import importlib.metadata
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from fewshot.evaluation import Estimate, Evaluation, paired_difference
+from fewshot.experiment import ExperimentResult
+from fewshot.settings import Settings
+from fewshot.storage import write_json
+from fewshot.tasks.task import Task
+
+LIBRARIES = ("fewshot-text", "torch", "transformers", "sentence-transformers", "scikit-learn", "hydra-core", "numpy")
+
+
+def as_json(estimate: Estimate) -> dict[str, float | None]:
+    """An estimate under its three keys."""
+    return {"mean": estimate.mean, "ci95": estimate.ci95, "std": estimate.std}
+
+
+def scores(evaluation: Evaluation) -> dict[str, Any]:
+    """The scores of one learner."""
+    return {
+        "accuracy": as_json(evaluation.accuracy),
+        "macro_f1": as_json(evaluation.macro_f1),
+        "ece": evaluation.ece(calibrated=True),
+        "ece_uncalibrated": evaluation.ece(calibrated=False),
+        "temperature": evaluation.temperature,
+        "intra_class_distance": as_json(Estimate.of(evaluation.intra_class_distance)),
+        "inter_class_distance": as_json(Estimate.of(evaluation.inter_class_distance)),
+    }
+
+
+def build_results(
+    task: Task, encoder: dict[str, str], learner: str, settings: Settings, result: ExperimentResult
+) -> dict[str, Any]:
+    """The content of `results.json`, but for what only the process knows (see `add_process`).
+
+    Args:
+        task: the task.
+        encoder: model and fingerprint.
+        learner: name of the learner.
+        settings: the settings of the run.
+        result: what was found.
+    """
+    ours = result.evaluation
+    valid = result.history.valid_accuracies
+    baselines = {
+        name: scores(theirs) | {"difference": as_json(paired_difference(ours.accuracies, theirs.accuracies))}
+        for name, theirs in result.baselines.items()
+    }
+    return {
+        "task": task.name,
+        "split": task.split,
+        "task_sha256": task.sha256,
+        "encoder": encoder,
+        "learner": learner,
+        "ways": result.episodes.n_way,
+        "shots": settings.shots,
+        "queries": settings.queries,
+        "seed": settings.seed,
+        "label_names": settings.label_names,
+        "realistic": settings.realistic,
+        "support_noise": settings.support_noise,
+        "episodes": len(result.episodes),
+        "episodes_sha256": result.episodes.sha256(),
+        **scores(ours),
+        "baselines": baselines,
+        "meta_training": {
+            "steps": result.history.steps,
+            "best_step": result.history.best_step,
+            "valid_accuracy": valid.get(result.history.best_step),
+            "valid_accuracy_before": valid.get(0),
+        },
+        "timings": {
+            **result.timings,
+            "episodes_per_second": len(result.episodes) / ours.seconds,
+        },
+        "notes": list(task.notes),
+    }
+
+
+def add_process(results: dict[str, Any], total_seconds: float, texts_encoded: int) -> None:
+    """Add what only the process knows: total time, memory, versions, command."""
+    results["timings"]["total"] = total_seconds
+    results["peak_memory_mb"] = peak_memory_mb()
+    results["texts_encoded"] = texts_encoded
+    results["versions"] = versions()
+    results["command"] = " ".join(["python -m fewshot.run", *sys.argv[1:]])
+
+
+def write_results(folder: Path, results: dict[str, Any], result: ExperimentResult) -> None:
+    """Write `results.json` and `episode_accuracies.json`, each whole or not at all.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    named = {results["learner"]: result.evaluation, **result.baselines}
+    accuracies = {name: evaluation.accuracies.tolist() for name, evaluation in named.items()}
+    write_json(folder / "episode_accuracies.json", accuracies)
+    write_json(folder / "results.json", results)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries behind the numbers."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_mb() -> float | None:
+    """Most memory that this process has held, in MB (10^6 bytes); None on systems that do not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -1,0 +1,52 @@
+"""Tables for the console."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fewshot.evaluation import Estimate
+
+
+def interval(value: Mapping[str, float | None], sign: bool = False) -> str:
+    """A `{mean, ci95}` of `results.json` in per cent: "84.2 ± 0.5"."""
+    return Estimate(value["mean"], value["ci95"], None, 0).percent(sign)  # type: ignore[arg-type]
+
+
+def comparison_table(results: Mapping[str, Any]) -> Table:
+    """The learner beside its baselines on the same episodes."""
+    names = "with label names" if results["label_names"] else "without label names"
+    noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
+    table = Table(
+        title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot, {names}{noise}",
+        caption=f"{results['episodes']} episodes of classes never seen in training; ± is the 95 % interval over them",
+    )
+    columns = ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "learner" else "right")
+    table.add_row(*_row(results["learner"], results), style="bold")
+    for name, scores in results["baselines"].items():
+        table.add_row(*_row(name, scores))
+    return table
+
+
+def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:
+    difference = scores.get("difference")
+    return (
+        name,
+        interval(scores["accuracy"]),
+        interval(difference, sign=True) if difference else "",
+        f"{100 * scores['macro_f1']['mean']:.1f}",
+        f"{scores['ece']:.3f}",
+        f"{scores['intra_class_distance']['mean']:.3f}",
+        f"{scores['inter_class_distance']['mean']:.3f}",
+    )
+
+
+def show(table: Table) -> None:
+    """Print to standard output, never narrower than the table needs when it goes to a file."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    console.print(table)

@@ -1,0 +1,82 @@
+"""What a run is asked to do, checked as a whole: every mistake is named at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fewshot.errors import ConfigError
+from fewshot.learners import LEARNERS
+
+METRICS = ("accuracy", "macro_f1", "ece")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run that belong to no config group.
+
+    Args:
+        ways: classes per test episode; None means all.
+        shots: labelled texts per class.
+        queries: texts to classify per class.
+        episodes: number of test episodes.
+        label_names: whether learners may use label names.
+        realistic: unequal support sizes.
+        support_noise: share of wrong labels in the test support.
+        seed: root seed of training.
+        baselines: names of learners scored on the same episodes.
+        metric: what the run returns.
+    """
+
+    ways: int | None = 5
+    shots: int = 5
+    queries: int = 15
+    episodes: int = 600
+    label_names: bool = True
+    realistic: bool = False
+    support_noise: float = 0.0
+    seed: int = 0
+    baselines: tuple[str, ...] = ("centroid", "logistic", "ridge")
+    metric: str = "accuracy"
+
+    @classmethod
+    def checked(cls, **values: Any) -> "Settings":
+        """Settings from values as a user may write them.
+
+        Args:
+            **values: the fields; `ways` may be "all", `baselines` any sequence.
+
+        Raises:
+            ConfigError: one line for each setting that cannot be used.
+
+        Example:
+            >>> Settings.checked(ways="all", shots=1).ways is None
+            True
+        """
+        ways = values.pop("ways", 5)
+        baselines = values.pop("baselines", cls.baselines)
+        problems = [] if ways == "all" else _whole("ways", ways, 2, "ways=5, or ways=all")
+        for name, smallest in (("shots", 1), ("queries", 1), ("episodes", 1), ("seed", 0)):
+            problems += _whole(name, values.get(name, getattr(cls, name)), smallest, f"{name}={getattr(cls, name)}")
+        for name in ("label_names", "realistic"):
+            if not isinstance(values.get(name, True), bool):
+                problems.append(f"Got {name}={values[name]!r}, expected true or false.")
+        noise = values.get("support_noise", 0.0)
+        if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
+            problems.append(f"Got support_noise={noise!r}, expected a share between 0 and 1.")
+        elif noise and values.get("realistic"):
+            problems.append(f"Got support_noise={noise} with realistic=true; noise needs equal support sizes.")
+        if values.get("metric", "accuracy") not in METRICS:
+            problems.append(f"Got metric={values['metric']!r}, expected one of {', '.join(METRICS)}.")
+        if isinstance(baselines, str) or not isinstance(baselines, Sequence):
+            problems.append(f"Got baselines={baselines!r}, expected a list such as baselines=[centroid,ridge].")
+        elif unknown := [name for name in baselines if name not in LEARNERS]:
+            problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}.")
+        if problems:
+            raise ConfigError("\n".join(problems))
+        return cls(ways=None if ways == "all" else ways, baselines=tuple(baselines), **values)
+
+
+def _whole(name: str, value: Any, smallest: int, example: str) -> list[str]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= smallest:
+        return []
+    return [f"Got {name}={value}, expected a whole number of {smallest} or more. Write {example}."]

@@ -1,0 +1,105 @@
+"""Task folders: `texts.*`, and optionally `label_names.json` and `class_splits.json`."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Literal
+
+from fewshot.errors import ConfigError, StorageError, TaskError
+from fewshot.resources import shipped
+from fewshot.storage import write_json
+from fewshot.tasks.assemble import build_task, clean_rows
+from fewshot.tasks.readers import find_texts, read_json, read_rows
+from fewshot.tasks.splits import choose_split
+from fewshot.tasks.task import PARTS, Task
+
+log = logging.getLogger(__name__)
+
+
+def load_folder(
+    path: str | Path | None,
+    name: str | None = None,
+    split: str | int = "01",
+    text_column: str = "text",
+    label_column: str = "label",
+    duplicates: Literal["error", "drop"] = "error",
+    min_texts: int = 0,
+    max_words: int = 1000,
+) -> Task:
+    """Read a task folder.
+
+    Where the folder has no `class_splits.json`, classes are split 60/20/20 by the hash of their labels, and
+    the split is saved there, so that it stays as it is when texts are added. A folder that cannot be written
+    is no obstacle: the split comes out the same again.
+
+    Args:
+        path: the folder.
+        name: name of the task; the folder's name when absent.
+        split: id of the class split.
+        text_column: column (or key) of the text.
+        label_column: column (or key) of the label.
+        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
+        min_texts: leave out classes with fewer texts.
+        max_words: longest text accepted, in words.
+
+    Returns:
+        The checked task; `task.notes` says what was left out.
+
+    Raises:
+        ConfigError: no path, or a setting out of range.
+        TaskError: the files cannot be used as they are.
+    """
+    if not path:
+        raise ConfigError("Got no task.path. Set task.path to the folder with texts.jsonl, .csv, .tsv or .parquet.")
+    folder = Path(path).expanduser()
+    texts = find_texts(folder)
+    cleaned = clean_rows(read_rows(texts, text_column, label_column), duplicates, max_words, min_texts)
+    splits_file = folder / "class_splits.json"
+    split_id = f"{split:02d}" if isinstance(split, int) else split
+    has_split = splits_file.is_file()
+    task = build_task(
+        name or folder.resolve().name,
+        cleaned,
+        split=choose_split(read_json(splits_file), split_id, str(splits_file)) if has_split else None,
+        split_id=split_id,
+        label_names=_label_names(folder),
+        source=str(splits_file),
+    )
+    if not has_split:
+        _keep_split(task, splits_file)
+    return task
+
+
+def load_bundled(name: str, split: str | int = "01", min_texts: int = 0) -> Task:
+    """Read a task that comes with the package.
+
+    Args:
+        name: its folder in `episodes/`.
+        split: id of the class split.
+        min_texts: leave out classes with fewer texts.
+    """
+    return load_folder(shipped("episodes") / name, name, split, min_texts=min_texts)
+
+
+def data_folder(name: str) -> Path | None:
+    """The folder `$FEWSHOT_DATA/NAME`, where that variable is set and the folder exists."""
+    root = os.environ.get("FEWSHOT_DATA")
+    folder = Path(root).expanduser() / name if root else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _label_names(folder: Path) -> dict:
+    path = folder / "label_names.json"
+    content = read_json(path) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise TaskError(f'{path} was expected to map labels to names, like {{"gout": "Gout"}}. Mend or remove it.')
+    return content
+
+
+def _keep_split(task: Task, path: Path) -> None:
+    parts = {part: [task.classes[c] for c in task.parts[part]] for part in PARTS}
+    try:
+        write_json(path, {task.split: parts})
+        log.info("Split the classes 60/20/20 and saved the split to %s", path)
+    except StorageError as error:
+        log.info("Split the classes 60/20/20 (not saved: %s)", error)

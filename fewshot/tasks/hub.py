@@ -1,0 +1,119 @@
+"""Tasks from the Hugging Face hub, through the `datasets` library."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from fewshot.errors import ConfigError, TaskError
+from fewshot.resources import shipped
+from fewshot.tasks.assemble import build_task, clean_rows
+from fewshot.tasks.folder import data_folder, load_folder
+from fewshot.tasks.readers import Row, read_json
+from fewshot.tasks.splits import choose_split
+from fewshot.tasks.task import Task
+
+
+def load_hub(
+    dataset: str | None,
+    config: str | None = None,
+    name: str | None = None,
+    split: str | int = "01",
+    text_column: str = "text",
+    label_column: str = "label",
+    revision: str | None = None,
+    leave_out: tuple[str, ...] | list[str] = (),
+    duplicates: Literal["error", "drop"] = "error",
+    min_texts: int = 0,
+    max_words: int = 1000,
+    shipped_splits: str | None = None,
+) -> Task:
+    """Read a labelled text data set from the hub; all its row splits together make the task.
+
+    Args:
+        dataset: id on the hub, such as `PolyAI/banking77`, or a local folder that `datasets` can read.
+        config: configuration of the data set, where it has several.
+        name: name of the task; the last part of the id when absent.
+        split: id of the class split.
+        text_column: column of the text.
+        label_column: column of the label: strings, or class ids with names in the data set's features.
+        revision: commit or tag.
+        leave_out: labels that are no class (such as clinc150's `oos`).
+        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
+        min_texts: leave out classes with fewer texts.
+        max_words: longest text accepted, in words.
+        shipped_splits: folder in `episodes/` with published class splits and label names for this data set.
+
+    Raises:
+        ConfigError: no data set named.
+        TaskError: `datasets` is not installed, the hub cannot be reached, or the content cannot be used.
+    """
+    if not dataset:
+        raise ConfigError("Got no task.dataset. Set task.dataset to an id on the hub, such as PolyAI/banking77.")
+    tables = _download(dataset, config, revision)
+    rows = (row for row in _rows(tables, dataset, text_column, label_column) if row.label not in set(leave_out))
+    split_id = f"{split:02d}" if isinstance(split, int) else split
+    published = shipped("episodes") / shipped_splits if shipped_splits else None
+    splits_file = published / "class_splits.json" if published else None
+    return build_task(
+        name or dataset.rstrip("/").split("/")[-1],
+        clean_rows(rows, duplicates, max_words, min_texts),
+        split=choose_split(read_json(splits_file), split_id, str(splits_file)) if splits_file else None,
+        split_id=split_id,
+        label_names=read_json(published / "label_names.json") if published else None,
+        source=str(splits_file or "the class split"),
+    )
+
+
+def load_folder_or_hub(name: str, path: str | Path | None, dataset: str, **options: Any) -> Task:
+    """Read `path`, else `$FEWSHOT_DATA/NAME`, else the data set from the hub.
+
+    Args:
+        name: name of the task, and of its folder.
+        path: a task folder, or nothing.
+        dataset: id on the hub.
+        **options: what `load_hub` takes; `split`, `duplicates`, `min_texts` and `max_words` serve both.
+
+    Raises:
+        TaskError: nothing local and the hub cannot be reached, or the content cannot be used.
+    """
+    folder = path or data_folder(name)
+    if folder is None:
+        return load_hub(dataset, name=name, **options)
+    shared = {key: options[key] for key in ("split", "duplicates", "min_texts", "max_words") if key in options}
+    return load_folder(folder, name, **shared)
+
+
+def _download(dataset: str, config: str | None, revision: str | None) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise TaskError(
+            f"Reading {dataset!r} from the hub needs the datasets library. Install it with: "
+            f"pip install 'fewshot-text[hub]'"
+        ) from error
+    try:
+        return datasets.load_dataset(dataset, config, revision=revision)
+    except Exception as error:  # datasets raises many kinds, among them its own, httpx's and builtin ones
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise TaskError(
+            f"Could not load the data set {dataset!r}: {reason} Check the id and the network, or set task.path to a "
+            f"task folder (texts.jsonl with text and label), or FEWSHOT_DATA to the folder that holds it."
+        ) from error
+
+
+def _rows(tables: Any, dataset: str, text_column: str, label_column: str) -> Iterator[Row]:
+    for part, table in tables.items():
+        for column, setting in ((text_column, "task.text_column"), (label_column, "task.label_column")):
+            if column not in table.column_names:
+                raise TaskError(
+                    f"{dataset} ({part}) has no column {column!r}; it has {', '.join(map(repr, table.column_names))}. "
+                    f"Set {setting} to one of them."
+                )
+        names = getattr(table.features[label_column], "names", None)
+        for number, (text, label) in enumerate(zip(table[text_column], table[label_column], strict=True)):
+            place = f"{dataset} ({part}), row {number}"
+            if not isinstance(text, str) or not text.strip():
+                raise TaskError(f"{place}: the text is {text!r}, expected a text that is not empty.")
+            if label is None or label == -1:
+                continue  # unlabelled rows, as some test parts have them
+            yield Row(text.strip(), names[label] if names else str(label), (), place)

@@ -1,0 +1,183 @@
+import multiprocessing
+import time
+
+import pytest
+import torch
+
+from fewshot.encoders import FeatureCache, cache, shard
+from fewshot.errors import StorageError
+
+
+def rows(texts, dim=4):
+    return torch.tensor([[float(len(text)), *range(1, dim)] for text in texts]) + hash_free(texts)
+
+
+def hash_free(texts):
+    return torch.tensor([[sum(map(ord, text)) / 7.0] for text in texts])
+
+
+def files(folder):
+    return sorted(folder.rglob("*.safetensors"))
+
+
+def test_an_empty_cache_misses_everything(tmp_path):
+    assert FeatureCache(tmp_path / "none", "f").lookup(["a", "b", "a"]) == (None, [0, 1, 2])
+
+
+def test_another_process_finds_what_was_stored_in_any_order(tmp_path):
+    FeatureCache(tmp_path, "f").store(["a", "bb"], rows(["a", "bb"]))
+    FeatureCache(tmp_path, "f").store(["ccc"], rows(["ccc"]))
+    found, missing = FeatureCache(tmp_path, "f").lookup(["ccc", "new", "a", "bb", "a"])
+    assert missing == [1]
+    assert torch.equal(found[[0, 2, 3, 4]], rows(["ccc", "a", "bb", "a"]))
+    assert found[1].isnan().all()
+
+
+def test_encoders_do_not_share_features(tmp_path):
+    FeatureCache(tmp_path, "one").store(["a"], rows(["a"]))
+    assert FeatureCache(tmp_path, "two").lookup(["a"]) == (None, [0])
+
+
+def test_an_open_cache_sees_what_comes_later(tmp_path):
+    open_cache = FeatureCache(tmp_path, "f")
+    assert open_cache.lookup(["a"])[1] == [0]
+    FeatureCache(tmp_path, "f").store(["a"], rows(["a"]))
+    assert open_cache.lookup(["a"])[1] == []
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:-3])
+
+
+def change_one_number(file):
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+def other_tensors(file):
+    from safetensors.torch import save_file
+
+    save_file({"weights": torch.ones(2)}, file)
+
+
+@pytest.mark.parametrize("damage", [truncate, change_one_number, empty, other_tensors])
+def test_a_damaged_file_is_named_removed_and_can_be_written_again(tmp_path, caplog, damage):
+    FeatureCache(tmp_path, "f").store(["a"], rows(["a"]))
+    FeatureCache(tmp_path, "f").store(["bb"], rows(["bb"]))
+    damaged = next(file for file in files(tmp_path) if "a" in keys_in(file))
+    damage(damaged)
+    reader = FeatureCache(tmp_path, "f")
+    assert reader.lookup(["a", "bb"])[1] == [0]
+    assert str(damaged) in caplog.text
+    assert not damaged.exists()
+    reader.store(["a"], rows(["a"]))
+    assert torch.equal(reader.lookup(["a", "bb"])[0], rows(["a", "bb"]))
+
+
+def keys_in(file):
+    return [text for text in ("a", "bb") if cache.text_key(text) in shard.read_shard(file).keys]
+
+
+def test_a_file_that_vanishes_is_a_miss_without_a_word(tmp_path, caplog, monkeypatch):
+    FeatureCache(tmp_path, "f").store(["a"], rows(["a"]))
+    reader = FeatureCache(tmp_path, "f")
+    listed = files(tmp_path)
+    monkeypatch.setattr(reader, "_files", lambda: listed)
+    listed[0].unlink()
+    assert reader.lookup(["a"]) == (None, [0])
+    assert not caplog.text
+
+
+def test_a_failed_write_leaves_nothing_and_says_what_to_do(tmp_path, monkeypatch):
+    FeatureCache(tmp_path, "f").store(["a"], rows(["a"]))
+    before = sorted(tmp_path.rglob("*"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(StorageError, match=r"No space left.*encoder\.cache=null"):
+        FeatureCache(tmp_path, "f").store(["bb"], rows(["bb"]))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_cache_folder_that_is_a_file_is_a_storage_error(tmp_path):
+    (tmp_path / "f").write_text("in the way")
+    broken = FeatureCache(tmp_path, "f")
+    assert broken.lookup(["a"]) == (None, [0])
+    with pytest.raises(StorageError, match=r"encoder\.cache=/another/folder"):
+        broken.store(["a"], rows(["a"]))
+
+
+def test_many_small_files_become_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_SMALL_SHARDS", 4)
+    texts = [str(number) * 3 for number in range(5)]
+    for text in texts:
+        FeatureCache(tmp_path, "f").store([text, "shared"], rows([text, "shared"]))
+    assert len(files(tmp_path)) == 5
+    assert torch.equal(FeatureCache(tmp_path, "f").lookup(texts)[0], rows(texts))
+    assert len(files(tmp_path)) == 1
+    assert torch.equal(FeatureCache(tmp_path, "f").lookup([*texts, "shared"])[0], rows([*texts, "shared"]))
+    assert len(shard.read_shard(files(tmp_path)[0]).keys) == 6
+
+
+def test_large_files_are_not_merged(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "MAX_SMALL_SHARDS", 2)
+    monkeypatch.setattr(cache, "SMALL", 1)
+    for text in ("a", "bb", "ccc"):
+        FeatureCache(tmp_path, "f").store([text], rows([text]))
+    FeatureCache(tmp_path, "f").lookup(["a"])
+    assert len(files(tmp_path)) == 3
+
+
+def write_and_read(folder, name, n_rounds):
+    cache.MAX_SMALL_SHARDS = 3
+    for number in range(n_rounds):
+        texts = [f"{name} {number}", f"both {number}"]
+        own = FeatureCache(folder, "f")
+        own.store(texts, rows(texts))
+        found, missing = own.lookup(texts)
+        assert not missing
+        assert torch.equal(found, rows(texts))
+
+
+def test_two_processes_write_read_and_merge_at_once(tmp_path, caplog):
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=write_and_read, args=(tmp_path, name, 25)) for name in ("left", "right")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    texts = [f"{name} {number}" for name in ("left", "right", "both") for number in range(25)]
+    found, missing = FeatureCache(tmp_path, "f").lookup(texts)
+    assert not missing
+    assert torch.equal(found, rows(texts))
+    assert not caplog.text
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_nine_thousand_texts_are_looked_up_in_a_moment(tmp_path):
+    texts = [f"text number {number}" for number in range(9000)]
+    FeatureCache(tmp_path, "f").store(texts, torch.randn(9000, 384))
+    warm = FeatureCache(tmp_path, "f")
+    warm.lookup(texts)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        warm.lookup(texts)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.1
+
+
+def test_the_default_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.delenv("FEWSHOT_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.default_folder() == tmp_path / "fewshot" / "features"
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "own"))
+    assert cache.default_folder() == tmp_path / "own"
