@@ -13,8 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from benchmarks.record import record
 from fewshot.encoders import SentenceTransformerEncoder, bundled
@@ -75,7 +73,6 @@ def main(n_texts: int = N_TEXTS, rounds: int = ROUNDS) -> dict[str, Any]:
         "min_cosine_to_float32": round(cosines.min().item(), 5),
         "texts_encoded_by_a_warm_run": warm.n_encoded,
     }
-    show(rows, details)
     record("encoding", "python -m benchmarks.encoding", rows, **details)
     return {"rows": rows, **details}
 
@@ -101,19 +98,6 @@ def row(name: str, n_texts: int, seconds: list[float], peer_seconds: float) -> d
         "fastest": round(n_texts / min(seconds)),
         "times_the_peer": round(peer_seconds / median, 2),
     }
-
-
-def show(rows: list[dict[str, Any]], details: dict[str, Any]) -> None:
-    """Print the table."""
-    table = Table(title=f"Encoding {details['n_texts']:,} terms, {details['threads']} threads, {details['dtype']}")
-    for column in rows[0]:
-        table.add_column(column.replace("_", " "), justify="left" if column == "encoder" else "right")
-    for line in rows:
-        table.add_row(*(f"{value:,}" if not isinstance(value, str) else value for value in line.values()))
-    console = Console()
-    console.print(table)
-    console.print(f"Smallest cosine to float32: {details['min_cosine_to_float32']}.")
-    console.print(f"Texts that a warm run encoded: {details['texts_encoded_by_a_warm_run']}.")
 
 
 if __name__ == "__main__":

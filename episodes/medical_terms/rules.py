@@ -144,9 +144,7 @@ def without_giveaway_stems(terms: list[Term]) -> list[Term]:
         excess = {stem for stem, count in counts.items() if 100 * count > MAX_STEM_PERCENT * len(kept)}
         if not excess:
             return kept
-        kept.remove(
-            max(kept, key=lambda term: (len(excess & set(term.key)), sha256(term.descriptor.mesh_id)))
-        )
+        kept.remove(max(kept, key=lambda term: (len(excess & set(term.key)), sha256(term.descriptor.mesh_id))))
 
 
 def chosen_terms(descriptors: list[Descriptor], nodes: list[Node]) -> list[Term]:
@@ -172,18 +170,11 @@ def synonyms(terms: list[Term]) -> list[list[str]]:
     return [_other_words(term, labels, taken) for term in terms]
 
 
-def _other_words(
-    term: Term, labels: dict[tuple[str, ...], set[str]], taken: set[tuple[str, ...]]
-) -> list[str]:
+def _other_words(term: Term, labels: dict[tuple[str, ...], set[str]], taken: set[tuple[str, ...]]) -> list[str]:
     chosen = {}
     for text in map(turned, term.descriptor.entry_terms):
         own = key(text)
-        if (
-            own not in taken
-            and own not in chosen
-            and len(labels[own]) == 1
-            and len(text.split()) <= MAX_WORDS
-        ):
+        if own not in taken and own not in chosen and len(labels[own]) == 1 and len(text.split()) <= MAX_WORDS:
             chosen[own] = text
     return list(chosen.values())[:MAX_SYNONYMS]
 

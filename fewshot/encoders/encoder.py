@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1  # part of every fingerprint: raise it when the same settings begin to give other features
 CHUNK = 8192  # texts between two visits to the disk, which is what an interrupted run loses at most
-GPU_BUDGET = 16  # a GPU takes so many times the tokens of a CPU in one batch
+GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
 
 
 class Encoder(ABC):
@@ -56,7 +56,7 @@ class Encoder(ABC):
         device: str = "auto",
         dtype: str = "auto",
         max_length: int | None = 256,
-        tokens_per_batch: int = 2048,
+        tokens_per_batch: int = 1024,
         trust_remote_code: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,

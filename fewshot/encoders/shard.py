@@ -34,13 +34,15 @@ class Shard:
 
 
 def write_shard(folder: Path, keys: Sequence[bytes], features: Float[Tensor, "n_keys dim"]) -> Path:
-    """Write a shard under the hash of its content; the same content always has the same name.
+    """Write a shard under the hash of its content; the same content in any order has the same name.
 
     Raises:
         StorageError: it could not be written; nothing is left behind.
     """
-    key_rows = torch.frombuffer(bytearray(b"".join(keys)), dtype=torch.uint8).view(len(keys), KEY_BYTES)
-    features = features.detach().to("cpu", torch.float32).contiguous()
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    joined = bytearray(b"".join(keys[index] for index in order))
+    key_rows = torch.frombuffer(joined, dtype=torch.uint8).view(len(keys), KEY_BYTES)
+    features = features.detach().to("cpu", torch.float32)[order]
     checksum = _checksum(key_rows, features)
     path = folder / f"{checksum}.safetensors"
     write_tensors(path, {"keys": key_rows, "features": features}, {_CHECKSUM: checksum}, _ADVICE)

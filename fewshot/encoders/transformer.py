@@ -46,7 +46,7 @@ class TransformerEncoder(Encoder):
         device: str = "auto",
         dtype: str = "auto",
         max_length: int | None = 256,
-        tokens_per_batch: int = 2048,
+        tokens_per_batch: int = 1024,
         trust_remote_code: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,

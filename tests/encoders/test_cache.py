@@ -126,6 +126,16 @@ def test_many_small_files_become_one(tmp_path, monkeypatch):
     assert len(shard.read_shard(files(tmp_path)[0]).keys) == 6
 
 
+def test_a_merged_file_that_was_there_before_stays(tmp_path, monkeypatch):
+    """As when another process has written it and was stopped before it removed the parts."""
+    monkeypatch.setattr(cache, "MAX_SMALL_SHARDS", 2)
+    for texts in (["a", "bb"], ["bb"], ["a"]):
+        FeatureCache(tmp_path, "f").store(texts, rows(texts))
+    for _ in range(2):
+        assert torch.equal(FeatureCache(tmp_path, "f").lookup(["a", "bb"])[0], rows(["a", "bb"]))
+        assert len(files(tmp_path)) == 1
+
+
 def test_large_files_are_not_merged(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "MAX_SMALL_SHARDS", 2)
     monkeypatch.setattr(cache, "SMALL", 1)

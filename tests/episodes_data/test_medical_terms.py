@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from fewshot.episodes.frozen import EpisodeRequest, draw, load_episodes, shipped_file
+from fewshot.tasks import load_bundled
+
 FOLDER = Path(__file__).parents[2] / "episodes" / "medical_terms"
 
 
@@ -66,9 +69,18 @@ def label_of(classes):
 
 def test_the_files_are_those_that_were_hashed():
     sums = dict(line.split("  ")[::-1] for line in (FOLDER / "SHA256SUMS").read_text().splitlines())
-    assert sorted(sums) == ["class_splits.json", "classes.json", "label_names.json", "texts.tsv"]
+    episodes = ["test_episodes_01_5way.safetensors", "test_episodes_01_allway.safetensors"]
+    assert sorted(sums) == ["class_splits.json", "classes.json", "label_names.json", *episodes, "texts.tsv"]
     for name, digest in sums.items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest, name
+
+
+@pytest.mark.parametrize("ways", [5, None])
+def test_the_shipped_episodes_are_those_that_the_fixed_seed_draws(ways):
+    task = load_bundled("medical_terms")
+    shipped = load_episodes(shipped_file(FOLDER, task, ways), task)
+    drawn = draw(task, EpisodeRequest("test", ways, shots=10, queries=15, episodes=600))
+    assert shipped.sha256() == drawn.sha256()
 
 
 def test_the_texts_are_sorted_and_plain(rows):
@@ -145,11 +157,7 @@ def test_rule_4_no_key_stands_in_two_classes(class_keys):
 
 def test_rule_5_no_near_duplicates_within_a_class(class_keys):
     for label, found in class_keys.items():
-        near = [
-            pair
-            for pair in combinations(found, 2)
-            if 4 * len(pair[0] & pair[1]) >= 3 * len(pair[0] | pair[1])
-        ]
+        near = [pair for pair in combinations(found, 2) if 4 * len(pair[0] & pair[1]) >= 3 * len(pair[0] | pair[1])]
         assert near == [], label
 
 
@@ -308,9 +316,7 @@ def test_the_source_is_parsed_in_its_branches_only():
 
 def test_another_source_is_refused(tmp_path):
     (tmp_path / "mesh.tsv").write_text("D1\tBone\t\tA02\t\n")
-    with pytest.raises(
-        ValueError, match=r"has SHA-256 [0-9a-f]{64}, but 23166134e2b9.* was expected\. Pass --source"
-    ):
+    with pytest.raises(ValueError, match=r"has SHA-256 [0-9a-f]{64}, but 23166134e2b9.* was expected\. Pass --source"):
         build.read_source(tmp_path / "mesh.tsv")
 
 

@@ -1,0 +1,40 @@
+# `make demo` and `make test` work from nothing: they make .venv, install the pinned set, and go on.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format notebooks clean
+
+help:  ## what there is to run
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(READY)  ## make the environment and install everything, pinned
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python " + sys.version.split()[0] + " was found, but 3.11 to 3.13 is needed. Try: make $(MAKECMDGOALS) PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## the main job: five terms per class, a classifier, its score
+	$(BIN)/python -m fewshot.run +task=medical_terms shots=5
+
+test: $(READY)  ## the fast tests
+	$(BIN)/python -m pytest -n 2
+
+test-all: $(READY)  ## all tests, the slow ones too
+	$(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+
+lint: $(READY)  ## formatting, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)  ## rewrite the formatting
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,1 @@
+"""Accuracy and speed, side by side, one command each; see `benchmarks/README.md`."""
