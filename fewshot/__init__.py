@@ -1,1 +1,109 @@
 """Few-shot meta-learning for text: a classifier from a handful of labelled texts, with a number to trust."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
+    from fewshot.episodes.batch import EpisodeBatch
+    from fewshot.episodes.sampler import sample_episodes, sample_realistic_episodes
+    from fewshot.errors import ConfigError, EncoderError, FewshotError, StorageError, TaskError
+    from fewshot.evaluation import Estimate, Evaluation, evaluate
+    from fewshot.experiment import ExperimentResult, run_experiment
+    from fewshot.features import TaskFeatures
+    from fewshot.learners import (
+        LEARNERS,
+        AttentionPrototypical,
+        Centroid,
+        Learner,
+        Logistic,
+        Prototypical,
+        Ridge,
+        Support,
+        load_learner,
+        save_learner,
+    )
+    from fewshot.settings import Settings
+    from fewshot.tasks import Task, load_bundled, load_folder, load_hub
+    from fewshot.training import MetaTrainer
+
+# Loaded when first asked for (PEP 562), so that `import fewshot` costs milliseconds and pulls in nothing.
+_HOME = {
+    "fewshot.encoders": ("Encoder", "SentenceTransformerEncoder", "TransformerEncoder"),
+    "fewshot.episodes.batch": ("EpisodeBatch",),
+    "fewshot.episodes.sampler": ("sample_episodes", "sample_realistic_episodes"),
+    "fewshot.errors": ("ConfigError", "EncoderError", "FewshotError", "StorageError", "TaskError"),
+    "fewshot.evaluation": ("Estimate", "Evaluation", "evaluate"),
+    "fewshot.experiment": ("ExperimentResult", "run_experiment"),
+    "fewshot.features": ("TaskFeatures",),
+    "fewshot.learners": (
+        "LEARNERS",
+        "AttentionPrototypical",
+        "Centroid",
+        "Learner",
+        "Logistic",
+        "Prototypical",
+        "Ridge",
+        "Support",
+        "load_learner",
+        "save_learner",
+    ),
+    "fewshot.settings": ("Settings",),
+    "fewshot.tasks": ("Task", "load_bundled", "load_folder", "load_hub"),
+    "fewshot.training": ("MetaTrainer",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "LEARNERS",
+    "AttentionPrototypical",
+    "Centroid",
+    "ConfigError",
+    "Encoder",
+    "EncoderError",
+    "EpisodeBatch",
+    "Estimate",
+    "Evaluation",
+    "ExperimentResult",
+    "FewshotError",
+    "Learner",
+    "Logistic",
+    "MetaTrainer",
+    "Prototypical",
+    "Ridge",
+    "SentenceTransformerEncoder",
+    "Settings",
+    "StorageError",
+    "Support",
+    "Task",
+    "TaskError",
+    "TaskFeatures",
+    "TransformerEncoder",
+    "__version__",
+    "evaluate",
+    "load_bundled",
+    "load_folder",
+    "load_hub",
+    "load_learner",
+    "run_experiment",
+    "sample_episodes",
+    "sample_realistic_episodes",
+    "save_learner",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("fewshot-text")
+    elif name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'fewshot' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

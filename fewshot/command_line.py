@@ -1,12 +1,15 @@
 """What is typed, before Hydra sees it: `task=x` as well as `+task=x`, near matches, and the list of tasks."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from fewshot.arguments import unknown_setting
 from fewshot.errors import ConfigError
 
 _GROUPS = ("task", "encoder", "learner", "training")
+_WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"}
 _PASS_THROUGH = {
     "--help",
     "-h",
@@ -31,7 +34,10 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
     1. `task=NAME` becomes `+task=NAME` (no task is in the defaults, so Hydra would refuse the first form).
     2. A choice of `task`, `encoder`, `learner` or `training` that does not exist is refused with near matches;
        in a comma-separated sweep, each of them.
-    3. Without a task, and without a flag that needs none, the tasks are listed.
+    3. A setting that does not exist is refused with near matches; Hydra would advise a `+` before its name, and
+       then nothing would read it.
+    4. Without a task, and without a flag that needs none, the tasks are listed.
+    5. Flags such as `-m` may stand anywhere; Hydra wants them before or behind all settings.
 
     Args:
         arguments: `sys.argv[1:]`.
@@ -42,19 +48,25 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
         ConfigError: a choice that does not exist.
     """
     folders = [conf, *_config_dirs(arguments)]
+    flags, overrides = _flags_apart(arguments)
+    known = _known_settings(folders)
     result = []
-    has_task = False
-    for argument in arguments:
-        group, _, value = argument.lstrip("+").partition("=")
-        if group in _GROUPS and value and not argument.startswith(("-", "~")):
-            _check_choice(group, value, folders)
-        if group == "task" and value and not argument.startswith(("-", "~")):
-            has_task = True
-            argument = f"+task={value}"
-        result.append(argument)
-    if not has_task and not _PASS_THROUGH & {argument.split("=")[0] for argument in arguments}:
+    for override in overrides:
+        key, equals, value = override.lstrip("+").partition("=")
+        if not equals and not override.startswith("~"):
+            raise ConfigError(f"Got {override!r}, expected NAME=VALUE such as shots=5.")
+        if key in _GROUPS and value and not override.startswith("~"):
+            _check_choice(key, value, folders)
+        root, _, rest = key.lstrip("~").partition(".")
+        if re.split("[/@]", root)[0] not in known:
+            raise ConfigError(unknown_setting(key, known))
+        if root in _GROUPS and rest and not override.startswith("+"):  # the constructor judges what `+` adds
+            _check_group_setting(root, rest, overrides, folders)
+        result.append(f"+task={value}" if key == "task" and not override.startswith("~") else override)
+    has_task = any(override.startswith("+task=") and override != "+task=" for override in result)
+    if not has_task and not _PASS_THROUGH & {flag.split("=")[0] for flag in flags}:
         raise NoTask(_task_list(folders))
-    return result
+    return result + flags
 
 
 def choices(group: str, folders: Sequence[Path]) -> dict[str, str]:
@@ -65,6 +77,38 @@ def choices(group: str, folders: Sequence[Path]) -> dict[str, str]:
             first = path.read_text(encoding="utf-8").partition("\n")[0]
             found[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
     return dict(sorted(found.items()))
+
+
+def _flags_apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    flags: list[str] = []
+    overrides: list[str] = []
+    takes_value = False
+    for argument in arguments:
+        (flags if takes_value or argument.startswith("-") else overrides).append(argument)
+        takes_value = not takes_value and argument in _WITH_VALUE
+    return flags, overrides
+
+
+def _known_settings(folders: Sequence[Path]) -> list[str]:
+    """What may stand before `=`, up to its first dot: the settings of `run.yaml`, and the groups."""
+    lines = (folders[0] / "run.yaml").read_text(encoding="utf-8").splitlines()
+    settings = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
+    groups = [path.name for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
+    return [name for name in dict.fromkeys([*settings, *_GROUPS, *groups]) if name != "defaults"]
+
+
+def _check_group_setting(group: str, rest: str, overrides: Sequence[str], folders: Sequence[Path]) -> None:
+    """Refuse `learner.scal=3`: no YAML that is chosen has that key."""
+    run = (folders[0] / "run.yaml").read_text(encoding="utf-8")
+    chosen = re.findall(rf"^ *- {group}: (\w+)", run, re.MULTILINE)
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        chosen = value.split(",") if key == group else chosen
+    files = [folder / group / f"{name}.yaml" for folder in folders for name in chosen]
+    content = "\n".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
+    known = [name for name in dict.fromkeys(re.findall(r"^(\w+):", content, re.MULTILINE)) if name != "_target_"]
+    if known and rest.split(".")[0] not in (*known, "_target_"):
+        raise ConfigError(unknown_setting(f"{group}.{rest}", [f"{group}.{name}" for name in known]))
 
 
 def _check_choice(group: str, value: str, folders: Sequence[Path]) -> None:
@@ -87,6 +131,9 @@ def _config_dirs(arguments: Sequence[str]) -> list[Path]:
             found.append(Path(arguments[index + 1]))
         elif argument.startswith("--config-dir="):
             found.append(Path(argument.partition("=")[2]))
+    for folder in found:
+        if not folder.is_dir():
+            raise ConfigError(f"The folder {str(folder)!r} of --config-dir does not exist. Give an existing folder.")
     return found
 
 

@@ -37,7 +37,7 @@ class TaskFeatures:
         names = self.label_names[batch.classes] if self.label_names is not None else None
         return Support(features, batch.support_mask, names)
 
-    def query(self, batch: EpisodeBatch) -> Float[Tensor, "episodes n_way*n_query dim"]:
+    def query(self, batch: EpisodeBatch) -> Float[Tensor, "episodes queries dim"]:
         """Features of the queries, way by way."""
         return self.texts[batch.query.flatten(1)]
 

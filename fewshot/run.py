@@ -5,17 +5,19 @@ compose → build → encode → meta-train → calibrate → evaluate → repor
 
 import contextlib
 import logging
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.utils import instantiate
+from hydra.errors import HydraException, InstantiationException, OverrideParseException
+from hydra.types import RunMode
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,9 +25,12 @@ from omegaconf.errors import OmegaConfBaseException
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+from fewshot.arguments import checked_arguments
 from fewshot.command_line import NoTask, normalise_arguments
-from fewshot.errors import FewshotError
+from fewshot.errors import ConfigError, FewshotError, StorageError
 from fewshot.resources import shipped
+
+_REHEARSAL_DIM = 64
 
 log = logging.getLogger("fewshot.run")  # not __name__, which is __main__ when run as a module
 
@@ -52,17 +57,18 @@ def run(config: DictConfig) -> float:
     settings = Settings.checked(**_settings(config))
     context = HydraConfig.get()
     folder = Path(context.runtime.output_dir)
-    name = context.runtime.choices["learner"]
-    task = instantiate(config.task)
+    task = _build(config, "task")
     log.info("%s", task)
     for note in task.notes:
         log.info("  %s", note)
-    encoder = instantiate(config.encoder)
+    encoder = _build(config, "encoder")
+    _build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded, not after
+    name = context.runtime.choices["learner"]
     result = run_experiment(
         task,
         encoder,
-        lambda dim: instantiate(config.learner, dim=dim),
-        instantiate(config.training),
+        lambda dim: _build(config, "learner", dim=dim),
+        _build(config, "training"),
         settings,
         episodes_folder=Path(config.output) / "episodes",
     )
@@ -94,9 +100,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
     conf = shipped("conf")
+    mistakes: list[FewshotError] = []
     try:
         with _arguments(normalise_arguments(typed, conf)):
-            hydra.main(version_base="1.3", config_path=str(conf), config_name="run")(_task_function)()
+            hydra.main(version_base="1.3", config_path=str(conf), config_name="run")(_task_function(mistakes))()
+        if mistakes:
+            return _complain(mistakes[0])
     except NoTask as listing:
         print(listing, file=sys.stderr)
         return 2
@@ -114,8 +123,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _task_function(config: DictConfig) -> float:
-    return run(config)
+def _task_function(mistakes: list[FewshotError]) -> Callable[[DictConfig], float]:
+    def task_function(config: DictConfig) -> float:
+        try:
+            return _run(config)
+        except FewshotError as error:
+            # Hydra announces a job that raises with all that was typed: good to know in a sweep, else only noise.
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            mistakes.append(error)
+            return math.nan
+
+    return task_function
+
+
+def _run(config: DictConfig) -> float:
+    try:
+        return run(config)
+    except OSError as error:
+        if isinstance(error, FewshotError):
+            raise
+        what = repr(str(error.filename)) if error.filename else "a file"
+        raise StorageError(
+            f"Could not read or write {what}: {error.strerror or error}. Expected a file that is there and may be "
+            f"used, on a disk with space. Check it, or set output=/another/folder."
+        ) from error
+
+
+def _build(config: DictConfig, group: str, **more: Any) -> Any:
+    """Make what a config group describes; mistakes come as they were raised, not wrapped by Hydra."""
+    if group not in config:
+        raise ConfigError(f"There is no {group}. Write {group}=NAME, and no ~{group}.")
+    values = _plain(config[group])
+    missing = [name for name, value in values.items() if value == "???"]
+    if missing:
+        raise ConfigError(f"Got no {group}.{missing[0]}, which has no default. Write {group}.{missing[0]}=VALUE.")
+    target = values.pop("_target_")
+    special = {name: values.pop(name) for name in list(values) if name.startswith("_")}
+    try:
+        values = checked_arguments(get_object(target), values, group, **more)
+        return instantiate({"_target_": target, "_convert_": "all", **special, **values})
+    except ImportError as error:
+        raise ConfigError(f"Could not import {group}._target_={target}: {error}. Correct it.") from error
+    except InstantiationException as error:
+        if isinstance(error.__cause__, FewshotError):
+            raise error.__cause__ from error
+        raise
 
 
 def _settings(config: DictConfig) -> dict[str, Any]:
@@ -123,9 +176,14 @@ def _settings(config: DictConfig) -> dict[str, Any]:
 
     from fewshot.settings import Settings
 
+    plain = _plain(config)
+    return {field.name: plain[field.name] for field in fields(Settings) if field.name in plain}
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    return {field.name: plain[field.name] for field in fields(Settings)}
+    return {str(key): value for key, value in plain.items()}
 
 
 def _save(folder: Path, result: Any, results: dict[str, Any], encoder: dict[str, str]) -> None:
@@ -157,6 +215,11 @@ def _complain(message: object) -> int:
 
 
 def _hydra_message(error: Exception) -> str:
+    if isinstance(error, OverrideParseException):
+        return (
+            f"Could not read {error.override!r}: {error.message}. Expected NAME=VALUE. Put a value with brackets, "
+            f"commas, equals signs or spaces in two pairs of quotes, such as 'task.path=\"/data/a (new) folder\"'."
+        )
     causes = [str(error).strip()]
     cause = error.__cause__
     while cause is not None:

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewshot.arguments import as_typed
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS
 
 METRICS = ("accuracy", "macro_f1", "ece")
+_WHOLE = (
+    ("shots", 1, ", for at least one labelled text per class is needed"),
+    ("queries", 1, ""),
+    ("episodes", 1, ""),
+    ("seed", 0, ""),
+)
 
 
 @dataclass(frozen=True)
@@ -55,28 +62,32 @@ class Settings:
         ways = values.pop("ways", 5)
         baselines = values.pop("baselines", cls.baselines)
         problems = [] if ways == "all" else _whole("ways", ways, 2, "ways=5, or ways=all")
-        for name, smallest in (("shots", 1), ("queries", 1), ("episodes", 1), ("seed", 0)):
-            problems += _whole(name, values.get(name, getattr(cls, name)), smallest, f"{name}={getattr(cls, name)}")
+        for name, smallest, why in _WHOLE:
+            example = f"{name}={getattr(cls, name)}"
+            problems += _whole(name, values.get(name, getattr(cls, name)), smallest, example, why)
         for name in ("label_names", "realistic"):
             if not isinstance(values.get(name, True), bool):
-                problems.append(f"Got {name}={values[name]!r}, expected true or false.")
+                problems.append(f"Got {name}={as_typed(values[name])}, expected true or false. Write {name}=false.")
         noise = values.get("support_noise", 0.0)
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
-            problems.append(f"Got support_noise={noise!r}, expected a share between 0 and 1.")
+            problems.append(f"Got support_noise={as_typed(noise)}, expected a share between 0 and 1 such as 0.2.")
         elif noise and values.get("realistic"):
-            problems.append(f"Got support_noise={noise} with realistic=true; noise needs equal support sizes.")
+            problems.append(
+                f"Got support_noise={noise} with realistic=true; noise needs equal support sizes. Leave one out."
+            )
         if values.get("metric", "accuracy") not in METRICS:
-            problems.append(f"Got metric={values['metric']!r}, expected one of {', '.join(METRICS)}.")
+            metric = as_typed(values["metric"])
+            problems.append(f"Got metric={metric}, expected one of {', '.join(METRICS)}. Write metric={METRICS[0]}.")
         if isinstance(baselines, str) or not isinstance(baselines, Sequence):
-            problems.append(f"Got baselines={baselines!r}, expected a list such as baselines=[centroid,ridge].")
+            problems.append(f"Got baselines={as_typed(baselines)}, expected a list such as baselines=[centroid,ridge].")
         elif unknown := [name for name in baselines if name not in LEARNERS]:
-            problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}.")
+            problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}. Correct it.")
         if problems:
             raise ConfigError("\n".join(problems))
         return cls(ways=None if ways == "all" else ways, baselines=tuple(baselines), **values)
 
 
-def _whole(name: str, value: Any, smallest: int, example: str) -> list[str]:
+def _whole(name: str, value: Any, smallest: int, example: str, why: str = "") -> list[str]:
     if isinstance(value, int) and not isinstance(value, bool) and value >= smallest:
         return []
-    return [f"Got {name}={value}, expected a whole number of {smallest} or more. Write {example}."]
+    return [f"Got {name}={as_typed(value)}, expected a whole number of {smallest} or more{why}. Write {example}."]

@@ -44,6 +44,8 @@ class Encoder(ABC):
         max_length: most tokens of a text, special ones included, within what the model allows; None is all that.
         tokens_per_batch: most padded tokens in a batch on the CPU; a GPU takes `GPU_BUDGET` times as many.
         trust_remote_code: run Python code that comes with the model.
+        pickled_weights: accept .bin weights, read by torch with weights_only=True; nothing is executed. Safetensors
+            come first where a model has both.
         cache: folder for computed features; `"auto"` is `cache.default_folder()`, None is no cache.
         lora_targets: names of the linear maps that LoRA adapts; None leaves the choice to peft.
     """
@@ -58,6 +60,7 @@ class Encoder(ABC):
         max_length: int | None = 256,
         tokens_per_batch: int = 1024,
         trust_remote_code: bool = False,
+        pickled_weights: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,
     ):
@@ -71,6 +74,7 @@ class Encoder(ABC):
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
         self.trust_remote_code = trust_remote_code
+        self.pickled_weights = pickled_weights
         self.cache = cache
         self.lora_targets = None if lora_targets is None else list(lora_targets)
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
@@ -231,7 +235,7 @@ class Encoder(ABC):
 
     @cached_property
     def _source(self) -> Source:
-        return locate(self.model, self.revision, self.trust_remote_code)
+        return locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights)
 
     @cached_property
     def _features(self) -> FeatureCache | None:

@@ -5,16 +5,18 @@ from pathlib import Path
 from fewshot.errors import EncoderError
 
 _FILES = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.txt"]
+_PICKLES = ["pytorch_model*.bin", "*/pytorch_model*.bin"]
 _OTHER_RUNTIMES = ["onnx/*", "openvino/*", "original/*"]
 
 
-def download(model: str, revision: str | None, trust_remote_code: bool = False) -> Path:
-    """Fetch config, tokenizer and safetensors into the hub's local cache; nothing that would be unpickled.
+def download(model: str, revision: str | None, trust_remote_code: bool = False, pickled_weights: bool = False) -> Path:
+    """Fetch config, tokenizer and safetensors into the hub's local cache; nothing that would be unpickled unasked.
 
     Args:
         model: hub id.
         revision: branch, tag or commit.
         trust_remote_code: also fetch the model's own Python files.
+        pickled_weights: also fetch .bin weights.
 
     Returns:
         The snapshot's folder, named after the commit.
@@ -36,7 +38,7 @@ def download(model: str, revision: str | None, trust_remote_code: bool = False) 
             snapshot_download(
                 model,
                 revision=revision,
-                allow_patterns=_FILES + (["*.py"] if trust_remote_code else []),
+                allow_patterns=_FILES + ["*.py"] * trust_remote_code + _PICKLES * pickled_weights,
                 ignore_patterns=_OTHER_RUNTIMES,
             )
         )

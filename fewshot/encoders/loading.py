@@ -36,6 +36,11 @@ def _sentence(model: str, error: Exception) -> str:
             "is switched off (trust_remote_code=false). Expected a model that transformers knows. "
             "Read the code, then set encoder.trust_remote_code=true, or choose another encoder.model."
         )
+    if "weights_only" in str(error):  # of torch; its own advice is to run whatever is in the file
+        return (
+            f"Encoder model {model!r} could not be loaded: its .bin weights hold more than tensors, so they were not "
+            "read. Expected tensors only. Set encoder.model to a model with safetensors weights."
+        )
     detail = " ".join(str(error).split())[:300].rstrip(".")
     return (
         f"Encoder model {model!r} could not be loaded: {type(error).__name__}: {detail}. Expected config.json, "

@@ -39,6 +39,7 @@ class SentenceTransformerEncoder(Encoder):
         max_length: int | None = 256,
         tokens_per_batch: int = 1024,
         trust_remote_code: bool = False,
+        pickled_weights: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,
     ):
@@ -50,6 +51,7 @@ class SentenceTransformerEncoder(Encoder):
             max_length=max_length,
             tokens_per_batch=tokens_per_batch,
             trust_remote_code=trust_remote_code,
+            pickled_weights=pickled_weights,
             cache=cache,
             lora_targets=lora_targets,
         )
@@ -63,7 +65,7 @@ class SentenceTransformerEncoder(Encoder):
     def _source(self) -> Source:
         bare = "/" not in self.model and not Path(self.model).exists()
         model = f"sentence-transformers/{self.model}" if bare else self.model
-        return locate(model, self.revision, self.trust_remote_code)
+        return locate(model, self.revision, self.trust_remote_code, self.pickled_weights)
 
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
         if self.model == bundled.NAME:

@@ -12,6 +12,7 @@ from fewshot.errors import EncoderError
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _READ_BY_MODELS = {".json", ".jinja", ".model", ".py", ".safetensors", ".txt"}
+_SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Source:
     """A folder of weights.
 
     Args:
-        folder: holds config, tokenizer and safetensors.
+        folder: holds config, tokenizer and weights.
         identity: two sources with the same identity hold the same weights.
     """
 
@@ -27,7 +28,9 @@ class Source:
     identity: str
 
 
-def locate(model: str, revision: str | None = None, trust_remote_code: bool = False) -> Source:
+def locate(
+    model: str, revision: str | None = None, trust_remote_code: bool = False, pickled_weights: bool = False
+) -> Source:
     """Find a model: bundled, in a folder, in the local cache of the Hugging Face hub, or on the hub itself.
 
     A hub model that is already here is used as it is, without asking the hub for news, so that a run gives
@@ -37,32 +40,31 @@ def locate(model: str, revision: str | None = None, trust_remote_code: bool = Fa
         model: `bundled.NAME`, a folder, or a hub id such as `"deepseek-ai/deepseek-llm-7b-base"`.
         revision: branch, tag or commit on the hub.
         trust_remote_code: also fetch the model's own Python files.
+        pickled_weights: accept .bin weights.
 
     Raises:
-        EncoderError: there is no such model, it has no safetensors, or the hub cannot be reached.
+        EncoderError: there is no such model, it has no weights of an accepted kind, or the hub cannot be reached.
     """
     if model == bundled.NAME:
         return Source(bundled.folder(), f"sha256:{bundled.SHA256}")
     folder = Path(model).expanduser()
     if folder.is_dir():
-        if not has_weights(folder):
-            raise EncoderError(_no_weights(model, folder))
-        return Source(folder, f"sha256:{digest(folder)}")
+        _check_weights(model, folder, pickled_weights)
+        return Source(folder, f"sha256:{digest(folder, pickled_weights)}")
     if folder.exists() or not _HUB_ID.fullmatch(model):
         raise EncoderError(
             f"Encoder model {model!r} could not be loaded: {'not a folder' if folder.exists() else 'no such folder'}. "
             f"Expected a folder with config.json and safetensors, a hub id such as 'organisation/name', "
             f"or {bundled.NAME!r}. Set encoder.model=/path/to/folder."
         )
-    snapshot = cached_snapshot(model, revision)
+    snapshot = cached_snapshot(model, revision, pickled_weights)
     if snapshot is None:
-        snapshot = download(model, revision, trust_remote_code)
-        if not has_weights(snapshot):
-            raise EncoderError(_no_weights(model, snapshot))
+        snapshot = download(model, revision, trust_remote_code, pickled_weights)
+    _check_weights(model, snapshot, pickled_weights)
     return Source(snapshot, f"commit:{model}@{snapshot.name}")
 
 
-def cached_snapshot(model: str, revision: str | None = None) -> Path | None:
+def cached_snapshot(model: str, revision: str | None = None, pickled_weights: bool = False) -> Path | None:
     """The folder of a hub model in the hub's local cache, if all its weights are there."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
@@ -72,34 +74,61 @@ def cached_snapshot(model: str, revision: str | None = None) -> Path | None:
     if not commit:
         return None
     snapshot = repository / "snapshots" / commit
-    return snapshot if has_weights(snapshot) else None
+    return snapshot if has_weights(snapshot, pickled_weights) else None
 
 
-def has_weights(folder: Path) -> bool:
-    """Whether a folder holds safetensors, and every shard that an index in it names."""
-    if not any(folder.rglob("*.safetensors")):
+def has_weights(folder: Path, pickled_weights: bool = False) -> bool:
+    """Whether a folder holds weights of an accepted kind, and every shard that an index in it names."""
+    kinds = (_SAFE, _PICKLED) if pickled_weights else (_SAFE,)
+    if not any(any(folder.rglob(kind)) for kind in kinds):
         return False
-    for index in folder.rglob("*.safetensors.index.json"):
-        shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        if not all((index.parent / shard).is_file() for shard in shards):
-            return False
-    return True
+    indices = [index for kind in kinds for index in folder.rglob(f"{kind}.index.json")]
+    return all(_is_complete(index) for index in indices)
 
 
-def digest(folder: Path) -> str:
+def pickled_parts(folder: Path) -> list[Path]:
+    """The folder, and folders of a sentence-transformers model's modules, whose only weights are .bin files."""
+    try:
+        modules = json.loads((folder / "modules.json").read_text("utf-8"))
+        parts = dict.fromkeys([folder, *(folder / module["path"] for module in modules)])
+    except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one, of which loading will tell
+        parts = dict.fromkeys([folder])
+    return [part for part in parts if any(part.glob(_PICKLED)) and not any(part.glob(_SAFE))]
+
+
+def digest(folder: Path, pickled_weights: bool = False) -> str:
     """SHA-256 over names and contents of all the files that loading a model may read."""
     total = hashlib.sha256()
-    files = sorted(file.relative_to(folder) for file in folder.rglob("*") if file.suffix in _READ_BY_MODELS)
-    for name in files:
+    read = [file for file in folder.rglob("*") if file.suffix in _READ_BY_MODELS]
+    read += folder.rglob(_PICKLED) if pickled_weights else []
+    for name in sorted(file.relative_to(folder) for file in read):
         with open(folder / name, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         total.update(f"{name.as_posix()}\0{content}\n".encode())
     return total.hexdigest()
 
 
-def _no_weights(model: str, folder: Path) -> str:
-    return (
-        f"Encoder model {model!r} could not be loaded: {str(folder)!r} holds no complete safetensors weights. "
-        "Expected model.safetensors, or all the shards of its index. "
-        "Save the model with save_pretrained(folder) and set encoder.model=/path/to/folder."
-    )
+def _is_complete(index: Path) -> bool:
+    if index.match(f"{_PICKLED}.index.json") and any(index.parent.glob(_SAFE)):
+        return True  # its shards are not read
+    shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+    return all((index.parent / shard).is_file() for shard in shards)
+
+
+def _check_weights(model: str, folder: Path, pickled_weights: bool) -> None:
+    failed = f"Encoder model {model!r} could not be loaded: "
+    pickles = [] if pickled_weights else pickled_parts(folder)
+    if pickles:
+        raise EncoderError(
+            f"{failed}{str(pickles[0])!r} holds only .bin weights, and reading those is switched off "
+            "(pickled_weights=false). Expected safetensors. Set encoder.pickled_weights=true to have torch read them "
+            "with weights_only=True, which executes nothing, or save the model with save_pretrained(folder) and set "
+            "encoder.model=/path/to/folder."
+        )
+    if not has_weights(folder, pickled_weights):
+        kind = "safetensors or .bin" if pickled_weights else "safetensors"
+        other = "" if pickled_weights else ", or set encoder.pickled_weights=true if .bin weights are all there is"
+        raise EncoderError(
+            f"{failed}{str(folder)!r} holds no complete {kind} weights. Expected model.safetensors, or all the shards "
+            f"of its index. Save the model with save_pretrained(folder) and set encoder.model=/path/to/folder{other}."
+        )

@@ -48,6 +48,7 @@ class TransformerEncoder(Encoder):
         max_length: int | None = 256,
         tokens_per_batch: int = 1024,
         trust_remote_code: bool = False,
+        pickled_weights: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,
     ):
@@ -64,6 +65,7 @@ class TransformerEncoder(Encoder):
             max_length=max_length,
             tokens_per_batch=tokens_per_batch,
             trust_remote_code=trust_remote_code,
+            pickled_weights=pickled_weights,
             cache=cache,
             lora_targets=lora_targets,
         )
@@ -108,7 +110,8 @@ class TransformerEncoder(Encoder):
                 config=config,
                 dtype=dtype,
                 attn_implementation=self._attention_kernel,
-                use_safetensors=True,
+                use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
+                weights_only=True,
                 trust_remote_code=self.trust_remote_code,
             ).to(self._place)
         self._accepted = frozenset(inspect.signature(module.forward).parameters) | {"input_ids"}

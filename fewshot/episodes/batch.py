@@ -49,7 +49,7 @@ class EpisodeBatch:
         return self.query.shape[2]
 
     @property
-    def targets(self) -> Int[Tensor, "episodes n_way*n_query"]:
+    def targets(self) -> Int[Tensor, "episodes queries"]:
         """The way that each query belongs to, in the order of `query` flattened."""
         return torch.arange(self.n_way).repeat_interleave(self.n_query).expand(len(self), -1)
 

@@ -58,7 +58,7 @@ def draw(task: Task, request: EpisodeRequest) -> EpisodeBatch:
         ConfigError, TaskError: the classes cannot fill them; see `sample_episodes`.
     """
     pools = task.pools(request.part)
-    ways = request.ways or len(pools.classes)
+    ways = len(pools.classes) if request.ways is None else request.ways
     sample = sample_realistic_episodes if request.realistic else sample_episodes
     generator = child_generator(_SEED, f"frozen/{task.name}/{task.split}/{request.part}/{ways}")
     return sample(pools, request.episodes, ways, request.shots, request.queries, generator)
@@ -81,7 +81,7 @@ def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
         return None
     try:
         with safe_open(str(path), "pt") as file:
-            if file.metadata().get("task_sha256") != task.sha256:
+            if (file.metadata() or {}).get("task_sha256") != task.sha256:
                 log.info("%s was made for other texts than this task's: drawing episodes anew", path)
                 return None
             classes, support, query = (file.get_tensor(name).long() for name in ("classes", "support", "query"))

@@ -111,7 +111,7 @@ def sample_realistic_episodes(
 
     Args, Raises: as `sample_episodes`; each class needs only `n_query + 1` texts.
     """
-    check_request(pools, n_way, 1, n_query)
+    check_request(pools, n_way, min(k_shot, 1), n_query)
     ways = _draw_ways(pools, n_episodes, n_way, generator)
     sizes = pools.sizes[ways]
     share = sizes * torch.exp2(2 * torch.rand(ways.shape, generator=generator) - 1)

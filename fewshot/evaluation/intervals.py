@@ -48,7 +48,7 @@ class Estimate:
         return f"{100 * self.mean:{plus}.1f}{interval}"
 
 
-def paired_difference(ours: Float[Tensor, " episodes"], theirs: Float[Tensor, " episodes"]) -> Estimate:
+def paired_difference(ours: Float[Tensor, " episodes"], theirs: Float[Tensor, "_"]) -> Estimate:
     """Mean difference on the same episodes; its interval is narrower than that of either mean.
 
     Raises:

@@ -17,7 +17,7 @@ class Support:
     """What a learner sees of a batch of episodes before the queries.
 
     Args:
-        features: features of the support texts; anything where the mask is false.
+        features: features of the support texts; what is given where the mask is false becomes zero.
         mask: true where `features` holds a text.
         label_names: features of the label names, or None where they are not used.
     """
@@ -25,6 +25,11 @@ class Support:
     features: Float[Tensor, "episodes n_way k_shot dim"]
     mask: Bool[Tensor, "episodes n_way k_shot"]
     label_names: Float[Tensor, "episodes n_way dim"] | None = None
+
+    def __post_init__(self) -> None:
+        # A weight of zero does not silence a NaN, so padding is cleared before any learner multiplies it.
+        if not bool(self.mask.all()):
+            object.__setattr__(self, "features", self.features.masked_fill(~self.mask[..., None], 0.0))
 
     def with_names_as_shots(self) -> "Support":
         """The label name as one more example of its class, in the last place of `k_shot`."""
@@ -111,7 +116,7 @@ class Learner(nn.Module, ABC):
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def check_positive(**settings: float) -> None:
+def check_positive(**settings: float | int) -> None:
     """Refuse settings that are not above zero.
 
     Raises:

@@ -29,14 +29,14 @@ class Run:
 
 
 def collect(folder: Path) -> list[Run]:
-    """All finished runs at or below a folder, in the order of task, ways, shots and learner.
+    """All finished runs at or below a folder, in the order of task, split, ways and shots, then of their folders.
 
     Raises:
         ConfigError: no such folder, no run in it, or a damaged `results.json`.
     """
     if not folder.is_dir():
         raise ConfigError(f"{str(folder)!r} is no folder. Give the folder of a run or of a sweep, such as outputs.")
-    runs = [_read(path) for path in sorted(folder.rglob("results.json"))]
+    runs = [_read(path) for path in sorted(folder.rglob("results.json"), key=_in_order)]
     if not runs:
         raise ConfigError(f"{str(folder)!r} has no results.json at any depth. Give a folder that finished runs are in.")
     return sorted(runs, key=lambda run: tuple(run.results[key] for key in ("task", "split", "ways", "shots")))
@@ -62,6 +62,7 @@ def difference(run: Run, reference: Run) -> Estimate:
     return paired_difference(run.accuracies, reference.accuracies)
 
 
+_NEEDED = ("task", "split", "ways", "shots", "accuracy", "macro_f1", "ece", "episodes_sha256", "task_sha256")
 _OPTIONAL = ("encoder", "label_names", "queries", "seed", "support_noise", "realistic")
 
 
@@ -83,12 +84,20 @@ def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
     ]
 
 
+def _in_order(path: Path) -> list[tuple[int, str]]:
+    """Job 2 of a sweep before job 10."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in path.parts]
+
+
 def _read(path: Path) -> Run:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
+        missing = [key for key in _NEEDED if key not in results]
+        if missing:
+            raise KeyError(missing[0])
         accuracies = json.loads((path.parent / "episode_accuracies.json").read_text(encoding="utf-8"))
         return Run(path.parent, results, torch.tensor(accuracies[results["learner"]], dtype=torch.float64))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path} cannot be read ({type(error).__name__}: {error}). Expected what a run writes, with "
             f"episode_accuracies.json beside it. Run it again, or move the folder away."

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from fewshot.evaluation import Estimate
@@ -45,8 +46,9 @@ def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:
 
 
 def show(table: Table) -> None:
-    """Print to standard output, never narrower than the table needs when it goes to a file."""
+    """Print to standard output; in a file, as wide as the table needs."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=140)
+        needed = Measurement.get(console, console.options.update(max_width=1000), table).maximum
+        console = Console(width=max(80, needed))
     console.print(table)

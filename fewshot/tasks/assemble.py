@@ -111,6 +111,8 @@ def build_task(
         split = {part: [label for label in labels if label not in cleaned.left_out] for part, labels in split.items()}
     ids = {label: index for index, label in enumerate(classes)}
     names, descriptions = _names(classes, label_names or {})
+    unused = sorted(set(classes) - {label for labels in split.values() for label in labels})
+    nameless = sorted(set(label_names or {}) - {*classes, *cleaned.left_out})
     return Task(
         name=name,
         texts=tuple(row.text for row in rows),
@@ -121,8 +123,17 @@ def build_task(
         parts=parts_from_labels(classes, split),
         split=split_id,
         synonyms=tuple(row.synonyms for row in rows) if any(row.synonyms for row in rows) else (),
-        notes=cleaned.notes,
+        notes=(
+            *cleaned.notes,
+            *_note(unused, "{} in no part of the class split are not used: {}. Add them to class_splits.json."),
+            *_note(nameless, "{} in label_names.json have no texts: {}. Correct their names there."),
+        ),
     )
+
+
+def _note(labels: Sequence[str], sentence: str) -> list[str]:
+    shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
+    return [sentence.format(f"{len(labels)} classes", shown)] if labels else []
 
 
 def _check_length(row: Row, max_words: int) -> None:

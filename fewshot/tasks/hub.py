@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from fewshot.arguments import checked_arguments
 from fewshot.errors import ConfigError, TaskError
 from fewshot.resources import shipped
 from fewshot.tasks.assemble import build_task, clean_rows
@@ -74,8 +75,10 @@ def load_folder_or_hub(name: str, path: str | Path | None, dataset: str, **optio
         **options: what `load_hub` takes; `split`, `duplicates`, `min_texts` and `max_words` serve both.
 
     Raises:
+        ConfigError: an option that `load_hub` does not take.
         TaskError: nothing local and the hub cannot be reached, or the content cannot be used.
     """
+    options = checked_arguments(load_hub, options, "task")
     folder = path or data_folder(name)
     if folder is None:
         return load_hub(dataset, name=name, **options)
@@ -94,10 +97,11 @@ def _download(dataset: str, config: str | None, revision: str | None) -> Any:
     try:
         return datasets.load_dataset(dataset, config, revision=revision)
     except Exception as error:  # datasets raises many kinds, among them its own, httpx's and builtin ones
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise TaskError(
-            f"Could not load the data set {dataset!r}: {reason} Check the id and the network, or set task.path to a "
-            f"task folder (texts.jsonl with text and label), or FEWSHOT_DATA to the folder that holds it."
+            f"Could not load the data set {dataset!r}: {reason}. Expected an id on the Hugging Face hub, or a folder "
+            f"that the datasets library can read. Check the id and the network, or bring your own files with "
+            f"+task=folder task.path=DIR."
         ) from error
 
 
@@ -113,7 +117,7 @@ def _rows(tables: Any, dataset: str, text_column: str, label_column: str) -> Ite
         for number, (text, label) in enumerate(zip(table[text_column], table[label_column], strict=True)):
             place = f"{dataset} ({part}), row {number}"
             if not isinstance(text, str) or not text.strip():
-                raise TaskError(f"{place}: the text is {text!r}, expected a text that is not empty.")
+                raise TaskError(f"{place}: the text is {text!r}, expected a text that is not empty. Mend it.")
             if label is None or label == -1:
                 continue  # unlabelled rows, as some test parts have them
             yield Row(text.strip(), names[label] if names else str(label), (), place)

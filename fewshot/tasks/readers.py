@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,20 +58,25 @@ def read_rows(path: Path, text_column: str = "text", label_column: str = "label"
     Raises:
         TaskError: not UTF-8, not valid in its format, a column missing, an empty text or label.
     """
-    records = _READERS[path.suffix](path)
-    for place, record in records:
+    place = None
+    for place, record in _READERS[path.suffix](path):
         for column in (text_column, label_column):
             if column not in record:
                 setting = "task.text_column" if column == text_column else "task.label_column"
                 raise TaskError(
                     f"{place} has no column {column!r}; it has {', '.join(map(repr, record)) or 'none'}. "
-                    f"Rename the column, or set {setting}."
+                    f"{_separator_hint(record)}Rename the column, or set {setting}."
                 )
         yield Row(
             text=_text(record[text_column], text_column, place),
             label=_label(record[label_column], label_column, place),
             synonyms=_synonyms(record.get("synonyms")),
             place=place,
+        )
+    if place is None:
+        raise TaskError(
+            f"{path} has no labelled texts. Expected one a line, each with {text_column!r} and {label_column!r}. "
+            f"Add some, or set task.path to another folder."
         )
 
 
@@ -87,6 +92,17 @@ def read_json(path: Path) -> Any:
         raise TaskError(
             f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}. Mend that line."
         ) from error
+
+
+def _separator_hint(columns: Iterable[str]) -> str:
+    """Spreadsheets in half of the world save "csv" with semicolons."""
+    only, *others = columns or ("",)
+    found = next((mark for mark in (";", "\t", ",", "|") if mark in only), None)
+    return (
+        f"The columns seem to be separated by {found!r}: save as .csv with ',' or .tsv. "
+        if found and not others
+        else ""
+    )
 
 
 def _text(value: Any, column: str, place: str) -> str:
@@ -118,14 +134,18 @@ def _synonyms(value: Any) -> tuple[str, ...]:
 
 
 def _decoded(path: Path) -> str:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise TaskError(f"{path} could not be read: {error.strerror or error}. Make it readable.") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
+        guess = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
         raise TaskError(
             f"{path}, line {line}: the byte 0x{content[error.start]:02x} is not UTF-8, which was expected. "
-            f"Convert the file, for example with: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > converted"
+            f"Convert the file (iconv -f {guess} -t UTF-8 {path.name} > converted), and use the converted one."
         ) from error
 
 
@@ -161,8 +181,8 @@ def _separated(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield place, record
     except csv.Error as error:
         raise TaskError(
-            f"{path}, line {reader.line_num}: {error}. Expected {path.suffix[1:]} with double quotes around texts "
-            f"that contain {delimiter!r}, quotes or line ends."
+            f"{path}, at the row that starts in line {reader.line_num + 1}: {error}. Expected {path.suffix[1:]} with "
+            f"double quotes around texts that contain {delimiter!r}, quotes or line ends."
         ) from error
 
 
@@ -177,7 +197,10 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         table = pyarrow.parquet.read_table(path)
     except pyarrow.ArrowInvalid as error:
-        raise TaskError(f"{path} is not a parquet file: {str(error).splitlines()[0]} Write the file again.") from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise TaskError(f"{path} is not a parquet file: {reason}. Write the file again.") from error
+    except OSError as error:
+        raise TaskError(f"{path} could not be read: {error.strerror or error}. Make it readable.") from error
     for number, record in enumerate(table.to_pylist(), start=1):
         yield f"{path}, row {number}", record
 

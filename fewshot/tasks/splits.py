@@ -13,7 +13,8 @@ Split = dict[str, list[str]]
 def make_split(classes: Sequence[str]) -> Split:
     """Split classes 60/20/20 by the hash of their labels: no generator, no dependence on order or machine.
 
-    Every part has at least one class; where three classes cannot be had, the caller has refused already.
+    Every part has at least one class, and from six classes on two, which is what an episode needs; where three
+    classes cannot be had, the caller has refused already.
 
     Args:
         classes: at least three labels.
@@ -23,7 +24,7 @@ def make_split(classes: Sequence[str]) -> Split:
         [6, 2, 2]
     """
     ordered = sorted(classes, key=lambda label: hashlib.sha256(label.encode()).hexdigest())
-    held_out = max(1, round(0.2 * len(ordered)))
+    held_out = max(1 if len(ordered) < 6 else 2, round(0.2 * len(ordered)))
     train = len(ordered) - 2 * held_out
     pieces = ordered[:train], ordered[train : train + held_out], ordered[train + held_out :]
     return {part: sorted(piece) for part, piece in zip(PARTS, pieces, strict=True)}
@@ -46,7 +47,8 @@ def choose_split(splits: Any, split: str, source: str) -> Split:
             f'"test": [...]}}}}. Mend it, or remove it to have a split made.'
         )
     if split not in splits:
-        raise TaskError(f"{source} has no split {split!r}; it has {', '.join(splits)}. Set task.split to one of them.")
+        known = ", ".join(splits) or "none"
+        raise TaskError(f"{source} has no split {split!r}; it has {known}. Set task.split to one of them.")
     chosen = splits[split]
     missing = [part for part in PARTS if not isinstance(chosen.get(part), list) or not chosen[part]]
     if missing:
@@ -64,9 +66,10 @@ def check_split(split: Split, classes: Sequence[str], source: str) -> None:
     for part in PARTS:
         for label in split[part]:
             if label in seen:
+                where = f"twice in {part}" if seen[label] == part else f"in {seen[label]} and in {part}"
                 raise TaskError(
-                    f"{source}: class {label!r} is in {seen[label]} and in {part}. Meta-train, meta-valid and "
-                    f"meta-test need different classes; remove it from one."
+                    f"{source}: class {label!r} is {where}. Meta-train, meta-valid and meta-test need different "
+                    f"classes; remove it from one place."
                 )
             seen[label] = part
     unknown = sorted(set(seen) - set(classes))

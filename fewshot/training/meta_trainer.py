@@ -78,6 +78,8 @@ class MetaTrainer:
         wrong = [name for name in positive if not getattr(self, name) > 0]
         wrong += [name for name in at_least_zero if getattr(self, name) < 0]
         problems = [f"training.{name}={getattr(self, name)}" for name in wrong]
+        if self.ways is not None and self.ways < 2:
+            problems.append(f"training.ways={self.ways}")
         if not self.shots or min(self.shots) < 1:
             problems.append(f"training.shots={list(self.shots)}")
         if not 0 <= self.support_noise <= 1:
@@ -85,7 +87,7 @@ class MetaTrainer:
         if problems:
             raise ConfigError(
                 f"Got {', '.join(problems)}. Expected positive numbers (steps, patience and weight_decay may be 0), "
-                f"shots as a list such as [1,5], and support_noise between 0 and 1."
+                f"ways of 2 or more or null for all, shots as a list such as [1,5], and support_noise between 0 and 1."
             )
 
     def fit(
@@ -126,7 +128,7 @@ class MetaTrainer:
                 optimizer.step()
                 history.losses.append(float(loss.detach()))
                 advance(note=f"loss {history.losses[-1]:.3f}  valid {100 * best.accuracy:.1f} %")
-                if step % self.evaluate_every:
+                if step % self.evaluate_every and step < self.steps:
                     continue
                 score = _mean_accuracy(learner, features, valid)
                 history.valid_accuracies[step] = score
@@ -151,7 +153,7 @@ class MetaTrainer:
         smallest = int(train.sizes.min())
         queries = max(1, min(self.queries, smallest - 1))
         shots = min(self.shots[step % len(self.shots)], max(1, smallest - queries))
-        ways = min(self.ways or len(train.classes), len(train.classes))
+        ways = len(train.classes) if self.ways is None else min(self.ways, len(train.classes))
         batch = sample_episodes(train, self.episodes_per_step, ways, shots, queries, generator)
         noisy = shots >= 4 and (step // len(self.shots)) % 2 == 1
         return corrupt_support(batch, self.support_noise, generator) if noisy else batch

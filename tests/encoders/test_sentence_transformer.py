@@ -55,6 +55,7 @@ def test_a_plain_checkpoint_gets_mean_pooling(checkpoints):
 
 @pytest.mark.parametrize("model", ["all-mpnet-base-v2", "sentence-transformers/all-mpnet-base-v2"])
 def test_a_bare_name_is_looked_for_under_sentence_transformers(model, monkeypatch):
-    monkeypatch.setattr("fewshot.encoders.source.cached_snapshot", lambda model, revision: Path(model))
+    monkeypatch.setattr("fewshot.encoders.source.cached_snapshot", lambda model, *_: Path(model))
+    monkeypatch.setattr("fewshot.encoders.source.has_weights", lambda *_: True)
     identity = SentenceTransformerEncoder(model)._source.identity
     assert identity == "commit:sentence-transformers/all-mpnet-base-v2@all-mpnet-base-v2"

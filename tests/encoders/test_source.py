@@ -154,7 +154,7 @@ def no_weights(path):
     return path
 
 
-def pickled_weights(path):
+def only_pickled_weights(path):
     (path / "model.safetensors").rename(path / "pytorch_model.bin")
     return path
 
@@ -187,7 +187,7 @@ def damaged_weights(path):
         (no_folder, "no such folder"),
         (a_file, "not a folder"),
         (no_weights, "no complete safetensors weights.*save_pretrained"),
-        (pickled_weights, "no complete safetensors weights.*save_pretrained"),
+        (only_pickled_weights, "only .bin weights.*encoder.pickled_weights=true.*save_pretrained"),
         (no_config, "could not be loaded.*Expected config.json"),
         (unknown_architecture, "abacus.*upgrade transformers"),
         (code_of_its_own, "Python code of its own.*encoder.trust_remote_code=true"),

@@ -1,0 +1,44 @@
+"""Experiments as the main job composes them, for the benchmarks to repeat over splits and settings."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from fewshot.encoders import Encoder
+from fewshot.experiment import ExperimentResult, run_experiment
+from fewshot.resources import shipped
+from fewshot.settings import Settings
+
+SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The config of the main job with overrides."""
+    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
+        return compose("run", list(overrides))
+
+
+def default_encoder() -> Encoder:
+    """The encoder of the main job."""
+    return instantiate(composed().encoder)
+
+
+def splits_of(task: str) -> list[str]:
+    """The class splits of a task."""
+    return [f"{number:02d}" for number in range(1, SPLITS[task] + 1)]
+
+
+def experiment(task: str, split: str, learner: str, encoder: Encoder, **settings: Any) -> ExperimentResult:
+    """What `python -m fewshot.run +task=TASK task.split=SPLIT learner=LEARNER SETTINGS` measures."""
+    config = composed(f"+task={task}", f"task.split='{split}'", f"learner={learner}")
+    return run_experiment(
+        instantiate(config.task),
+        encoder,
+        lambda dim: instantiate(config.learner, dim=dim),
+        instantiate(config.training),
+        Settings.checked(baselines=[], **settings),
+        Path("outputs") / "episodes",
+    )

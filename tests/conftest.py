@@ -1,0 +1,91 @@
+"""Task folders made on the spot, and the command line called in this process."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fewshot.run import main
+
+CONF = Path(__file__).parent / "conf"
+ANIMALS = ("bear", "crow", "deer", "frog", "goat", "hare", "lynx", "moth", "newt", "seal")
+
+
+def rows(n_classes: int = 8, n_texts: int = 8) -> list[dict[str, Any]]:
+    """Texts whose words tell their class."""
+    return [
+        {"text": f"{animal} number {i} likes {animal}food", "label": animal}
+        for animal in ANIMALS[:n_classes]
+        for i in range(n_texts)
+    ]
+
+
+def write_jsonl(folder: Path, records: list[dict[str, Any]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "texts.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A task folder with 8 classes of 8 texts, so that 4/2/2 classes are train/valid/test."""
+    return write_jsonl(tmp_path / "animals", rows())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of the command line left behind."""
+
+    status: int
+    out: str
+    err: str
+    output: Path
+
+    @property
+    def results_files(self) -> list[Path]:
+        return sorted(self.output.rglob("results.json"))
+
+    @property
+    def run_folder(self) -> Path:
+        (only,) = self.results_files
+        return only.parent
+
+    @property
+    def results(self) -> dict[str, Any]:
+        return json.loads((self.run_folder / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
+    """`command("task=folder", ...)`: a tiny run with the fake encoder; later arguments win over these."""
+    count = 0
+
+    def call(*arguments: str, small: bool = True) -> Outcome:
+        nonlocal count
+        count += 1
+        output = tmp_path / f"output{count}"
+        settings = [f"output={output}"]
+        if small:
+            settings += ["--config-dir", str(CONF), "ways=2", "shots=2", "queries=3", "episodes=20"]
+            settings += ["baselines=[centroid]", "training.steps=10"]
+            if not any(argument.startswith("encoder=") for argument in arguments):
+                settings.append("encoder=fake")
+            if not any(argument.startswith("learner=") for argument in arguments):
+                settings.append("learner=prototypical")
+        capsys.readouterr()
+        status = main([*settings, *arguments])
+        captured = capsys.readouterr()
+        return Outcome(status, captured.out, captured.err, output)
+
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield call
+    logging.getLogger("fewshot").setLevel(logging.NOTSET)
+    for handler in list(root.handlers):  # Hydra leaves run.log open and a console on the captured output
+        if handler not in before:
+            root.removeHandler(handler)
+            handler.close()

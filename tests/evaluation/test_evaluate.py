@@ -1,0 +1,130 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from fewshot.episodes import ClassPools, sample_episodes, sample_realistic_episodes
+from fewshot.evaluation import accuracy, class_distances, evaluate, expected_calibration_error, macro_f1, predict
+from fewshot.learners import LEARNERS, Support
+from tests.synthetic import clusters, primed, seeded
+
+DIM = 32
+MODULE = sys.modules["fewshot.evaluation.evaluate"]  # the package gives the name to its function
+
+
+@pytest.fixture(scope="module")
+def features():
+    return clusters(8, 30, DIM, nuisance=1.0)[0]
+
+
+@pytest.fixture(scope="module")
+def pools():
+    return ClassPools.from_labels(torch.arange(8).repeat_interleave(30), range(8))
+
+
+@pytest.fixture(scope="module")
+def episodes(pools):
+    return sample_episodes(pools, 40, 4, 3, 6, seeded())
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_logits_are_those_of_the_learner_on_the_texts_of_each_episode(features, episodes, name):
+    learner = primed(name, DIM)
+    logits = predict(learner, features, episodes)
+    assert logits.shape == (40, 24, 4)
+    assert not logits.requires_grad
+    e = 17
+    support = Support(
+        features.texts[episodes.support[e : e + 1]],
+        torch.ones(1, 4, 3, dtype=torch.bool),
+        features.label_names[episodes.classes[e : e + 1]],
+    )
+    expected = learner.adapt(support).logits(features.texts[episodes.query[e].flatten()][None])
+    np.testing.assert_allclose(logits[e : e + 1], expected.detach(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_small_passes_give_the_same_as_one_large_pass(features, episodes, name, monkeypatch):
+    learner = primed(name, DIM)
+    whole = evaluate(learner, features, episodes)
+    passes = []
+    adapt = type(learner).adapt
+    monkeypatch.setattr(type(learner), "adapt", lambda self, s: passes.append(len(s.mask)) or adapt(self, s))
+    monkeypatch.setattr(MODULE, "_ELEMENTS", 7 * 4 * (3 + 6 + 1) * DIM)
+    pieces = evaluate(learner, features, episodes)
+    assert passes == [7, 7, 7, 7, 7, 5] * 2
+    np.testing.assert_allclose(pieces.logits, whole.logits, atol=1e-4)
+    np.testing.assert_allclose(pieces.intra_class_distance, whole.intra_class_distance, atol=1e-5)
+    np.testing.assert_allclose(pieces.inter_class_distance, whole.inter_class_distance, atol=1e-5)
+
+
+def test_the_scores_are_those_of_the_metrics(features, episodes):
+    learner = primed("prototypical", DIM)
+    learner.temperature.fill_(2.5)
+    result = evaluate(learner, features, episodes)
+    targets = torch.arange(4).repeat_interleave(6).expand(40, -1)
+    assert torch.equal(result.targets, targets)
+    assert torch.equal(result.accuracies, accuracy(result.logits, targets))
+    assert result.accuracy.mean == pytest.approx(float(result.accuracies.mean()))
+    assert result.accuracy.n == 40
+    assert 0.3 < result.accuracy.mean < 1
+    assert result.macro_f1.mean == pytest.approx(float(macro_f1(result.logits, targets).mean()))
+    assert result.ece(calibrated=False) == expected_calibration_error(result.logits, targets)
+    assert result.ece(calibrated=True) == expected_calibration_error(result.logits, targets, 2.5)
+    assert result.ece(calibrated=True) != result.ece(calibrated=False)
+    assert result.seconds > 0
+
+
+def test_distances_are_those_of_support_and_queries_in_the_learners_space(features, episodes):
+    learner = primed("prototypical", DIM)
+    result = evaluate(learner, features, episodes)
+    for e in (0, 39):
+        indices = torch.cat([episodes.support[e], episodes.query[e]], dim=1)
+        texts = learner.projection(features.texts[indices.flatten()]).detach()[None]
+        intra, inter = class_distances(texts, torch.arange(4).repeat_interleave(9)[None])
+        assert float(result.intra_class_distance[e]) == pytest.approx(float(intra), rel=1e-4)
+        assert float(result.inter_class_distance[e]) == pytest.approx(float(inter), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_unequal_episodes_give_what_their_texts_give(features, pools, name):
+    episodes = sample_realistic_episodes(pools, 30, 4, 4, 5, seeded(3))
+    assert bool((~episodes.support_mask).any())
+    learner = primed(name, DIM)
+    result = evaluate(learner, features, episodes)
+    # Whatever text the padding points at has no part in it.
+    poisoned = type(features)(torch.cat([features.texts, torch.full((1, DIM), 9.0)]), features.label_names)
+    moved = type(episodes)(
+        episodes.classes,
+        episodes.support.masked_fill(~episodes.support_mask, 240),
+        episodes.support_mask,
+        episodes.query,
+    )
+    np.testing.assert_allclose(predict(learner, poisoned, moved), result.logits, atol=1e-4)
+    assert bool(torch.isfinite(result.intra_class_distance).all())
+    e = 5
+    texts, ways = [], []
+    for way in range(4):
+        indices = torch.cat([episodes.support[e, way][episodes.support_mask[e, way]], episodes.query[e, way]])
+        texts.append(features.texts[indices])
+        ways += [way] * len(indices)
+    with torch.no_grad():
+        metric = learner.adapt(features.support(episodes[e : e + 1])).metric(torch.cat(texts)[None])
+    intra, inter = class_distances(metric, torch.tensor([ways]))
+    assert float(result.intra_class_distance[e]) == pytest.approx(float(intra), rel=1e-4)
+    assert float(result.inter_class_distance[e]) == pytest.approx(float(inter), rel=1e-4)
+
+
+def test_nothing_is_trained(features, episodes):
+    learner = primed("attention_prototypical", DIM)
+    before = {key: value.clone() for key, value in learner.state_dict().items()}
+    evaluate(learner, features, episodes)
+    assert all(torch.equal(value, before[key]) for key, value in learner.state_dict().items())
+    assert all(p.grad is None for p in learner.parameters())
+
+
+def test_a_pass_has_at_least_one_episode(features, pools, monkeypatch):
+    monkeypatch.setattr(MODULE, "_ELEMENTS", 1)
+    episodes = sample_episodes(pools, 3, 4, 3, 6, seeded())
+    assert predict(primed("centroid", DIM), features, episodes).shape == (3, 24, 4)

@@ -1,0 +1,81 @@
+"""The split of classes: disjoint, complete, the same everywhere."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fewshot.errors import TaskError
+from fewshot.tasks.splits import check_split, choose_split, make_split
+
+LABELS = [f"class {i}" for i in range(40)]
+
+
+@pytest.mark.parametrize("n_classes", range(3, 41))
+def test_parts_are_disjoint_and_complete(n_classes):
+    split = make_split(LABELS[:n_classes])
+
+    everything = [label for part in split.values() for label in part]
+    assert sorted(everything) == sorted(LABELS[:n_classes])
+    assert all(split[part] for part in ("train", "valid", "test"))
+
+
+@pytest.mark.parametrize("n_classes", range(6, 41))
+def test_from_six_classes_on_every_part_can_fill_an_episode(n_classes):
+    assert min(map(len, make_split(LABELS[:n_classes]).values())) >= 2
+
+
+@pytest.mark.parametrize(
+    ("n_classes", "sizes"), [(3, [1, 1, 1]), (5, [3, 1, 1]), (6, [2, 2, 2]), (10, [6, 2, 2]), (40, [24, 8, 8])]
+)
+def test_sizes_are_60_20_20_where_they_can_be(n_classes, sizes):
+    split = make_split(LABELS[:n_classes])
+
+    assert [len(split[part]) for part in ("train", "valid", "test")] == sizes
+
+
+def test_order_of_the_labels_does_not_matter():
+    assert make_split(LABELS) == make_split(LABELS[::-1])
+
+
+def test_another_process_splits_the_same():
+    code = "from fewshot.tasks.splits import make_split; print(make_split([f'class {i}' for i in range(40)])['test'])"
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "1"}
+    )
+
+    assert out.stdout.strip() == str(make_split(LABELS)["test"])
+
+
+def test_a_split_is_chosen_by_its_id():
+    splits = {
+        "01": {"train": ["a"], "valid": ["b"], "test": ["c"]},
+        "02": {"train": ["c"], "valid": ["b"], "test": [1]},
+    }
+
+    assert choose_split(splits, "02", "class_splits.json") == {"train": ["c"], "valid": ["b"], "test": ["1"]}
+
+
+@pytest.mark.parametrize(
+    ("splits", "words"),
+    [
+        ([], "expected to map split ids"),
+        ({"01": ["a"]}, "expected to map split ids"),
+        ({}, "has no split '01'; it has none"),
+        ({"01": {"train": "abc", "valid": ["b"], "test": ["c"]}}, "no classes for train"),
+        ({"01": {"train": ["a"], "valid": [], "test": ["c"]}}, "no classes for valid"),
+    ],
+)
+def test_a_damaged_file_is_refused(splits, words):
+    with pytest.raises(TaskError, match=words):
+        choose_split(splits, "01", "class_splits.json")
+
+
+def test_a_class_in_two_parts_is_refused():
+    with pytest.raises(TaskError, match="class 'b' is in train and in test"):
+        check_split({"train": ["a", "b"], "valid": ["c"], "test": ["b"]}, ["a", "b", "c"], "class_splits.json")
+
+
+def test_a_class_without_texts_is_refused():
+    with pytest.raises(TaskError, match=r"class 'x' in valid has no texts \(1 such classes\)"):
+        check_split({"train": ["a"], "valid": ["x"], "test": ["b"]}, ["a", "b", "c"], "class_splits.json")

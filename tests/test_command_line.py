@@ -1,0 +1,212 @@
+"""What is typed, and what comes back."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from fewshot.command_line import NoTask, choices, normalise_arguments
+from fewshot.errors import ConfigError
+from fewshot.report.__main__ import main as report
+from fewshot.resources import shipped
+from tests.conftest import CONF as TEST_CONF
+
+CONF = shipped("conf")
+ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "HF_HUB_OFFLINE": "1"}
+
+
+def test_without_a_task_the_tasks_are_listed_on_one_screen(command):
+    outcome = command(small=False)
+
+    lines = outcome.err.splitlines()
+    assert outcome.status == 2
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    for name, comment in choices("task", [CONF]).items():
+        assert any(f"+task={name} " in line and line.endswith(comment) for line in lines)
+    assert "Traceback" not in outcome.err
+
+
+def test_the_commands_under_the_list_of_tasks_can_be_typed():
+    with pytest.raises(NoTask) as listing:
+        normalise_arguments([], CONF)
+
+    commands = [line.split("fewshot.run ")[1] for line in str(listing.value).splitlines() if "fewshot.run " in line]
+    assert len(commands) == 3
+    for typed in commands:
+        assert normalise_arguments(typed.split(), CONF)
+
+
+@pytest.mark.parametrize("typed", ["task=medical_terms", "+task=medical_terms", "++task=medical_terms"])
+def test_a_task_may_be_written_with_or_without_plus(typed):
+    assert normalise_arguments([typed, "shots=1"], CONF) == ["+task=medical_terms", "shots=1"]
+
+
+@pytest.mark.parametrize("typed", ["task=", "~task", "task.path=/data"])
+def test_what_names_no_task_is_no_task(typed):
+    with pytest.raises(NoTask):
+        normalise_arguments([typed], CONF)
+
+
+@pytest.mark.parametrize("flag", [["--help"], ["-h"], ["--cfg", "job"], ["-c", "job"], ["--info"], ["--hydra-help"]])
+def test_flags_that_need_no_task_pass(flag):
+    assert normalise_arguments(flag, CONF) == flag
+
+
+def test_flags_may_stand_anywhere():
+    typed = ["task=folder", "-m", "shots=1,5", "--config-dir", str(TEST_CONF), "encoder=fake"]
+
+    assert normalise_arguments(typed, CONF) == [
+        *("+task=folder", "shots=1,5", "encoder=fake"),
+        *("-m", "--config-dir", str(TEST_CONF)),
+    ]
+
+
+@pytest.mark.parametrize("form", ["--config-dir {}", "--config-dir={}", "-cd {}"])
+def test_choices_from_a_config_dir_are_known(form):
+    assert "encoder=fake" in normalise_arguments([*form.format(TEST_CONF).split(), "task=folder", "encoder=fake"], CONF)
+    with pytest.raises(ConfigError, match="There is no encoder 'fake'"):
+        normalise_arguments(["task=folder", "encoder=fake"], CONF)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "hydra/launcher=joblib",
+        "hydra.run.dir=/tmp/a",
+        "task.path=/data",
+        "learner=glob(*)",
+        "learner=centroid,ridge",
+        "++training.steps=3",
+        "+task.revision=main",
+        "~training.steps",
+        "shots=range(1,5)",
+    ],
+)
+def test_what_hydra_understands_passes_untouched(override):
+    assert override in normalise_arguments(["task=folder", override], CONF)
+
+
+def test_a_setting_of_any_learner_of_a_sweep_is_known():
+    normalise_arguments(["task=folder", "learner=logistic,ridge", "learner.C=3"], CONF)
+    with pytest.raises(ConfigError, match=r"There is no setting 'learner\.C'"):
+        normalise_arguments(["task=folder", "learner=centroid,ridge", "learner.C=3"], CONF)
+
+
+def test_a_sweep_writes_results_for_each_job_and_one_table(folder, command, capsys):
+    outcome = command("-m", "task=folder", f"task.path={folder}", "shots=1,2", "learner=centroid,prototypical")
+
+    assert outcome.status == 0
+    assert len(outcome.results_files) == 4
+
+    assert report([str(outcome.output)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "animals" in line]
+    cells = [[cell.strip() for cell in line.split("\u2502")[1:-1]] for line in lines]
+    assert [(row[3], row[4]) for row in cells] == [
+        ("1", "centroid"),
+        ("1", "prototypical"),
+        ("2", "centroid"),
+        ("2", "prototypical"),
+    ]
+    differences = [row[6] for row in cells]
+    assert differences[0] == differences[2] == "", "the first run on some episodes is the reference"
+    assert all(difference[0] in "+-" and " \u00b1 " in difference for difference in (differences[1], differences[3]))
+
+
+def test_ctrl_c_is_one_line_and_130(folder, command):
+    outcome = command("task=folder", f"task.path={folder}", "encoder.broken=interrupt")
+
+    assert outcome.status == 130
+    assert outcome.err.strip().startswith("Stopped.")
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert outcome.results_files == []
+
+
+def test_a_bug_is_not_hidden_behind_a_sentence(folder, command, monkeypatch):
+    def bug(*args, **kwargs):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("fewshot.experiment.run_experiment", bug)
+
+    with pytest.raises(ZeroDivisionError):
+        command("task=folder", f"task.path={folder}")
+
+
+def test_help_shows_groups_and_settings(command):
+    outcome = command("--help", small=False)
+
+    assert outcome.status == 0
+    assert "learner: attention_prototypical, centroid, logistic, prototypical, ridge" in outcome.out
+    assert "shots: 5" in outcome.out
+    assert outcome.out.startswith("python -m fewshot.run +task=medical_terms shots=5")
+
+
+def test_the_config_can_be_shown(command):
+    outcome = command("--cfg", "job", "+task=medical_terms", small=False)
+
+    assert outcome.status == 0
+    assert "name: medical_terms" in outcome.out
+    assert outcome.results_files == []
+
+
+def test_the_calling_process_is_left_as_it_was(folder, command):
+    before = list(sys.argv), dict(os.environ), os.getcwd()
+
+    command("task=folder", f"task.path={folder}")
+
+    after = list(sys.argv), dict(os.environ), os.getcwd()
+    changed = {key for key in after[1].keys() | before[1].keys() if after[1].get(key) != before[1].get(key)}
+    assert "HYDRA_FULL_ERROR" not in changed
+    assert (after[0], after[2]) == (before[0], before[2])
+
+
+def in_a_new_process(arguments, environment=None, cwd=None):
+    """`python -m fewshot.run ARGUMENTS`."""
+    return subprocess.run(
+        [sys.executable, "-m", "fewshot.run", *arguments],
+        cwd=cwd,
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(TEST_CONF.parent.parent)} | (environment or {}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_it_works_from_any_folder_and_writes_there(tmp_path):
+    arguments = ["task=medical_terms", "--config-dir", str(TEST_CONF), "encoder=fake", "learner=centroid"]
+
+    result = in_a_new_process([*arguments, "episodes=5", "baselines=[]"], cwd=tmp_path)
+
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    (results,) = tmp_path.glob("outputs/medical_terms/*/results.json")
+    assert f"results in {results.parent.relative_to(tmp_path)}" in result.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
+
+
+def with_joblib(folder, tmp_path, shots):
+    return in_a_new_process(
+        [
+            *("-m", "hydra/launcher=joblib", "task=folder", f"task.path={folder}", f"output={tmp_path / 'out'}", shots),
+            *("--config-dir", str(TEST_CONF), "encoder=fake", "learner=centroid", "ways=2", "queries=3", "episodes=20"),
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_the_joblib_launcher_runs_a_sweep_in_processes(folder, tmp_path):
+    result = with_joblib(folder, tmp_path, "shots=1,2")
+
+    assert result.returncode == 0, result.stderr
+    assert len(list((tmp_path / "out").rglob("results.json"))) == 2
+
+
+@pytest.mark.slow
+def test_a_mistake_in_a_process_of_the_joblib_launcher_gets_a_sentence(folder, tmp_path):
+    result = with_joblib(folder, tmp_path, "shots=2,50")
+
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("error: Class ")
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,169 @@
+"""The main job, through the command line: what it returns, prints and leaves in its folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import fewshot.run
+from fewshot.features import TaskFeatures
+from fewshot.learners import load_learner
+from tests.conftest import rows, write_jsonl
+from tests.test_command_line import TEST_CONF, in_a_new_process
+
+SAME_FOR_A_SEED = ("accuracy", "macro_f1", "ece", "ece_uncalibrated", "temperature", "baselines", "meta_training")
+
+
+@pytest.fixture
+def returned(monkeypatch):
+    """What `run` returned, one entry per job."""
+    values = []
+    run = fewshot.run.run
+
+    def spy(config):
+        values.append(run(config))
+        return values[-1]
+
+    monkeypatch.setattr(fewshot.run, "run", spy)
+    return values
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "ece"])
+def test_run_returns_the_metric(metric, folder, command, returned):
+    outcome = command("task=folder", f"task.path={folder}", f"metric={metric}")
+
+    assert outcome.status == 0
+    value = outcome.results[metric]
+    assert returned == [value["mean"] if metric != "ece" else value]
+
+
+def test_the_run_folder_holds_everything_and_no_pickle(folder, command):
+    outcome = command("task=folder", f"task.path={folder}", "shots=3")
+
+    files = {
+        path.relative_to(outcome.run_folder).as_posix() for path in outcome.run_folder.rglob("*") if path.is_file()
+    }
+    assert files == {
+        ".hydra/config.yaml",
+        ".hydra/hydra.yaml",
+        ".hydra/overrides.yaml",
+        "episode_accuracies.json",
+        "learner/learner.json",
+        "learner/learner.safetensors",
+        "results.json",
+        "run.log",
+    }
+    assert OmegaConf.load(outcome.run_folder / ".hydra" / "config.yaml").shots == 3
+    assert "Evaluating on 20 episodes" in (outcome.run_folder / "run.log").read_text(encoding="utf-8")
+
+
+def test_the_table_shows_learner_and_baselines_with_their_intervals(folder, command):
+    outcome = command("task=folder", f"task.path={folder}")
+
+    results = outcome.results
+    lines = {line.split("\u2502")[1].strip(): line for line in outcome.out.splitlines() if line.startswith("\u2502")}
+    for name, scores in {"prototypical": results, **results["baselines"]}.items():
+        mean, half = 100 * scores["accuracy"]["mean"], 100 * scores["accuracy"]["ci95"]
+        assert f"{mean:.1f} \u00b1 {half:.1f}" in lines[name]
+    assert "animals, 2-way 2-shot, with label names" in outcome.out
+
+
+@pytest.mark.parametrize("learner", ["centroid", "prototypical", "attention_prototypical", "ridge", "logistic"])
+def test_a_saved_learner_gives_identical_logits(learner, folder, command, monkeypatch):
+    kept = {}
+    from fewshot import experiment
+
+    run_experiment = experiment.run_experiment
+
+    def keep(*args, **kwargs):
+        kept["result"] = run_experiment(*args, **kwargs)
+        return kept["result"]
+
+    monkeypatch.setattr(experiment, "run_experiment", keep)
+    outcome = command("task=folder", f"task.path={folder}", f"learner={learner}", "baselines=[]")
+
+    loaded = load_learner(outcome.run_folder / "learner")
+    generator = torch.Generator().manual_seed(0)
+    features = TaskFeatures(torch.randn(64, 16, generator=generator), torch.randn(8, 16, generator=generator))
+    episodes = kept["result"].episodes
+    before, after = (
+        model.adapt(features.support(episodes)).logits(features.query(episodes)) / model.temperature
+        for model in (kept["result"].learner, loaded)
+    )
+    assert torch.equal(before, after)
+    details = json.loads((outcome.run_folder / "learner" / "learner.json").read_text(encoding="utf-8"))["details"]
+    assert details["encoder"] == outcome.results["encoder"]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_other_ones(folder, command):
+    # Only every third text tells its class, so that there is something to learn.
+    vague = [
+        row if i % 3 == 0 else row | {"text": f"text {i} says {i % 7} and {i % 5}"} for i, row in enumerate(rows())
+    ]
+    write_jsonl(folder, vague)
+    first, second, other = (
+        command("task=folder", f"task.path={folder}", "learner=attention_prototypical", f"seed={seed}").results
+        for seed in (3, 3, 4)
+    )
+
+    for key in (*SAME_FOR_A_SEED, "episodes_sha256", "task_sha256", "intra_class_distance", "inter_class_distance"):
+        assert first[key] == second[key], key
+    assert other["episodes_sha256"] == first["episodes_sha256"], "a seed changes training, not what is measured on"
+    assert other["meta_training"] != first["meta_training"] or other["temperature"] != first["temperature"]
+
+
+def test_the_numbers_do_not_depend_on_the_hash_seed_of_the_process(folder, command, tmp_path):
+    here = command("task=folder", f"task.path={folder}")
+    arguments = ["task=folder", f"task.path={folder}", f"output={tmp_path / 'there'}", "--config-dir", str(TEST_CONF)]
+    arguments += ["encoder=fake", "learner=prototypical", "training.steps=10", "ways=2", "shots=2", "queries=3"]
+    in_a_new_process([*arguments, "episodes=20", "baselines=[centroid]"], {"PYTHONHASHSEED": "12345"})
+
+    (path,) = (tmp_path / "there").rglob("results.json")
+    there = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("task_sha256", "episodes_sha256", *SAME_FOR_A_SEED):
+        assert there[key] == here.results[key], key
+
+
+def test_texts_are_encoded_once(folder, command, tmp_path):
+    cache = f"encoder.cache={tmp_path / 'cache'}"
+
+    first = command("task=folder", f"task.path={folder}", cache)
+    second = command("task=folder", f"task.path={folder}", cache)
+
+    assert first.results["texts_encoded"] == 64 + 8
+    assert second.results["texts_encoded"] == 0
+    assert first.results["accuracy"] == second.results["accuracy"]
+
+
+def test_test_episodes_are_kept_beside_the_outputs_and_used_again(folder, command):
+    outcome = command("task=folder", f"task.path={folder}")
+    (kept,) = outcome.output.glob("episodes/animals-01-*/test-2way-2shot-3query-20.safetensors")
+    before, episodes = kept.read_bytes(), outcome.results["episodes_sha256"]
+
+    again = command("task=folder", f"task.path={folder}", f"output={outcome.output}", "hydra.run.dir=${output}/again")
+
+    assert again.status == 0
+    assert kept.read_bytes() == before
+    results = json.loads((outcome.output / "again" / "results.json").read_text(encoding="utf-8"))
+    assert results["episodes_sha256"] == episodes
+
+
+def test_a_path_that_is_a_number_is_a_path(command, tmp_path, monkeypatch):
+    write_jsonl(tmp_path / "2024", rows())
+    monkeypatch.chdir(tmp_path)
+
+    outcome = command("task=folder", "task.path=2024", "task.name=7")
+
+    assert outcome.status == 0
+    assert outcome.results["task"] == "7"
+
+
+def test_the_bundled_encoder_runs_the_job_end_to_end(folder, command, tmp_path):
+    outcome = command("task=folder", f"task.path={folder}", "encoder=minilm", f"encoder.cache={tmp_path / 'cache'}")
+
+    assert outcome.status == 0
+    assert outcome.results["encoder"]["model"] == "bundled/all-MiniLM-L6-v2"
+    assert outcome.results["accuracy"]["mean"] > 0.8, "the label names are in the texts"
+    assert list(Path(tmp_path / "cache").rglob("*.safetensors"))

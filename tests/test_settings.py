@@ -1,0 +1,83 @@
+"""Settings are checked as a whole, and every mistake is named at once."""
+
+from dataclasses import fields
+
+import pytest
+
+from fewshot.errors import ConfigError
+from fewshot.settings import METRICS, Settings
+
+
+def test_the_defaults_are_those_of_the_config_file():
+    from omegaconf import OmegaConf
+
+    from fewshot.resources import shipped
+
+    config = OmegaConf.load(shipped("conf") / "run.yaml")
+    for field in fields(Settings):
+        written = config[field.name]
+        assert getattr(Settings(), field.name) == (tuple(written) if field.name == "baselines" else written), field.name
+
+
+def test_all_stands_for_every_class():
+    assert Settings.checked(ways="all").ways is None
+
+
+def test_values_are_kept():
+    settings = Settings.checked(ways=7, shots=3, baselines=["ridge"], metric="ece", support_noise=0.2)
+
+    assert (settings.ways, settings.shots, settings.metric, settings.support_noise) == (7, 3, "ece", 0.2)
+    assert settings.baselines == ("ridge",)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_metric_is_accepted(metric):
+    assert Settings.checked(metric=metric).metric == metric
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ways", 1, "2 or more"),
+        ("ways", "every", "ways=all"),
+        ("ways", True, "2 or more"),
+        ("shots", 0, "at least one labelled text per class is needed"),
+        ("shots", "five", "'five'"),
+        ("queries", 0, "1 or more"),
+        ("episodes", 0, "1 or more"),
+        ("episodes", 1.0, "whole number"),
+        ("seed", -1, "0 or more"),
+        ("label_names", "yes", "true or false"),
+        ("realistic", 1, "true or false"),
+        ("support_noise", -0.1, "between 0 and 1"),
+        ("support_noise", True, "between 0 and 1"),
+        ("support_noise", float("nan"), "between 0 and 1"),
+        ("metric", "f1", "accuracy, macro_f1, ece"),
+        ("baselines", "ridge", "baselines=[centroid,ridge]"),
+        ("baselines", ["rigde"], "'rigde'"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name(name, value, words):
+    with pytest.raises(ConfigError) as caught:
+        Settings.checked(**{name: value})
+
+    assert name.rstrip("s") in str(caught.value)
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_every_mistake_is_named_at_once():
+    with pytest.raises(ConfigError) as caught:
+        Settings.checked(shots=0, queries=0, episodes=0, metric="f1")
+
+    assert [line.split("=")[0] for line in str(caught.value).splitlines()] == [
+        "Got shots",
+        "Got queries",
+        "Got episodes",
+        "Got metric",
+    ]
+
+
+def test_noise_needs_equal_support_sizes():
+    with pytest.raises(ConfigError, match="equal support sizes"):
+        Settings.checked(support_noise=0.2, realistic=True)

@@ -1,0 +1,135 @@
+"""Files are whole or as they were before, with nothing left beside them."""
+
+import errno
+import json
+import os
+import stat
+
+import pytest
+import torch
+
+from fewshot import storage
+from fewshot.errors import FewshotError, StorageError
+from fewshot.storage import atomic, write_json, write_tensors, write_text
+
+
+def fail(code: int):
+    def raise_it(*args, **kwargs):
+        raise OSError(code, os.strerror(code))
+
+    return raise_it
+
+
+def test_a_file_is_written_into_a_folder_that_is_made(tmp_path):
+    write_text(tmp_path / "a" / "b" / "file.txt", "gr\u00fc\u00df\n")
+
+    assert (tmp_path / "a" / "b" / "file.txt").read_bytes() == "gr\u00fc\u00df\n".encode()
+
+
+def test_an_error_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    file = tmp_path / "file.txt"
+    file.write_text("old")
+
+    with pytest.raises(ZeroDivisionError), atomic(file) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise ZeroDivisionError
+
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_interrupt_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    file = tmp_path / "file.txt"
+    file.write_text("old")
+
+    with pytest.raises(KeyboardInterrupt), atomic(file) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "chmod"])
+def test_an_error_of_the_disk_is_a_sentence_and_leaves_the_old_file(call, tmp_path, monkeypatch):
+    file = tmp_path / "file.txt"
+    file.write_text("old")
+    monkeypatch.setattr(storage.os, call, fail(errno.ENOSPC))
+
+    with pytest.raises(StorageError) as caught:
+        write_text(file, "new", "Set cache=/another/folder.")
+
+    assert str(caught.value) == f"Could not write {str(file)!r}: No space left on device. Set cache=/another/folder."
+    assert isinstance(caught.value, FewshotError)
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(
+        StorageError, match=r"^Could not write '.*below.txt': (Not a directory|File exists)\. Free some space or"
+    ):
+        write_text(tmp_path / "file" / "below.txt", "new")
+
+
+def test_a_folder_in_the_place_of_the_file_is_a_sentence(tmp_path):
+    (tmp_path / "name").mkdir()
+
+    with pytest.raises(StorageError, match="Could not write"):
+        write_text(tmp_path / "name", "new")
+
+    assert list(tmp_path.iterdir()) == [tmp_path / "name"]
+
+
+def test_the_file_may_be_read_by_whom_the_umask_allows(tmp_path):
+    before = os.umask(0o022)
+    try:
+        write_text(tmp_path / "file", "")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_without_nan(number, tmp_path):
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "file.json", {"accuracy": number})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_keeps_order_and_letters(tmp_path):
+    write_json(tmp_path / "file.json", {"b": "\u00e9", "a": [1, None]})
+
+    text = (tmp_path / "file.json").read_text(encoding="utf-8")
+    assert list(json.loads(text)) == ["b", "a"]
+    assert "\u00e9" in text
+    assert text.endswith("}\n")
+
+
+def test_tensors_come_back_with_their_metadata(tmp_path):
+    from safetensors import safe_open
+
+    matrix = torch.arange(6.0).reshape(2, 3)
+    write_tensors(tmp_path / "a.safetensors", {"transposed": matrix.T}, {"task": "animals"})
+
+    with safe_open(str(tmp_path / "a.safetensors"), "pt") as file:
+        assert torch.equal(file.get_tensor("transposed"), matrix.T)
+        assert file.metadata() == {"task": "animals"}
+
+
+def test_a_disk_that_fills_up_under_tensors_is_a_sentence(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def full(*args, **kwargs):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+
+    with pytest.raises(StorageError, match=r"Could not write .*No space left on device"):
+        write_tensors(tmp_path / "a.safetensors", {"a": torch.ones(1)})
+
+    assert list(tmp_path.iterdir()) == []
