@@ -36,5 +36,8 @@ format: $(READY)  ## rewrite the formatting
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+notebooks: $(READY)  ## execute the notebooks in place
+	$(BIN)/python notebooks/execute.py
+
 clean:  ## remove the environment and caches
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fewshot.encoders.batching import in_batches
 from fewshot.encoders.cache import FeatureCache, default_folder
 from fewshot.encoders.precision import SAMPLE, resolve_device, resolve_dtype, settle
+from fewshot.encoders.shallow import Shallow
 from fewshot.encoders.source import Source, locate
 from fewshot.encoders.tokens import Tokens
 from fewshot.errors import ConfigError, EncoderError
@@ -48,6 +49,8 @@ class Encoder(ABC):
             come first where a model has both.
         cache: folder for computed features; `"auto"` is `cache.default_folder()`, None is no cache.
         lora_targets: names of the linear maps that LoRA adapts; None leaves the choice to peft.
+        shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `shallow`); None: none.
+        shallow_weight: its length, when that of the embedding is 1.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Encoder(ABC):
         pickled_weights: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,
+        shallow_layer: int | None = None,
+        shallow_weight: float = 0.6,
     ):
         for name, value in (("max_length", max_length), ("tokens_per_batch", tokens_per_batch)):
             if value is not None and value < 1:
@@ -77,6 +82,9 @@ class Encoder(ABC):
         self.pickled_weights = pickled_weights
         self.cache = cache
         self.lora_targets = None if lora_targets is None else list(lora_targets)
+        self._shallow = None if shallow_layer is None else Shallow(shallow_layer, shallow_weight)
+        self.shallow_layer = shallow_layer
+        self.shallow_weight = shallow_weight
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
         self.n_truncated = 0  # of all that went through the weights, those that lost their end
         self._place = resolve_device(device)
@@ -120,6 +128,8 @@ class Encoder(ABC):
             with torch.inference_mode(False), torch.enable_grad():
                 self._module = self._load(self._source.folder, dtype).eval()
             self._unsettled = dtype != self._target
+            if self._shallow is not None:
+                self._shallow.watch(self.backbone, self.model)
         return self._module
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -136,7 +146,9 @@ class Encoder(ABC):
             float32, on the encoder's device.
         """
         self.load()
-        return self._forward({name: tensor.to(self._place) for name, tensor in batch.items()})
+        placed = {name: tensor.to(self._place) for name, tensor in batch.items()}
+        features = self._forward(placed)
+        return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
 
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "n_texts dim"]:
         """Features by the published weights: read from the cache, or computed and put there.
@@ -217,7 +229,7 @@ class Encoder(ABC):
             # "auto" may fall back to float32 and is then no exact bfloat16; close enough to share one cache.
             "dtype": f"auto-{dtype}" if self.dtype == "auto" else dtype,
             "max_length": self.max_length,
-        }
+        } | ({} if self._shallow is None else {"shallow": [self.shallow_layer, self.shallow_weight]})
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
         """Precision to load in; `"auto"` starts in float32 and is settled on the first texts."""

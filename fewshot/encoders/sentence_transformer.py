@@ -42,6 +42,8 @@ class SentenceTransformerEncoder(Encoder):
         pickled_weights: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,
+        shallow_layer: int | None = None,
+        shallow_weight: float = 0.6,
     ):
         super().__init__(
             model,
@@ -54,6 +56,8 @@ class SentenceTransformerEncoder(Encoder):
             pickled_weights=pickled_weights,
             cache=cache,
             lora_targets=lora_targets,
+            shallow_layer=shallow_layer,
+            shallow_weight=shallow_weight,
         )
 
     @property

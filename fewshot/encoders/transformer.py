@@ -51,6 +51,8 @@ class TransformerEncoder(Encoder):
         pickled_weights: bool = False,
         cache: str | Path | None = "auto",
         lora_targets: Sequence[str] | None = None,
+        shallow_layer: int | None = None,
+        shallow_weight: float = 0.6,
     ):
         for name, value, known in (("pooling", pooling, POOLINGS), ("attention", attention, ATTENTIONS)):
             if value not in known:
@@ -68,6 +70,8 @@ class TransformerEncoder(Encoder):
             pickled_weights=pickled_weights,
             cache=cache,
             lora_targets=lora_targets,
+            shallow_layer=shallow_layer,
+            shallow_weight=shallow_weight,
         )
         self.pooling = pooling
         self.attention = attention

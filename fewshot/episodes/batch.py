@@ -29,8 +29,12 @@ class EpisodeBatch:
         """Number of episodes."""
         return self.classes.shape[0]
 
-    def __getitem__(self, index: slice) -> "EpisodeBatch":
-        """The episodes of a slice."""
+    def __getitem__(self, index: int | slice) -> "EpisodeBatch":
+        """The episodes of a slice, or one episode as a batch of one."""
+        if isinstance(index, int):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"Got episode {index} of a batch of {len(self)}.")
+            index = slice(index % len(self), index % len(self) + 1)
         return EpisodeBatch(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @property

@@ -88,7 +88,17 @@ def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
     except (SafetensorError, OSError) as error:
         log.warning("%s is damaged (%s): drawing the episodes again", path, error)
         return None
+    if not _fits(task, classes, support) or not _fits(task, classes, query):
+        log.warning("%s is damaged (texts of other classes): drawing the episodes again", path)
+        return None
     return EpisodeBatch(classes, support, support >= 0, query)
+
+
+def _fits(task: Task, classes: torch.Tensor, texts: torch.Tensor) -> bool:
+    """Whether every text is one of its way's class; -1 is padding."""
+    if int(texts.max()) >= len(task.texts):
+        return False
+    return bool(((task.labels[texts.clamp(min=0)] == classes[..., None]) | (texts == -1)).all())
 
 
 def frozen_episodes(task: Task, request: EpisodeRequest, shipped: Path | None, kept: Path | None) -> EpisodeBatch:

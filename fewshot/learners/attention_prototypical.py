@@ -9,8 +9,9 @@ rescaled, dimension by dimension, by an episode-dependent metric r.
 
 `between` and `within` are the variances of and around the class means of the support; `agreement` is the mean
 cosine of a piece of evidence to the others of its class, which is how a wrongly labelled text gives itself away.
-The prior is 0 for support texts and `name + name_by_shots * log k` for the label name.  With all of u, t_q, t_s
-and the prior at 0 (as they start) the weights are uniform, and this is exactly `Prototypical`.
+t_q and t_s multiply ten times a cosine.  The prior is 0 for support texts and `name + name_by_shots * log k` for the
+label name.  With u, t_q, t_s and the prior at 0 (as they start) the weights are uniform, and this is exactly
+`Prototypical`.
 
 Source: Gao et al. 2019, "Hybrid Attention-Based Prototypical Networks for Noisy Few-Shot Relation Classification"
 (query-conditioned attention over support, and feature attention from the support).  Theirs computes both
@@ -91,6 +92,7 @@ class AttentionPrototypical(Learner):
     Args:
         dim: number of features.
         scale: first value of `exp(s)`.
+        centring: share of the train classes' mean that is taken away, see `ResidualProjection`.
         query_attention: condition the weights on the query.
         agreement_attention: weigh evidence by its agreement with the rest of its class.
         feature_attention: rescale dimensions by the episode's own variances.
@@ -102,6 +104,7 @@ class AttentionPrototypical(Learner):
         self,
         dim: int,
         scale: float = 20.0,
+        centring: float = 0.6,
         query_attention: bool = True,
         agreement_attention: bool = True,
         feature_attention: bool = True,
@@ -109,17 +112,22 @@ class AttentionPrototypical(Learner):
         super().__init__(
             dim,
             scale=scale,
+            centring=centring,
             query_attention=query_attention,
             agreement_attention=agreement_attention,
             feature_attention=feature_attention,
         )
         check_positive(scale=scale)
-        self.projection = ResidualProjection(dim)
+        self.projection = ResidualProjection(dim, centring)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.query_weight = nn.Parameter(torch.zeros(()), requires_grad=query_attention)
         self.agreement_weight = nn.Parameter(torch.zeros(()), requires_grad=agreement_attention)
         self.variance_weights = nn.Parameter(torch.zeros(2), requires_grad=feature_attention)
         self.name_prior = nn.Parameter(torch.zeros(2))  # constant, and per log k
+
+    def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
+        """Centre the projection on the train classes."""
+        self.projection.fit_centre(class_means)
 
     def adapt(self, support: Support) -> AttentionClassifier:
         """Project the evidence, and settle everything that does not depend on the query."""
@@ -159,5 +167,5 @@ class AttentionPrototypical(Learner):
         within = (weights * (evidence - means[:, :, None]).square()).sum(2).mean(1)
         between = means.var(1, unbiased=False)
         variances = torch.stack([between, within], dim=-1).add(_VARIANCE_FLOOR).log()
-        attention = ((variances - variances.mean(1, keepdim=True)) @ self.variance_weights).softmax(-1)
+        attention = (variances @ self.variance_weights).softmax(-1)
         return (attention * evidence.shape[-1]).sqrt()[:, None]

@@ -59,7 +59,10 @@ class Support:
 
 
 class Classifier(ABC):
-    """A learner adapted to the support of a batch of episodes; immutable."""
+    """A learner adapted to the support of a batch of episodes; immutable.
+
+    It shares the learner's parameters, so that the loss reaches them: train the learner further, and adapt again.
+    """
 
     @abstractmethod
     def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
@@ -98,6 +101,9 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def adapt(self, support: Support) -> Classifier:
         """Fit the support sets of a batch of episodes; the learner itself does not change."""
+
+    def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
+        """Take in the means of the train classes before the first step of meta-training; by default nothing."""
 
     def loss(
         self,

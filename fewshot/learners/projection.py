@@ -1,25 +1,40 @@
-"""A learned map of features that starts as the identity."""
+"""A learned map of features that starts as centring."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from fewshot.errors import ConfigError
+
 
 class ResidualProjection(nn.Module):
-    """`normalize(x + x W)`, with `W = 0` at the start.
+    """`normalize(y + y W)` with `y = x - centre`, and `W = 0` at the start.
 
     A pre-trained encoder's space is already good; the residual form begins there, and decaying `W` pulls back
-    to it.
+    to it.  What all texts of a domain share says nothing about classes, so most of their mean is taken away
+    first (Wang et al. 2019, "SimpleShot", section 3.2, take all of it away).
 
     Args:
         dim: number of features.
+        centring: share of the train classes' mean that is taken away, in `[0, 1]`.
     """
 
-    def __init__(self, dim: int):
+    centre: Tensor
+
+    def __init__(self, dim: int, centring: float = 0.6):
         super().__init__()
+        if not 0 <= centring <= 1:
+            raise ConfigError(f"Got learner.centring={centring}, expected a share between 0 and 1.")
+        self.centring = centring
         self.weight = nn.Parameter(torch.zeros(dim, dim))
+        self.register_buffer("centre", torch.zeros(dim))
+
+    def fit_centre(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
+        """Set the centre from the means of the train classes, each class counting the same."""
+        self.centre.copy_(self.centring * class_means.mean(0))
 
     def forward(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """Project and normalise."""
-        return normalize(features + features @ self.weight, dim=-1)
+        """Centre, project and normalise."""
+        centred = features - self.centre
+        return normalize(centred + centred @ self.weight, dim=-1)

@@ -1,6 +1,7 @@
 """Prototypical network on frozen features: a meta-trained projection and nearest prototype.
 
-    z = normalize(x + x W)        p_c = normalize(mean_k z_ck)        logit_c(q) = exp(s) * z_q . p_c
+    y = x - centre        z = normalize(y + y W)        p_c = normalize(mean_k z_ck)
+    logit_c(q) = exp(s) * z_q . p_c
 
 Source: Snell et al. 2017, "Prototypical Networks for Few-shot Learning".  They use squared Euclidean distance
 on a network trained from nothing; on unit vectors from a sentence encoder the cosine with a learned scale `s`
@@ -37,15 +38,20 @@ class Prototypical(Learner):
     Args:
         dim: number of features.
         scale: first value of `exp(s)`.
+        centring: share of the train classes' mean that is taken away, see `ResidualProjection`.
     """
 
     title = "prototypical network"
 
-    def __init__(self, dim: int, scale: float = 20.0):
-        super().__init__(dim, scale=scale)
+    def __init__(self, dim: int, scale: float = 20.0, centring: float = 0.6):
+        super().__init__(dim, scale=scale, centring=centring)
         check_positive(scale=scale)
-        self.projection = ResidualProjection(dim)
+        self.projection = ResidualProjection(dim, centring)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+
+    def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
+        """Centre the projection on the train classes."""
+        self.projection.fit_centre(class_means)
 
     def adapt(self, support: Support) -> ProjectedPrototype:
         """Average the projected support of each class."""

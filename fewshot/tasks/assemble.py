@@ -10,7 +10,7 @@ import torch
 from fewshot.errors import ConfigError, TaskError
 from fewshot.tasks.readers import Row
 from fewshot.tasks.splits import Split, check_split, make_split
-from fewshot.tasks.task import Task, normalise, parts_from_labels
+from fewshot.tasks.task import PARTS, Task, normalise, parts_from_labels
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,12 @@ def build_task(
     else:
         check_split(split, (*classes, *cleaned.left_out), source)
         split = {part: [label for label in labels if label not in cleaned.left_out] for part, labels in split.items()}
+        emptied = [part for part in PARTS if not split[part]]
+        if emptied:
+            raise TaskError(
+                f"{source}: all classes of {', '.join(emptied)} have too few texts and were left out, but each part "
+                f"needs at least one. Lower task.min_texts, or add texts."
+            )
     ids = {label: index for index, label in enumerate(classes)}
     names, descriptions = _names(classes, label_names or {})
     unused = sorted(set(classes) - {label for labels in split.values() for label in labels})

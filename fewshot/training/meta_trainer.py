@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.noise import corrupt_support
@@ -56,8 +58,8 @@ class MetaTrainer:
     """
 
     steps: int = 300
-    episodes_per_step: int = 8
-    ways: int | None = None
+    episodes_per_step: int = 4
+    ways: int | None = 25
     shots: Sequence[int] = (1, 5, 10)
     queries: int = 5
     learning_rate: float = 3e-4
@@ -116,6 +118,7 @@ class MetaTrainer:
         if not learner.is_meta_trained or len(train.classes) < 2 or self.steps == 0:
             return TrainingHistory()
         generator = child_generator(seed, "training")
+        learner.prepare(_class_means(features, train))
         optimizer = self._optimizer(learner)
         history = TrainingHistory(valid_accuracies={0: _mean_accuracy(learner, features, valid)})
         best = _Best(history.valid_accuracies[0], 0, copy.deepcopy(learner.state_dict()))
@@ -164,6 +167,11 @@ class _Best:
     accuracy: float
     step: int
     state: dict
+
+
+def _class_means(features: TaskFeatures, pools: ClassPools) -> Float[Tensor, "n_classes dim"]:
+    groups = zip(pools.members, pools.sizes.tolist(), strict=True)
+    return torch.stack([features.texts[members[:size]].mean(0) for members, size in groups])
 
 
 def _mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[EpisodeBatch]) -> float:

@@ -14,6 +14,7 @@ from tests.synthetic import seeded
 from tests.training.nuisance import (
     DIM,
     FEATURES,
+    LABELS,
     META_TRAINED,
     N_CLASSES,
     TRAIN,
@@ -76,7 +77,9 @@ def test_the_last_step_is_looked_at_too(steps, looks):
 def test_accuracies_of_several_valid_batches_are_averaged():
     batches = [*valid_episodes(20), sample_episodes(pools(VALID), 10, 6, 1, 3, seeded(5))]
     _, history = fit(trainer=replace(TRAINER, steps=1), valid=batches)
-    start = [mean_accuracy(LEARNERS["prototypical"](DIM), FEATURES, batch) for batch in batches]
+    untrained = LEARNERS["prototypical"](DIM)
+    untrained.prepare(torch.stack([FEATURES.texts[c == LABELS].mean(0) for c in TRAIN]))
+    start = [mean_accuracy(untrained, FEATURES, batch) for batch in batches]
     assert start[0] != pytest.approx(start[1])
     assert history.valid_accuracies[0] == pytest.approx(np.mean(start))
 
