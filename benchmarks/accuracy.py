@@ -43,36 +43,45 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(SPLITS), choices=list(SPLITS))
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=list(SYSTEMS))
     parser.add_argument("--splits", nargs="+", help="default: all of the task's")
+    parser.add_argument("--asked", nargs="+", default=list(ASKED), choices=list(ASKED))
+    parser.add_argument("--set", nargs="+", default=[], help="overrides, such as training.steps=100")
     parser.add_argument("--name", default="accuracy", help="name of the file in benchmarks/results")
     chosen = parser.parse_args()
     logging.getLogger("fewshot").setLevel(logging.WARNING)
-    encoder = default_encoder()
+    encoder = default_encoder(*(override for override in chosen.set if override.startswith("encoder.")))
     rows: list[dict[str, Any]] = []
     runs: list[dict[str, Any]] = []
     for task in chosen.tasks:
         for system in chosen.systems:
-            row = _measure(task, system, chosen.splits or splits_of(task), encoder, runs)
+            row = _measure(task, system, chosen, encoder, runs)
             rows.append(row)
             print(*row.values(), flush=True)
     command = "FEWSHOT_DATA=DIR python -m benchmarks.accuracy"
     record(chosen.name, command, rows, encoder={"model": encoder.model, "fingerprint": encoder.fingerprint}, runs=runs)
 
 
-def _measure(task: str, system: str, splits: list[str], encoder: Encoder, runs: list[dict[str, Any]]) -> dict[str, Any]:
+def _measure(
+    task: str, system: str, chosen: argparse.Namespace, encoder: Encoder, runs: list[dict[str, Any]]
+) -> dict[str, Any]:
     learner, names = SYSTEMS[system]
     started = time.perf_counter()
+    splits = chosen.splits or splits_of(task)
     row: dict[str, Any] = {"task": task, "system": system}
-    for asked, settings in ASKED.items():
+    valid = []
+    for asked in chosen.asked:
         means = []
         for split in splits:
-            result = experiment(task, split, learner, encoder, queries=5, label_names=names, **settings)
+            options = {"queries": 5, "label_names": names, **ASKED[asked]}
+            result = experiment(task, split, learner, encoder, chosen.set, **options)
             means.append(100 * result.evaluation.accuracy.mean)
-            details = {"task": task, "system": system, "asked": asked, "split": split, "seed": 0}
-            details |= {"best_step": result.history.best_step, "episodes_sha256": result.episodes.sha256()}
-            runs.append(details | scores(result.evaluation))
+            best = result.history.best_step
+            valid.append(100 * result.history.valid_accuracies.get(best, float("nan")))
+            details = {"task": task, "system": system, "asked": asked, "split": split, "seed": 0, "best_step": best}
+            runs.append(details | {"episodes_sha256": result.episodes.sha256()} | scores(result.evaluation))
         over_episodes = 100 * (result.evaluation.accuracy.ci95 or 0)
         spread = statistics.stdev(means) if len(means) > 1 else over_episodes
         row[asked] = f"{statistics.mean(means):.2f} ± {spread:.1f}"
+    row["valid"] = f"{statistics.mean(valid):.2f}".replace("nan", "-")
     row["splits"] = len(splits)
     row["seconds"] = round(time.perf_counter() - started)
     return row

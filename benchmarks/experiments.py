@@ -1,15 +1,16 @@
 """Experiments as the main job composes them, for the benchmarks to repeat over splits and settings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from fewshot.encoders import Encoder
 from fewshot.experiment import ExperimentResult, run_experiment
 from fewshot.resources import shipped
+from fewshot.run import build
 from fewshot.settings import Settings
 
 SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
@@ -21,9 +22,9 @@ def composed(*overrides: str) -> DictConfig:
         return compose("run", list(overrides))
 
 
-def default_encoder() -> Encoder:
+def default_encoder(*overrides: str) -> Encoder:
     """The encoder of the main job."""
-    return instantiate(composed().encoder)
+    return build(composed(*overrides), "encoder")
 
 
 def splits_of(task: str) -> list[str]:
@@ -31,14 +32,16 @@ def splits_of(task: str) -> list[str]:
     return [f"{number:02d}" for number in range(1, SPLITS[task] + 1)]
 
 
-def experiment(task: str, split: str, learner: str, encoder: Encoder, **settings: Any) -> ExperimentResult:
+def experiment(
+    task: str, split: str, learner: str, encoder: Encoder, overrides: Sequence[str] = (), **settings: Any
+) -> ExperimentResult:
     """What `python -m fewshot.run +task=TASK task.split=SPLIT learner=LEARNER SETTINGS` measures."""
-    config = composed(f"+task={task}", f"task.split='{split}'", f"learner={learner}")
+    config = composed(f"+task={task}", f"task.split='{split}'", f"learner={learner}", *overrides)
     return run_experiment(
-        instantiate(config.task),
+        build(config, "task"),
         encoder,
-        lambda dim: instantiate(config.learner, dim=dim),
-        instantiate(config.training),
+        lambda dim: build(config, "learner", dim=dim),
+        build(config, "training"),
         Settings.checked(baselines=[], **settings),
         Path("outputs") / "episodes",
     )

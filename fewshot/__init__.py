@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
     from fewshot.episodes.batch import EpisodeBatch
+    from fewshot.episodes.noise import corrupt_support
     from fewshot.episodes.sampler import sample_episodes, sample_realistic_episodes
     from fewshot.errors import ConfigError, EncoderError, FewshotError, StorageError, TaskError
-    from fewshot.evaluation import Estimate, Evaluation, evaluate
-    from fewshot.experiment import ExperimentResult, run_experiment
+    from fewshot.evaluation import Estimate, Evaluation, evaluate, paired_difference
+    from fewshot.experiment import ExperimentResult, encode_task, run_experiment
     from fewshot.features import TaskFeatures
     from fewshot.learners import (
         LEARNERS,
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 _HOME = {
     "fewshot.encoders": ("Encoder", "SentenceTransformerEncoder", "TransformerEncoder"),
     "fewshot.episodes.batch": ("EpisodeBatch",),
+    "fewshot.episodes.noise": ("corrupt_support",),
     "fewshot.episodes.sampler": ("sample_episodes", "sample_realistic_episodes"),
     "fewshot.errors": ("ConfigError", "EncoderError", "FewshotError", "StorageError", "TaskError"),
-    "fewshot.evaluation": ("Estimate", "Evaluation", "evaluate"),
-    "fewshot.experiment": ("ExperimentResult", "run_experiment"),
+    "fewshot.evaluation": ("Estimate", "Evaluation", "evaluate", "paired_difference"),
+    "fewshot.experiment": ("ExperimentResult", "encode_task", "run_experiment"),
     "fewshot.features": ("TaskFeatures",),
     "fewshot.learners": (
         "LEARNERS",
@@ -80,11 +82,14 @@ __all__ = [
     "TaskFeatures",
     "TransformerEncoder",
     "__version__",
+    "corrupt_support",
+    "encode_task",
     "evaluate",
     "load_bundled",
     "load_folder",
     "load_hub",
     "load_learner",
+    "paired_difference",
     "run_experiment",
     "sample_episodes",
     "sample_realistic_episodes",

@@ -18,7 +18,7 @@ from fewshot.learners import LEARNERS, Learner
 from fewshot.randomness import child_generator
 from fewshot.resources import shipped
 from fewshot.settings import Settings
-from fewshot.tasks.task import PARTS, Part, Task
+from fewshot.tasks.task import PARTS, Task
 from fewshot.training import MetaTrainer, TrainingHistory
 
 log = logging.getLogger(__name__)
@@ -191,4 +191,4 @@ def _timed(phase: str, timings: dict[str, float]) -> Iterator[None]:
     timings[phase] = time.perf_counter() - started
 
 
-__all__ = ["ExperimentResult", "Part", "run_experiment"]
+__all__ = ["ExperimentResult", "encode_task", "run_experiment"]

@@ -57,18 +57,18 @@ def run(config: DictConfig) -> float:
     settings = Settings.checked(**_settings(config))
     context = HydraConfig.get()
     folder = Path(context.runtime.output_dir)
-    task = _build(config, "task")
+    task = build(config, "task")
     log.info("%s", task)
     for note in task.notes:
         log.info("  %s", note)
-    encoder = _build(config, "encoder")
-    _build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded, not after
+    encoder = build(config, "encoder")
+    build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded, not after
     name = context.runtime.choices["learner"]
     result = run_experiment(
         task,
         encoder,
-        lambda dim: _build(config, "learner", dim=dim),
-        _build(config, "training"),
+        lambda dim: build(config, "learner", dim=dim),
+        build(config, "training"),
         settings,
         episodes_folder=Path(config.output) / "episodes",
     )
@@ -150,7 +150,7 @@ def _run(config: DictConfig) -> float:
         ) from error
 
 
-def _build(config: DictConfig, group: str, **more: Any) -> Any:
+def build(config: DictConfig, group: str, **more: Any) -> Any:
     """Make what a config group describes; mistakes come as they were raised, not wrapped by Hydra."""
     if group not in config:
         raise ConfigError(f"There is no {group}. Write {group}=NAME, and no ~{group}.")

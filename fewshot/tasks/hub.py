@@ -81,7 +81,11 @@ def load_folder_or_hub(name: str, path: str | Path | None, dataset: str, **optio
     options = checked_arguments(load_hub, options, "task")
     folder = path or data_folder(name)
     if folder is None:
-        return load_hub(dataset, name=name, **options)
+        try:
+            return load_hub(dataset, name=name, **options)
+        except TaskError as error:
+            local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
+            raise TaskError(f"{error} {local}") from error
     shared = {key: options[key] for key in ("split", "duplicates", "min_texts", "max_words") if key in options}
     return load_folder(folder, name, **shared)
 

@@ -1,0 +1,56 @@
+"""What the README tells a reader to type runs."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [
+    line.split("#")[0].strip()
+    for language, block in BLOCKS
+    if language == "bash"
+    for line in block.splitlines()
+    if line.startswith("python -m")
+]
+
+
+def test_the_readme_is_short_and_has_commands():
+    assert len(README.splitlines()) < 140
+    assert len(COMMANDS) >= 4
+
+
+def test_every_target_of_make_that_it_names_exists():
+    makefile = (Path(__file__).parents[1] / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make ([\w-]+)", README, flags=re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+@pytest.mark.slow
+def test_the_commands_run_in_order(tmp_path):
+    folder = tmp_path / "my_texts"
+    folder.mkdir()
+    words = {"fruit": "apple", "tool": "hammer", "bird": "sparrow", "fish": "trout", "tree": "oak", "metal": "iron"}
+    words |= {f"{kind} ware": f"{kind} {word}" for kind in ("glass", "paper", "wood") for word in ("box",)}
+    words |= {f"class {letter}": f"{letter} thing" for letter in "abcdefghijklmnopqrstuvw"}
+    rows = [{"text": f"{word} number {n}", "label": label} for label, word in words.items() for n in range(25)]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    for command in COMMANDS:
+        if "task=hub" in command:  # needs the network
+            continue
+        done = subprocess.run(
+            [sys.executable, *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        assert "attention_prototypical" in done.stdout, command
+
+
+@pytest.mark.slow
+def test_the_python_example_runs(tmp_path):
+    (code,) = (block for language, block in BLOCKS if language == "python")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[0]) > 80
