@@ -19,16 +19,17 @@ from benchmarks.record import record
 from fewshot.encoders import Encoder
 from fewshot.report.results import scores
 
-# learner and whether label names are used, in the order of the table
+# Learner, whether label names are used, and whether the shallow layer stands beside the embedding.
 SYSTEMS = {
-    "centroid": ("centroid", False),
-    "centroid + names": ("centroid", True),
-    "logistic + names": ("logistic", True),
-    "ridge + names": ("ridge", True),
-    "prototypical": ("prototypical", False),
-    "prototypical + names": ("prototypical", True),
-    "attention": ("attention_prototypical", False),
-    "attention + names": ("attention_prototypical", True),
+    "plain centroid": ("centroid", False, False),
+    "plain centroid + names": ("centroid", True, False),
+    "centroid": ("centroid", False, True),
+    "centroid + names": ("centroid", True, True),
+    "logistic + names": ("logistic", True, True),
+    "ridge + names": ("ridge", True, True),
+    "prototypical + names": ("prototypical", True, True),
+    "attention": ("attention_prototypical", False, True),
+    "attention + names": ("attention_prototypical", True, True),
 }
 ASKED: dict[str, dict[str, Any]] = {
     "5w1s": {"ways": 5, "shots": 1, "episodes": 600},
@@ -63,7 +64,9 @@ def main() -> None:
 def _measure(
     task: str, system: str, chosen: argparse.Namespace, encoder: Encoder, runs: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    learner, names = SYSTEMS[system]
+    learner, names, shallow = SYSTEMS[system]
+    if not shallow:
+        encoder = encoder.replace(shallow_layer=None)
     started = time.perf_counter()
     splits = chosen.splits or splits_of(task)
     row: dict[str, Any] = {"task": task, "system": system}

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.learners.learner import Support
+from fewshot.learners.learner import Learner, Support
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,13 @@ class TaskFeatures:
     def without_label_names(self) -> "TaskFeatures":
         """The same texts, label names left out."""
         return replace(self, label_names=None)
+
+    def embedded(self, learner: Learner, batch: EpisodeBatch) -> "TaskFeatures":
+        """The texts of some episodes and the label names as `learner.embed` maps them, each once."""
+        used = torch.cat([batch.support.flatten(), batch.query.flatten()]).clamp(min=0).unique()
+        embedded = learner.embed(self.texts[used])
+        texts = self.texts.new_zeros(len(self.texts), embedded.shape[-1]).index_copy_(0, used, embedded)
+        return TaskFeatures(texts, None if self.label_names is None else learner.embed(self.label_names))
 
     def support(self, batch: EpisodeBatch) -> Support:
         """What a learner may see of the episodes before the queries."""

@@ -28,8 +28,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fewshot.learners.learner import Classifier, Learner, Support, check_positive
-from fewshot.learners.projection import ResidualProjection
+from fewshot.learners.learner import Classifier, Support, check_positive
+from fewshot.learners.projection import ProjectedLearner
 
 # Cosines move over tenths, so the parameters that multiply them count in tens.
 _COSINE_UNIT = 10.0
@@ -54,7 +54,7 @@ class AttentionClassifier(Classifier):
     gram: Float[Tensor, "episodes n_way n_evidence n_evidence"]
     prior: Float[Tensor, "episodes n_way n_evidence"]
     dimension_scale: Float[Tensor, "episodes 1 dim"]
-    projection: ResidualProjection
+    projection: nn.Module
     query_weight: Float[Tensor, ""]
     scale: Float[Tensor, ""]
 
@@ -86,7 +86,7 @@ class AttentionClassifier(Classifier):
         return (self.prior[:, None] + _COSINE_UNIT * self.query_weight * cosine).softmax(-1)
 
 
-class AttentionPrototypical(Learner):
+class AttentionPrototypical(ProjectedLearner):
     """Prototypes weighted by attention over evidence and over feature dimensions.
 
     Args:
@@ -111,23 +111,18 @@ class AttentionPrototypical(Learner):
     ):
         super().__init__(
             dim,
+            centring,
             scale=scale,
-            centring=centring,
             query_attention=query_attention,
             agreement_attention=agreement_attention,
             feature_attention=feature_attention,
         )
         check_positive(scale=scale)
-        self.projection = ResidualProjection(dim, centring)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.query_weight = nn.Parameter(torch.zeros(()), requires_grad=query_attention)
         self.agreement_weight = nn.Parameter(torch.zeros(()), requires_grad=agreement_attention)
         self.variance_weights = nn.Parameter(torch.zeros(2), requires_grad=feature_attention)
         self.name_prior = nn.Parameter(torch.zeros(2))  # constant, and per log k
-
-    def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
-        """Centre the projection on the train classes."""
-        self.projection.fit_centre(class_means)
 
     def adapt(self, support: Support) -> AttentionClassifier:
         """Project the evidence, and settle everything that does not depend on the query."""

@@ -105,6 +105,18 @@ class Learner(nn.Module, ABC):
     def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
         """Take in the means of the train classes before the first step of meta-training; by default nothing."""
 
+    def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
+        """The part of the learner that looks at each text by itself; by default nothing happens here.
+
+        `on_embedded().adapt` on embedded features equals `adapt` on the features themselves, and a text that
+        stands in many episodes is embedded once.
+        """
+        return features
+
+    def on_embedded(self) -> "Learner":
+        """The rest of the learner, for features that went through `embed`."""
+        return self
+
     def loss(
         self,
         support: Support,

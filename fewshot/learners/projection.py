@@ -1,4 +1,6 @@
-"""A learned map of features that starts as centring."""
+"""A learned map of features that starts as centring, and what the learners that use it share."""
+
+import copy
 
 import torch
 from jaxtyping import Float
@@ -6,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.errors import ConfigError
+from fewshot.learners.learner import Learner
 
 
 class ResidualProjection(nn.Module):
@@ -38,3 +41,34 @@ class ResidualProjection(nn.Module):
         """Centre, project and normalise."""
         centred = features - self.centre
         return normalize(centred + centred @ self.weight, dim=-1)
+
+
+class ProjectedLearner(Learner):
+    """A learner whose only view of a text is through a residual projection.
+
+    Args:
+        dim: number of features.
+        centring: see `ResidualProjection`.
+        **arguments: the further constructor arguments of the learner, kept for saving.
+    """
+
+    projection: nn.Module
+
+    def __init__(self, dim: int, centring: float, **arguments: object):
+        super().__init__(dim, centring=centring, **arguments)
+        self.projection = ResidualProjection(dim, centring)
+
+    def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
+        """Centre the projection on the train classes."""
+        assert isinstance(self.projection, ResidualProjection)
+        self.projection.fit_centre(class_means)
+
+    def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
+        """Project each text once, whatever the number of episodes that it stands in."""
+        return self.projection(features)
+
+    def on_embedded(self) -> "ProjectedLearner":
+        """The same learner for features that are projected already; parameters are shared."""
+        twin = copy.copy(self)
+        twin._modules = {**self._modules, "projection": nn.Identity()}
+        return twin

@@ -17,22 +17,22 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.learners.centroid import NearestPrototype
-from fewshot.learners.learner import Learner, Support, check_positive
-from fewshot.learners.projection import ResidualProjection
+from fewshot.learners.learner import Support, check_positive
+from fewshot.learners.projection import ProjectedLearner
 
 
 @dataclass(frozen=True)
 class ProjectedPrototype(NearestPrototype):
     """Scaled cosine to prototypes in the projected space."""
 
-    projection: ResidualProjection
+    projection: nn.Module
 
     def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
         """Projected unit vectors."""
         return self.projection(features)
 
 
-class Prototypical(Learner):
+class Prototypical(ProjectedLearner):
     """Prototypical network with a residual projection and a learned scale.
 
     Args:
@@ -44,14 +44,9 @@ class Prototypical(Learner):
     title = "prototypical network"
 
     def __init__(self, dim: int, scale: float = 20.0, centring: float = 0.6):
-        super().__init__(dim, scale=scale, centring=centring)
+        super().__init__(dim, centring, scale=scale)
         check_positive(scale=scale)
-        self.projection = ResidualProjection(dim, centring)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
-
-    def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
-        """Centre the projection on the train classes."""
-        self.projection.fit_centre(class_means)
 
     def adapt(self, support: Support) -> ProjectedPrototype:
         """Average the projected support of each class."""

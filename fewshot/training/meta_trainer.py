@@ -67,7 +67,7 @@ class MetaTrainer:
     weight_decay: float = 1.0
     support_noise: float = 0.5
     evaluate_every: int = 10
-    patience: int = 8
+    patience: int = 6
 
     def __post_init__(self) -> None:
         """Collect every setting that is out of range.

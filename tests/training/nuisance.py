@@ -65,7 +65,13 @@ class Spy(TaskFeatures):
         object.__setattr__(self, "labels", labels)
         object.__setattr__(self, "refused", torch.tensor(list(refused)))
         object.__setattr__(self, "asked", [])
+        object.__setattr__(self, "embedded_batches", 0)
         return self
+
+    def embedded(self, learner: Learner, batch: EpisodeBatch):
+        self._check(batch)
+        object.__setattr__(self, "embedded_batches", self.embedded_batches + 1)
+        return super().embedded(learner, batch)
 
     def support(self, batch: EpisodeBatch):
         self._check(batch)
