@@ -10,7 +10,9 @@ classified by itself.  Every figure is a meta-training of its own, as the comman
 
 import argparse
 import logging
+import shlex
 import statistics
+import sys
 import time
 from typing import Any
 
@@ -57,7 +59,7 @@ def main() -> None:
             row = _measure(task, system, chosen, encoder, runs)
             rows.append(row)
             print(*row.values(), flush=True)
-    command = "FEWSHOT_DATA=DIR python -m benchmarks.accuracy"
+    command = shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]])
     record(chosen.name, command, rows, encoder={"model": encoder.model, "fingerprint": encoder.fingerprint}, runs=runs)
 
 

@@ -29,8 +29,9 @@ def main() -> None:
                     "medical_terms", "01", learner, encoder, shots=10, label_names=names, support_noise=share
                 )
                 row[f"{share:.0%} wrong"] = result.evaluation.accuracy.percent()
-            plain = plain if plain is not None else result.evaluation.accuracies
-            row["50% wrong, against plain"] = paired_difference(result.evaluation.accuracies, plain).percent(sign=True)
+            at_half = result.evaluation.accuracies
+            plain = at_half if plain is None else plain
+            row["50% wrong, against plain"] = paired_difference(at_half, plain).percent(sign=True)
             rows.append(row)
     record("wrong_labels", "python -m benchmarks.wrong_labels", rows, seed=0, encoder=encoder.fingerprint)
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from torch.nn.functional import normalize
+
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.frozen import EpisodeRequest, draw, frozen_episodes
@@ -128,7 +130,11 @@ def test_episodes(task: Task, settings: Settings, kept: Path | None) -> EpisodeB
 
 
 def valid_episodes(task: Task, settings: Settings) -> list[EpisodeBatch]:
-    """Episodes of the valid classes: as the test episodes, and with all valid classes at once."""
+    """Episodes of the valid classes: with the ways and shots of the test episodes, and with all classes at once.
+
+    Support sizes are equal and labels right, whatever the test episodes are; shots shrink to what the smallest
+    class allows.
+    """
     pools = task.pools("valid")
     n_classes, smallest = len(pools.classes), int(pools.sizes.min())
     queries = max(1, min(_VALID_QUERIES, smallest - 1))
@@ -144,7 +150,7 @@ def encode_task(task: Task, encoder: Encoder, label_names: bool) -> TaskFeatures
     """Features of all texts, and of the label names where they are used."""
     names = task.label_texts() if label_names else []
     log.info("Encoding %s texts with %s", f"{len(task.texts) + len(names):,}", encoder.model)
-    features = encoder.encode([*task.texts, *names])
+    features = normalize(encoder.encode([*task.texts, *names]), dim=-1)  # learners go by directions
     n_texts = len(task.texts)
     return TaskFeatures(features[:n_texts], features[n_texts:] if label_names else None)
 
@@ -166,6 +172,8 @@ def meta_train(
         return TrainingHistory()
     log.info("Meta-training %s on %d train classes", learner.title, classes["train"])
     history = trainer.fit(learner, features, task.pools("train"), valid_episodes(task, settings), settings.seed)
+    if not history.steps:
+        return history
     log.info(
         "Best of %d steps on %d valid classes: step %d, %.1f %% (%.1f %% before)",
         history.steps,

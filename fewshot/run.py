@@ -75,7 +75,7 @@ def run(config: DictConfig) -> float:
     described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
     results = build_results(task, described, name, settings, result)
     _save(folder, result, results, described)
-    add_process(results, time.perf_counter() - started, encoder.n_encoded)
+    add_process(results, time.perf_counter() - started, encoder.n_encoded, context.overrides.task)
     write_results(folder, results, result)
     show(comparison_table(results))
     log.info(
@@ -83,7 +83,7 @@ def run(config: DictConfig) -> float:
         results["timings"]["total"],
         results["timings"]["episodes_per_second"],
         f"{encoder.n_encoded:,}",
-        os.path.relpath(folder),
+        _relative(folder),
     )
     value = results[settings.metric]
     return float(value["mean"] if isinstance(value, dict) else value)
@@ -121,6 +121,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     return 0
+
+
+def _relative(folder: Path) -> str:
+    try:
+        return os.path.relpath(folder)
+    except ValueError:  # another drive, on Windows
+        return str(folder)
 
 
 def _task_function(mistakes: list[FewshotError]) -> Callable[[DictConfig], float]:

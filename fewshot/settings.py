@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fewshot.arguments import as_typed
+from fewshot.episodes.noise import wrong_places
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS
 
@@ -71,6 +72,9 @@ class Settings:
         noise = values.get("support_noise", 0.0)
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
             problems.append(f"Got support_noise={as_typed(noise)}, expected a share between 0 and 1 such as 0.2.")
+        elif noise and not problems and not wrong_places(noise, values.get("shots", cls.shots)):
+            shots = values.get("shots", cls.shots)
+            problems.append(f"Got support_noise={noise}, which is no text of {shots} shots. Raise one of them.")
         elif noise and values.get("realistic"):
             problems.append(
                 f"Got support_noise={noise} with realistic=true; noise needs equal support sizes. Leave one out."
@@ -84,6 +88,7 @@ class Settings:
             problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}. Correct it.")
         if problems:
             raise ConfigError("\n".join(problems))
+        values["support_noise"] = float(noise)  # 1 and 1.0 are one setting
         return cls(ways=None if ways == "all" else ways, baselines=tuple(baselines), **values)
 
 

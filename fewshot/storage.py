@@ -56,7 +56,7 @@ def write_text(path: Path | str, text: str, advice: str = "Free some space or ch
 
 
 def write_json(path: Path | str, content: Any, advice: str = "Free some space or choose another folder.") -> None:
-    """Write JSON with sorted nothing, two spaces and a final newline; NaN and infinity are refused.
+    """Write JSON with keys in the order given, two spaces and a final newline; NaN and infinity are refused.
 
     Raises:
         StorageError: see `atomic`.

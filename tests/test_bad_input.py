@@ -107,12 +107,12 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "one class": (
         lambda folder: write_jsonl(folder, rows(n_classes=1)),
         [],
-        ["has 1 class ('bear'), but", "at least one each", "Add texts of other classes"],
+        ["has 1 class ('bear'), but", "four are needed", "Add texts of other classes"],
     ),
-    "one test class": (
+    "three classes": (
         lambda folder: write_jsonl(folder, rows(n_classes=3)),
         [],
-        ["has 1 test class, but an episode needs two or more", "Move classes to test"],
+        ["has 3 classes", "four are needed: one to train on, one to select on, two to test on"],
     ),
     "small class": (
         nothing,

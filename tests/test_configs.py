@@ -1,6 +1,7 @@
 """Every YAML under conf/ composes and instantiates, and says exactly what its constructor takes."""
 
 import inspect
+import json
 import re
 
 import pytest
@@ -132,14 +133,17 @@ def test_the_folder_task_instantiates(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["banking77", "clinc150"])
-def test_a_published_task_instantiates_from_local_files(name, tmp_path, monkeypatch):
-    write_jsonl(tmp_path / name, rows())
+def test_a_published_task_has_its_published_split_from_local_texts_alone(name, tmp_path, monkeypatch):
+    published = json.loads((shipped("episodes") / name / "class_splits.json").read_text(encoding="utf-8"))
+    labels = [label for part in published["02"].values() for label in part]
+    write_jsonl(tmp_path / name, [{"text": f"{label} {n}", "label": label} for label in labels for n in range(2)])
     monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path))
 
-    task = instantiate(composed(f"+task={name}").task)
+    task = instantiate(composed(f"+task={name}", "task.split=02").task)
 
     assert task.name == name
-    assert len(task.texts) == 64
+    assert sorted(task.classes[c] for c in task.parts["test"]) == sorted(published["02"]["test"])
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["texts.jsonl"]
 
 
 @pytest.mark.parametrize("name", ["banking77", "clinc150"])

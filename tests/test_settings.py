@@ -24,7 +24,7 @@ def test_all_stands_for_every_class():
 
 
 def test_values_are_kept():
-    settings = Settings.checked(ways=7, shots=3, baselines=["ridge"], metric="ece", support_noise=0.2)
+    settings = Settings.checked(ways=7, shots=3, baselines=["ridge"], metric="ece", support_noise=0.4)
 
     assert (settings.ways, settings.shots, settings.metric, settings.support_noise) == (7, 3, "ece", 0.2)
     assert settings.baselines == ("ridge",)
@@ -81,3 +81,12 @@ def test_every_mistake_is_named_at_once():
 def test_noise_needs_equal_support_sizes():
     with pytest.raises(ConfigError, match="equal support sizes"):
         Settings.checked(support_noise=0.2, realistic=True)
+
+
+def test_noise_that_would_change_nothing_is_refused():
+    with pytest.raises(ConfigError, match="support_noise=0.3, which is no text of 1 shots"):
+        Settings.checked(shots=1, support_noise=0.3)
+
+
+def test_one_and_one_point_zero_are_the_same_noise():
+    assert repr(Settings.checked(support_noise=1)) == repr(Settings.checked(support_noise=1.0))

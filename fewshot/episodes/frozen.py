@@ -1,7 +1,7 @@
 """Frozen episodes: made once from a seed, kept in a file, the same for every learner and every run.
 
-The file is safetensors; its header says which task, part and seed the indices belong to.  The package ships one
-for each bundled task and way of asking (5-way, all classes); others are made on first use and kept beside the
+The file is safetensors; its header says which task, part and seed the indices belong to.  The package ships
+them for `medical_terms` (5-way and all-way); others are made on first use and kept beside the
 outputs.
 """
 

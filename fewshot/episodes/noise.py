@@ -7,10 +7,20 @@ import torch
 from fewshot.episodes.batch import EpisodeBatch
 
 
+def wrong_places(fraction: float, k_shot: int) -> int:
+    """The whole texts in `fraction * k_shot`: never a larger share than was asked for.
+
+    Example:
+        >>> [wrong_places(0.5, 5), wrong_places(0.3, 10), wrong_places(0.1, 4)]
+        [2, 3, 0]
+    """
+    return int(fraction * k_shot + 1e-9)  # 0.3 * 10 may come out a hair below 3
+
+
 def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Generator) -> EpisodeBatch:
     """Give a fraction of every class's support texts to another class of the same episode.
 
-    1. In each class, `round(fraction * k_shot)` places receive a text of another class of the episode.
+    1. In each class, `wrong_places(fraction, k_shot)` places receive a text of another class of the episode.
     2. The texts of an episode stay the same set: the corrupted places exchange their texts among the classes,
        by a random rotation of the classes, so that no text is lost or doubled.
     3. Queries are untouched.
@@ -31,7 +41,7 @@ def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Gener
             f"Got {batch.n_way} ways and fraction={fraction}: expected at least two ways, a fraction in [0, 1] "
             f"and support of equal sizes."
         )
-    wrong = round(fraction * batch.k_shot)
+    wrong = wrong_places(fraction, batch.k_shot)
     shape = batch.support.shape
     places = torch.rand(shape, generator=generator).argsort(-1)
     shuffled = batch.support.gather(-1, places)

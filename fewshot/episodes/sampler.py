@@ -103,9 +103,8 @@ def sample_realistic_episodes(
     """Draw episodes whose classes have unequal support, as in Meta-Dataset; queries stay balanced.
 
     1. Ways and texts as in `sample_episodes`.
-    2. An episode shares about `n_way * k_shot` support texts among its classes, in proportion to
-       `size * exp(a)` with `a` uniform in `[log 1/2, log 2]`; the total never exceeds the budget by more than
-       the texts that give every class at least one.
+    2. An episode has a budget of `n_way * k_shot` support texts: one for each class, the rest shared in proportion
+       to `size * exp(a)` with `a` uniform in `[log 1/2, log 2]`, rounded down; the total never exceeds the budget.
     3. Every class has at least one support text and never more than it has left beside its queries.
     4. Places that a class does not fill hold -1 and are false in the mask; filled places come first.
 
@@ -115,8 +114,8 @@ def sample_realistic_episodes(
     ways = _draw_ways(pools, n_episodes, n_way, generator)
     sizes = pools.sizes[ways]
     share = sizes * torch.exp2(2 * torch.rand(ways.shape, generator=generator) - 1)
-    shots = (share / share.sum(1, keepdim=True) * n_way * k_shot).floor().long()
-    shots = torch.minimum(shots.clamp(min=1), sizes - n_query)
+    shots = (share / share.sum(1, keepdim=True) * n_way * (k_shot - 1)).floor().long() + 1
+    shots = torch.minimum(shots, sizes - n_query)
     drawn = _draw_texts(pools, ways, n_query + int(shots.max()), generator)
     support = drawn[..., n_query:]
     mask = torch.arange(support.shape[-1]) < shots[..., None]

@@ -3,7 +3,7 @@
 Evidence e_cm for class c: its support texts, and its label name.  All are projected to the unit sphere and
 rescaled, dimension by dimension, by an episode-dependent metric r.
 
-    r_d      ~ exp(u . [log between_d, log within_d])          attention over feature dimensions, sum_d r_d = dim
+    r_d      ~ exp(u . log([between_d, within_d] + 1e-4))          attention over feature dimensions, sum_d r_d = dim
     a_qcm    = softmax_m(prior_m + t_q cos(q, e_cm) + t_s agreement_cm)       attention over evidence, per query
     p_qc     = normalize(sum_m a_qcm e_cm)                logit_c(q) = exp(s) * q . p_qc
 

@@ -23,9 +23,10 @@ class Run:
     accuracies: torch.Tensor
 
     @property
-    def label(self) -> str:
-        """The learner, and the encoder and seed that go with it."""
-        return str(self.results["learner"])
+    def further(self) -> str:
+        """What was typed beyond the settings that have columns of their own."""
+        typed = (override.lstrip("+") for override in self.results.get("overrides", ()))
+        return " ".join(override for override in typed if override.split("=")[0] not in _COLUMNS)
 
 
 def collect(folder: Path) -> list[Run]:
@@ -46,7 +47,7 @@ def sweep_table(runs: Iterable[Run]) -> Table:
     """One row per run; where episodes are the same, the paired difference to the first run on them."""
     runs = list(runs)
     table = Table(caption="± is the 95 % interval; difference: paired, to the first run on the same episodes")
-    varying = [key for key in _OPTIONAL if len({str(_shown(run.results, key)) for run in runs}) > 1]
+    varying = [key for key in _VARYING if len({_shown(run, key) for run in runs}) > 1]
     columns = ("task", "split", "ways", "shots", *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE")
     for column in columns:
         table.add_column(column, justify="left" if column in ("task", "learner", "encoder") else "right")
@@ -62,12 +63,28 @@ def difference(run: Run, reference: Run) -> Estimate:
     return paired_difference(run.accuracies, reference.accuracies)
 
 
-_NEEDED = ("task", "split", "ways", "shots", "accuracy", "macro_f1", "ece", "episodes_sha256", "task_sha256")
-_OPTIONAL = ("encoder", "label_names", "queries", "seed", "support_noise", "realistic")
+_NEEDED = (
+    "learner",
+    "encoder",
+    "task",
+    "split",
+    "ways",
+    "shots",
+    "accuracy",
+    "macro_f1",
+    "ece",
+    "episodes_sha256",
+    "task_sha256",
+)
+_COLUMNS = {"task", "task.split", "task.path", "ways", "shots", "learner", "output", "encoder", "encoder.model"}
+_COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic"}
+_VARYING = ("encoder", "label_names", "queries", "seed", "support_noise", "realistic", "further")
 
 
-def _shown(results: Mapping[str, Any], key: str) -> str:
-    return results["encoder"]["model"] if key == "encoder" else str(results[key])
+def _shown(run: Run, key: str) -> str:
+    if key == "further":
+        return run.further
+    return run.results["encoder"]["model"] if key == "encoder" else str(run.results.get(key, ""))
 
 
 def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
@@ -75,8 +92,8 @@ def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
     change = "" if run is reference else difference(run, reference).percent(sign=True)
     return [
         *(str(results[key]) for key in ("task", "split", "ways", "shots")),
-        *(_shown(results, key) for key in varying),
-        run.label,
+        *(_shown(run, key) for key in varying),
+        str(results["learner"]),
         interval(results["accuracy"]),
         change,
         f"{100 * results['macro_f1']['mean']:.1f}",

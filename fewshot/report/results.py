@@ -15,14 +15,17 @@
     peak_memory_mb                  of the process
     texts_encoded                   texts that went through the encoder; 0 when all were cached
     notes                           what was changed while reading the texts
-    versions, command               of the libraries; what was typed
+    versions                        of the libraries
+    overrides, command              the settings that were typed; the command that makes this result
 
 `episode_accuracies.json` beside it holds the accuracy of every episode for every learner.
 """
 
 import importlib.metadata
 import platform
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,13 +105,14 @@ def build_results(
     }
 
 
-def add_process(results: dict[str, Any], total_seconds: float, texts_encoded: int) -> None:
-    """Add what only the process knows: total time, memory, versions, command."""
+def add_process(results: dict[str, Any], total_seconds: float, texts_encoded: int, overrides: Sequence[str]) -> None:
+    """Add what only the process knows: total time, memory, versions, and what was typed (in a sweep, for this job)."""
     results["timings"]["total"] = total_seconds
     results["peak_memory_mb"] = peak_memory_mb()
     results["texts_encoded"] = texts_encoded
     results["versions"] = versions()
-    results["command"] = " ".join(["python -m fewshot.run", *sys.argv[1:]])
+    results["overrides"] = list(overrides)
+    results["command"] = shlex.join(["python", "-m", "fewshot.run", *overrides])
 
 
 def write_results(folder: Path, results: dict[str, Any], result: ExperimentResult) -> None:

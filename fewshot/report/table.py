@@ -19,8 +19,9 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     """The learner beside its baselines on the same episodes."""
     names = "with label names" if results["label_names"] else "without label names"
     noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
+    unequal = " (unequal)" if results["realistic"] else ""
     table = Table(
-        title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot, {names}{noise}",
+        title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot{unequal}, {names}{noise}",
         caption=f"{results['episodes']} episodes of classes never seen in training; ± is the 95 % interval over them",
     )
     columns = ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter")

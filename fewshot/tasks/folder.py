@@ -10,7 +10,7 @@ from fewshot.resources import shipped
 from fewshot.storage import write_json
 from fewshot.tasks.assemble import build_task, clean_rows
 from fewshot.tasks.readers import find_texts, read_json, read_rows
-from fewshot.tasks.splits import choose_split
+from fewshot.tasks.splits import MADE, choose_split
 from fewshot.tasks.task import PARTS, Task
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ def load_folder(
     duplicates: Literal["error", "drop"] = "error",
     min_texts: int = 0,
     max_words: int = 1000,
+    published: str | None = None,
 ) -> Task:
     """Read a task folder.
 
@@ -41,6 +42,7 @@ def load_folder(
         duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
         min_texts: leave out classes with fewer texts.
         max_words: longest text accepted, in words.
+        published: folder in `episodes/` whose class splits and label names stand in for files that are absent.
 
     Returns:
         The checked task; `task.notes` says what was left out.
@@ -54,15 +56,20 @@ def load_folder(
     folder = Path(path).expanduser()
     texts = find_texts(folder)
     cleaned = clean_rows(read_rows(texts, text_column, label_column), duplicates, max_words, min_texts)
-    splits_file = folder / "class_splits.json"
+    splits_file = _own_or_published(folder, "class_splits.json", published)
     split_id = f"{split:02d}" if isinstance(split, int) else split
     has_split = splits_file.is_file()
+    if not has_split and split_id != MADE:
+        raise ConfigError(
+            f"Got task.split={split_id}, but {str(folder)!r} has no class_splits.json, and a split that is made is "
+            f"called {MADE}. Set task.split='{MADE}', or write class_splits.json."
+        )
     task = build_task(
         name or folder.resolve().name,
         cleaned,
         split=choose_split(read_json(splits_file), split_id, str(splits_file)) if has_split else None,
         split_id=split_id,
-        label_names=_label_names(folder),
+        label_names=_label_names(_own_or_published(folder, "label_names.json", published)),
         source=str(splits_file),
     )
     if not has_split:
@@ -88,8 +95,12 @@ def data_folder(name: str) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def _label_names(folder: Path) -> dict:
-    path = folder / "label_names.json"
+def _own_or_published(folder: Path, name: str, published: str | None) -> Path:
+    own = folder / name
+    return own if own.is_file() or published is None else shipped("episodes") / published / name
+
+
+def _label_names(path: Path) -> dict:
     content = read_json(path) if path.is_file() else {}
     if not isinstance(content, dict):
         raise TaskError(f'{path} was expected to map labels to names, like {{"gout": "Gout"}}. Mend or remove it.')

@@ -10,7 +10,7 @@ from fewshot.resources import shipped
 from fewshot.tasks.assemble import build_task, clean_rows
 from fewshot.tasks.folder import data_folder, load_folder
 from fewshot.tasks.readers import Row, read_json
-from fewshot.tasks.splits import choose_split
+from fewshot.tasks.splits import MADE, choose_split
 from fewshot.tasks.task import Task
 
 
@@ -55,6 +55,8 @@ def load_hub(
     split_id = f"{split:02d}" if isinstance(split, int) else split
     published = shipped("episodes") / shipped_splits if shipped_splits else None
     splits_file = published / "class_splits.json" if published else None
+    if splits_file is None and split_id != MADE:
+        raise ConfigError(f"Got task.split={split_id}, but only the split {MADE} is made for {dataset!r}. Set it.")
     return build_task(
         name or dataset.rstrip("/").split("/")[-1],
         clean_rows(rows, duplicates, max_words, min_texts),
@@ -87,7 +89,7 @@ def load_folder_or_hub(name: str, path: str | Path | None, dataset: str, **optio
             local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
             raise TaskError(f"{error} {local}") from error
     shared = {key: options[key] for key in ("split", "duplicates", "min_texts", "max_words") if key in options}
-    return load_folder(folder, name, **shared)
+    return load_folder(folder, name, published=options.get("shipped_splits"), **shared)
 
 
 def _download(dataset: str, config: str | None, revision: str | None) -> Any:
@@ -122,6 +124,6 @@ def _rows(tables: Any, dataset: str, text_column: str, label_column: str) -> Ite
             place = f"{dataset} ({part}), row {number}"
             if not isinstance(text, str) or not text.strip():
                 raise TaskError(f"{place}: the text is {text!r}, expected a text that is not empty. Mend it.")
-            if label is None or label == -1:
+            if label is None or (names and label == -1):
                 continue  # unlabelled rows, as some test parts have them
             yield Row(text.strip(), names[label] if names else str(label), (), place)

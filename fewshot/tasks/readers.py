@@ -130,7 +130,8 @@ def _shown(value: Any) -> str:
 def _synonyms(value: Any) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
-    return tuple(part for part in (value.split("|") if isinstance(value, str) else value) if part)
+    parts = value.split("|") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    return tuple(str(part) for part in parts if part)
 
 
 def _decoded(path: Path) -> str:

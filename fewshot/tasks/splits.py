@@ -8,25 +8,26 @@ from fewshot.errors import TaskError
 from fewshot.tasks.task import PARTS
 
 Split = dict[str, list[str]]
+MADE = "01"  # id of a split that `make_split` makes
 
 
 def make_split(classes: Sequence[str]) -> Split:
     """Split classes 60/20/20 by the hash of their labels: no generator, no dependence on order or machine.
 
-    Every part has at least one class, and from six classes on two, which is what an episode needs; where three
-    classes cannot be had, the caller has refused already.
+    Test has two classes at least, which is what an episode needs; train and valid have two from six classes on.
 
     Args:
-        classes: at least three labels.
+        classes: at least four labels; the caller has refused fewer.
 
     Example:
         >>> [len(make_split(list("abcdefghij"))[part]) for part in ("train", "valid", "test")]
         [6, 2, 2]
     """
     ordered = sorted(classes, key=lambda label: hashlib.sha256(label.encode()).hexdigest())
-    held_out = max(1 if len(ordered) < 6 else 2, round(0.2 * len(ordered)))
-    train = len(ordered) - 2 * held_out
-    pieces = ordered[:train], ordered[train : train + held_out], ordered[train + held_out :]
+    test = max(2, round(0.2 * len(ordered)))
+    valid = test if len(ordered) >= 6 else 1
+    train = len(ordered) - valid - test
+    pieces = ordered[:train], ordered[train : train + valid], ordered[train + valid :]
     return {part: sorted(piece) for part, piece in zip(PARTS, pieces, strict=True)}
 
 

@@ -115,10 +115,12 @@ class MetaTrainer:
         Raises:
             TaskError: a train class is too small for one shot and the queries.
         """
-        if not learner.is_meta_trained or len(train.classes) < 2 or self.steps == 0:
+        if not learner.is_meta_trained:
+            return TrainingHistory()
+        learner.prepare(_class_means(features, train))
+        if len(train.classes) < 2 or self.steps == 0:
             return TrainingHistory()
         generator = child_generator(seed, "training")
-        learner.prepare(_class_means(features, train))
         optimizer = self._optimizer(learner)
         history = TrainingHistory(valid_accuracies={0: _mean_accuracy(learner, features, valid)})
         best = _Best(history.valid_accuracies[0], 0, copy.deepcopy(learner.state_dict()))

@@ -20,10 +20,10 @@ def foreign(batch, clean):
     return ~(batch.support[..., None] == own).any(-1)
 
 
-# 1. In each class, `round(fraction * k_shot)` places receive a text of another class of the episode.
+# 1. In each class, `wrong_places(fraction, k_shot)` places receive a text of another class of the episode.
 
 
-@pytest.mark.parametrize(("fraction", "wrong"), [(0.0, 0), (0.1, 0), (0.2, 1), (0.4, 2), (0.5, 2), (0.75, 4), (1.0, 5)])
+@pytest.mark.parametrize(("fraction", "wrong"), [(0.0, 0), (0.1, 0), (0.2, 1), (0.4, 2), (0.5, 2), (0.75, 3), (1.0, 5)])
 def test_so_many_places_of_each_class_receive_a_text_of_another_class(clean, fraction, wrong):
     noisy = corrupt_support(clean, fraction, seeded(1))
     assert torch.equal(foreign(noisy, clean).sum(-1), torch.full((400, 4), wrong))

