@@ -72,7 +72,7 @@ class Settings:
         noise = values.get("support_noise", 0.0)
         if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
             problems.append(f"Got support_noise={as_typed(noise)}, expected a share between 0 and 1 such as 0.2.")
-        elif noise and not problems and not wrong_places(noise, values.get("shots", cls.shots)):
+        elif noise and not problems and not wrong_places(float(noise), values.get("shots", cls.shots)):
             shots = values.get("shots", cls.shots)
             problems.append(f"Got support_noise={noise}, which is no text of {shots} shots. Raise one of them.")
         elif noise and values.get("realistic"):

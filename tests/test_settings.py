@@ -26,7 +26,7 @@ def test_all_stands_for_every_class():
 def test_values_are_kept():
     settings = Settings.checked(ways=7, shots=3, baselines=["ridge"], metric="ece", support_noise=0.4)
 
-    assert (settings.ways, settings.shots, settings.metric, settings.support_noise) == (7, 3, "ece", 0.2)
+    assert (settings.ways, settings.shots, settings.metric, settings.support_noise) == (7, 3, "ece", 0.4)
     assert settings.baselines == ("ridge",)
 
 
@@ -84,7 +84,7 @@ def test_noise_needs_equal_support_sizes():
 
 
 def test_noise_that_would_change_nothing_is_refused():
-    with pytest.raises(ConfigError, match="support_noise=0.3, which is no text of 1 shots"):
+    with pytest.raises(ConfigError, match=r"support_noise=0.3, which is no text of 1 shots"):
         Settings.checked(shots=1, support_noise=0.3)
 
 

@@ -213,6 +213,6 @@ def test_the_data_folder_is_that_of_the_environment(tmp_path, monkeypatch):
 
 def test_a_split_that_is_made_has_one_id(tmp_path):
     write_jsonl(tmp_path, rows())
-    with pytest.raises(ConfigError, match="task.split=02, but .* has no class_splits.json"):
+    with pytest.raises(ConfigError, match=r"task.split=02, but .* has no class_splits.json"):
         load_folder(tmp_path, split="02")
     assert not (tmp_path / "class_splits.json").exists()
