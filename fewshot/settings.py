@@ -1,7 +1,7 @@
 """What a run is asked to do, checked as a whole: every mistake is named at once."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from fewshot.arguments import as_typed
@@ -46,6 +46,14 @@ class Settings:
     baselines: tuple[str, ...] = ("centroid", "logistic", "ridge")
     metric: str = "accuracy"
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be run.
+
+        Raises:
+            ConfigError: one line for each.
+        """
+        _refuse({**vars(self), "ways": "all" if self.ways is None else self.ways})
+
     @classmethod
     def checked(cls, **values: Any) -> "Settings":
         """Settings from values as a user may write them.
@@ -60,36 +68,42 @@ class Settings:
             >>> Settings.checked(ways="all", shots=1).ways is None
             True
         """
-        ways = values.pop("ways", 5)
-        baselines = values.pop("baselines", cls.baselines)
-        problems = [] if ways == "all" else _whole("ways", ways, 2, "ways=5, or ways=all")
-        for name, smallest, why in _WHOLE:
-            example = f"{name}={getattr(cls, name)}"
-            problems += _whole(name, values.get(name, getattr(cls, name)), smallest, example, why)
-        for name in ("label_names", "realistic"):
-            if not isinstance(values.get(name, True), bool):
-                problems.append(f"Got {name}={as_typed(values[name])}, expected true or false. Write {name}=false.")
-        noise = values.get("support_noise", 0.0)
-        if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
-            problems.append(f"Got support_noise={as_typed(noise)}, expected a share between 0 and 1 such as 0.2.")
-        elif noise and not problems and not wrong_places(float(noise), values.get("shots", cls.shots)):
-            shots = values.get("shots", cls.shots)
-            problems.append(f"Got support_noise={noise}, which is no text of {shots} shots. Raise one of them.")
-        elif noise and values.get("realistic"):
-            problems.append(
-                f"Got support_noise={noise} with realistic=true; noise needs equal support sizes. Leave one out."
-            )
-        if values.get("metric", "accuracy") not in METRICS:
-            metric = as_typed(values["metric"])
-            problems.append(f"Got metric={metric}, expected one of {', '.join(METRICS)}. Write metric={METRICS[0]}.")
-        if isinstance(baselines, str) or not isinstance(baselines, Sequence):
-            problems.append(f"Got baselines={as_typed(baselines)}, expected a list such as baselines=[centroid,ridge].")
-        elif unknown := [name for name in baselines if name not in LEARNERS]:
-            problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}. Correct it.")
-        if problems:
-            raise ConfigError("\n".join(problems))
-        values["support_noise"] = float(noise)  # 1 and 1.0 are one setting
-        return cls(ways=None if ways == "all" else ways, baselines=tuple(baselines), **values)
+        values = {field.name: field.default for field in fields(cls)} | values
+        _refuse(values)
+        ways = None if values["ways"] == "all" else values["ways"]
+        noise = float(values["support_noise"])  # 1 and 1.0 are one setting
+        return cls(**values | {"ways": ways, "support_noise": noise, "baselines": tuple(values["baselines"])})
+
+
+def _refuse(values: Mapping[str, Any]) -> None:
+    problems = [] if values["ways"] == "all" else _whole("ways", values["ways"], 2, "ways=5, or ways=all")
+    for name, smallest, why in _WHOLE:
+        problems += _whole(name, values[name], smallest, f"{name}={getattr(Settings, name)}", why)
+    for name in ("label_names", "realistic"):
+        if not isinstance(values[name], bool):
+            problems.append(f"Got {name}={as_typed(values[name])}, expected true or false. Write {name}=false.")
+    problems += _noise(values, sound=not problems)
+    if values["metric"] not in METRICS:
+        metric = as_typed(values["metric"])
+        problems.append(f"Got metric={metric}, expected one of {', '.join(METRICS)}. Write metric={METRICS[0]}.")
+    baselines = values["baselines"]
+    if isinstance(baselines, str) or not isinstance(baselines, Sequence):
+        problems.append(f"Got baselines={as_typed(baselines)}, expected a list such as baselines=[centroid,ridge].")
+    elif unknown := [name for name in baselines if name not in LEARNERS]:
+        problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}. Correct it.")
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+def _noise(values: Mapping[str, Any], sound: bool) -> list[str]:
+    noise, shots = values["support_noise"], values["shots"]
+    if isinstance(noise, bool) or not isinstance(noise, (int, float)) or not 0 <= noise <= 1:
+        return [f"Got support_noise={as_typed(noise)}, expected a share between 0 and 1 such as 0.2."]
+    if noise and values["realistic"]:
+        return [f"Got support_noise={noise} with realistic=true; noise needs equal support sizes. Leave one out."]
+    if noise and sound and not wrong_places(float(noise), shots):
+        return [f"Got support_noise={noise}, which is no text of {shots} shots. Raise one of them."]
+    return []
 
 
 def _whole(name: str, value: Any, smallest: int, example: str, why: str = "") -> list[str]:

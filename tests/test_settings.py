@@ -90,3 +90,8 @@ def test_noise_that_would_change_nothing_is_refused():
 
 def test_one_and_one_point_zero_are_the_same_noise():
     assert repr(Settings.checked(support_noise=1)) == repr(Settings.checked(support_noise=1.0))
+
+
+def test_the_constructor_checks_as_well():
+    with pytest.raises(ConfigError, match=r"shots=0.*at least one labelled text"):
+        Settings(shots=0)
