@@ -23,13 +23,14 @@ def class_distances(
     """
     n_way = int(ways.max()) + 1
     member = (ways[..., None] == torch.arange(n_way)).to(features.dtype)
-    counts = member.sum(1)
+    counts = member.sum(1).double()
     total = counts.sum(1)
-    is_text = (ways >= 0).to(features.dtype)[..., None]
-    centred = (features - (features * is_text).sum(1, keepdim=True) / total[:, None, None]) * is_text
-    spread = centred.square().sum((1, 2)) / total
-    means = member.mT @ centred / counts[..., None]
-    within = (centred - member @ means) * is_text
-    intra = (within.square().sum((1, 2)) / total / spread).sqrt()
-    between = torch.cdist(means, means).square().sum((1, 2)) / (n_way * (n_way - 1))
-    return intra.double(), (between / spread).sqrt().double()
+    # Sums of squares about a mean from plain sums, in float64: one pass over the features, no copy of them.
+    sums = (member.mT @ features).double()
+    squares = (features.square().sum(-1) * (ways >= 0)).double().sum(1)
+    means = sums / counts[..., None]
+    about_classes = squares - (counts * means.square().sum(-1)).sum(1)
+    about_centre = squares - sums.sum(1).square().sum(-1) / total
+    between = 2 * (means.square().sum((1, 2)) * n_way - means.sum(1).square().sum(-1)) / (n_way * (n_way - 1))
+    spread = about_centre / total
+    return (about_classes / about_centre).clamp(min=0).sqrt(), (between / spread).clamp(min=0).sqrt()

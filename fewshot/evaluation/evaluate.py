@@ -77,18 +77,20 @@ def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -
         features: features of the task's texts.
         episodes: meta-test (or meta-valid) episodes.
     """
+    logits, distances, seconds = [], [], 0.0
     started = time.perf_counter()
-    logits = predict(learner, features, episodes)
-    seconds = time.perf_counter() - started
-    intra, inter = [], []
     with torch.no_grad():
         embedded, head = features.embedded(learner, episodes), learner.on_embedded()
+        seconds += time.perf_counter() - started
         for batch in episodes.split(episodes_per_pass(episodes, features.dim)):
+            started = time.perf_counter()
+            classifier = head.adapt(embedded.support(batch))
+            logits.append(classifier.logits(embedded.query(batch)))
+            seconds += time.perf_counter() - started
             texts, ways = embedded.all_texts(batch)
-            distances = class_distances(head.adapt(embedded.support(batch)).metric(texts), ways)
-            intra.append(distances[0])
-            inter.append(distances[1])
-    return Evaluation(logits, episodes.targets, float(learner.temperature), torch.cat(intra), torch.cat(inter), seconds)
+            distances.append(class_distances(classifier.metric(texts), ways))
+    intra, inter = (torch.cat(part) for part in zip(*distances, strict=True))
+    return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds)
 
 
 def episodes_per_pass(episodes: EpisodeBatch, dim: int) -> int:
