@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError, TaskError
+
+_DECK_ELEMENTS = 8_000_000  # 64 MB: more episodes than fit are shuffled in turns
 
 
 @dataclass(frozen=True)
@@ -165,15 +167,22 @@ def _draw_texts(
     longer one. A class with fewer than `count` texts repeats itself at the end; callers mask those places.
     """
     uniforms = torch.rand(count, *ways.shape, generator=generator, dtype=torch.float64)
-    deck = pools.members[ways]
-    sizes = pools.sizes[ways]
+    size = max(1, _DECK_ELEMENTS // (ways.shape[1] * pools.members.shape[1]))
+    pieces = zip(ways.split(size), uniforms.split(size, dim=1), strict=True)
+    return torch.cat([_shuffled(pools.members[w], pools.sizes[w], u) for w, u in pieces])
+
+
+def _shuffled(
+    deck: Int[Tensor, "episodes n_way largest"],
+    sizes: Int[Tensor, "episodes n_way"],
+    uniforms: Float[Tensor, "count episodes n_way"],
+) -> Int[Tensor, "episodes n_way count"]:
+    last = deck.shape[-1] - 1
     drawn = []
-    for step in range(count):
+    for step, uniform in enumerate(uniforms):
         left = (sizes - step).clamp(min=1)
-        place = torch.minimum((uniforms[step] * left).long(), left - 1)[..., None] + min(step, deck.shape[-1] - 1)
-        place = place.clamp(max=deck.shape[-1] - 1)
-        here = torch.full_like(place, min(step, deck.shape[-1] - 1))
-        chosen = deck.gather(-1, place)
+        place = (torch.minimum((uniform * left).long(), left - 1) + step).clamp(max=last)[..., None]
+        here = torch.full_like(place, min(step, last))
+        drawn.append(deck.gather(-1, place))
         deck.scatter_(-1, place, deck.gather(-1, here))
-        drawn.append(chosen)
     return torch.cat(drawn, dim=-1)

@@ -198,3 +198,10 @@ def test_unequal_support_needs_only_one_text_beside_the_queries():
     assert bool((batch.support_mask.sum(-1) == 1).all())
     with pytest.raises(TaskError, match=r"Class 'class 0' has 3 texts, .* = 1 \+ 3 = 4\."):
         sample_realistic_episodes(pools_of([3, 4]), 20, 2, 50, 3, seeded())
+
+
+def test_shuffling_in_turns_changes_nothing(monkeypatch):
+    pools = ClassPools.from_labels(torch.arange(90) % 3, range(3))
+    whole = sample_episodes(pools, 20, 2, 3, 4, torch.Generator().manual_seed(0))
+    monkeypatch.setattr("fewshot.episodes.sampler._DECK_ELEMENTS", 2 * 30 * 7)
+    assert sample_episodes(pools, 20, 2, 3, 4, torch.Generator().manual_seed(0)).sha256() == whole.sha256()
