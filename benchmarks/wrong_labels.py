@@ -1,9 +1,9 @@
-"""How much a learner suffers when half of the support labels are wrong.
+"""How much a learner suffers when three in ten, or half, of the support labels are wrong.
 
     python -m benchmarks.wrong_labels
 
-medical_terms, 5-way 10-shot, 600 episodes, 15 queries per class: in every class five of the ten support texts
-belong to another class of the episode.  Differences are paired with plain prototypes on the same episodes.
+medical_terms, 5-way 10-shot, 600 episodes, 15 queries per class: in every class three or five of the ten support
+texts belong to another class of the episode.  Differences are paired with plain prototypes on the same episodes.
 """
 
 import logging

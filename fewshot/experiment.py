@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +80,7 @@ def run_experiment(
     with _timed("meta_train", timings):
         history = meta_train(learner, task, features, trainer, settings)
     with _timed("calibrate", timings):
-        calibration = valid_episodes(task, settings)[:1]
+        calibration = valid_episodes(task, settings)[0]
         calibrate(learner, features, calibration)
     log.info("Evaluating on %d episodes, %d-way %d-shot, of the test classes", len(test), test.n_way, settings.shots)
     with _timed("evaluate", timings):
@@ -185,11 +185,10 @@ def meta_train(
     return history
 
 
-def calibrate(learner: Learner, features: TaskFeatures, episodes: Sequence[EpisodeBatch]) -> None:
-    """Fit the learner's temperature on meta-valid episodes."""
-    for batch in episodes:
-        if batch.n_way > 1:
-            learner.temperature.fill_(fit_temperature(predict(learner, features, batch), batch.targets))
+def calibrate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> None:
+    """Fit the learner's temperature on meta-valid episodes; one class alone has nothing to say on it."""
+    if episodes.n_way > 1:
+        learner.temperature.fill_(fit_temperature(predict(learner, features, episodes), episodes.targets))
 
 
 @contextmanager

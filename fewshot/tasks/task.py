@@ -89,10 +89,6 @@ class Task:
         digest.update(json.dumps({part: [self.classes[c] for c in self.parts[part]] for part in PARTS}).encode())
         return digest.hexdigest()
 
-    def describe(self, index: int) -> str:
-        """A text and its label, for messages."""
-        return f"{self.texts[index]!r} ({self.classes[int(self.labels[index])]})"
-
 
 def parts_from_labels(classes: Sequence[str], split: Mapping[str, Sequence[str]]) -> dict[Part, tuple[int, ...]]:
     """Translate a split given in labels into class ids, in the order of `classes`."""

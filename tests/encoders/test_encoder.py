@@ -168,7 +168,7 @@ def test_weights_that_are_loaded_in_inference_mode_can_be_trained(dtype, monkeyp
     with torch.inference_mode():
         encoder.encode(["heart attack"])
     encoder.embed(encoder.tokenize(["heart attack"])).sum().backward()
-    assert next(encoder.backbone.parameters()).grad is not None
+    assert next(encoder.backbone.parameters()).grad.abs().sum() > 0
 
 
 def test_compute_answers_for_the_module_as_it_is_and_leaves_its_mode():
