@@ -12,10 +12,12 @@ help:  ## what there is to run
 
 setup: $(READY)  ## make the environment and install everything, pinned
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt requirements-learn2learn.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python " + sys.version.split()[0] + " was found, but 3.11 to 3.13 is needed. Try: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement requirements-learn2learn.txt \
+	  > $(VENV)/learn2learn.log 2>&1 || echo "Goes on without learn2learn, which needs a C compiler: learner.engine=learn2learn is off and its tests are skipped (why: $(VENV)/learn2learn.log)."
 	@touch $@
 
 demo: $(READY)  ## the main job: five terms per class, a classifier, its score

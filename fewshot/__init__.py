@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
+    from fewshot.encoders import Encoder, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
     from fewshot.episodes.batch import EpisodeBatch
     from fewshot.episodes.noise import corrupt_support
     from fewshot.episodes.sampler import sample_episodes, sample_realistic_episodes
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fewshot.features import TaskFeatures
     from fewshot.learners import (
         LEARNERS,
+        MAML,
         AttentionPrototypical,
         Centroid,
         Learner,
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     )
     from fewshot.settings import Settings
     from fewshot.tasks import Task, load_bundled, load_folder, load_hub
-    from fewshot.training import MetaTrainer
+    from fewshot.training import EncoderTrainer, LoopSettings, MetaTrainer, TrainingHome, run_loop
 
 # Loaded when first asked for (PEP 562), so that `import fewshot` costs milliseconds and pulls in nothing.
 _HOME = {
-    "fewshot.encoders": ("Encoder", "SentenceTransformerEncoder", "TransformerEncoder"),
+    "fewshot.encoders": ("Encoder", "SentenceTransformerEncoder", "TrainableEncoder", "TransformerEncoder"),
     "fewshot.episodes.batch": ("EpisodeBatch",),
     "fewshot.episodes.noise": ("corrupt_support",),
     "fewshot.episodes.sampler": ("sample_episodes", "sample_realistic_episodes"),
@@ -40,6 +41,7 @@ _HOME = {
     "fewshot.features": ("TaskFeatures",),
     "fewshot.learners": (
         "LEARNERS",
+        "MAML",
         "AttentionPrototypical",
         "Centroid",
         "Learner",
@@ -52,17 +54,19 @@ _HOME = {
     ),
     "fewshot.settings": ("Settings",),
     "fewshot.tasks": ("Task", "load_bundled", "load_folder", "load_hub"),
-    "fewshot.training": ("MetaTrainer",),
+    "fewshot.training": ("EncoderTrainer", "LoopSettings", "MetaTrainer", "TrainingHome", "run_loop"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "LEARNERS",
+    "MAML",
     "AttentionPrototypical",
     "Centroid",
     "ConfigError",
     "Encoder",
     "EncoderError",
+    "EncoderTrainer",
     "EpisodeBatch",
     "Estimate",
     "Evaluation",
@@ -70,6 +74,7 @@ __all__ = [
     "FewshotError",
     "Learner",
     "Logistic",
+    "LoopSettings",
     "MetaTrainer",
     "Prototypical",
     "Ridge",
@@ -80,6 +85,8 @@ __all__ = [
     "Task",
     "TaskError",
     "TaskFeatures",
+    "TrainableEncoder",
+    "TrainingHome",
     "TransformerEncoder",
     "__version__",
     "corrupt_support",
@@ -91,6 +98,7 @@ __all__ = [
     "load_learner",
     "paired_difference",
     "run_experiment",
+    "run_loop",
     "sample_episodes",
     "sample_realistic_episodes",
     "save_learner",

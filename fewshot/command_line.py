@@ -8,7 +8,8 @@ from pathlib import Path
 from fewshot.arguments import unknown_setting
 from fewshot.errors import ConfigError
 
-_GROUPS = ("task", "encoder", "learner", "training")
+_GROUPS = ("task", "encoder", "learner", "training", "encoder_training")
+_NO_GROUPS = ("defaults", "accelerate")  # accelerate reads its folder itself
 _WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"}
 _PASS_THROUGH = {
     "--help",
@@ -94,7 +95,7 @@ def _known_settings(folders: Sequence[Path]) -> list[str]:
     lines = (folders[0] / "run.yaml").read_text(encoding="utf-8").splitlines()
     settings = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
     groups = [path.name for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
-    return [name for name in dict.fromkeys([*settings, *_GROUPS, *groups]) if name != "defaults"]
+    return [name for name in dict.fromkeys([*settings, *_GROUPS, *groups]) if name not in _NO_GROUPS]
 
 
 def _check_group_setting(group: str, rest: str, overrides: Sequence[str], folders: Sequence[Path]) -> None:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.sampler import ClassPools
 from fewshot.learners.learner import Learner, Support
 
 
@@ -14,18 +15,26 @@ from fewshot.learners.learner import Learner, Support
 class TaskFeatures:
     """Features of a task's texts and of its label names.
 
+    For a learner that reads tokens (`Learner.reads`) a row holds the token ids of a text instead, see
+    `fewshot.learners.maml.token_rows`.
+
     Args:
         texts: one row per text of the task.
         label_names: one row per class id, or None where label names are not used.
     """
 
-    texts: Float[Tensor, "n_texts dim"]
-    label_names: Float[Tensor, "n_classes dim"] | None = None
+    texts: Num[Tensor, "n_texts dim"]
+    label_names: Num[Tensor, "n_classes dim"] | None = None
 
     @property
     def dim(self) -> int:
         """Number of features."""
         return self.texts.shape[1]
+
+    def class_means(self, pools: ClassPools) -> Float[Tensor, "n_classes dim"]:
+        """Mean features of the texts of each class."""
+        groups = zip(pools.members, pools.sizes.tolist(), strict=True)
+        return torch.stack([self.texts[members[:size]].mean(0) for members, size in groups])
 
     def without_label_names(self) -> "TaskFeatures":
         """The same texts, label names left out."""
@@ -44,11 +53,11 @@ class TaskFeatures:
         names = self.label_names[batch.classes] if self.label_names is not None else None
         return Support(features, batch.support_mask, names)
 
-    def query(self, batch: EpisodeBatch) -> Float[Tensor, "episodes queries dim"]:
+    def query(self, batch: EpisodeBatch) -> Num[Tensor, "episodes queries dim"]:
         """Features of the queries, way by way."""
         return self.texts[batch.query.flatten(1)]
 
-    def all_texts(self, batch: EpisodeBatch) -> tuple[Float[Tensor, "episodes n dim"], Tensor]:
+    def all_texts(self, batch: EpisodeBatch) -> tuple[Num[Tensor, "episodes n dim"], Tensor]:
         """Support and query features of each episode with the way of each; rows of padding have way -1."""
         indices = torch.cat([batch.support, batch.query], dim=2)
         ways = torch.arange(batch.n_way)[None, :, None].expand_as(indices).masked_fill(indices < 0, -1)

@@ -4,17 +4,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fewshot.processes import is_main
+
 DELAY = 2.0  # seconds before a bar appears
 
 
 @contextmanager
 def track(description: str, total: int, unit: str = "") -> Iterator[Callable[..., None]]:
-    """Show a bar on standard error once the work has taken longer than two seconds.
+    """Show a bar on standard error once the work has taken longer than two seconds; one process shows it for all.
 
     Args:
         description: what is being done, as the user would say it.
         total: number of steps.
-        unit: what a step is ("texts", "steps"), used for the rate.
+        unit: what a step is ("texts", "steps"), used for the rate; no rate is shown without it.
 
     Yields:
         `advance(n=1, note="")`: call after each `n` steps; `note` replaces the text behind the bar.
@@ -33,7 +35,7 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
         nonlocal bar, task_id, done
         done += n
         elapsed = time.perf_counter() - started
-        if bar is None and elapsed > DELAY:
+        if bar is None and elapsed > DELAY and is_main():
             bar, task_id = _start_bar(description, total, done)
         if bar is not None:
             rate = f"{done / elapsed:,.0f} {unit}/s" if unit else ""

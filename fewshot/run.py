@@ -24,13 +24,17 @@ from omegaconf.errors import OmegaConfBaseException
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
+if "RANK" in os.environ:  # torch would say in each process that all parameters were used, which is as it should be
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 from fewshot.arguments import checked_arguments
 from fewshot.command_line import NoTask, normalise_arguments
 from fewshot.errors import ConfigError, FewshotError, StorageError
+from fewshot.processes import disconnect, is_main, process_count, process_index
 from fewshot.resources import shipped
 
 _REHEARSAL_DIM = 64
+_GRACE = 3.0  # seconds
 
 log = logging.getLogger("fewshot.run")  # not __name__, which is __main__ when run as a module
 
@@ -53,6 +57,7 @@ def run(config: DictConfig) -> float:
     from fewshot.report.results import add_process, build_results, write_results
     from fewshot.report.table import comparison_table, show
     from fewshot.settings import Settings
+    from fewshot.training import TrainingHome
 
     settings = Settings.checked(**_settings(config))
     context = HydraConfig.get()
@@ -70,23 +75,31 @@ def run(config: DictConfig) -> float:
         lambda dim: build(config, "learner", dim=dim),
         build(config, "training"),
         settings,
-        episodes_folder=Path(config.output) / "episodes",
+        episodes_folder=Path(config.output) / "episodes" if is_main() else None,
+        home=TrainingHome(Path(config.output) / "checkpoints", folder / "tensorboard"),
+        encoder_trainer=build(config, "encoder_training"),
     )
     described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
     results = build_results(task, described, name, settings, result)
-    _save(folder, result, results, described)
-    add_process(results, time.perf_counter() - started, encoder.n_encoded, context.overrides.task)
-    write_results(folder, results, result)
-    show(comparison_table(results))
+    if is_main():
+        _save(folder, result, results, described)
+        n_encoded = sum(used.n_encoded for used in {encoder, result.encoder})
+        add_process(results, time.perf_counter() - started, n_encoded, context.overrides.task)
+        write_results(folder, results, result)
+        show(comparison_table(results))
+        _tell_end(folder, results, n_encoded)
+    value = results[settings.metric]
+    return float(value["mean"] if isinstance(value, dict) else value)
+
+
+def _tell_end(folder: Path, results: dict[str, Any], n_encoded: int) -> None:
     log.info(
         "%.1f s in all, %.0f episodes a second, %s texts encoded; results in %s",
         results["timings"]["total"],
         results["timings"]["episodes_per_second"],
-        f"{encoder.n_encoded:,}",
+        f"{n_encoded:,}",
         _relative(folder),
     )
-    value = results[settings.metric]
-    return float(value["mean"] if isinstance(value, dict) else value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,13 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     conf = shipped("conf")
     mistakes: list[FewshotError] = []
     try:
-        with _arguments(normalise_arguments(typed, conf)):
+        with _arguments(_for_this_process(normalise_arguments(typed, conf))):
             hydra.main(version_base="1.3", config_path=str(conf), config_name="run")(_task_function(mistakes))()
         if mistakes:
             return _complain(mistakes[0])
+        disconnect()
     except NoTask as listing:
-        print(listing, file=sys.stderr)
-        return 2
+        return _complain(listing, "")
     except FewshotError as error:
         return _complain(error)
     except (HydraException, OmegaConfBaseException) as error:
@@ -197,6 +210,10 @@ def _save(folder: Path, result: Any, results: dict[str, Any], encoder: dict[str,
     from fewshot.learners import save_learner
 
     details = {key: results[key] for key in ("task", "split", "task_sha256", "shots", "ways", "seed", "label_names")}
+    encoder = encoder | {"fingerprint": result.encoder.fingerprint}
+    if result.encoder_training is not None and result.encoder_training.kept:
+        result.encoder_training.trainable.save(folder / "encoder")
+        encoder = encoder | {"weights": "../encoder"}
     save_learner(result.learner, folder / "learner", {"encoder": encoder, **details})
 
 
@@ -216,8 +233,27 @@ def _arguments(arguments: list[str]) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
 
 
-def _complain(message: object) -> int:
-    print(f"error: {message}", file=sys.stderr)
+def _for_this_process(arguments: list[str]) -> list[str]:
+    """Arguments that make Hydra leave folders, files and logs to the first of several processes."""
+    if process_count() > 1 and {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(
+            f"Got {'-m' if '-m' in arguments else '--multirun'} in one of {process_count()} processes, expected one "
+            f"run. Launch each run of the sweep by itself."
+        )
+    if is_main():
+        return arguments
+    theirs = ("hydra.run.dir", "hydra.output_subdir", "hydra/job_logging", "hydra/hydra_logging")
+    kept = [argument for argument in arguments if argument.lstrip("+").partition("=")[0] not in theirs]
+    own = ["hydra.run.dir=.", "hydra.output_subdir=null", *(f"{name}=disabled" for name in theirs[2:])]
+    return [*own, *kept]  # flags are at the end, and settings may not be on both sides of them
+
+
+def _complain(message: object, before: str = "error: ") -> int:
+    if not is_main():
+        # What is wrong here is most often wrong in the first process too, which says so; the launcher then ends this.
+        time.sleep(_GRACE)
+        before = f"process {process_index()}: {before}"
+    print(f"{before}{message}", file=sys.stderr, flush=True)
     return 2
 
 

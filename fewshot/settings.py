@@ -33,6 +33,7 @@ class Settings:
         seed: root seed of training.
         baselines: names of learners scored on the same episodes.
         metric: what the run returns.
+        resume: whether trainings go on from their newest checkpoints.
     """
 
     ways: int | None = 5
@@ -45,6 +46,7 @@ class Settings:
     seed: int = 0
     baselines: tuple[str, ...] = ("centroid", "logistic", "ridge")
     metric: str = "accuracy"
+    resume: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be run.
@@ -79,7 +81,7 @@ def _refuse(values: Mapping[str, Any]) -> None:
     problems = [] if values["ways"] == "all" else _whole("ways", values["ways"], 2, "ways=5, or ways=all")
     for name, smallest, why in _WHOLE:
         problems += _whole(name, values[name], smallest, f"{name}={getattr(Settings, name)}", why)
-    for name in ("label_names", "realistic"):
+    for name in ("label_names", "realistic", "resume"):
         if not isinstance(values[name], bool):
             problems.append(f"Got {name}={as_typed(values[name])}, expected true or false. Write {name}=false.")
     problems += _noise(values, sound=not problems)

@@ -1,8 +1,9 @@
-"""Files that are either whole or absent: written under a temporary name, flushed, then renamed."""
+"""Files and folders that are either whole or absent: written under a temporary name, flushed, then renamed."""
 
 import contextlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -43,6 +44,40 @@ def atomic(path: Path | str, advice: str = "Free some space or choose another fo
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path | str, advice: str = "Free some space or choose another folder.") -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its name, with all files flushed, when the block ends well.
+
+    Args:
+        path: the folder to make; it is not there yet.
+        advice: last sentence of the error message.
+
+    Raises:
+        StorageError: the folder or a file in it cannot be written, or `path` is there already.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        yield temporary
+        for written in sorted(temporary.iterdir()):
+            with open(written, "rb+") as file:
+                os.fsync(file.fileno())
+            os.chmod(written, 0o666 & ~_umask())
+        os.chmod(temporary, 0o777 & ~_umask())
+        _flush_folder(temporary)
+        os.rename(temporary, path)  # fails where `path` holds files
+        _flush_folder(path.parent)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path | str, text: str, advice: str = "Free some space or choose another folder.") -> None:
@@ -91,6 +126,16 @@ def write_tensors(
             save_file(plain, str(temporary), metadata=dict(metadata or {}))
         except SafetensorError as error:  # safetensors wraps the operating system's error
             raise OSError(None, str(error)) from error
+
+
+def _flush_folder(folder: Path) -> None:
+    """Names are on disk once the folder is; Windows cannot open one, and does without."""
+    with contextlib.suppress(PermissionError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

@@ -137,7 +137,7 @@ def test_help_shows_groups_and_settings(command):
     outcome = command("--help", small=False)
 
     assert outcome.status == 0
-    assert "learner: attention_prototypical, centroid, logistic, prototypical, ridge" in outcome.out
+    assert "learner: attention_prototypical, centroid, logistic, maml, prototypical, ridge" in outcome.out
     assert "shots: 5" in outcome.out
     assert outcome.out.startswith("python -m fewshot.run +task=medical_terms shots=5")
 

@@ -40,7 +40,7 @@ class ClusterEncoder:
         loud: labels whose texts have four times the noise that others have.
     """
 
-    model = "clusters"
+    model, trainable = "clusters", "none"
 
     def __init__(self, loud=()):
         self.loud, self.asked = set(loud), []

@@ -12,7 +12,10 @@ import pytest
 import fewshot
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("transformers", "nltk", "hydra", "matplotlib", "sentence_transformers", "torch", "numpy", "scipy", "sklearn")
+HEAVY = (
+    *("transformers", "nltk", "hydra", "matplotlib", "sentence_transformers", "torch", "numpy", "scipy", "sklearn"),
+    *("accelerate", "peft", "tensorboard"),
+)
 
 
 def in_a_new_process(code: str) -> str:

@@ -167,3 +167,29 @@ def test_the_bundled_encoder_runs_the_job_end_to_end(folder, command, tmp_path):
     assert outcome.results["encoder"]["model"] == "bundled/all-MiniLM-L6-v2"
     assert outcome.results["accuracy"]["mean"] > 0.8, "the label names are in the texts"
     assert list(Path(tmp_path / "cache").rglob("*.safetensors"))
+
+
+def test_a_run_goes_on_from_its_checkpoints_when_asked(folder, command, tmp_path):
+    arguments = ["task=folder", f"task.path={folder}", f"output={tmp_path / 'output'}", "baselines=[]"]
+    arguments += ["training.checkpoint_seconds=0", "training.evaluate_every=5", "training.patience=5"]
+    first = command(*arguments, "hydra.run.dir=${output}/first")
+    again = command(*arguments, "hydra.run.dir=${output}/again", "resume=true")
+    other = command(*arguments, "hydra.run.dir=${output}/other", "resume=true", "training.learning_rate=0.1")
+
+    assert [outcome.status for outcome in (first, again, other)] == [0, 0, 0]
+    assert "Going on after step 10" in again.out
+    assert "training starts from the beginning" in other.out
+    [home, _] = sorted((tmp_path / "output" / "checkpoints").iterdir(), key=lambda path: path.stat().st_mtime)
+    assert home.name.startswith("animals-Prototypical-")
+    results = [
+        json.loads((tmp_path / "output" / name / "results.json").read_text(encoding="utf-8"))
+        for name in ("first", "again")
+    ]
+    for key in SAME_FOR_A_SEED:
+        assert results[0][key] == results[1][key], key
+
+
+def test_a_short_training_writes_no_checkpoints(folder, command):
+    outcome = command("task=folder", f"task.path={folder}")
+
+    assert not (outcome.output / "checkpoints").exists()

@@ -10,7 +10,7 @@ import torch
 
 from fewshot import storage
 from fewshot.errors import FewshotError, StorageError
-from fewshot.storage import atomic, write_json, write_tensors, write_text
+from fewshot.storage import atomic, atomic_folder, write_json, write_tensors, write_text
 
 
 def fail(code: int):
@@ -133,3 +133,48 @@ def test_a_disk_that_fills_up_under_tensors_is_a_sentence(tmp_path, monkeypatch)
         write_tensors(tmp_path / "a.safetensors", {"a": torch.ones(1)})
 
     assert list(tmp_path.iterdir()) == []
+
+
+# Folders.
+
+
+def test_a_folder_appears_whole(tmp_path):
+    with atomic_folder(tmp_path / "a" / "folder") as temporary:
+        (temporary / "one").write_text("1")
+        (temporary / "two").write_text("2")
+        assert not (tmp_path / "a" / "folder").exists()
+
+    assert sorted(path.name for path in (tmp_path / "a" / "folder").iterdir()) == ["one", "two"]
+    assert list((tmp_path / "a").iterdir()) == [tmp_path / "a" / "folder"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_in_the_block_leaves_no_folder(error, tmp_path):
+    with pytest.raises(error), atomic_folder(tmp_path / "folder") as temporary:  # noqa: PT012
+        (temporary / "one").write_text("1")
+        raise error
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename", "chmod"])
+def test_an_error_of_the_disk_is_a_sentence_and_leaves_no_folder(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage.os, call, fail(errno.ENOSPC))
+
+    with (
+        pytest.raises(StorageError, match=r"Could not write '.*folder': No space left"),
+        atomic_folder(tmp_path / "folder") as temporary,
+    ):
+        (temporary / "one").write_text("1")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("")
+
+    with pytest.raises(StorageError), atomic_folder(tmp_path / "folder") as temporary:
+        (temporary / "new").write_text("")
+
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["old"]

@@ -6,6 +6,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 
 from fewshot.encoders.batching import in_batches
 from fewshot.encoders.cache import FeatureCache, default_folder
-from fewshot.encoders.precision import SAMPLE, resolve_device, resolve_dtype, settle
+from fewshot.encoders.precision import SAMPLE, cast_parameters, resolve_device, resolve_dtype, settle
+from fewshot.encoders.settings import EncoderSettings
 from fewshot.encoders.shallow import Shallow
 from fewshot.encoders.source import Source, locate
 from fewshot.encoders.tokens import Tokens
-from fewshot.errors import ConfigError, EncoderError
+from fewshot.encoders.trained import TrainedWeights, read_trained
+from fewshot.errors import EncoderError
 from fewshot.progress import track
 
 logger = logging.getLogger(__name__)
@@ -30,65 +33,23 @@ CHUNK = 8192  # texts between two visits to the disk, which is what an interrupt
 GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
 
 
-class Encoder(ABC):
+@dataclass(eq=False, repr=False)
+class Encoder(EncoderSettings, ABC):
     """A text → vector map. Weights are loaded when they are first needed: if the cache has all, never.
 
-    The frozen way is `encode`. A stage that trains the weights takes `load`, `tokenize` and `embed`, and asks
-    `compute` how the trained module encodes; `encode` answers for the weights as they were published.
+    The frozen way is `encode`. A stage that trains the weights makes a `TrainableEncoder`, which never touches the
+    cache, and gets an encoder with the trained weights, and with a fingerprint of its own, from its `merged`.
 
-    Args:
-        model: a folder, a hub id, or the bundled `"bundled/all-MiniLM-L6-v2"`.
-        revision: branch, tag or commit of a hub model; None is the one in the local cache, else the newest.
-        device: `"auto"` (GPU if there is one), `"cpu"`, `"cuda"`, …
-        dtype: precision of the weights: `"auto"` (see `precision.settle`), `"float32"`, `"bfloat16"`, `"float16"`.
-            Features are float32 whatever it is. Train in a fixed one: `encoder.replace(dtype="float32")`.
-        max_length: most tokens of a text, special ones included, within what the model allows; None is all that.
-        tokens_per_batch: most padded tokens in a batch on the CPU; a GPU takes `GPU_BUDGET` times as many.
-        trust_remote_code: run Python code that comes with the model.
-        pickled_weights: accept .bin weights, read by torch with weights_only=True; nothing is executed. Safetensors
-            come first where a model has both.
-        cache: folder for computed features; `"auto"` is `cache.default_folder()`, None is no cache.
-        lora_targets: names of the linear maps that LoRA adapts; None leaves the choice to peft.
-        shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `shallow`); None: none.
-        shallow_weight: its length, when that of the embedding is 1.
+    Settings: see `EncoderSettings`.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        revision: str | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
-        max_length: int | None = 256,
-        tokens_per_batch: int = 1024,
-        trust_remote_code: bool = False,
-        pickled_weights: bool = False,
-        cache: str | Path | None = "auto",
-        lora_targets: Sequence[str] | None = None,
-        shallow_layer: int | None = None,
-        shallow_weight: float = 0.6,
-    ):
-        for name, value in (("max_length", max_length), ("tokens_per_batch", tokens_per_batch)):
-            if value is not None and value < 1:
-                raise ConfigError(f"Got encoder.{name}={value}, expected a positive number of tokens.")
-        self.model = model
-        self.revision = revision
-        self.device = device
-        self.dtype = dtype
-        self.max_length = max_length
-        self.tokens_per_batch = tokens_per_batch
-        self.trust_remote_code = trust_remote_code
-        self.pickled_weights = pickled_weights
-        self.cache = cache
-        self.lora_targets = None if lora_targets is None else list(lora_targets)
-        self._shallow = None if shallow_layer is None else Shallow(shallow_layer, shallow_weight)
-        self.shallow_layer = shallow_layer
-        self.shallow_weight = shallow_weight
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
         self.n_truncated = 0  # of all that went through the weights, those that lost their end
-        self._place = resolve_device(device)
-        self._target = resolve_dtype(dtype, self._place)
+        self._shallow = None if self.shallow_layer is None else Shallow(self.shallow_layer, self.shallow_weight)
+        self._place = resolve_device(self.device)
+        self._target = resolve_dtype(self.dtype, self._place)
         self._module: nn.Module | None = None
         self._unsettled = False
 
@@ -99,9 +60,21 @@ class Encoder(ABC):
         Raises:
             EncoderError: the weights cannot be found.
         """
-        content = {"format": FORMAT, "class": type(self).__name__, "weights": self._source.identity}
-        text = json.dumps(content | self._settings(), sort_keys=True)
+        content = {"format": FORMAT, "class": type(self).__name__, "weights": self.identity} | self._settings()
+        if self._trained is not None:
+            self._trained.check_base(self)
+            content["trained"] = self._trained.digest
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def identity(self) -> str:
+        """A name for exactly the published weights.
+
+        Raises:
+            EncoderError: they cannot be found.
+        """
+        return self._source.identity
 
     @property
     def module(self) -> nn.Module:
@@ -120,16 +93,26 @@ class Encoder(ABC):
             The module, in eval mode.
 
         Raises:
-            EncoderError: the weights cannot be found or read.
+            EncoderError: the weights cannot be found or read, or `weights` belongs to another model.
         """
         if self._module is None:
-            dtype = self._loading_dtype(self._source.folder)
-            # Weights that are first needed inside somebody's inference mode must be trainable all the same.
-            with torch.inference_mode(False), torch.enable_grad():
-                self._module = self._load(self._source.folder, dtype).eval()
-            self._unsettled = dtype != self._target
-            if self._shallow is not None:
-                self._shallow.watch(self.backbone, self.model)
+            folder = self._source.folder
+            # Trained weights are float32, so the published ones are cast only once these are in.
+            dtype = self._loading_dtype(folder) if self._trained is None else torch.float32
+            try:
+                # Weights that are first needed inside somebody's inference mode must be trainable all the same.
+                with torch.inference_mode(False), torch.enable_grad():
+                    self._module = self._load(folder, dtype).eval()
+                    if self._trained is not None:
+                        self._trained.put_into(self)
+                if self._shallow is not None:
+                    self._shallow.watch(self.backbone, self.model)
+            except BaseException:
+                self._module = None  # a second call must not find the published weights
+                raise
+            self._unsettled = dtype != self._target and self.dtype == "auto"
+            if dtype != self._target and self.dtype != "auto":
+                cast_parameters(self.backbone, self._target)
         return self._module
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -151,7 +134,7 @@ class Encoder(ABC):
         return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
 
     def encode(self, texts: Sequence[str]) -> Float[Tensor, "n_texts dim"]:
-        """Features by the published weights: read from the cache, or computed and put there.
+        """Features by the weights that the fingerprint names: read from the cache, or computed and put there.
 
         Args:
             texts: may repeat; each distinct one is encoded once.
@@ -203,9 +186,34 @@ class Encoder(ABC):
         return features
 
     def replace(self, **settings: Any) -> "Encoder":
-        """An encoder of the same kind, not loaded, with some constructor arguments changed."""
-        names = inspect.signature(type(self)).parameters
-        return type(self)(**({name: getattr(self, name) for name in names} | settings))
+        """An encoder of the same kind, not loaded, with some constructor arguments changed.
+
+        Trained weights come along, unless `weights` is among the settings.
+        """
+        other = type(self)(**(self._arguments() | settings))
+        if "weights" not in settings and "_trained" in vars(self):
+            other._trained = self._trained
+        return other
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as JSON can hold them."""
+        return {name: str(value) if isinstance(value, Path) else value for name, value in self._arguments().items()}
+
+    def training_settings(self) -> dict[str, Any]:
+        """Of those, what has a part in how the weights are trained."""
+        names = ("trainable", "policy", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "dropout")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether trained weights stand in for the published ones."""
+        return self._trained is not None
+
+    def with_trained(self, weights: TrainedWeights) -> "Encoder":
+        """An encoder of the same settings, not loaded, with trained weights in place of the published ones."""
+        other = self.replace()
+        other._trained = weights
+        return other
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r})"
@@ -221,6 +229,9 @@ class Encoder(ABC):
     @abstractmethod
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """From a batch on the right device to float32 features."""
+
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def _settings(self) -> dict[str, Any]:
         """What changes the features, besides weights and class."""
@@ -248,6 +259,10 @@ class Encoder(ABC):
     @cached_property
     def _source(self) -> Source:
         return locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights)
+
+    @cached_property
+    def _trained(self) -> TrainedWeights | None:
+        return None if self.weights is None else read_trained(self.weights)
 
     @cached_property
     def _features(self) -> FeatureCache | None:

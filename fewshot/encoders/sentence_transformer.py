@@ -21,44 +21,16 @@ from fewshot.encoders.tokens import Tokens, token_limit, tokenize
 _INPUTS = frozenset({"input_ids", "token_type_ids"})
 
 
+@dataclass(eq=False, repr=False)
 class SentenceTransformerEncoder(Encoder):
     """The model's own modules: the transformer in the chosen precision, pooling and the rest in 32 bits.
 
     Args:
         model: `"bundled/all-MiniLM-L6-v2"`, a folder, or a hub id (without organisation: sentence-transformers').
-        **settings: see `Encoder`.
+        **settings: see `EncoderSettings`.
     """
 
-    def __init__(
-        self,
-        model: str = bundled.NAME,
-        *,
-        revision: str | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
-        max_length: int | None = 256,
-        tokens_per_batch: int = 1024,
-        trust_remote_code: bool = False,
-        pickled_weights: bool = False,
-        cache: str | Path | None = "auto",
-        lora_targets: Sequence[str] | None = None,
-        shallow_layer: int | None = None,
-        shallow_weight: float = 0.6,
-    ):
-        super().__init__(
-            model,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            max_length=max_length,
-            tokens_per_batch=tokens_per_batch,
-            trust_remote_code=trust_remote_code,
-            pickled_weights=pickled_weights,
-            cache=cache,
-            lora_targets=lora_targets,
-            shallow_layer=shallow_layer,
-            shallow_weight=shallow_weight,
-        )
+    model: str = bundled.NAME
 
     @property
     def backbone(self) -> nn.Module:

@@ -7,7 +7,6 @@ related words apart, and for rare terms and short requests that is evidence of i
 different things for a sentence embedding: Wang and Kuo 2020, "SBERT-WK".  Nothing is trained here.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from fewshot.encoders.layers import find_stack
 from fewshot.encoders.pooling import mean
 from fewshot.errors import ConfigError, EncoderError
 
@@ -39,7 +39,7 @@ class Shallow:
         Raises:
             EncoderError: the backbone has no such layer.
         """
-        layers = _layers(backbone)
+        layers = find_stack(backbone).layers
         if not -len(layers) - 1 <= self.layer <= len(layers):
             raise EncoderError(
                 f"Encoder model {model!r} has {len(layers) or 'no'} hidden layers, so encoder.shallow_layer="
@@ -66,10 +66,3 @@ class Shallow:
 
     def _keep_output(self, module: nn.Module, args: Any, output: Any) -> None:
         self._hidden = output if isinstance(output, Tensor) else output[0]
-
-
-def _layers(backbone: nn.Module) -> Sequence[nn.Module]:
-    """The stack of transformer layers: the outermost list as long as the config says."""
-    count = getattr(getattr(backbone, "config", None), "num_hidden_layers", None)
-    lists = (module for module in backbone.modules() if isinstance(module, nn.ModuleList))
-    return list(next((found for found in lists if len(found) == count), ()))

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,12 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import loading
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
+from fewshot.encoders.settings import check_word
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
-from fewshot.errors import ConfigError, EncoderError
-
-ATTENTIONS = ("causal", "bidirectional")
+from fewshot.errors import EncoderError
 
 
+@dataclass(eq=False, repr=False)
 class TransformerEncoder(Encoder):
     """`normalise(pool(hidden states of the last layer))`.
 
@@ -32,50 +33,18 @@ class TransformerEncoder(Encoder):
             `"bidirectional"` lets each token of a decoder see those after it, which pays after training
             (LLM2Vec, BehnamGhader et al., 2024, https://arxiv.org/abs/2404.05961).
         normalize: scale features to length one.
-        **settings: see `Encoder`.
+        **settings: see `EncoderSettings`.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        pooling: str = "mean",
-        attention: str = "causal",
-        normalize: bool = True,
-        revision: str | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
-        max_length: int | None = 256,
-        tokens_per_batch: int = 1024,
-        trust_remote_code: bool = False,
-        pickled_weights: bool = False,
-        cache: str | Path | None = "auto",
-        lora_targets: Sequence[str] | None = None,
-        shallow_layer: int | None = None,
-        shallow_weight: float = 0.6,
-    ):
-        for name, value, known in (("pooling", pooling, POOLINGS), ("attention", attention, ATTENTIONS)):
-            if value not in known:
-                raise ConfigError(
-                    f"Got encoder.{name}={value!r}, expected one of {', '.join(known)}. Set encoder.{name} to one."
-                )
-        super().__init__(
-            model,
-            revision=revision,
-            device=device,
-            dtype=dtype,
-            max_length=max_length,
-            tokens_per_batch=tokens_per_batch,
-            trust_remote_code=trust_remote_code,
-            pickled_weights=pickled_weights,
-            cache=cache,
-            lora_targets=lora_targets,
-            shallow_layer=shallow_layer,
-            shallow_weight=shallow_weight,
-        )
-        self.pooling = pooling
-        self.attention = attention
-        self.normalize = normalize
+    _: KW_ONLY
+    pooling: str = "mean"
+    attention: str = "causal"
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        check_word("pooling", self.pooling, POOLINGS)
+        check_word("attention", self.attention, ("causal", "bidirectional"))
+        super().__post_init__()
 
     @property
     def backbone(self) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.sampler import check_request, sample_episodes, sample_realistic_episodes
+from fewshot.episodes.sampler import ClassPools, check_request, sample_episodes, sample_realistic_episodes
 from fewshot.randomness import child_generator
 from fewshot.storage import write_tensors
 from fewshot.tasks.task import Part, Task
@@ -51,13 +51,18 @@ class EpisodeRequest:
         return f"{self.part}-{ways}way-{self.shots}shot-{self.queries}query-{self.episodes}{kind}.safetensors"
 
 
-def draw(task: Task, request: EpisodeRequest) -> EpisodeBatch:
+def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None) -> EpisodeBatch:
     """Draw episodes from the fixed seed: the same in every process.
+
+    Args:
+        task: the task.
+        request: which episodes.
+        pools: what to draw from; all texts of the part's classes when None.
 
     Raises:
         ConfigError, TaskError: the classes cannot fill them; see `sample_episodes`.
     """
-    pools = task.pools(request.part)
+    pools = pools or task.pools(request.part)
     ways = len(pools.classes) if request.ways is None else request.ways
     sample = sample_realistic_episodes if request.realistic else sample_episodes
     generator = child_generator(_SEED, f"frozen/{task.name}/{task.split}/{request.part}/{ways}")

@@ -5,7 +5,7 @@ Triantafillou et al. 2020, "Meta-Dataset", section 3.2 (episodes with unequal cl
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -48,6 +48,20 @@ class ClassPools:
         members = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True, padding_value=-1)
         sizes = torch.tensor([len(group) for group in groups])
         return cls(torch.tensor(list(classes)), members, sizes, tuple(names[c] if names else str(c) for c in classes))
+
+    def thinned(self, most: int) -> "ClassPools":
+        """The same classes with at most `most` texts each, spread evenly over what a class has.
+
+        Example:
+            >>> pools = ClassPools.from_labels(torch.tensor([0] * 9 + [1] * 2), classes=[0, 1])
+            >>> pools.thinned(3).members.tolist()
+            [[0, 3, 6], [9, 10, -1]]
+        """
+        sizes = self.sizes.clamp(max=most)
+        places = torch.arange(int(sizes.max())) * self.sizes[:, None] // sizes[:, None]
+        beyond = torch.arange(int(sizes.max())) >= sizes[:, None]
+        members = self.members.gather(1, places.masked_fill(beyond, 0)).masked_fill(beyond, -1)
+        return replace(self, members=members, sizes=sizes)
 
 
 def sample_episodes(

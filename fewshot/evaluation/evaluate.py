@@ -1,6 +1,8 @@
 """Score a learner on episodes.  Nothing here trains."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -62,11 +64,17 @@ def predict(
     learner: Learner, features: TaskFeatures, episodes: EpisodeBatch
 ) -> Float[Tensor, "episodes n_query n_way"]:
     """Logits of every query, in passes that fit the memory."""
-    size = episodes_per_pass(episodes, features.dim)
-    with torch.no_grad():
+    size = episodes_per_pass(learner, episodes, features.dim)
+    with _scoring(learner):
         embedded, head = features.embedded(learner, episodes), learner.on_embedded()
         pieces = [head.adapt(embedded.support(b)).logits(embedded.query(b)) for b in episodes.split(size)]
     return torch.cat(pieces)
+
+
+def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[EpisodeBatch]) -> float:
+    """Accuracy over several batches of episodes, each batch counting the same."""
+    scores = [float(accuracy(predict(learner, features, batch), batch.targets).mean()) for batch in episodes]
+    return sum(scores) / len(scores)
 
 
 def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> Evaluation:
@@ -79,10 +87,10 @@ def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -
     """
     logits, distances, seconds = [], [], 0.0
     started = time.perf_counter()
-    with torch.no_grad():
+    with _scoring(learner):
         embedded, head = features.embedded(learner, episodes), learner.on_embedded()
         seconds += time.perf_counter() - started
-        for batch in episodes.split(episodes_per_pass(episodes, features.dim)):
+        for batch in episodes.split(episodes_per_pass(learner, episodes, features.dim)):
             started = time.perf_counter()
             classifier = head.adapt(embedded.support(batch))
             logits.append(classifier.logits(embedded.query(batch)))
@@ -93,8 +101,22 @@ def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -
     return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds)
 
 
-def episodes_per_pass(episodes: EpisodeBatch, dim: int) -> int:
-    """Episodes that are scored together."""
+def episodes_per_pass(learner: Learner, episodes: EpisodeBatch, dim: int) -> int:
+    """Episodes that are scored together; one by one where each has an adapted encoder of its own."""
+    if learner.reads == "tokens":
+        return 1
     texts = episodes.n_way * (episodes.k_shot + episodes.n_query + 1)
     largest = texts * max(dim, episodes.n_way * (episodes.k_shot + 1))
     return max(1, _ELEMENTS // largest)
+
+
+@contextmanager
+def _scoring(learner: Learner) -> Iterator[None]:
+    """No gradients and no dropout while the block lasts."""
+    was_training = learner.training
+    learner.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        learner.train(was_training)

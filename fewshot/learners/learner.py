@@ -3,12 +3,13 @@
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 from torch import Tensor, nn
 
+from fewshot.encoders.encoder import Encoder
 from fewshot.errors import ConfigError
 
 
@@ -17,19 +18,20 @@ class Support:
     """What a learner sees of a batch of episodes before the queries.
 
     Args:
-        features: features of the support texts; what is given where the mask is false becomes zero.
+        features: features of the support texts, or their token ids for a learner that reads tokens; what is given
+            where the mask is false becomes zero.
         mask: true where `features` holds a text.
         label_names: features of the label names, or None where they are not used.
     """
 
-    features: Float[Tensor, "episodes n_way k_shot dim"]
+    features: Num[Tensor, "episodes n_way k_shot dim"]
     mask: Bool[Tensor, "episodes n_way k_shot"]
-    label_names: Float[Tensor, "episodes n_way dim"] | None = None
+    label_names: Num[Tensor, "episodes n_way dim"] | None = None
 
     def __post_init__(self) -> None:
         # A weight of zero does not silence a NaN, so padding is cleared before any learner multiplies it.
         if not bool(self.mask.all()):
-            object.__setattr__(self, "features", self.features.masked_fill(~self.mask[..., None], 0.0))
+            object.__setattr__(self, "features", self.features.masked_fill(~self.mask[..., None], 0))
 
     def with_names_as_shots(self) -> "Support":
         """The label name as one more example of its class, in the last place of `k_shot`."""
@@ -53,9 +55,8 @@ class Support:
         """All examples in one row, with one-hot targets; rows behind a false mask are zero in both."""
         mask = self.mask.flatten(1)
         n_way, k_shot = self.mask.shape[1:]
-        features = self.features.flatten(1, 2) * mask[..., None]
-        targets = torch.eye(n_way, device=features.device).repeat_interleave(k_shot, 0) * mask[..., None]
-        return features, targets, mask
+        targets = torch.eye(n_way, device=mask.device).repeat_interleave(k_shot, 0) * mask[..., None]
+        return self.features.flatten(1, 2), targets, mask
 
 
 class Classifier(ABC):
@@ -65,11 +66,11 @@ class Classifier(ABC):
     """
 
     @abstractmethod
-    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+    def logits(self, query: Num[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
         """Unnormalised log-probabilities of each way for each query."""
 
     @abstractmethod
-    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
+    def metric(self, features: Num[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
         """Map features into the space whose Euclidean distances the classifier goes by."""
 
 
@@ -81,10 +82,18 @@ class Learner(nn.Module, ABC):
     Attributes:
         temperature: divides the logits for calibrated probabilities; fitted on meta-valid classes.
         arguments: what the constructor was called with, kept so that the learner can be saved as JSON.
+        reads: what it is given for a text: its cached features, or its token ids (see `learners.maml.tokens`).
+        meta_lr: rate of the outer loop for weight matrices; None leaves it to `training.learning_rate`.
+        ways: the one number of classes that it can tell apart; None is any number.
+        differentiable: whether logits follow support and query features smoothly, so that an encoder can be trained.
     """
 
     temperature: Tensor
     title: ClassVar[str]
+    reads: Literal["features", "tokens"] = "features"
+    meta_lr: float | None = None
+    ways: int | None = None
+    differentiable: bool = True
 
     def __init__(self, dim: int, **arguments: object):
         super().__init__()
@@ -105,7 +114,10 @@ class Learner(nn.Module, ABC):
     def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
         """Take in the means of the train classes before the first step of meta-training; by default nothing."""
 
-    def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
+    def attach(self, encoder: Encoder) -> None:
+        """Hand over the encoder, before the first use, to a learner that reads tokens; others need none."""
+
+    def embed(self, features: Num[Tensor, "n_texts dim"]) -> Num[Tensor, "n_texts dim"]:
         """The part of the learner that looks at each text by itself; by default nothing happens here.
 
         `on_embedded().adapt` on embedded features equals `adapt` on the features themselves, and a text that
@@ -120,7 +132,7 @@ class Learner(nn.Module, ABC):
     def loss(
         self,
         support: Support,
-        query: Float[Tensor, "episodes n_query dim"],
+        query: Num[Tensor, "episodes n_query dim"],
         targets: Tensor,
     ) -> Float[Tensor, ""]:
         """Meta-training loss of a batch of episodes, in nats: cross-entropy of the queries.

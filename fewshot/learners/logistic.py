@@ -27,6 +27,7 @@ class Logistic(Learner):
     """
 
     title = "logistic regression"
+    differentiable = False
 
     def __init__(self, dim: int, C: float = 10.0, steps: int = 100):
         super().__init__(dim, C=C, steps=steps)

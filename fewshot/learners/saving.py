@@ -1,13 +1,15 @@
 """A learner in a folder: `learner.safetensors` for weights, `learner.json` for everything else.  No pickle."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from fewshot.encoders.encoder import Encoder
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import Learner
 from fewshot.storage import write_json, write_tensors
@@ -30,23 +32,41 @@ def save_learner(learner: Learner, folder: Path | str, details: Mapping[str, Any
     write_json(folder / "learner.json", content)
 
 
-def load_learner(folder: Path | str) -> Learner:
+def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
     """Read a learner that `save_learner` wrote; its logits are identical.
 
+    Args:
+        folder: where it is.
+        encoder: the one that it was trained with, for a learner that reads tokens; others need none.
+
     Raises:
-        ConfigError: a file is missing or damaged, or the class is none of this package's.
+        ConfigError: a file is missing or damaged, the class is none of this package's, or an encoder is needed.
     """
     from fewshot.learners import LEARNERS
 
     folder = Path(folder)
     classes = {kind.__name__: kind for kind in LEARNERS.values()}
-    try:
+    with _readable(folder):
         content = json.loads((folder / "learner.json").read_text(encoding="utf-8"))
         learner = classes[content["class"]](**content["arguments"])
+    if encoder is not None:
+        learner.attach(encoder)
+    elif learner.reads == "tokens":
+        raise ConfigError(
+            f"The learner in {str(folder)!r} adapts an encoder, and none was given. Expected the one that it was "
+            f"trained with. Write load_learner(folder, encoder=encoder)."
+        )
+    with _readable(folder):
         learner.load_state_dict(load_file(folder / "learner.safetensors"))
+    return learner
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
             f"{str(folder)!r} holds no learner that can be read ({type(error).__name__}: {error}). Expected "
             f"learner.json and learner.safetensors as a run writes them. Run the training again."
         ) from error
-    return learner

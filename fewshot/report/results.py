@@ -1,7 +1,9 @@
 """`results.json`: what a run found, under keys that do not change.
 
     task, split, task_sha256        name, class split, hash of texts, labels and split
-    encoder                         {model, fingerprint}
+    encoder                         {model, fingerprint}, as published
+    encoder_training                null, or {trainable, policy, parameters, parameter_share, steps, best_step, kept,
+                                    valid_accuracy, valid_accuracy_before, fingerprint}; the baselines are without it
     learner                         name on the command line
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     the settings
     episodes_sha256                 hash of the test episodes: equal hashes can be compared pairwise
@@ -34,6 +36,7 @@ from fewshot.experiment import ExperimentResult
 from fewshot.settings import Settings
 from fewshot.storage import write_json
 from fewshot.tasks.task import Task
+from fewshot.training import TrainedEncoder, TrainingHistory
 
 LIBRARIES = ("fewshot-text", "torch", "transformers", "sentence-transformers", "scikit-learn", "hydra-core", "numpy")
 
@@ -69,7 +72,6 @@ def build_results(
         result: what was found.
     """
     ours = result.evaluation
-    valid = result.history.valid_accuracies
     baselines = {
         name: scores(theirs) | {"difference": as_json(paired_difference(ours.accuracies, theirs.accuracies))}
         for name, theirs in result.baselines.items()
@@ -79,6 +81,7 @@ def build_results(
         "split": task.split,
         "task_sha256": task.sha256,
         "encoder": encoder,
+        "encoder_training": None if result.encoder_training is None else _encoder_training(result.encoder_training),
         "learner": learner,
         "ways": result.episodes.n_way,
         "shots": settings.shots,
@@ -91,17 +94,33 @@ def build_results(
         "episodes_sha256": result.episodes.sha256(),
         **scores(ours),
         "baselines": baselines,
-        "meta_training": {
-            "steps": result.history.steps,
-            "best_step": result.history.best_step,
-            "valid_accuracy": valid.get(result.history.best_step),
-            "valid_accuracy_before": valid.get(0),
-        },
+        "meta_training": _training(result.history),
         "timings": {
             **result.timings,
             "episodes_per_second": len(result.episodes) / ours.seconds,
         },
         "notes": list(task.notes),
+    }
+
+
+def _training(history: TrainingHistory) -> dict[str, Any]:
+    return {
+        "steps": history.steps,
+        "best_step": history.best_step,
+        "valid_accuracy": history.valid_accuracies.get(history.best_step),
+        "valid_accuracy_before": history.valid_accuracies.get(0),
+    }
+
+
+def _encoder_training(trained: TrainedEncoder) -> dict[str, Any]:
+    return {
+        "trainable": trained.trainable.published.trainable,
+        "policy": trained.trainable.published.policy,
+        "parameters": trained.parameters.trained,
+        "parameter_share": trained.parameters.share,
+        **_training(trained.history),
+        "kept": trained.kept,
+        "fingerprint": trained.encoder.fingerprint,
     }
 
 

@@ -20,9 +20,11 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     names = "with label names" if results["label_names"] else "without label names"
     noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
     unequal = " (unequal)" if results["realistic"] else ""
+    frozen = "\nbaselines with the frozen encoder" if results.get("encoder_training") and results["baselines"] else ""
     table = Table(
         title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot{unequal}, {names}{noise}",
-        caption=f"{results['episodes']} episodes of classes never seen in training; ± is the 95 % interval over them",
+        caption=f"{results['episodes']} episodes of classes never seen in training; "
+        f"± is the 95 % interval over them{frozen}",
     )
     columns = ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter")
     for column in columns:

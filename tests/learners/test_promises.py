@@ -203,13 +203,13 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_queries(name):
 
 @pytest.mark.parametrize("names", [True, False], ids=["with names", "without names"])
 @pytest.mark.parametrize("start", [True, False], ids=["first values", "later values"])
-@pytest.mark.parametrize("name", ["prototypical", "attention_prototypical"])
+@pytest.mark.parametrize("name", ["prototypical", "attention_prototypical", "maml"])
 def test_gradients_reach_every_parameter(name, start, names):
     learner = LEARNERS[name](DIM) if start else primed(name, DIM)
     support, query = random_support(names=names)
     learner.loss(support, query, torch.arange(4).repeat_interleave(3).expand(3, -1)).backward()
     without = {key for key, p in learner.named_parameters() if p.grad is None or not bool(p.grad.any())}
-    assert without == (set() if names or name == "prototypical" else {"name_prior"})
+    assert without == ({"name_prior"} if name == "attention_prototypical" and not names else set())
 
 
 @pytest.mark.parametrize(
@@ -220,6 +220,7 @@ def test_gradients_reach_every_parameter(name, start, names):
         ("ridge", False),
         ("prototypical", True),
         ("attention_prototypical", True),
+        ("maml", True),
     ],
 )
 def test_only_learners_with_parameters_are_meta_trained(name, trained):
@@ -241,6 +242,8 @@ def test_no_features_are_refused(name):
         ("ridge", "scale"),
         ("prototypical", "scale"),
         ("attention_prototypical", "scale"),
+        ("maml", "inner_lr"),
+        ("maml", "meta_lr"),
     ],
 )
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])

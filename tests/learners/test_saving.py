@@ -17,6 +17,7 @@ ARGUMENTS = {
     "ridge": {"penalty": 0.5, "scale": 3.0},
     "prototypical": {"scale": 9.0},
     "attention_prototypical": {"scale": 9.0, "query_attention": False},
+    "maml": {"inner_lr": 0.03, "rates": "per_layer_and_step", "hidden": 5, "adapts": "network"},
 }
 # Loads each learner, and writes its logits for the support beside it.
 _READER = """
@@ -67,7 +68,7 @@ def test_the_folder_holds_json_and_safetensors_and_nothing_else(saved, name):
     assert content["class"] == LEARNERS[name].__name__
     assert content["details"] == {"task": "small"}
     assert content["arguments"].items() >= {"dim": DIM, **ARGUMENTS[name]}.items()
-    assert set(load_file(folder / "learner.safetensors")) == set(LEARNERS[name](DIM).state_dict())
+    assert set(load_file(folder / "learner.safetensors")) == set(LEARNERS[name](DIM, **ARGUMENTS[name]).state_dict())
 
 
 def test_switches_come_back(saved):

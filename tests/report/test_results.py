@@ -84,5 +84,7 @@ def test_one_episode_has_no_interval_and_that_is_null(folder, command):
 
 
 def test_the_settings_are_all_in_the_results():
-    """`baselines` are keys of their own, and `metric` only says what a sweep optimises."""
-    assert {name for name in Settings.__dataclass_fields__ if name != "metric"} <= set(documented_keys())
+    """`baselines` are keys of their own; `metric` says what a sweep optimises, `resume` where a run starts."""
+    assert {name for name in Settings.__dataclass_fields__ if name not in ("metric", "resume")} <= set(
+        documented_keys()
+    )

@@ -47,6 +47,8 @@ def fit(
     valid: list[EpisodeBatch] | None = None,
 ) -> tuple[Learner, TrainingHistory]:
     learner = LEARNERS[name](DIM)
+    if learner.meta_lr is not None:
+        learner.meta_lr = trainer.learning_rate
     return learner, trainer.fit(learner, features, pools(TRAIN), valid or valid_episodes(), seed)
 
 

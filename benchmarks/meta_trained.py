@@ -1,0 +1,112 @@
+"""Accuracy with encoders that are meta-trained, beside the same learner on the frozen encoder.
+
+    FEWSHOT_DATA=DIR python -m benchmarks.meta_trained [--tasks banking77 ...] [--splits 01 ...] [--names true false]
+
+Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `encoder.trainable=full`, on
+the train classes and selected on 1-shot episodes of the valid classes; the learner is then meta-trained on its features
+for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT encoder.trainable=full`.
+`--valid` looks at valid classes only, which is what settings are to be tuned on.
+"""
+
+import argparse
+import logging
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.accuracy import ASKED
+from benchmarks.experiments import SPLITS, composed, splits_of
+from benchmarks.record import record
+from fewshot.encoders import Encoder
+from fewshot.evaluation import evaluate
+from fewshot.experiment import calibrate, encode_task, meta_train, meta_train_encoder, test_episodes, valid_episodes
+from fewshot.report.results import scores
+from fewshot.run import build
+from fewshot.settings import Settings
+
+LEARNER = "attention_prototypical"
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", default=list(SPLITS), choices=list(SPLITS))
+    parser.add_argument("--splits", nargs="+", help="default: all of the task's")
+    parser.add_argument("--names", nargs="+", default=["true", "false"], choices=["true", "false"])
+    parser.add_argument("--asked", nargs="+", default=list(ASKED), choices=list(ASKED))
+    parser.add_argument("--set", nargs="+", default=[], help="overrides, such as encoder.trainable=lora")
+    parser.add_argument("--valid", action="store_true", help="look at valid classes only; nothing is recorded")
+    parser.add_argument("--frozen", action="store_true", help="measure the frozen encoder as well")
+    parser.add_argument("--name", default="meta_trained", help="name of the file in benchmarks/results")
+    chosen = parser.parse_args()
+    logging.getLogger("fewshot").setLevel(logging.WARNING)
+    runs: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    for task in chosen.tasks:
+        for names in chosen.names:
+            for split in chosen.splits or splits_of(task):
+                own = measure(task, split, names == "true", chosen)
+                runs += own
+                print(*(f"{run['system']} {run['asked']} {run['valid']:.2f}" for run in own), split, flush=True)
+            rows += table(task, names == "true", runs, chosen.asked)
+    for row in rows:
+        print(*row.values(), flush=True)
+    if not chosen.valid:
+        command = shlex.join(["python", "-m", "benchmarks.meta_trained", *sys.argv[1:]])
+        record(chosen.name, command, rows, runs=runs)
+
+
+def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """Train one encoder, and the learner on its features for each setting."""
+    default = [] if any(s.startswith("encoder.trainable=") for s in chosen.set) else ["encoder.trainable=full"]
+    overrides = (f"+task={task_name}", f"task.split='{split}'", f"learner={LEARNER}", *default, *chosen.set)
+    config = composed(*overrides)
+    task, encoder, trainer = (build(config, group) for group in ("task", "encoder", "encoder_training"))
+    started = time.perf_counter()
+    settings = Settings.checked(ways=5, shots=1, label_names=names)
+    trained = meta_train_encoder(task, encoder, lambda dim: build(config, "learner", dim=dim), trainer, settings)
+    seconds = time.perf_counter() - started
+    systems: dict[str, Encoder] = {"meta-trained": trained.encoder}
+    if chosen.frozen:
+        systems = {"frozen": encoder, **systems}
+    details = {"task": task_name, "split": split, "names": names, "best_step": trained.history.best_step}
+    details |= {"kept": trained.kept, "minutes": seconds / 60, "parameters": trained.parameters.trained}
+    runs = []
+    for system, used in systems.items():
+        features = encode_task(task, used, names)
+        for asked in chosen.asked:
+            settings = Settings.checked(queries=5, label_names=names, **ASKED[asked])
+            learner = build(config, "learner", dim=features.dim)
+            history = meta_train(learner, task, features, build(config, "training"), settings)
+            valid = 100 * history.valid_accuracies[history.best_step]
+            run = {"system": system, "asked": asked, **details, "valid": valid}
+            if not chosen.valid:
+                calibrate(learner, features, valid_episodes(task, settings)[0])
+                run |= scores(evaluate(learner, features, test_episodes(task, settings, None)))
+            runs.append(run)
+    return runs
+
+
+def table(task: str, names: bool, runs: Sequence[dict[str, Any]], asked: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each system: means over the splits with their standard deviation."""
+    rows = []
+    for system in dict.fromkeys(run["system"] for run in runs):
+        own = [run for run in runs if (run["system"], run["task"], run["names"]) == (system, task, names)]
+        row: dict[str, Any] = {"task": task, "names": names, "system": system}
+        for setting in asked:
+            these = [run for run in own if run["asked"] == setting]
+            means = [100 * run["accuracy"]["mean"] if "accuracy" in run else run["valid"] for run in these]
+            over_episodes = 100 * these[0]["accuracy"]["ci95"] if "accuracy" in these[0] else 0.0
+            spread = statistics.stdev(means) if len(means) > 1 else over_episodes
+            row[setting] = f"{statistics.mean(means):.2f} ± {spread:.1f}"
+        row["minutes"] = round(statistics.mean(run["minutes"] for run in own), 1)
+        row["splits"] = len({run["split"] for run in own})
+        rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The layers of a transformer, and which of their parameters a policy trains."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from fewshot.errors import EncoderError
+
+# Names of the maps that make queries and keys.  DeepSeek's latent attention makes keys and values from one map.
+QUERY_KEY = frozenset(
+    {"query", "key", "q", "k", "q_lin", "k_lin", "q_proj", "k_proj"}
+    | {"q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"}
+)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The transformer layers of a backbone, bottom first.
+
+    Args:
+        path: name of the list of layers inside the backbone, such as `encoder.layer`.
+        layers: may be empty.
+    """
+
+    path: str
+    layers: Sequence[nn.Module]
+
+    def index(self, name: str) -> int | None:
+        """The layer that a parameter of the backbone is in, None if it is in none.
+
+        Example:
+            >>> Stack("encoder.layer", [nn.Identity()] * 12).index("encoder.layer.11.output.dense.bias")
+            11
+        """
+        inside = name.removeprefix(f"{self.path}.")
+        return None if inside == name else int(inside.partition(".")[0])
+
+
+@dataclass(frozen=True)
+class Split:
+    """How many layers of a stack are frozen, trained in queries and keys only, and trained whole; bottom first."""
+
+    frozen: int
+    attention: int
+    whole: int
+
+
+def split(n_layers: int) -> Split:
+    """The layered policy: of all layers 70 % frozen, 20 % in queries and keys only, the top 10 % whole.
+
+    Lower layers hold what is common to all texts, upper ones what a task asks for, so a few examples go further in
+    the upper ones and the backward pass is over sooner (compare Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
+
+    Args:
+        n_layers: at least one.
+
+    Returns:
+        Shares rounded to whole layers; each at least one layer as far as there are that many, the top one first.
+
+    Example:
+        >>> split(6), split(30)
+        (Split(frozen=4, attention=1, whole=1), Split(frozen=21, attention=6, whole=3))
+    """
+    whole = max(1, round(0.1 * n_layers))
+    attention = min(max(1, round(0.2 * n_layers)), n_layers - whole)
+    return Split(n_layers - whole - attention, attention, whole)
+
+
+def find_stack(backbone: nn.Module) -> Stack:
+    """The stack of transformer layers: the outermost list as long as the config says."""
+    count = getattr(getattr(backbone, "config", None), "num_hidden_layers", None)
+    for path, module in backbone.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return Stack(path, list(module))
+    return Stack("", ())
+
+
+def trained_parameters(backbone: nn.Module, policy: str, model: str) -> Iterator[nn.Parameter]:
+    """The parameters that full fine-tuning trains.
+
+    Embeddings stay: they are half of a small model's parameters, their gradient is as large as the table, and a word
+    that the train classes do not have would stay behind while all others move. So does the pooler of a BERT, which
+    our pooling does not use; what comes after the layers, such as a decoder's last norm, is trained.
+
+    Args:
+        backbone: the transformer.
+        policy: `"all"` or `"layered"`, see `split`.
+        model: its name, for messages.
+
+    Raises:
+        EncoderError: the backbone has no layers, or the policy finds no queries and keys.
+    """
+    stack = find_stack(backbone)
+    if not stack.layers:
+        raise EncoderError(
+            f"Encoder model {model!r} has no stack of transformer layers that could be trained. "
+            "Expected a transformer. Set encoder.trainable=none, or choose another encoder.model."
+        )
+    parts = split(len(stack.layers)) if policy == "layered" else Split(0, 0, len(stack.layers))
+    middle = stack.layers[parts.frozen : parts.frozen + parts.attention]
+    for layer in middle:
+        maps = [module for name, module in layer.named_modules() if name.rpartition(".")[2] in QUERY_KEY]
+        if not maps:
+            raise EncoderError(
+                f"Encoder model {model!r} has no query and key projections of a known name. "
+                f"Expected one of {', '.join(sorted(QUERY_KEY))}. Set encoder.policy=all."
+            )
+        for module in maps:
+            yield from module.parameters()
+    for layer in stack.layers[parts.frozen + parts.attention :]:
+        yield from layer.parameters()
+    yield from _above(backbone, stack)
+
+
+def _above(backbone: nn.Module, stack: Stack) -> Iterator[nn.Parameter]:
+    """Parameters behind the layers; MPNet's table of relative positions stands there too, but is an embedding."""
+    behind = False
+    for path, module in backbone.named_modules():
+        in_stack = path == stack.path or stack.index(f"{path}.") is not None
+        behind = behind or in_stack
+        if behind and not in_stack and "pooler" not in path and not isinstance(module, nn.Embedding):
+            yield from module.parameters(recurse=False)

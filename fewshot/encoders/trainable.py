@@ -1,0 +1,258 @@
+"""An encoder while it is trained: float32, the right parameters trained, and a way back to the published weights."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fewshot.encoders.encoder import Encoder
+from fewshot.encoders.layers import find_stack, trained_parameters
+from fewshot.encoders.lora import Adapter, adapter_parameters
+from fewshot.encoders.precision import MIN_COSINE, SAMPLE
+from fewshot.encoders.trained import TrainedWeights, copy_into, write_trained
+from fewshot.errors import ConfigError
+from fewshot.randomness import child_generator
+
+
+@dataclass(frozen=True)
+class TrainableShare:
+    """How much of an encoder is trained.
+
+    Args:
+        trained: parameters that are trained.
+        total: all parameters, LoRA's among them.
+    """
+
+    trained: int
+    total: int
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        return self.trained / self.total
+
+    def __str__(self) -> str:
+        return f"{self.trained:,} of {self.total:,} parameters are trained ({100 * self.share:.1f} %)"
+
+
+class TrainableEncoder(nn.Module):
+    """A copy of an encoder whose weights are trained; the encoder itself and its cache are never touched.
+
+    A torch module like any other: `accelerate`, `DistributedDataParallel` and `torch.func.functional_call` take it,
+    and `parameters()` that require gradients are those that are trained. In 32 bits; for mixed precision, autocast.
+
+    Args:
+        encoder: `trainable`, `policy`, `dropout` and `lora_*` are read from it.
+        generator: draws LoRA's A matrices; None: the same ones each time.
+
+    Raises:
+        ConfigError: the encoder's `trainable` is `"none"`, or its weights are trained ones already.
+        EncoderError: the weights cannot be loaded, or the architecture is not known well enough.
+    """
+
+    def __init__(self, encoder: Encoder, generator: torch.Generator | None = None):
+        super().__init__()
+        if encoder.trainable == "none":
+            raise ConfigError(
+                "Got encoder.trainable=none for an encoder that is to be trained, expected lora or full. "
+                "Set encoder.trainable to one."
+            )
+        if encoder.is_trained:
+            raise ConfigError(
+                "Got an encoder whose weights are trained ones already, expected the published ones to train from. "
+                "Set encoder.weights=null."
+            )
+        self.published = encoder
+        self.encoder = encoder.replace(dtype="float32", cache=None)
+        self.module = self.encoder.load().requires_grad_(False)
+        if encoder.dropout is not None:
+            _set_dropout(self.module, encoder.dropout)
+        self._adapter = Adapter.of(self.backbone, encoder) if encoder.trainable == "lora" else None
+        if self._adapter is not None:
+            self._adapter.inject(self.backbone, child_generator(0, "lora") if generator is None else generator)
+        else:
+            self._unfreeze()
+        # An update is a product B A, and B starts at zero: with A as it is, weights in between are scaled updates.
+        self._start = _copied({name: p for name, p in self._trained().items() if ".lora_A." not in name})
+        self._end: dict[str, Tensor] | None = None  # the trained weights, while others stand in their place
+        self._autocast: bool | None = None  # whether `compute` may: not known before the first texts
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The transformer inside `module`."""
+        return self.encoder.backbone
+
+    @property
+    def trainable_share(self) -> TrainableShare:
+        """Counted as the parameters are now."""
+        trained = sum(parameter.numel() for parameter in self._trained().values())
+        return TrainableShare(trained, sum(parameter.numel() for parameter in self.parameters()))
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """What `forward` takes, see `Encoder.tokenize`."""
+        return self.encoder.tokenize(texts)
+
+    def forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
+        """One differentiable pass, see `Encoder.embed`."""
+        return self.encoder.embed(batch)
+
+    def embed(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
+        """`forward` under the encoder's own name."""
+        return self(batch)
+
+    def compute(
+        self, texts: Sequence[str], advance: Callable[[int], None] | None = None
+    ) -> Float[Tensor, "n_texts dim"]:
+        """Features by the weights as they are now, in eval mode, without gradients and without a cache.
+
+        Args:
+            texts: at least one.
+            advance: called with the number of texts done, after each batch.
+
+        Returns:
+            float32 on the CPU. With `dtype="auto"` computed in mixed precision where that is fast and, on the first
+            texts, gives the same features (cosine above `precision.MIN_COSINE`).
+        """
+        target = self.published._target
+        if target == torch.float32:
+            return self.encoder.compute(texts, advance)
+        mixed = torch.autocast(self.published._place.type, target)
+        if self._autocast is None:
+            sample = list(texts[:SAMPLE])
+            exact = self.encoder.compute(sample)
+            with mixed:
+                cosines = torch.cosine_similarity(exact, self.encoder.compute(sample))
+            self._autocast = self.published.dtype != "auto" or cosines.min().item() > MIN_COSINE
+        with mixed if self._autocast else nullcontext():
+            return self.encoder.compute(texts, advance)
+
+    def parameter_groups(
+        self, learning_rate: float, decay: float = 1.0, weight_decay: float = 0.0
+    ) -> list[dict[str, Any]]:
+        """Groups for an optimiser, with smaller steps for lower layers.
+
+        `rate(layer) = learning_rate * decay ** (layers above it)`; what stands on top of the layers has the full
+        rate. Biases and norms are not decayed.
+
+        Args:
+            learning_rate: of the top layer.
+            decay: from 0 (exclusive) to 1; 1 is one rate for all.
+            weight_decay: of matrices.
+
+        Returns:
+            Groups with `params`, `lr` and `weight_decay`, top layer first; each trained parameter once.
+
+        Raises:
+            ConfigError: `decay` is out of its range.
+
+        Source: Howard and Ruder 2018, "Universal Language Model Fine-tuning", https://arxiv.org/abs/1801.06146,
+            section 3.2, discriminative fine-tuning.
+        """
+        if not 0 < decay <= 1:
+            raise ConfigError(f"Got a layer-wise decay of {decay}, expected a number above 0 and up to 1.")
+        stack = find_stack(self.backbone)
+        indices = {id(p): stack.index(name) for name, p in self.backbone.named_parameters()}
+        groups: dict[tuple[int, bool], list[Tensor]] = {}
+        for parameter in self._trained().values():
+            index = indices.get(id(parameter))
+            depth = 0 if index is None else len(stack.layers) - 1 - index
+            groups.setdefault((depth, parameter.ndim > 1), []).append(parameter)
+        return [
+            {
+                "params": parameters,
+                "lr": learning_rate * decay**depth,
+                "weight_decay": weight_decay if is_matrix else 0.0,
+            }
+            for (depth, is_matrix), parameters in sorted(groups.items(), key=lambda item: item[0])
+        ]
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Copies of the trained parameters on the CPU, by their names in `module`."""
+        return _copied(self._trained())
+
+    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what `trained_state` gave, in this process or another.
+
+        Raises:
+            EncoderError: names or shapes differ, as with other settings.
+        """
+        copy_into(self._trained(), state)
+        self._end = None
+
+    def interpolate(self, share: float) -> None:
+        """Put the weights between the published and the trained ones: `published + share * (trained - published)`.
+
+        Keeps what the published model knows of texts that training has not seen. Of LoRA it is the update that is
+        scaled. Reversible: `interpolate(1)` gives the trained weights back to the bit; do so before training on.
+
+        Args:
+            share: 0 is the published model, 1 the trained one.
+
+        Raises:
+            ConfigError: the share is not from 0 to 1.
+
+        Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT),
+            https://arxiv.org/abs/2109.01903.
+        """
+        if not 0 <= share <= 1:
+            raise ConfigError(f"Got an interpolation share of {share}, expected a number from 0 to 1.")
+        parameters = {name: p for name, p in self._trained().items() if name in self._start}
+        if self._end is None:
+            self._end = _copied(parameters)
+        for name, parameter in parameters.items():
+            parameter.data.copy_(torch.lerp(self._start[name], self._end[name], share))
+        if share == 1:
+            self._end = None
+
+    def trained_weights(self) -> TrainedWeights:
+        """What differs from the published model now, for `Encoder.with_trained`."""
+        parameters = self._trained() if self._adapter is None else adapter_parameters(self.backbone)
+        return TrainedWeights(self.published.model, self.published.identity, _copied(parameters), self._adapter)
+
+    def merged(self) -> Encoder:
+        """An encoder with the weights as they are now: the published model's settings, precision and speed again.
+
+        LoRA is merged into the weights. Its fingerprint is its own, so its features never mix with the published
+        model's in the cache. Later training does not change it. The weights are loaded when they are first needed.
+        """
+        return self.published.with_trained(self.trained_weights())
+
+    def save(self, folder: Path | str) -> None:
+        """Write the weights as they are now, without the published ones, and the settings beside them.
+
+        Read them with `encoder.weights=folder`; LoRA's folder is one of peft's as well.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        write_trained(folder, self.trained_weights(), self.published.settings())
+
+    def _trained(self) -> dict[str, nn.Parameter]:
+        return {name: parameter for name, parameter in self.module.named_parameters() if parameter.requires_grad}
+
+    def _unfreeze(self) -> None:
+        for parameter in trained_parameters(self.backbone, self.published.policy, self.published.model):
+            parameter.requires_grad_(True)
+        inside = {id(parameter) for parameter in self.backbone.parameters()}
+        for parameter in self.module.parameters():
+            if id(parameter) not in inside:  # a head on top, such as sentence-transformers' dense layer
+                parameter.requires_grad_(True)
+
+
+def _set_dropout(module: nn.Module, share: float) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = share
+        if isinstance(getattr(part, "attention_dropout", None), float):  # decoders keep the number, not a module
+            part.attention_dropout = share  # type: ignore[assignment]
+
+
+def _copied(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU; of the whole parameters, where FSDP has spread them over processes."""
+    whole = {name: p.full_tensor() if hasattr(p, "full_tensor") else p for name, p in parameters.items()}
+    return {name: tensor.detach().cpu().clone() for name, tensor in whole.items()}

@@ -1,0 +1,155 @@
+"""The weights that training has changed: in memory, on disk, and on top of the published ones."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fewshot.encoders.lora import Adapter, adapter_parameters, merge
+from fewshot.errors import EncoderError
+from fewshot.storage import write_json, write_tensors
+
+if TYPE_CHECKING:
+    from fewshot.encoders.encoder import Encoder
+
+FORMAT = 1
+DESCRIPTION = "encoder.json"
+CHANGED = "changed.safetensors"
+PEFT, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"  # the names that peft looks for
+
+
+@dataclass(frozen=True)
+class TrainedWeights:
+    """What training has changed in a published model.
+
+    Args:
+        model: name of the published model.
+        base: `Encoder.identity` of it.
+        tensors: float32 on the CPU. Full fine-tuning: name inside the encoder's module → the new weights. LoRA: name
+            in peft's files → the adapter's weights.
+        adapter: of LoRA; None is full fine-tuning.
+    """
+
+    model: str
+    base: str
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    adapter: Adapter | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex of all that changes the features."""
+        scale = None if self.adapter is None else self.adapter.alpha / self.adapter.rank
+        total = hashlib.sha256(json.dumps([FORMAT, self.base, scale]).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+            total.update(tensor.contiguous().view(torch.uint8).numpy().data)
+        return total.hexdigest()
+
+    def check_base(self, encoder: "Encoder") -> None:
+        """Refuse an encoder of another published model.
+
+        Raises:
+            EncoderError: with the names of both.
+        """
+        if encoder.identity != self.base:
+            raise EncoderError(
+                f"The trained weights belong to {self.model!r} ({self.base}), and the encoder is {encoder.model!r} "
+                f"({encoder.identity}). Expected the model that they were trained from. "
+                f"Set encoder.model={self.model}, or encoder.weights=null."
+            )
+
+    def put_into(self, encoder: "Encoder") -> None:
+        """Change the weights of an encoder's module, which are the published ones in float32, in place.
+
+        Raises:
+            EncoderError: they belong to another model, or do not fit.
+        """
+        self.check_base(encoder)
+        if self.adapter is None:
+            parameters = dict(encoder.module.named_parameters())
+            copy_into({name: parameters[name] for name in self.tensors if name in parameters}, self.tensors)
+            return
+        adapted = self.adapter.inject(encoder.backbone)
+        copy_into(adapter_parameters(encoder.backbone), self.tensors)
+        merge(adapted)
+
+
+def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Overwrite parameters, in place, all of them or none.
+
+    Raises:
+        EncoderError: names or shapes differ.
+    """
+    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    given = {name: tuple(value.shape) for name, value in values.items()}
+    if shapes != given:
+        name = min(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+        raise EncoderError(
+            f"Trained weights do not fit the encoder: {name} is of shape {given.get(name, 'none')}, expected "
+            f"{shapes.get(name, 'none')}. Use the settings that they were trained with (encoder.trainable, "
+            "encoder.policy, encoder.lora_rank, encoder.lora_targets)."
+        )
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])
+
+
+def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any]) -> None:
+    """Write trained weights to a folder; LoRA's can be read by peft as well.
+
+    Args:
+        folder: is made; what it held before is overwritten.
+        weights: safetensors.
+        settings: of the encoder, to read beside them; JSON.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    if weights.adapter is None:
+        write_tensors(folder / CHANGED, weights.tensors)
+    else:
+        write_tensors(folder / PEFT, weights.tensors, metadata={"format": "pt"})
+        for_peft = {"peft_type": "LORA", "base_model_name_or_path": weights.model, "inference_mode": True}
+        write_json(folder / PEFT_CONFIG, for_peft | weights.adapter.to_peft())
+    # Last, and with the digest: a folder that was overwritten by half is noticed.
+    description = {"format": FORMAT, "model": weights.model, "base": weights.base, "digest": weights.digest}
+    kind = "full" if weights.adapter is None else "lora"
+    write_json(folder / DESCRIPTION, description | {"kind": kind, "settings": dict(settings)})
+
+
+def read_trained(folder: Path | str) -> TrainedWeights:
+    """Read what `write_trained` wrote.
+
+    Raises:
+        EncoderError: the folder holds no trained weights, or damaged ones.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder).expanduser()
+    advice = "Set encoder.weights to a folder that was saved whole, or to null."
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        is_lora = description["kind"] == "lora"
+        adapter = Adapter.from_peft(json.loads((folder / PEFT_CONFIG).read_text("utf-8"))) if is_lora else None
+        tensors = load_file(folder / (PEFT if is_lora else CHANGED))
+        weights = TrainedWeights(description["model"], description["base"], tensors, adapter)
+        expected = description["digest"]
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise EncoderError(
+            f"The folder {str(folder)!r} holds no trained encoder that can be read: {type(error).__name__}: {error}. "
+            f"Expected {DESCRIPTION} and safetensors beside it. {advice}"
+        ) from error
+    if weights.digest != expected:
+        raise EncoderError(
+            f"The trained encoder in {str(folder)!r} is damaged: its digest is {weights.digest}, expected {expected}. "
+            f"{advice}"
+        )
+    return weights

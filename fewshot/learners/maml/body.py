@@ -1,0 +1,67 @@
+"""An encoder as a pure function of the parameters that an inner loop adapts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.encoders.encoder import Encoder
+from fewshot.encoders.trainable import TrainableEncoder
+from fewshot.errors import ConfigError
+from fewshot.learners.maml.named import Parameters
+from fewshot.learners.maml.tokens import tokens_of
+
+
+class Body:
+    """Features of token rows, given the adapted parameters.
+
+    The encoder is a copy with weights in 32 bits: whoever gave it keeps theirs as it is.  Dropout is off until
+    `train(True)`.
+
+    Args:
+        encoder: any encoder that reads token ids; its `policy` and `lora_*` settings say what is adapted.
+        adapts: `"lora"` or `"encoder"`.
+        second_order: whether attention must have a second derivative.
+        generator: of the first LoRA weights.
+
+    Raises:
+        ConfigError: the attention has no second derivative.
+        EncoderError: the weights cannot be loaded, or their architecture is not known well enough.
+    """
+
+    def __init__(self, encoder: Encoder, adapts: str, second_order: bool, generator: torch.Generator):
+        self.trainable = TrainableEncoder(
+            encoder.replace(trainable={"lora": "lora", "encoder": "full"}[adapts]), generator
+        )
+        if second_order:
+            _turn_to_eager_attention(self.trainable.backbone, encoder.model)
+        # Name → parameter, before any step.
+        self.start: Mapping[str, Tensor] = {n: p for n, p in self.trainable.named_parameters() if p.requires_grad}
+        self.names = frozenset(self.start)
+        self.train(False)
+
+    def __call__(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "n dim"]:
+        """Unit vectors of token rows, on the device of the rows."""
+        features = torch.func.functional_call(self.trainable, dict(parameters), (tokens_of(rows),))
+        return normalize(features.to(rows.device), dim=-1)
+
+    def train(self, mode: bool) -> None:
+        """Dropout on or off."""
+        self.trainable.train(mode)
+
+
+def _turn_to_eager_attention(backbone: Any, model: str) -> None:
+    """The fused kernels have a first derivative only."""
+    kernel = getattr(getattr(backbone, "config", None), "_attn_implementation", None) or "eager"
+    if kernel == "eager":
+        return
+    try:
+        backbone.set_attn_implementation("eager")
+    except (AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"Encoder model {model!r} insists on the attention kernel {kernel!r}, which has no second derivative, "
+            f"and MAML of second order needs one. Set learner.first_order=true."
+        ) from error

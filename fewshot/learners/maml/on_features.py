@@ -1,0 +1,110 @@
+"""Inner loops on cached features: all episodes of a batch at once."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from fewshot.learners.learner import Classifier, Support
+from fewshot.learners.maml.descent import Loss, descend
+from fewshot.learners.maml.dual import adapt_head, adapt_network
+from fewshot.learners.maml.named import Parameters
+from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network
+from fewshot.learners.maml.peer import descend_in_learn2learn, stacked
+from fewshot.learners.maml.rates import InnerRates
+from fewshot.learners.maml.settings import MAMLSettings
+
+
+@dataclass(frozen=True)
+class AdaptedNetwork(Classifier):
+    """A network that was fine-tuned on the support of each episode.
+
+    Args:
+        network: with weights of its own for each episode.
+        projection: map of features.
+    """
+
+    network: Network
+    projection: nn.Module
+
+    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """Logits of the network."""
+        return self.network.logits(self.projection(query))
+
+    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
+        """What the head reads, as unit vectors."""
+        return normalize(self.network.embed(self.projection(features)), dim=-1)
+
+    @property
+    def weights(self) -> Parameters:
+        """What the network ended with, by name."""
+        return self.network.parameters()
+
+
+def examples_of(support: Support, projection: nn.Module) -> Examples:
+    """The support as the inner loop reads it, label names among it."""
+    features, targets, mask = support.with_names_as_shots().flat()
+    weights = mask.to(features.dtype) / mask.sum(1, keepdim=True)
+    return Examples(projection(features), targets.to(features.dtype), weights[..., None])
+
+
+def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) -> Network:
+    """The network before the first step.
+
+    Args:
+        first: the learned first values; without any for the head it starts at the prototypes, of length one.
+        scale: factor of the logits.
+        examples: what the prototypes are made of.
+    """
+    if HEAD[0] in first:
+        return Network.of(first, scale)
+    hidden = Layer(*(first[name] for name in HIDDEN)) if HIDDEN[0] in first else None
+    embedded = examples.features if hidden is None else hidden(examples.features).relu()
+    sums = examples.targets.mT @ embedded  # of the same direction as the means
+    return Network(Layer(normalize(sums, dim=-1), sums.new_zeros(sums.shape[:2])), hidden, scale)
+
+
+def adapt_on_features(start: Network, examples: Examples, settings: MAMLSettings, rates: InnerRates) -> list[Network]:
+    """Fine-tune the head, or the whole network.
+
+    Returns:
+        The network after each step.
+    """
+    if settings.engine == "fewshot" and settings.rates != "per_parameter":
+        adapt = adapt_network if settings.adapts == "network" else adapt_head
+        return adapt(start, examples, rates, settings.inner_steps, not settings.second_order)
+    return _adapt_plainly(start, examples, settings, rates)
+
+
+def _adapt_plainly(start: Network, examples: Examples, settings: MAMLSettings, rates: InnerRates) -> list[Network]:
+    """The plain form: for rates that differ within a layer, and for learn2learn."""
+    whole, episodes = start.parameters(), range(len(examples.features))
+    fixed = {name: value for name, value in whole.items() if name not in rates.names}
+    own = {name: _for_each_episode(whole[name], name, len(episodes)) for name in rates.names}
+
+    def network(parameters: Parameters) -> Network:
+        return Network.of({**fixed, **parameters}, start.scale)
+
+    def loss_on(part: Examples) -> Loss:
+        return lambda parameters: part.losses(network(parameters).logits(part.features)).sum()
+
+    steps, first_order = settings.inner_steps, not settings.second_order
+    if settings.engine == "fewshot":
+        path = descend(own, loss_on(examples), rates, steps, first_order)
+    else:
+        per_parameter = settings.rates == "per_parameter"
+        paths = [
+            descend_in_learn2learn(
+                {name: value[e] for name, value in own.items()},
+                *(loss_on(examples.episode(e)), rates, steps, first_order, per_parameter),
+            )
+            for e in episodes
+        ]
+        path = stacked(paths)
+    return [network(parameters) for parameters in path]
+
+
+def _for_each_episode(value: Tensor, name: str, episodes: int) -> Tensor:
+    shape = value.shape[-2:] if name.endswith("weight") else value.shape[-1:]
+    return value.expand(episodes, *shape)

@@ -1,0 +1,106 @@
+"""The settings of MAML, and the combinations of them that say nothing."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fewshot import learn2learn
+from fewshot.errors import ConfigError
+from fewshot.learners.learner import check_positive
+
+Adapts = Literal["head", "network", "lora", "encoder"]
+HeadInit = Literal["prototypes", "learned"]
+Rates = Literal["fixed", "learned", "per_layer_and_step", "per_parameter"]
+Engine = Literal["fewshot", "learn2learn"]
+_WORDS = {"adapts": Adapts, "head_init": HeadInit, "rates": Rates, "engine": Engine}
+
+
+@dataclass(frozen=True)
+class MAMLSettings:
+    """What makes a member of the family; see `MAML` for each.
+
+    Raises:
+        ConfigError: a value is out of range, or the combination makes no sense; one line for each.
+    """
+
+    inner_lr: float
+    meta_lr: float
+    inner_steps: int
+    first_order: bool
+    adapts: Adapts
+    hidden: int | None
+    head_init: HeadInit
+    ways: int | None
+    rates: Rates
+    multi_step_loss: bool
+    reptile: bool
+    engine: Engine
+    scale: float
+
+    def __post_init__(self) -> None:
+        for name, words in _WORDS.items():
+            if getattr(self, name) not in get_args(words):
+                raise ConfigError(f"Got learner.{name}={getattr(self, name)}, expected {' or '.join(get_args(words))}.")
+        check_positive(inner_lr=self.inner_lr, meta_lr=self.meta_lr, inner_steps=self.inner_steps, scale=self.scale)
+        if self.hidden is not None:
+            check_positive(hidden=self.hidden)
+        if problems := self._contradictions():
+            raise ConfigError("\n".join(problems))
+        if self.engine == "learn2learn":
+            learn2learn.algorithms()
+
+    @property
+    def through_encoder(self) -> bool:
+        """Whether the inner loop goes through the encoder."""
+        return self.adapts in ("lora", "encoder")
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the outer loop differentiates the gradients of the inner one."""
+        return not (self.first_order or self.reptile)
+
+    def _contradictions(self) -> list[str]:
+        problems = []
+        if self.adapts == "network" and self.hidden is None:
+            problems.append(
+                "Got learner.adapts=network without a hidden layer, which leaves only the head to adapt. "
+                "Set learner.hidden=128, or learner.adapts=head."
+            )
+        if self.through_encoder and self.hidden is not None:
+            problems.append(
+                f"Got learner.hidden={self.hidden} with learner.adapts={self.adapts}, whose head is linear. "
+                f"Set learner.hidden=null."
+            )
+        if (self.head_init == "learned") != (self.ways is not None and self.ways >= 2):
+            ways = "null" if self.ways is None else self.ways
+            problems.append(
+                f"Got learner.head_init={self.head_init} with learner.ways={ways}: a learned head has one row for "
+                f"each of a fixed number of classes, prototypes take any number. Set learner.head_init=learned with "
+                f"learner.ways=5 and training.ways=5, or learner.head_init=prototypes with learner.ways=null."
+            )
+        return problems + self._contradictions_of_reptile() + self._contradictions_of_learn2learn()
+
+    def _contradictions_of_reptile(self) -> list[str]:
+        if not self.reptile:
+            return []
+        problems = []
+        if self.adapts == "head" and self.head_init == "prototypes":
+            problems.append(
+                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile moves "
+                "first values that are learned. Set learner.head_init=learned, or adapt more than the head."
+            )
+        if self.rates != "fixed" or self.multi_step_loss:
+            problems.append(
+                "Got learner.reptile=true with learned rates or a multi-step loss, which take gradients of the query "
+                "loss that Reptile does without. Set learner.rates=fixed and learner.multi_step_loss=false."
+            )
+        return problems
+
+    def _contradictions_of_learn2learn(self) -> list[str]:
+        if self.engine != "learn2learn":
+            return []
+        if self.rates == "per_layer_and_step" or (self.rates == "per_parameter" and self.through_encoder):
+            return [
+                f"Got learner.engine=learn2learn with learner.rates={self.rates} and learner.adapts={self.adapts}: its "
+                f"MAML has one rate, and its MetaSGD wants a gradient for every parameter. Set learner.engine=fewshot."
+            ]
+        return []

@@ -1,0 +1,53 @@
+"""Which process this is, where a launcher such as torchrun started several."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+_PATIENCE = timedelta(hours=6)  # of those that wait while the first encodes; a launcher ends them if it dies
+
+
+def process_count() -> int:
+    """Number of processes that the launcher started; 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
+
+
+def process_index() -> int:
+    """Number of this process, from 0."""
+    return int(os.environ["RANK"]) if process_count() > 1 else 0
+
+
+def is_main() -> bool:
+    """Whether this process writes files, logs and shows progress."""
+    return process_index() == 0
+
+
+def connect() -> None:
+    """Join the other processes, if there are any; calling it again does nothing."""
+    if process_count() > 1:
+        import torch
+        from accelerate import PartialState
+
+        PartialState(cpu=not torch.accelerator.is_available(), timeout=_PATIENCE)  # left alone, it ignores gloo
+
+
+def disconnect() -> None:
+    """Leave the other processes at the end of the work, if they were joined."""
+    if process_count() > 1:
+        from accelerate import PartialState
+
+        PartialState().destroy_process_group()
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """The first process runs the block before all others, so that these find in a cache what it has computed."""
+    if process_count() == 1:
+        yield
+        return
+    from accelerate import PartialState
+
+    connect()
+    with PartialState().main_process_first():
+        yield

@@ -1,0 +1,170 @@
+"""Checkpoints of a training, safetensors and JSON: whole or absent, checked when read, never unpickled.
+
+<folder>/checkpoint-000007/
+    last.safetensors        trained weights of the last step
+    best.safetensors        trained weights of the best look
+    optimizer.safetensors   AdamW's moments, `<parameter>/<name>`
+    generators.safetensors  states of the generators, `<process>/<name>`
+    history.safetensors     losses and looks, float64
+    training.json           step, best step, and what the training is
+    SHA256SUMS              as `sha256sum` writes and checks it
+"""
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fewshot.errors import StorageError
+from fewshot.storage import atomic_folder, write_json, write_tensors, write_text
+from fewshot.training.history import Progress
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_KEPT = 2  # the newest, and the one before it in case the newest is damaged
+_LEFTOVER_SECONDS = 600  # no writing takes so long: a temporary folder of this age was left by a run that was killed
+_SUMS = "SHA256SUMS"
+_TENSORS = ("last", "best", "optimizer", "generators", "history")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training at the end of a look, so that it can go on from there to the same bits.
+
+    Args:
+        progress: history and best weights.
+        last: trained weights at `progress.step`.
+        optimizer: the optimiser's tensors, `<parameter>/<name>`.
+        generators: states of all generators, `<process>/<name>`.
+    """
+
+    progress: Progress
+    last: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    generators: dict[str, Tensor]
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder that is named by all that determines it.
+
+    Two runs with the same name take the same way through the same weights, so that what either has written is good
+    for both. The newest two are kept; an older one goes once a newer is complete.
+
+    Args:
+        root: home of the checkpoints of all trainings.
+        name: what stands before the hash in the folder's name.
+        training: what determines the weights, as JSON can hold it.
+        resume: whether a training goes on from the newest; otherwise it starts from the beginning.
+    """
+
+    def __init__(self, root: Path | str, name: str, training: Mapping[str, Any], resume: bool = False):
+        self.training = json.loads(json.dumps(training, sort_keys=True))
+        digest = hashlib.sha256(json.dumps(self.training, sort_keys=True).encode()).hexdigest()
+        self.folder = Path(root) / f"{re.sub('[^A-Za-z0-9_.-]+', '-', name)}-{digest[:16]}"
+        self.resume = resume
+
+    def newest(self) -> int | None:
+        """Number of the newest checkpoint that is whole; damaged ones are named in a warning."""
+        for number in reversed(self._numbers()):
+            damage = _damage(self._path(number))
+            if damage is None:
+                return number
+            log.warning("The checkpoint %s is damaged (%s); looking at the one before it.", self._path(number), damage)
+        return None
+
+    def read(self, number: int) -> Checkpoint:
+        """A checkpoint that `newest` found.
+
+        Args:
+            number: its number.
+
+        Raises:
+            StorageError: it is not there, as on a machine that does not share the folder.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = self._path(number)
+        try:
+            told = json.loads((path / "training.json").read_text(encoding="utf-8"))
+            files = {name: load_file(path / f"{name}.safetensors") for name in _TENSORS}
+            history = files["history"]
+            looks = zip(history["look_steps"].tolist(), history["look_scores"].tolist(), strict=True)
+            progress = Progress(told["step"], history["losses"].tolist(), dict(looks), told["best_step"], files["best"])
+            return Checkpoint(progress, files["last"], files["optimizer"], files["generators"])
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise StorageError(
+                f"Could not read the checkpoint {str(path)!r}: {error}. Expected the files of a training, in a folder "
+                f"that all processes see. Set output=/a/shared/folder, or leave out resume=true."
+            ) from error
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Add a checkpoint; then remove what it replaces.
+
+        Args:
+            checkpoint: what to keep.
+
+        Raises:
+            StorageError: it could not be written; those before it are as they were.
+        """
+        number = max(self._numbers(), default=0) + 1
+        progress = checkpoint.progress
+        history = {
+            "losses": torch.tensor(progress.losses, dtype=torch.float64),
+            "look_steps": torch.tensor(list(progress.scores), dtype=torch.int64),
+            "look_scores": torch.tensor(list(progress.scores.values()), dtype=torch.float64),
+        }
+        told = {"format": _FORMAT, "step": progress.step, "best_step": progress.best_step, "training": self.training}
+        with atomic_folder(self._path(number), "Free some space, or set training.checkpoint_seconds=null.") as folder:
+            contents = (checkpoint.last, progress.best, checkpoint.optimizer, checkpoint.generators, history)
+            for name, tensors in zip(_TENSORS, contents, strict=True):
+                write_tensors(folder / f"{name}.safetensors", tensors)
+            write_json(folder / "training.json", told)
+            sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
+            write_text(folder / _SUMS, "".join(sums))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        for number in self._numbers()[:-_KEPT]:
+            shutil.rmtree(self._path(number), ignore_errors=True)
+        for leftover in self.folder.glob(".*.tmp"):
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"checkpoint-{number:06d}"
+
+    def _numbers(self) -> list[int]:
+        found = (re.fullmatch(r"checkpoint-(\d{6,})", path.name) for path in self.folder.glob("checkpoint-*"))
+        return sorted(int(match[1]) for match in found if match)
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, None if nothing is."""
+    try:
+        lines = (path / _SUMS).read_text(encoding="utf-8").splitlines()
+        sums = {name: expected for expected, name in (line.split("  ", 1) for line in lines)}
+        for name in [*(f"{tensors}.safetensors" for tensors in _TENSORS), "training.json"]:
+            if _sha256(path / name) != sums[name]:
+                return f"{name} is not as it was written"
+        told = json.loads((path / "training.json").read_text(encoding="utf-8"))
+        return None if told["format"] == _FORMAT else f"its format is {told['format']}, expected {_FORMAT}"
+    except KeyError as error:
+        return f"{error} is not listed"
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,160 @@
+"""The loss of an encoder in one step: that of its episodes, and terms beside it, weighted."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from fewshot.encoders import TrainableEncoder
+from fewshot.encoders.batching import by_tokens
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.features import TaskFeatures
+from fewshot.learners.learner import Learner
+from fewshot.training.terms import alignment, consistency, supervised_contrastive
+
+TERMS = ("task", "contrastive", "consistency", "alignment")
+
+
+@dataclass(frozen=True)
+class EncoderBatch:
+    """What a step looks at.
+
+    Args:
+        episodes: of the train classes.
+        target: which of the target domain's texts; none where there is no target domain.
+    """
+
+    episodes: EpisodeBatch
+    target: Int[Tensor, " n_target"] = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+
+
+@dataclass(frozen=True)
+class StepTexts:
+    """The distinct texts and classes of a batch, and the batch in their terms.
+
+    Args:
+        episodes: indices are places in `texts` and `classes`.
+        texts: the text at each place.
+        classes: the class at each place.
+        labels: place of each text's class.
+    """
+
+    episodes: EpisodeBatch
+    texts: Int[Tensor, " n_texts"]
+    classes: Int[Tensor, " n_classes"]
+    labels: Int[Tensor, " n_texts"]
+
+    @classmethod
+    def of(cls, batch: EpisodeBatch, device: torch.device) -> "StepTexts":
+        """Number the texts and classes of a batch, on a device; every place of its support has to hold a text."""
+        batch = EpisodeBatch(*(getattr(batch, part.name).to(device) for part in fields(batch)))
+        both = torch.cat([batch.support, batch.query], dim=2)
+        texts, places = both.unique(return_inverse=True)
+        classes, ways = batch.classes.unique(return_inverse=True)
+        labels = torch.empty_like(texts).index_put_((places,), ways[..., None].expand_as(places))
+        support, query = places.split([batch.k_shot, batch.n_query], dim=2)
+        return cls(replace(batch, classes=ways, support=support, query=query), texts, classes, labels)
+
+
+class EncoderObjective(nn.Module):
+    """Embeds the texts of a batch and adds up the weighted losses.
+
+        L = w_task L_task + w_contrastive L_contrastive + w_consistency L_consistency + w_alignment L_alignment
+
+    With learned weights each w_i multiplies exp(-s_i) and s_i is added, so that a term that cannot be brought down
+    counts less.
+
+    Args:
+        encoder: what is trained.
+        learner: gives the loss of the episodes; its scalars are trained along.
+        texts: all texts of the task.
+        names: the label names, or None where they are not used.
+        weights: term (one of `TERMS`) → its weight; terms of weight 0 are not computed.
+        teacher: features by the published weights, for consistency.
+        target: texts of the target domain, for alignment.
+        temperature: of the contrastive term.
+        tokens_per_pass: most padded tokens that go through the encoder at once.
+        learned_weights: learn the s_i.
+
+    Source: Kendall, Gal and Cipolla 2018, "Multi-Task Learning Using Uncertainty",
+        https://arxiv.org/abs/1705.07115, equation 10, for the learned weights.
+    """
+
+    def __init__(
+        self,
+        encoder: TrainableEncoder,
+        learner: Learner,
+        texts: Sequence[str],
+        names: Sequence[str] | None,
+        *,
+        weights: Mapping[str, float],
+        teacher: TaskFeatures | None = None,
+        target: Sequence[str] = (),
+        temperature: float = 0.1,
+        tokens_per_pass: int = 1024,
+        learned_weights: bool = False,
+    ):
+        super().__init__()
+        self.encoder, self.learner = encoder, learner
+        self.texts, self.names, self.target, self.teacher = texts, names, target, teacher
+        self.weights = {name: weight for name, weight in weights.items() if weight}
+        self.temperature, self.tokens_per_pass = temperature, tokens_per_pass
+        self.log_variances = nn.ParameterDict()
+        if learned_weights:
+            self.log_variances.update({name: nn.Parameter(torch.zeros(())) for name in self.weights})
+
+    def forward(self, batch: EncoderBatch) -> dict[str, Tensor]:
+        """The losses by name, in nats, and their weighted sum as `loss`."""
+        step = StepTexts.of(batch.episodes, next(self.encoder.parameters()).device)
+        texts = [self.texts[index] for index in step.texts.tolist()]
+        names = [] if self.names is None else [self.names[index] for index in step.classes.tolist()]
+        target = [self.target[index] for index in batch.target.tolist()]
+        embeddings = normalize(self._embed([*texts, *names, *target]), dim=-1)
+        ours, theirs = embeddings.split([len(texts) + len(names), len(target)])
+        losses = {name: self._term(name, step, ours, theirs) for name in self.weights}
+        return {"loss": self._sum(losses), **losses}
+
+    def _term(self, name: str, step: StepTexts, ours: Tensor, theirs: Tensor) -> Tensor:
+        if name == "contrastive":
+            return supervised_contrastive(ours, self._labels(step), self.temperature)
+        if name == "consistency":
+            return consistency(ours, self._taught(step).to(ours.device))
+        if name == "alignment":
+            return alignment(ours, theirs)
+        texts, names = ours.tensor_split([len(step.texts)])
+        features = TaskFeatures(texts, names if len(names) else None)
+        episodes = step.episodes
+        targets = episodes.targets.to(ours.device)
+        return self.learner.loss(features.support(episodes), features.query(episodes), targets)
+
+    def _labels(self, step: StepTexts) -> Int[Tensor, " n"]:
+        of_names = torch.arange(len(step.classes), device=step.labels.device)
+        return step.labels if self.names is None else torch.cat([step.labels, of_names])
+
+    def _taught(self, step: StepTexts) -> Float[Tensor, "n dim"]:
+        assert self.teacher is not None
+        taught = self.teacher.texts[step.texts.cpu()]
+        if self.teacher.label_names is None:
+            return taught
+        return torch.cat([taught, self.teacher.label_names[step.classes.cpu()]])
+
+    def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
+        weighted = {name: self.weights[name] * loss for name, loss in losses.items()}
+        for name, log_variance in self.log_variances.items():
+            weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance
+        return torch.stack(list(weighted.values())).sum()
+
+    def _embed(self, texts: Sequence[str]) -> Float[Tensor, "n_texts dim"]:
+        """Texts of similar length go together, so that little work goes into padding."""
+        tokens = self.encoder.tokenize(texts)
+        lengths = tokens["attention_mask"].sum(1)
+        passes = by_tokens(lengths.tolist(), self.tokens_per_pass)
+        rows = [
+            self.encoder({name: column[indices, : int(lengths[indices].max())] for name, column in tokens.items()})
+            for indices in passes
+        ]
+        order = torch.tensor([index for indices in passes for index in indices]).argsort()
+        return torch.cat(rows).float()[order.to(rows[0].device)]

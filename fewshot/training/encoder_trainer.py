@@ -1,0 +1,285 @@
+"""Meta-training of an encoder: episodes of the train classes, embedded in every step."""
+
+import copy
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from torch import nn
+from torch.nn.functional import normalize
+
+from fewshot.encoders import Encoder, TrainableEncoder, TrainableShare
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.sampler import ClassPools, sample_episodes
+from fewshot.errors import ConfigError
+from fewshot.evaluation.evaluate import mean_accuracy
+from fewshot.features import TaskFeatures
+from fewshot.learners.learner import Learner
+from fewshot.randomness import child_generator
+from fewshot.tasks import Task, load_folder
+from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective
+from fewshot.training.history import TrainingHistory
+from fewshot.training.keeper import TrainingFiles
+from fewshot.training.loop import run_loop
+from fewshot.training.loop_settings import LoopSettings, Precision, Schedule
+
+log = logging.getLogger(__name__)
+
+# What each kind of training starts from: low-rank updates begin at zero and bear larger steps.
+_LEARNING_RATES = {"full": 1e-4, "lora": 1e-3}
+Weighting = Literal["constant", "uncertainty"]
+_TARGET_TEXTS = 32  # of the target domain in a step
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A meta-trained encoder and how it came about.
+
+    Args:
+        encoder: with the trained weights; `encode` has a cache of its own.
+        trainable: its trained form, to save.
+        history: of the training.
+        kept: share of the way from the published to the trained weights that was best on the valid classes.
+        parameters: how many were trained.
+    """
+
+    encoder: Encoder
+    trainable: TrainableEncoder
+    history: TrainingHistory
+    kept: float
+    parameters: TrainableShare
+
+
+@dataclass(frozen=True)
+class EncoderTrainer(LoopSettings):
+    """Meta-train an encoder on episodes of the train classes, with early stopping on valid classes.
+
+    Args:
+        ways: classes in the episode of a step, all train classes when None.
+        shots: support sizes, taken in turn.
+        queries: queries per class.
+        learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA.
+        layer_decay: what the rate is multiplied by from one layer to the next lower one.
+        scalar_learning_rate: rate of the learner's scalars and of learned term weights.
+        scale: first value of the learner's factor from cosine to logit, where it learns one; a small one goes on
+            pulling where an episode is right already.
+        weight_decay: AdamW's decay of matrices.
+        task_weight: of the learner's loss on the episodes.
+        contrastive_weight: of the supervised contrastive term over texts and label names.
+        consistency_weight: of the divergence from the frozen encoder's neighbourhoods.
+        alignment_weight: of the distance to the target domain's mean embedding.
+        weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
+        temperature: of the contrastive term.
+        target: task folder of the target domain, for alignment; its labels are not looked at.
+        interpolation: shares of the way from the published to the trained weights, of which the best on the valid
+            classes is kept.
+        valid_texts: texts of each valid class that the looks embed.
+        tokens_per_pass: most padded tokens that go through the encoder at once.
+
+    The other settings are those of `LoopSettings`.
+    """
+
+    steps: int = 60
+    evaluate_every: int = 20
+    patience: int = 3
+    schedule: Schedule = "linear"
+    warmup: float = 0.1
+    max_gradient_norm: float | None = 1.0
+    precision: Precision = "bfloat16"
+
+    ways: int | None = 25
+    shots: Sequence[int] = (1, 2, 3)
+    queries: int = 2
+    learning_rate: float | None = None
+    layer_decay: float = 0.9
+    scalar_learning_rate: float = 1e-2
+    scale: float = 10.0
+    weight_decay: float = 0.01
+    task_weight: float = 1.0
+    contrastive_weight: float = 0.0
+    consistency_weight: float = 0.0
+    alignment_weight: float = 0.0
+    weighting: Weighting = "constant"
+    temperature: float = 0.1
+    target: str | None = None
+    interpolation: Sequence[float] = (0.5, 0.75, 1.0)
+    valid_texts: int = 20
+    tokens_per_pass: int = 1024
+
+    GROUP: ClassVar[str] = "encoder_training"
+
+    def out_of_range(self) -> dict[str, str]:
+        """Name of each setting that cannot be used → what is expected of it."""
+        weights = tuple(f"{term}_weight" for term in TERMS)
+        positive = ("queries", "scalar_learning_rate", "scale", "temperature", "valid_texts", "tokens_per_pass")
+        wrong = super().out_of_range()
+        wrong |= {name: "positive numbers" for name in positive if not getattr(self, name) > 0}
+        for name in ("weight_decay", *weights):
+            if not getattr(self, name) >= 0:
+                wrong[name] = "numbers of 0 or more"
+        if not any(getattr(self, name) > 0 for name in weights):
+            wrong["task_weight"] = "one weight above 0"
+        if self.learning_rate is not None and not self.learning_rate > 0:
+            wrong["learning_rate"] = "learning_rate above 0, or null"
+        if not 0 < self.layer_decay <= 1:
+            wrong["layer_decay"] = "layer_decay above 0 and at most 1"
+        if self.ways is not None and self.ways < 2:
+            wrong["ways"] = "ways of 2 or more, or null for all"
+        if not self.shots or min(self.shots) < 1:
+            wrong["shots"] = "shots as a list such as [1,2]"
+        if not self.interpolation or not all(0 < share <= 1 for share in self.interpolation):
+            wrong["interpolation"] = "interpolation as a list of shares such as [0.5,1]"
+        if self.weighting not in get_args(Weighting):
+            wrong["weighting"] = f"weighting as one of {', '.join(get_args(Weighting))}"
+        if self.alignment_weight and self.target is None:
+            wrong["alignment_weight"] = "target=TASK_FOLDER beside alignment_weight"
+        return wrong
+
+    def fit(
+        self,
+        encoder: Encoder,
+        make_learner: Callable[[int], Learner],
+        task: Task,
+        valid: Sequence[EpisodeBatch],
+        label_names: bool,
+        seed: int,
+        files: TrainingFiles | None = None,
+    ) -> TrainedEncoder:
+        """Meta-train a copy of the encoder; it ends with the weights that were best on the valid episodes.
+
+        Args:
+            encoder: its settings say what is trained; it is not changed.
+            make_learner: number of features → learner, whose loss is the task loss. Its scalars are trained along;
+                its matrices stay as they are, for what they would learn is here the encoder's to learn.
+            task: its train classes are trained on.
+            valid: episodes of the valid classes; their accuracies are averaged.
+            label_names: whether names of classes are evidence.
+            seed: root seed; the stream is `encoder`.
+            files: where checkpoints and TensorBoard events go; None writes none.
+
+        Raises:
+            ConfigError: a learner whose logits do not follow the features.
+            TaskError: a train class is too small for one shot and the queries.
+        """
+        trainable = TrainableEncoder(encoder, child_generator(seed, "encoder/lora"))
+        names = task.label_texts() if label_names else None
+        published = _published(encoder, task, names)
+        learner = self._head(make_learner, published, task).to(next(trainable.parameters()).device)
+        objective = self._objective(trainable, learner, task, names, published)
+        log.info("Encoder: %s", trainable.trainable_share)
+        look = _Look(trainable, learner, task, names, valid)
+        history = run_loop(
+            self,
+            objective,
+            self._groups(trainable, objective),
+            lambda step, generator: self._draw(task.pools("train"), step, generator, len(objective.target)),
+            look,
+            seed=seed,
+            title="Meta-training the encoder",
+            stream="encoder",
+            count=lambda batch: batch.episodes.support.numel() + batch.episodes.query.numel(),
+            files=files,
+        )
+        kept = self._interpolate(trainable, look) if history.best_step else 0.0
+        trained = trainable.merged() if kept else encoder
+        return TrainedEncoder(trained, trainable, history, kept, trainable.trainable_share)
+
+    def _head(self, make_learner: Callable[[int], Learner], published: TaskFeatures, task: Task) -> Learner:
+        """A learner for the loss: prepared on the published features, with nothing but scalars to train."""
+        learner = make_learner(published.dim)
+        if not learner.differentiable:
+            raise ConfigError(
+                f"Got an encoder to train with the learner {learner.title!r}, whose loss has no gradient for the "
+                f"encoder. Set learner=attention_prototypical, prototypical, centroid or ridge, or "
+                f"encoder.trainable=none."
+            )
+        learner.prepare(published.class_means(task.pools("train")))
+        for name, parameter in learner.named_parameters():
+            parameter.requires_grad_(parameter.requires_grad and parameter.ndim < 2)
+            if name == "log_scale":
+                nn.init.constant_(parameter, math.log(self.scale))
+        return learner
+
+    def _objective(
+        self,
+        trainable: TrainableEncoder,
+        learner: Learner,
+        task: Task,
+        names: list[str] | None,
+        published: TaskFeatures,
+    ) -> EncoderObjective:
+        return EncoderObjective(
+            trainable,
+            learner,
+            task.texts,
+            names,
+            weights={term: getattr(self, f"{term}_weight") for term in TERMS},
+            teacher=published,
+            target=load_folder(self.target).texts if self.target and self.alignment_weight else (),
+            temperature=self.temperature,
+            tokens_per_pass=self.tokens_per_pass,
+            learned_weights=self.weighting == "uncertainty",
+        )
+
+    def _groups(self, trainable: TrainableEncoder, objective: EncoderObjective) -> list[dict[str, Any]]:
+        rate = self.learning_rate
+        if rate is None:
+            rate = _LEARNING_RATES[trainable.published.trainable]
+        scalars = [p for module in (objective.learner, objective.log_variances) for p in module.parameters()]
+        scalars = [p for p in scalars if p.requires_grad]
+        groups = trainable.parameter_groups(rate, self.layer_decay, self.weight_decay)
+        return [*groups, {"params": scalars, "lr": self.scalar_learning_rate, "weight_decay": 0.0}]
+
+    def _draw(self, train: ClassPools, step: int, generator: torch.Generator, n_target: int) -> EncoderBatch:
+        smallest = int(train.sizes.min())
+        queries = max(1, min(self.queries, smallest - 1))
+        shots = min(self.shots[step % len(self.shots)], max(1, smallest - queries))
+        ways = len(train.classes) if self.ways is None else min(self.ways, len(train.classes))
+        episodes = sample_episodes(train, 1, ways, shots, queries, generator)
+        if not n_target:
+            return EncoderBatch(episodes)
+        return EncoderBatch(episodes, torch.randint(n_target, (_TARGET_TEXTS,), generator=generator))
+
+    def _interpolate(self, trainable: TrainableEncoder, look: "_Look") -> float:
+        """Leave the weights where, between published and trained, the valid accuracy is best; tell the share."""
+        scores = {}
+        for share in self.interpolation:
+            trainable.interpolate(share)
+            scores[share] = look()
+        best = max(scores, key=lambda share: scores[share])
+        trainable.interpolate(best)
+        return best
+
+
+class _Look:
+    """Accuracy of the encoder as it is, with the learner as it is, on the valid episodes."""
+
+    def __init__(
+        self,
+        trainable: TrainableEncoder,
+        learner: Learner,
+        task: Task,
+        names: list[str] | None,
+        valid: Sequence[EpisodeBatch],
+    ):
+        self.trainable, self.learner, self.names, self.valid = trainable, learner, names, valid
+        used = torch.cat([torch.cat([b.support.flatten(), b.query.flatten()]) for b in valid]).unique()
+        self.used, self.n_texts = used, len(task.texts)
+        self.texts = [task.texts[index] for index in used.tolist()]
+
+    def __call__(self) -> float:
+        features = normalize(self.trainable.compute([*self.texts, *(self.names or [])]), dim=-1)
+        rows, names = features.tensor_split([len(self.texts)])
+        texts = torch.zeros(self.n_texts, features.shape[1]).index_copy_(0, self.used, rows)
+        learner = copy.deepcopy(self.learner).cpu()
+        return mean_accuracy(learner, TaskFeatures(texts, None if self.names is None else names), self.valid)
+
+
+def _published(encoder: Encoder, task: Task, names: list[str] | None) -> TaskFeatures:
+    """Features by the published weights; from the cache where it has them."""
+    features = normalize(encoder.encode([*task.texts, *(names or [])]), dim=-1)
+    texts, of_names = features.tensor_split([len(task.texts)])
+    return TaskFeatures(texts, None if names is None else of_names)

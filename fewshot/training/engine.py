@@ -1,0 +1,183 @@
+"""accelerate around an objective: optimiser steps, and what several processes have to agree on."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fewshot.processes import connect
+from fewshot.training.loop_settings import LoopSettings
+from fewshot.training.weights import trained_names
+
+
+class Engine:
+    """An objective with its optimiser, on one process or on as many as the launcher started.
+
+    The objective stays on the device where it is. Where accelerate trains on other devices (a learner on cached
+    features beside GPUs), each process trains a copy of its own on the very same batches, and nothing is shared.
+
+    Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy of the objective is trained, and the objective itself
+    gets whole weights at each `gather`.
+
+    Args:
+        objective: `objective(batch)` is the loss, or a dictionary of named losses with `loss` among them.
+        groups: parameter groups for AdamW; the objective's parameters with their rates.
+        settings: of the loop.
+    """
+
+    def __init__(self, objective: nn.Module, groups: Sequence[dict[str, Any]], settings: LoopSettings):
+        from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
+
+        connect()
+        # A step may leave a parameter out: a class of one shot says nothing on agreement.
+        handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
+        self.accelerator = Accelerator(
+            gradient_accumulation_steps=settings.accumulate, device_placement=False, kwargs_handlers=handlers
+        )
+        self.settings, self.objective = settings, objective
+        self.device = next(parameter.device for parameter in objective.parameters() if parameter.requires_grad)
+        self.shared = self.device.type == self.accelerator.device.type
+        kind = self.accelerator.distributed_type
+        self.sharded = self.shared and kind in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+        trained = copy.deepcopy(objective) if self.sharded else objective
+        self.optimizer: Any = torch.optim.AdamW(_same_groups(groups, objective, trained))
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.model: Any = trained
+        if self.shared:
+            self.model, self.optimizer = self.accelerator.prepare(trained, self.optimizer)
+
+    @property
+    def processes(self) -> int:
+        """Number of processes that train together."""
+        return self.accelerator.num_processes if self.shared else 1
+
+    @property
+    def process(self) -> int:
+        """Which of them this is."""
+        return self.accelerator.process_index if self.shared else 0
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and shows progress."""
+        return self.accelerator.is_main_process
+
+    def step(self, step: int, draw: Callable[[], Any]) -> dict[str, float]:
+        """One optimiser step.
+
+        Args:
+            step: its number, 1 for the first.
+            draw: gives a batch; called once for each batch whose gradients are averaged.
+
+        Returns:
+            The losses by name, in nats, averaged over batches and processes.
+        """
+        share = self.settings.rate_share(step)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
+        sums: dict[str, Tensor] = {}
+        for _ in range(self.settings.accumulate):
+            batch = draw()
+            with self.accelerator.accumulate(self.model):
+                with self._precision():
+                    losses = self.model(batch)
+                losses = losses if isinstance(losses, dict) else {"loss": losses}
+                self._backward(losses["loss"])
+                for name, value in losses.items():
+                    value = value.detach().float()
+                    sums[name] = sums[name] + value if name in sums else value
+                if self.accelerator.sync_gradients:
+                    self._update()
+        return self._means(sums)
+
+    def train(self) -> None:
+        """Dropout on, wherever it is trained."""
+        self.objective.train()
+        self.model.train()
+
+    def gather(self) -> None:
+        """Bring the objective's weights up to date where a sharded copy is trained."""
+        if not self.sharded:
+            return
+        from accelerate.utils import broadcast
+
+        whole = self.accelerator.get_state_dict(self.model)  # in the main process; others may hold nothing
+        state = self.objective.state_dict()
+        with torch.no_grad():
+            for name in trained_names(self.objective):
+                if self.is_main:
+                    state[name].copy_(whole[name])
+                broadcast(state[name])
+
+    def optimizer_tensors(self) -> dict[str, Tensor]:
+        """What the optimiser remembers: `<number of the parameter>/<name>` → tensor."""
+        state = self.optimizer.state_dict()["state"]
+        return {f"{number}/{name}": tensor for number, tensors in state.items() for name, tensor in tensors.items()}
+
+    def load_optimizer_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what `optimizer_tensors` gave.
+
+        Args:
+            tensors: of an optimiser of the same parameters.
+        """
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            number, name = key.split("/")
+            state.setdefault(int(number), {})[name] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+    def agree(self, value: float) -> float:
+        """The value as the main process has it.
+
+        Args:
+            value: what rounding or a clock may make different in other processes.
+        """
+        if self.processes == 1:
+            return value
+        from accelerate.utils import broadcast
+
+        return float(broadcast(torch.tensor([value], dtype=torch.float64, device=self.device)))
+
+    def collect(self, tensor: Tensor) -> list[Tensor]:
+        """A tensor of each process, in their order.
+
+        Args:
+            tensor: of the same shape everywhere.
+        """
+        if self.processes == 1:
+            return [tensor]
+        return list(self.accelerator.gather(tensor.to(self.device)[None]).cpu())
+
+    def _precision(self) -> contextlib.AbstractContextManager:
+        if self.settings.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _backward(self, loss: Tensor) -> None:
+        if self.shared:
+            self.accelerator.backward(loss)
+        else:
+            (loss / self.settings.accumulate).backward()
+
+    def _update(self) -> None:
+        largest = self.settings.max_gradient_norm
+        if largest is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), largest)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def _means(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        values = torch.stack(list(sums.values())) / self.settings.accumulate
+        if self.processes > 1:
+            values = self.accelerator.reduce(values, "mean")
+        return dict(zip(sums, values.tolist(), strict=True))
+
+
+def _same_groups(groups: Sequence[dict[str, Any]], given: nn.Module, used: nn.Module) -> list[dict[str, Any]]:
+    """The groups with the parameters of `used` in the place of those of `given`."""
+    names = {parameter: name for name, parameter in given.named_parameters()}
+    own = dict(used.named_parameters())
+    chosen = [{**group, "params": [own[names[parameter]] for parameter in group["params"]]} for group in groups]
+    return [group for group in chosen if group["params"]]

@@ -1,0 +1,194 @@
+"""What a training leaves on disk while it runs, and how it goes on from there."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fewshot import __version__
+from fewshot.errors import ConfigError, StorageError
+from fewshot.processes import process_count
+from fewshot.training.checkpoints import Checkpoint, Checkpoints
+from fewshot.training.engine import Engine
+from fewshot.training.events import Events
+from fewshot.training.history import Progress
+from fewshot.training.loop_settings import LoopSettings
+from fewshot.training.weights import load_trained_weights, trained_weights
+
+log = logging.getLogger(__name__)
+
+_LARGEST_SHARE = 0.02  # of the time, for checkpoints: a slow disk has longer pauses
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Where a training may write.
+
+    Args:
+        checkpoints: its checkpoints; None keeps none.
+        events: folder for TensorBoard, used with `training.tensorboard=true`.
+    """
+
+    checkpoints: Checkpoints | None = None
+    events: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingHome:
+    """Where the trainings of a run may write.
+
+    Args:
+        checkpoints: home of the checkpoints of all runs; None keeps none.
+        events: folder for TensorBoard.
+    """
+
+    checkpoints: Path | None = None
+    events: Path | None = None
+
+    def files(self, name: str, training: Mapping[str, Any], resume: bool = False) -> TrainingFiles:
+        """The places of one training.
+
+        Args:
+            name: what is trained on what, for people.
+            training: what determines the weights, as JSON can hold it; version and number of processes are added.
+            resume: whether it goes on from its newest checkpoint.
+        """
+        everything = {**training, "version": __version__, "processes": process_count()}
+        return TrainingFiles(
+            None if self.checkpoints is None else Checkpoints(self.checkpoints, name, everything, resume),
+            None if self.events is None else self.events / name,
+        )
+
+
+class Keeper:
+    """Checkpoints and TensorBoard events of one training; a context that closes the event files.
+
+    Args:
+        settings: when to write.
+        engine: what is trained.
+        generator: what the batches are drawn with.
+        files: where to write; None writes nothing.
+
+    Raises:
+        ConfigError: `resume` where weights are sharded.
+    """
+
+    def __init__(self, settings: LoopSettings, engine: Engine, generator: torch.Generator, files: TrainingFiles | None):
+        files = files or TrainingFiles()
+        self.settings, self.engine, self.generator = settings, engine, generator
+        self.checkpoints = files.checkpoints
+        self.folder = files.events if settings.tensorboard and engine.is_main else None
+        self.events: Events | None = None
+        self.written, self.pause = 0, settings.checkpoint_seconds
+        self.last = time.monotonic()
+        if engine.sharded and self.checkpoints is not None:
+            if self.checkpoints.resume:
+                raise ConfigError(
+                    "Got resume=true where weights are sharded (FSDP, DeepSpeed), expected whole weights in every "
+                    "process. Leave out resume=true, or launch with torchrun."
+                )
+            self.checkpoints = None
+
+    def resumed(self) -> Progress | None:
+        """Bring weights, optimiser and generators to the newest checkpoint, where the training is to go on.
+
+        Returns:
+            How far it was; None where it starts from the beginning.
+
+        Raises:
+            StorageError: another process than the first does not see the checkpoint.
+        """
+        if self.checkpoints is None or not self.checkpoints.resume:
+            return None
+        newest = self.checkpoints.newest() if self.engine.is_main else None
+        number = int(self.engine.agree(float(newest or 0)))
+        if not number:
+            log.info("No checkpoint in %s: training starts from the beginning", self.checkpoints.folder)
+            return None
+        checkpoint = self.checkpoints.read(number)
+        load_trained_weights(self.engine.objective, checkpoint.last)
+        self.engine.load_optimizer_tensors(checkpoint.optimizer)
+        self._set_generators(checkpoint.generators)
+        log.info("Going on after step %d, from %s", checkpoint.progress.step, self.checkpoints.folder)
+        self.written = 1
+        return checkpoint.progress
+
+    def open(self, progress: Progress) -> None:
+        """Begin the event files.
+
+        Args:
+            progress: where the training starts, after a look.
+        """
+        if self.folder is not None:
+            self.events = Events(self.folder, progress.step)
+            self.events.write(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+
+    def tell(self, progress: Progress, losses: dict[str, float]) -> None:
+        """Write the numbers of a step to the event files.
+
+        Args:
+            progress: after the step.
+            losses: by name, in nats.
+        """
+        if self.events is not None:
+            share = self.settings.rate_share(progress.step)
+            self.events.write(progress.step, {f"train/{name}": loss for name, loss in losses.items()})
+            self.events.write(progress.step, {"train/rate_share": share})
+
+    def keep(self, progress: Progress, over: bool) -> None:
+        """Write down a look, and a checkpoint if it is time for one.
+
+        Args:
+            progress: after the look.
+            over: whether it was the last; its checkpoint is written if there are any.
+        """
+        if self.events is not None:
+            self.events.write(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+        if self.checkpoints is None or self.pause is None:
+            return
+        due = time.monotonic() - self.last >= self.pause or (over and self.written > 0)
+        if self.engine.agree(float(due)):
+            self._write(self.checkpoints, progress)
+
+    def _write(self, checkpoints: Checkpoints, progress: Progress) -> None:
+        started = time.monotonic()
+        generators = self._generators()  # of all processes, so all have to be here
+        if self.engine.is_main:
+            tensors = self.engine.optimizer_tensors()
+            try:
+                checkpoints.write(Checkpoint(progress, trained_weights(self.engine.objective), tensors, generators))
+            except StorageError as error:
+                log.warning("%s The training goes on without this checkpoint.", error)
+        self.written += 1
+        self.last = time.monotonic()
+        if self.settings.checkpoint_seconds:
+            self.pause = max(self.settings.checkpoint_seconds, (self.last - started) / _LARGEST_SHARE)
+
+    def _generators(self) -> dict[str, Tensor]:
+        states = {"draw": self.generator.get_state(), "torch": torch.get_rng_state()}
+        if self.engine.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.engine.device)
+        return {
+            f"{process}/{name}": state
+            for name, own in states.items()
+            for process, state in enumerate(self.engine.collect(own))
+        }
+
+    def _set_generators(self, states: dict[str, Tensor]) -> None:
+        process = self.engine.process
+        self.generator.set_state(states[f"{process}/draw"])
+        torch.set_rng_state(states[f"{process}/torch"])
+        if self.engine.device.type == "cuda":
+            torch.cuda.set_rng_state(states[f"{process}/cuda"], self.engine.device)
+
+    def __enter__(self) -> "Keeper":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self.events is not None:
+            self.events.close()

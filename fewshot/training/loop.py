@@ -1,0 +1,141 @@
+"""The one outer loop: draw, step, look at the valid classes, keep the best."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from fewshot.progress import track
+from fewshot.randomness import child_generator, child_seed
+from fewshot.training.engine import Engine
+from fewshot.training.history import Progress, TrainingHistory
+from fewshot.training.keeper import Keeper, TrainingFiles
+from fewshot.training.loop_settings import LoopSettings
+from fewshot.training.weights import load_trained_weights, trained_weights
+
+
+def run_loop(
+    settings: LoopSettings,
+    objective: nn.Module,
+    groups: Sequence[dict[str, Any]],
+    draw: Callable[[int, torch.Generator], Any],
+    score: Callable[[], float],
+    *,
+    seed: int,
+    title: str = "Meta-training",
+    stream: str = "training",
+    count: Callable[[Any], int] | None = None,
+    files: TrainingFiles | None = None,
+) -> TrainingHistory:
+    """Train an objective in place; it ends with the weights that had the best score.
+
+    Args:
+        settings: of the loop.
+        objective: `objective(batch)` is the loss, a scalar in nats, or a dictionary of named scalars with `loss`
+            among them. Its parameters that require gradients are trained; they and its buffers make its state. It
+            is in `train()` mode in steps, in `eval()` mode in looks and at the end.
+        groups: AdamW's parameter groups, each with `params`, `lr` and `weight_decay`.
+        draw: step (1 for the first) and generator → batch. It has no other memory, so that a training that is
+            resumed draws the same. With `accumulate`, a step draws several times.
+        score: accuracy of the objective as it is, on valid episodes that stay the same.
+        seed: root seed.
+        title: what stands before the progress bar.
+        stream: name of the generators; another process than the first adds its number.
+        count: batch → number of texts in it, for the rate behind the progress bar.
+        files: where checkpoints and TensorBoard events go; None writes none.
+
+    Raises:
+        ConfigError: `resume` where weights are sharded, or TensorBoard where it is not installed.
+        StorageError: a checkpoint cannot be read.
+    """
+    engine = Engine(objective, groups, settings)
+    own = stream if engine.process == 0 else f"{stream}/{engine.process}"
+    with _own_randomness(child_seed(seed, f"{own}/dropout"), engine.device):
+        return _Loop(settings, engine, draw, score, count, child_generator(seed, own)).run(title, files)
+
+
+class _Loop:
+    """One call of `run_loop`."""
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        engine: Engine,
+        draw: Callable[[int, torch.Generator], Any],
+        score: Callable[[], float],
+        count: Callable[[Any], int] | None,
+        generator: torch.Generator,
+    ):
+        self.settings, self.engine, self.generator = settings, engine, generator
+        self.draw, self.score, self.count = draw, score, count
+        self.progress = Progress()
+        self.texts, self.seconds = 0, 0.0  # in the steps of this process, without the looks
+
+    def run(self, title: str, files: TrainingFiles | None) -> TrainingHistory:
+        objective, settings = self.engine.objective, self.settings
+        with Keeper(settings, self.engine, self.generator, files) as keeper:
+            self.progress = progress = keeper.resumed() or Progress()
+            if not progress.scores:
+                self._look()
+            keeper.open(progress)
+            self.engine.train()
+            with track(title, settings.steps) as advance:
+                advance(progress.step)
+                while not self._is_over():
+                    losses = self._step()
+                    advance(note=self._note(losses))
+                    keeper.tell(progress, losses)
+                    if progress.step % settings.evaluate_every == 0 or progress.step == settings.steps:
+                        self._look()
+                        keeper.keep(progress, over=self._is_over())
+        load_trained_weights(objective, progress.best)
+        objective.eval()
+        return progress.history()
+
+    def _step(self) -> dict[str, float]:
+        started, step = time.perf_counter(), self.progress.step + 1
+        losses = self.engine.step(step, lambda: self._counted(self.draw(step, self.generator)))
+        self.progress.step = step
+        self.progress.losses.append(losses["loss"])
+        self.seconds += time.perf_counter() - started
+        return losses
+
+    def _look(self) -> None:
+        progress, objective = self.progress, self.engine.objective
+        self.engine.gather()
+        objective.eval()
+        with torch.no_grad():
+            score = self.engine.agree(float(self.score()))
+        self.engine.train()
+        if not progress.scores or score > progress.scores[progress.best_step]:
+            progress.best_step, progress.best = progress.step, trained_weights(objective)
+        progress.scores[progress.step] = score
+
+    def _is_over(self) -> bool:
+        progress, settings = self.progress, self.settings
+        waited = progress.step - progress.best_step
+        hopeless = progress.step in progress.scores and waited >= max(1, settings.patience * settings.evaluate_every)
+        return progress.step >= settings.steps or hopeless
+
+    def _counted(self, batch: Any) -> Any:
+        self.texts += self.engine.processes * (self.count(batch) if self.count else 0)
+        return batch
+
+    def _note(self, losses: dict[str, float]) -> str:
+        progress = self.progress
+        best = 100 * progress.scores[progress.best_step]
+        rate = f"  {self.texts / self.seconds:,.0f} texts/s" if self.texts else ""
+        return f"loss {losses['loss']:.3f}  valid {best:.1f} %{rate}"
+
+
+@contextmanager
+def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's global generators, which dropout reads, as a stream of this training; put back at the end."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        yield

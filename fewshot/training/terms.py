@@ -1,0 +1,84 @@
+"""What an encoder can be meta-trained for beside the loss of its episodes.  Pure functions of unit vectors, in nats.
+
+Each takes the embeddings of the texts and label names of one step.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def supervised_contrastive(
+    embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], temperature: float = 0.1
+) -> Float[Tensor, ""]:
+    """Pull what has one label together, push the rest apart.
+
+        L_i = -mean_{p in P(i)} log softmax_{j != i}(z_i . z_j / temperature)_p
+
+    P(i) are the others with the label of i.  An embedding that is alone with its label pulls nothing, and counts
+    only among the others' negatives.
+
+    Args:
+        embeddings: unit vectors z.
+        labels: equal for texts of one class and the name of that class.
+        temperature: cosines are divided by it.
+
+    Returns:
+        Mean of L_i over embeddings with company; 0 when none has any.
+
+    Source: Khosla et al. 2020, "Supervised Contrastive Learning", https://arxiv.org/abs/2004.11362, equation 2.
+    """
+    itself = torch.eye(len(labels), dtype=torch.bool, device=embeddings.device)
+    positive = (labels[:, None] == labels).to(embeddings.device) & ~itself
+    likelihood = (embeddings @ embeddings.T / temperature).masked_fill(itself, -math.inf).log_softmax(1)
+    company = positive.sum(1)
+    pulled = likelihood.masked_fill(~positive, 0.0).sum(1)[company > 0] / company[company > 0]
+    return -pulled.mean() if len(pulled) else embeddings.sum() * 0.0
+
+
+def consistency(
+    embeddings: Float[Tensor, "n dim"], teacher: Float[Tensor, "n teacher_dim"], temperature: float = 0.05
+) -> Float[Tensor, ""]:
+    """Keep who is near whom as the frozen teacher has it: a guard against forgetting.
+
+        L = mean_i KL(softmax_{j != i}(t_i . t_j / temperature) || softmax_{j != i}(z_i . z_j / temperature))
+
+    Args:
+        embeddings: unit vectors z, at least two.
+        teacher: unit vectors t of the same texts by the published weights.
+        temperature: cosines are divided by it.
+
+    Returns:
+        0 where both agree on all distances.
+
+    Source: Fang et al. 2021, "SEED: Self-supervised Distillation", https://arxiv.org/abs/2101.04731, equation 4,
+        with the step's own texts in the place of a queue.
+    """
+    ours, theirs = (_off_diagonal(z @ z.T / temperature).log_softmax(1) for z in (embeddings, teacher))
+    return torch.nn.functional.kl_div(ours, theirs, log_target=True, reduction="batchmean")
+
+
+def alignment(embeddings: Float[Tensor, "n dim"], target: Float[Tensor, "n_target dim"]) -> Float[Tensor, ""]:
+    """Distance between the mean embedding of the step and that of a target domain.
+
+        L = |mean_i z_i - mean_j t_j|^2
+
+    This is the maximum mean discrepancy with a linear kernel.
+
+    Args:
+        embeddings: unit vectors of the step's texts.
+        target: unit vectors of unlabelled texts of the target domain.
+
+    Returns:
+        From 0 to 4.
+
+    Source: Tzeng et al. 2014, "Deep Domain Confusion", https://arxiv.org/abs/1412.3474, equation 1.
+    """
+    return (embeddings.mean(0) - target.mean(0)).square().sum()
+
+
+def _off_diagonal(square: Float[Tensor, "n n"]) -> Float[Tensor, "n n_others"]:
+    n = len(square)
+    return square.flatten()[1:].view(n - 1, n + 1)[:, :-1].reshape(n, n - 1)

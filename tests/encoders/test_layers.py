@@ -1,0 +1,113 @@
+"""The stack of layers, and what each policy trains of it, on every architecture."""
+
+import pytest
+from torch import nn
+
+from fewshot.encoders import TransformerEncoder
+from fewshot.encoders.layers import Split, Stack, find_stack, split, trained_parameters
+from fewshot.errors import EncoderError
+from tests.encoders.conftest import DEEP
+from tests.tiny_models import ARCHITECTURES
+
+KNOWN = (*ARCHITECTURES, "mpnet")
+PATHS = {"bert": "encoder.layer", "mpnet": "encoder.layer"}
+BEHIND = {"bert": set(), "mpnet": set()}
+LATENT = {"q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"}
+QUERY_KEY = {
+    "bert": {"query", "key"},
+    "mpnet": {"q", "k"},
+    "qwen2": {"q_proj", "k_proj"},
+    "llama": {"q_proj", "k_proj"},
+    "deepseek_v2": {"q_proj", "kv_a_proj_with_mqa", "kv_b_proj"},
+    "deepseek_v3": LATENT,
+}
+
+
+@pytest.fixture(scope="module")
+def backbones(deep_checkpoints):
+    return {name: TransformerEncoder(str(folder), cache=None).backbone for name, folder in deep_checkpoints.items()}
+
+
+def trained_names(backbone, policy):
+    trained = {id(parameter) for parameter in trained_parameters(backbone, policy, "model")}
+    return {name for name, parameter in backbone.named_parameters() if id(parameter) in trained}
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "expected"),
+    [
+        (1, Split(0, 0, 1)),
+        (2, Split(0, 1, 1)),
+        (3, Split(1, 1, 1)),
+        (4, Split(2, 1, 1)),
+        (6, Split(4, 1, 1)),
+        (10, Split(7, 2, 1)),
+        (12, Split(9, 2, 1)),
+        (24, Split(17, 5, 2)),
+        (30, Split(21, 6, 3)),
+    ],
+)
+def test_seventy_twenty_ten(n_layers, expected):
+    assert split(n_layers) == expected
+
+
+@pytest.mark.parametrize("architecture", KNOWN)
+def test_the_stack_is_found_and_names_know_their_layer(architecture, backbones):
+    backbone = backbones[architecture]
+    stack = find_stack(backbone)
+    assert stack.path == PATHS.get(architecture, "layers")
+    assert len(stack.layers) == DEEP
+    for index, layer in enumerate(stack.layers):
+        inside = {id(parameter) for parameter in layer.parameters()}
+        for name, parameter in backbone.named_parameters():
+            assert (stack.index(name) == index) == (id(parameter) in inside)
+
+
+def test_a_name_outside_the_stack_is_in_no_layer():
+    stack = Stack("layers", [nn.Identity()])
+    assert [stack.index(name) for name in ("layers.0.weight", "norm.weight", "other.layers.0.weight")] == [
+        0,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize("architecture", KNOWN)
+def test_all_layers_and_what_is_behind_them_but_no_embedding_and_no_pooler(architecture, backbones):
+    backbone = backbones[architecture]
+    path = PATHS.get(architecture, "layers")
+    inside = {name for name, _ in backbone.named_parameters() if name.startswith(f"{path}.")}
+    assert trained_names(backbone, "all") == inside | BEHIND.get(architecture, {"norm.weight"})
+    left_out = {name for name, _ in backbone.named_parameters()} - trained_names(backbone, "all")
+    assert any("embed" in name for name in left_out)
+
+
+@pytest.mark.parametrize("architecture", KNOWN)
+def test_the_layered_policy_trains_queries_and_keys_below_the_top(architecture, backbones):
+    backbone = backbones[architecture]
+    stack = find_stack(backbone)
+    names = trained_names(backbone, "layered")
+    layers = [{name for name in names if stack.index(name) == index} for index in range(DEEP)]
+    assert not set().union(*layers[:7])
+    for middle in layers[7:9]:
+        assert {name.split(".")[-2] for name in middle} == QUERY_KEY[architecture]
+    top = {name for name, _ in backbone.named_parameters() if stack.index(name) == 9}
+    assert layers[9] == top
+    assert names - set().union(*layers) == BEHIND.get(architecture, {"norm.weight"})
+
+
+class Unknown(nn.Module):
+    """Layers whose attention has maps of other names."""
+
+    def __init__(self, n_layers):
+        super().__init__()
+        self.config = type("Config", (), {"num_hidden_layers": 3})
+        self.layers = nn.ModuleList([nn.ModuleDict({"mixer": nn.Linear(2, 2)}) for _ in range(n_layers)])
+
+
+def test_what_cannot_be_trained_is_one_sentence():
+    with pytest.raises(EncoderError, match=r"'abacus' has no stack.*Set encoder\.trainable=none"):
+        list(trained_parameters(Unknown(2), "all", "abacus"))
+    with pytest.raises(EncoderError, match=r"'abacus' has no query and key.*Set encoder\.policy=all"):
+        list(trained_parameters(Unknown(3), "layered", "abacus"))
+    assert len(list(trained_parameters(Unknown(3), "all", "abacus"))) == 6

@@ -1,0 +1,112 @@
+"""Meta-training of an encoder: it learns what carries over to new classes, and never touches the published one."""
+
+import pytest
+import torch
+
+from fewshot.encoders import SentenceTransformerEncoder
+from fewshot.episodes.frozen import EpisodeRequest, draw
+from fewshot.errors import ConfigError
+from fewshot.learners import AttentionPrototypical, Centroid, Logistic, Prototypical
+from fewshot.training import EncoderTrainer
+from tests.tiny_models import save_sentence_transformer
+from tests.training.first_word import first_word_task
+
+QUICK = {"ways": 8, "evaluate_every": 10, "patience": 9, "precision": "float32", "interpolation": (1.0,)}
+
+
+@pytest.fixture(scope="module")
+def task():
+    return first_word_task()
+
+
+@pytest.fixture(scope="module")
+def valid(task):
+    return [draw(task, EpisodeRequest("valid", 5, 1, 4, 20))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return str(save_sentence_transformer(tmp_path_factory.mktemp("trainer")))
+
+
+def encoder_of(folder, **settings):
+    return SentenceTransformerEncoder(folder, cache=None, dtype="float32", **{"trainable": "full", **settings})
+
+
+def fit(folder, task, valid, learner=Prototypical, seed=0, names=False, encoder=None, **settings):
+    trainer = EncoderTrainer(**(QUICK | {"steps": 40, "learning_rate": 1e-2} | settings))
+    return trainer.fit(encoder or encoder_of(folder), learner, task, valid, names, seed)
+
+
+@pytest.mark.parametrize(("trainable", "rate", "steps"), [("full", 1e-2, 60), ("lora", 2e-2, 80)])
+def test_it_learns_what_carries_over_to_classes_it_has_not_seen(folder, task, valid, trainable, rate, steps):
+    encoder = encoder_of(folder, trainable=trainable)
+    trained = fit(folder, task, valid, encoder=encoder, learning_rate=rate, steps=steps)
+    scores = trained.history.valid_accuracies
+    assert scores[0] < 0.5
+    assert scores[trained.history.best_step] > 0.7
+    assert trained.kept == 1.0
+
+
+def test_the_published_encoder_stays_as_it_is_and_the_trained_one_differs(folder, task, valid):
+    encoder = encoder_of(folder)
+    before = encoder.encode(task.texts[:3])
+    trained = fit(folder, task, valid, encoder=encoder, steps=10)
+    assert torch.equal(encoder.encode(task.texts[:3]), before)
+    assert trained.encoder.fingerprint != encoder.fingerprint
+    assert not torch.allclose(trained.encoder.encode(task.texts[:3]), before, atol=1e-3)
+
+
+def test_a_training_that_helps_nowhere_gives_the_published_encoder_back(folder, task, valid):
+    encoder = encoder_of(folder)
+    trained = fit(folder, task, valid, encoder=encoder, steps=10, learning_rate=1e-12, scalar_learning_rate=1e-12)
+    assert trained.kept == 0.0
+    assert trained.encoder is encoder
+
+
+@pytest.mark.parametrize("learner", [AttentionPrototypical, Centroid])
+def test_other_metric_learners_give_the_task_loss(folder, task, valid, learner):
+    trained = fit(folder, task, valid, learner, names=True, steps=10)
+    assert trained.history.losses[0] != trained.history.losses[-1]
+
+
+def test_the_learners_matrices_are_the_encoders_to_learn(folder, task, valid):
+    made = []
+
+    def make(dim):
+        made.append(Prototypical(dim))
+        return made[-1]
+
+    fit(folder, task, valid, make, steps=10)
+    assert not made[0].projection.weight.any()
+
+
+def test_the_seed_decides(folder, task, valid):
+    first, again, other = (fit(folder, task, valid, steps=10, seed=seed).history.losses for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_only_train_classes_are_drawn(task):
+    trainer = EncoderTrainer(**QUICK)
+    for step in range(1, 6):
+        batch = trainer._draw(task.pools("train"), step, torch.Generator().manual_seed(step), 0)
+        assert set(batch.episodes.classes.flatten().tolist()) <= set(task.parts["train"])
+
+
+def test_the_best_share_of_the_way_is_kept(folder, task, valid):
+    trained = fit(folder, task, valid, interpolation=(0.01, 0.6, 1.0), learning_rate=2e-2, steps=10)
+    assert trained.kept in (0.0, 0.01, 0.6, 1.0)
+
+
+def test_a_learner_without_a_gradient_is_refused(folder, task, valid):
+    with pytest.raises(ConfigError, match="logistic regression"):
+        fit(folder, task, valid, Logistic)
+
+
+def test_every_wrong_setting_is_named():
+    with pytest.raises(ConfigError) as caught:
+        EncoderTrainer(layer_decay=0.0, task_weight=0.0, interpolation=(), alignment_weight=1.0)
+    message = str(caught.value)
+    for name in ("layer_decay=0.0", "interpolation=[]", "alignment_weight=1.0"):
+        assert f"encoder_training.{name}" in message

@@ -1,0 +1,55 @@
+"""A small training for tests that start processes: `python -m tests.training.worker FOLDER [resume] [stop=STEP]`.
+
+Each process writes what it drew and what it ended with to FOLDER/<process>.json.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from fewshot.processes import disconnect, process_index
+from fewshot.training import TrainingHome
+from tests.training.dropout import SETTINGS, Regression, draw, fit
+
+STEPS = 150
+
+
+def digest(*tensors: torch.Tensor) -> str:
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in tensors)).hexdigest()
+
+
+def main(folder: Path, arguments: list[str]) -> None:
+    torch.set_num_threads(1)
+    stop = [int(argument.removeprefix("stop=")) for argument in arguments if argument.startswith("stop=")]
+    steps = 12 if "short" in arguments else STEPS
+    drawn = []
+
+    def listen(step: int, generator: torch.Generator) -> torch.Tensor:
+        if step in stop:
+            disconnect()
+            sys.exit()
+        batch = draw(step, generator)
+        drawn.append(digest(batch))
+        if step == 1 or len(drawn) == 1:
+            print("training", flush=True)
+        return batch
+
+    objective = Regression()
+    if "plain" in arguments:
+        objective.dropout.p = 0.0
+    files = TrainingHome(folder / "checkpoints").files("worker", {"steps": steps}, resume="resume" in arguments)
+    settings = replace(SETTINGS, steps=steps, evaluate_every=1, patience=10**6)
+    _, history = fit(settings, files, listen, objective=objective)
+    weights = {name: tensor.tolist() for name, tensor in objective.state_dict().items()}
+    ended = {"weights": weights, "drawn": drawn, "losses": history.losses, "best_step": history.best_step}
+    ended["scores"] = list(history.valid_accuracies.values())
+    (folder / f"{process_index()}.json").write_text(json.dumps(ended), encoding="utf-8")
+    disconnect()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
