@@ -30,6 +30,7 @@ SYSTEMS = {
     "logistic + names": ("logistic", True, True),
     "ridge + names": ("ridge", True, True),
     "prototypical + names": ("prototypical", True, True),
+    "maml": ("maml", False, True),
     "attention": ("attention_prototypical", False, True),
     "attention + names": ("attention_prototypical", True, True),
 }

@@ -82,7 +82,7 @@ class EncoderTrainer(LoopSettings):
     The other settings are those of `LoopSettings`.
     """
 
-    steps: int = 60
+    steps: int = 100
     evaluate_every: int = 20
     patience: int = 3
     schedule: Schedule = "linear"

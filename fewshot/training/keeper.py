@@ -92,6 +92,7 @@ class Keeper:
                     "Got resume=true where weights are sharded (FSDP, DeepSpeed), expected whole weights in every "
                     "process. Leave out resume=true, or launch with torchrun."
                 )
+            log.warning("Weights are sharded (FSDP, DeepSpeed): this training writes no checkpoints.")
             self.checkpoints = None
 
     def resumed(self) -> Progress | None:
