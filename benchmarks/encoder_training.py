@@ -87,3 +87,7 @@ def main() -> None:
     rows = [row(name, steppers[name], times, full) for name, times in seconds.items()]
     command = shlex.join(["python", "-m", "benchmarks.encoder_training", *sys.argv[1:]])
     record(chosen.name, command, rows, encoder=encoder.model, threads=torch.get_num_threads(), seconds=seconds)
+
+
+if __name__ == "__main__":
+    main()
