@@ -26,7 +26,9 @@ def train(folder: Path, *arguments: str) -> None:
 
 def kill(folder: Path, after: float) -> None:
     """Kill a training so many seconds after its first step."""
-    with subprocess.Popen(command(folder, "resume"), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command(folder, "resume", "unhurried"), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "training\n"
         time.sleep(after)
@@ -56,7 +58,7 @@ def test_twenty_kills_and_the_same_bits(tmp_path, caplog):
     train(tmp_path / "whole")
     steps = [0]
     for _ in range(KILLS):
-        kill(tmp_path / "killed", after=chance.uniform(0.0, 0.3))
+        kill(tmp_path / "killed", after=chance.uniform(0.0, 0.5))
         steps.append(newest_step(tmp_path / "killed"))
     assert steps == sorted(steps)
     assert 0 < steps[-1] < STEPS

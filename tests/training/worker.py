@@ -1,4 +1,4 @@
-"""A small training for tests that start processes: `python -m tests.training.worker FOLDER [resume] [stop=STEP]`.
+"""A small training for tests that start processes: `python -m tests.training.worker FOLDER [resume] [unhurried] ...`.
 
 Each process writes what it drew and what it ended with to FOLDER/<process>.json.
 """
@@ -6,6 +6,7 @@ Each process writes what it drew and what it ended with to FOLDER/<process>.json
 import hashlib
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from fewshot.processes import disconnect, process_index
 from fewshot.training import TrainingHome
 from tests.training.dropout import SETTINGS, Regression, draw, fit
 
-STEPS = 150
+STEPS = 200
+UNHURRIED = 0.03  # seconds in a step, so that a fast machine is not through before it is killed
 
 
 def digest(*tensors: torch.Tensor) -> str:
@@ -36,6 +38,8 @@ def main(folder: Path, arguments: list[str]) -> None:
         drawn.append(digest(batch))
         if step == 1 or len(drawn) == 1:
             print("training", flush=True)
+        if "unhurried" in arguments:
+            time.sleep(UNHURRIED)
         return batch
 
     objective = Regression()
