@@ -1,0 +1,82 @@
+"""What makes new texts from given ones: the promise of every source."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from fewshot.randomness import child_seed
+
+
+@dataclass(frozen=True)
+class AugmentRequest:
+    """Texts of which more are wanted.
+
+    Args:
+        texts: distinct texts.
+        most: most proposals for one text; a source may give fewer.
+        seed: root seed.
+        synonyms: for each text other names of the same thing, as the task's own file has them; may be empty.
+        classes: for each text an index into `class_names`; empty where labels are not known.
+        class_names: readable names of the classes that the texts are of; empty where they are not used.
+        embed: texts → unit vectors, for sources that look at meaning.
+    """
+
+    texts: tuple[str, ...]
+    most: int
+    seed: int = 0
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    classes: tuple[int, ...] = ()
+    class_names: tuple[str, ...] = ()
+    embed: Callable[[Sequence[str]], Float[Tensor, "n dim"]] | None = None
+
+    def text_seed(self, source: str, index: int) -> int:
+        """A seed for one source and one text, whatever the other texts are."""
+        return child_seed(self.seed, f"augment/{source}/{self.texts[index]}")
+
+    def split(self, size: int) -> Iterator["AugmentRequest"]:
+        """The request in pieces of at most `size` texts."""
+        for start in range(0, len(self.texts), size):
+            part = slice(start, start + size)
+            yield replace(self, texts=self.texts[part], synonyms=self.synonyms[part], classes=self.classes[part])
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A text that may stand beside the one it was made from.
+
+    Args:
+        text: the new text.
+        how: what was done, for a person to read: "myocardial infarction → heart attack", "inversion".
+    """
+
+    text: str
+    how: str
+
+
+class Source(ABC):
+    """One way to make new texts that mean the same.
+
+    What a source proposes for a text depends on that text, what the request says of it, the class names and the seed;
+    not on the other texts, nor on global random state, which it leaves as it was.
+
+    Attributes:
+        name: word for settings, tables and `results.json`.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
+        """New texts for each text of the request, best first, none equal to its text or to another of its list.
+
+        Raises:
+            FewshotError: what the source needs is not there; names what to install or to set.
+        """
+
+    def notes(self, request: AugmentRequest) -> list[str]:
+        """What a report of results made with this source has to say, such as where its words are from."""
+        return []
