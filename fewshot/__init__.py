@@ -4,6 +4,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fewshot.augment import (
+        AugmentationPolicy,
+        AugmentRequest,
+        Proposal,
+        SemanticAugmentation,
+        Source,
+        augment_texts,
+    )
     from fewshot.encoders import Encoder, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
     from fewshot.episodes.batch import EpisodeBatch
     from fewshot.episodes.noise import corrupt_support
@@ -31,6 +39,14 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for (PEP 562), so that `import fewshot` costs milliseconds and pulls in nothing.
 _HOME = {
+    "fewshot.augment": (
+        "AugmentRequest",
+        "AugmentationPolicy",
+        "Proposal",
+        "SemanticAugmentation",
+        "Source",
+        "augment_texts",
+    ),
     "fewshot.encoders": ("Encoder", "SentenceTransformerEncoder", "TrainableEncoder", "TransformerEncoder"),
     "fewshot.episodes.batch": ("EpisodeBatch",),
     "fewshot.episodes.noise": ("corrupt_support",),
@@ -62,6 +78,8 @@ __all__ = [
     "LEARNERS",
     "MAML",
     "AttentionPrototypical",
+    "AugmentRequest",
+    "AugmentationPolicy",
     "Centroid",
     "ConfigError",
     "Encoder",
@@ -76,10 +94,13 @@ __all__ = [
     "Logistic",
     "LoopSettings",
     "MetaTrainer",
+    "Proposal",
     "Prototypical",
     "Ridge",
+    "SemanticAugmentation",
     "SentenceTransformerEncoder",
     "Settings",
+    "Source",
     "StorageError",
     "Support",
     "Task",
@@ -89,6 +110,7 @@ __all__ = [
     "TrainingHome",
     "TransformerEncoder",
     "__version__",
+    "augment_texts",
     "corrupt_support",
     "encode_task",
     "evaluate",

@@ -49,6 +49,8 @@ def checked_arguments(
                 value = str(value)  # a folder called 2024, say
             elif type(value) is int and _fits(0.5, annotation) and not _fits(0, annotation):
                 value = float(value)
+            elif isinstance(value, list) and _fits([0.5], annotation) and not _fits([0], annotation):
+                value = [float(item) if type(item) is int else item for item in value]
             if not _fits(value, annotation):
                 problems.append(f"Got {group}.{name}={as_typed(value)}, expected {_expected(annotation)}.")
         elif not takes_any:
@@ -102,6 +104,8 @@ def _expected(annotation: Any) -> str:
         return " or ".join(dict.fromkeys(_expected(option) for option in get_args(annotation)))
     if get_origin(annotation) is Literal:
         return " or ".join(map(str, get_args(annotation)))
+    if _is_sequence(annotation) and get_args(annotation) and get_origin(get_args(annotation)[0]) is Literal:
+        return f"a list of some of {', '.join(map(str, get_args(get_args(annotation)[0])))}"
     if _is_sequence(annotation):
         return _LISTS.get((*get_args(annotation), None)[0], "a list such as [a,b]")
     return _WORDS.get(annotation, "a text")

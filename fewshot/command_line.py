@@ -8,8 +8,9 @@ from pathlib import Path
 from fewshot.arguments import unknown_setting
 from fewshot.errors import ConfigError
 
-_GROUPS = ("task", "encoder", "learner", "training", "encoder_training")
+_GROUPS = ("task", "encoder", "learner", "training", "encoder_training", "augment", "augment/source")
 _NO_GROUPS = ("defaults", "accelerate")  # accelerate reads its folder itself
+_NO_SETTINGS = ("_target_", "defaults")
 _WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"}
 _PASS_THROUGH = {
     "--help",
@@ -33,8 +34,8 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
     """Arguments for Hydra.
 
     1. `task=NAME` becomes `+task=NAME` (no task is in the defaults, so Hydra would refuse the first form).
-    2. A choice of `task`, `encoder`, `learner` or `training` that does not exist is refused with near matches;
-       in a comma-separated sweep, each of them.
+    2. A choice of `task`, `encoder`, `learner` or another group that does not exist is refused with near matches;
+       in a comma-separated sweep, and in a list of sources, each of them.
     3. A setting that does not exist is refused with near matches; Hydra would advise a `+` before its name, and
        then nothing would read it.
     4. Without a task, and without a flag that needs none, the tasks are listed.
@@ -61,6 +62,8 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
         root, _, rest = key.lstrip("~").partition(".")
         if re.split("[/@]", root)[0] not in known:
             raise ConfigError(unknown_setting(key, known))
+        if root.split("/")[0] == "augment" and key != "augment":
+            _check_augmented(override, overrides)
         if root in _GROUPS and rest and not override.startswith("+"):  # the constructor judges what `+` adds
             _check_group_setting(root, rest, overrides, folders)
         result.append(f"+task={value}" if key == "task" and not override.startswith("~") else override)
@@ -71,11 +74,12 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
 
 
 def choices(group: str, folders: Sequence[Path]) -> dict[str, str]:
-    """Names of a config group with the first comment of each file."""
+    """Names of a config group with the first comment of each file that is one for readers."""
     found = {}
     for folder in reversed(folders):
         for path in sorted((folder / group).glob("*.yaml")):
-            first = path.read_text(encoding="utf-8").partition("\n")[0]
+            lines = path.read_text(encoding="utf-8").splitlines()
+            first = next((line for line in lines if not line.startswith("# @package")), "")
             found[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
     return dict(sorted(found.items()))
 
@@ -101,20 +105,70 @@ def _known_settings(folders: Sequence[Path]) -> list[str]:
 def _check_group_setting(group: str, rest: str, overrides: Sequence[str], folders: Sequence[Path]) -> None:
     """Refuse `learner.scal=3`: no YAML that is chosen has that key."""
     run = (folders[0] / "run.yaml").read_text(encoding="utf-8")
-    chosen = re.findall(rf"^ *- {group}: (\w+)", run, re.MULTILINE)
+    chosen, shown = _chosen(group, re.findall(rf"^ *- {group}: (\w+)", run, re.MULTILINE), overrides), group
+    content = _content(group, chosen, folders)
+    if group == "augment" and rest.startswith("sources."):
+        name, _, rest = rest.removeprefix("sources.").partition(".")
+        _check_source_chosen(name, content, overrides)
+        content, shown = _content("augment/source", [name], folders), f"augment.sources.{name}"
+    elif group == "augment" and rest.startswith("policy."):
+        content, shown, rest = _policy(content), "augment.policy", rest.removeprefix("policy.")
+    known = [name for name in dict.fromkeys(re.findall(r"^(\w+):", content, re.MULTILINE)) if name not in _NO_SETTINGS]
+    if known and rest.split(".")[0] not in (*known, "_target_"):
+        raise ConfigError(unknown_setting(f"{shown}.{rest}", [f"{shown}.{name}" for name in known]))
+
+
+def _policy(content: str) -> str:
+    """The settings of the policy in the text of `augment` files."""
+    block = re.search(r"^policy:\n((?:  .*(?:\n|$))+)", content, re.MULTILINE)
+    if block is None:
+        raise ConfigError(
+            "Got a setting of augment.policy, but the augmentation has no policy. Write augment=auto, or leave it out."
+        )
+    return re.sub(r"^  ", "", block[1], flags=re.MULTILINE)
+
+
+def _check_source_chosen(name: str, content: str, overrides: Sequence[str]) -> None:
+    default = [
+        name for names in re.findall(r"^ *- source: \[(.*)\]", content, re.MULTILINE) for name in names.split(",")
+    ]
+    chosen = [source.strip(" []") for source in _chosen("augment/source", default, overrides)]
+    if name not in chosen:
+        raise ConfigError(
+            f"Got a setting of the source {name!r}, but the sources are {', '.join(chosen)}. Write "
+            f"augment/source=[{','.join([*chosen, name])}] as well."
+        )
+
+
+def _chosen(group: str, default: list[str], overrides: Sequence[str]) -> list[str]:
+    """Names of the group's files that are typed, or the default."""
     for override in overrides:
         key, _, value = override.lstrip("+").partition("=")
-        chosen = value.split(",") if key == group else chosen
-    files = [folder / group / f"{name}.yaml" for folder in folders for name in chosen]
+        default = value.split(",") if key == group else default
+    return default
+
+
+def _content(group: str, names: Sequence[str], folders: Sequence[Path]) -> str:
+    """The text of a group's files with those that they build on."""
+    files = [folder / group / f"{name}.yaml" for folder in folders for name in names]
     content = "\n".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
-    known = [name for name in dict.fromkeys(re.findall(r"^(\w+):", content, re.MULTILINE)) if name != "_target_"]
-    if known and rest.split(".")[0] not in (*known, "_target_"):
-        raise ConfigError(unknown_setting(f"{group}.{rest}", [f"{group}.{name}" for name in known]))
+    below = [name for name in re.findall(r"^ *- (\w+)$", content, re.MULTILINE) if name != "_self_"]
+    return f"{content}\n{_content(group, below, folders)}" if below else content
+
+
+def _check_augmented(override: str, overrides: Sequence[str]) -> None:
+    """A setting of the augmentation is for naught where none is chosen."""
+    if not set(_chosen("augment", ["none"], overrides)) - {"none"}:
+        raise ConfigError(
+            f"Got {override!r}, but nothing is augmented. Write augment=semantic as well, or augment=auto to have it "
+            f"decided on the valid classes."
+        )
 
 
 def _check_choice(group: str, value: str, folders: Sequence[Path]) -> None:
     known = choices(group, folders)
-    for name in value.split(","):
+    for name in value.strip("[]").split(","):
+        name = name.strip()
         if name in known or not name.replace("_", "").replace("-", "").isalnum():  # a sweep expression is Hydra's
             continue
         near = difflib.get_close_matches(name, known, n=3)

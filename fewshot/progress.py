@@ -1,4 +1,4 @@
-"""A progress bar that stays out of sight for the first two seconds."""
+"""A progress bar that stays out of sight for the first two seconds; inside another that is in sight, for good."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from fewshot.processes import is_main
 
 DELAY = 2.0  # seconds before a bar appears
+_in_sight = False
 
 
 @contextmanager
@@ -26,17 +27,20 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
         ...     advance()
         ...     advance(note="done")
     """
+    global _in_sight
     bar = None
     task_id = None
     done = 0
     started = time.perf_counter()
 
     def advance(n: int = 1, note: str = "") -> None:
+        global _in_sight
         nonlocal bar, task_id, done
         done += n
         elapsed = time.perf_counter() - started
-        if bar is None and elapsed > DELAY and is_main():
+        if bar is None and elapsed > DELAY and is_main() and not _in_sight:
             bar, task_id = _start_bar(description, total, done)
+            _in_sight = True
         if bar is not None:
             rate = f"{done / elapsed:,.0f} {unit}/s" if unit else ""
             bar.update(task_id, completed=done, note="  ".join(filter(None, (rate, note))))
@@ -46,6 +50,7 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
     finally:
         if bar is not None:
             bar.stop()
+            _in_sight = False
 
 
 def _start_bar(description: str, total: int, done: int):

@@ -15,7 +15,7 @@ def child_seed(seed: int, name: str) -> int:
     Returns:
         An integer in `[0, 2**63)`.
     """
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 

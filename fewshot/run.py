@@ -15,10 +15,9 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, InstantiationException, OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
-from hydra.utils import get_object, instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
@@ -27,7 +26,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 if "RANK" in os.environ:  # torch would say in each process that all parameters were used, which is as it should be
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-from fewshot.arguments import checked_arguments
+from fewshot.building import build, plain_values
 from fewshot.command_line import NoTask, normalise_arguments
 from fewshot.errors import ConfigError, FewshotError, StorageError
 from fewshot.processes import disconnect, is_main, process_count, process_index
@@ -62,6 +61,7 @@ def run(config: DictConfig) -> float:
     settings = Settings.checked(**_settings(config))
     context = HydraConfig.get()
     folder = Path(context.runtime.output_dir)
+    augmentation = build(config, "augment") if config.get("augment") else None  # before the slow ones
     task = build(config, "task")
     log.info("%s", task)
     for note in task.notes:
@@ -78,6 +78,7 @@ def run(config: DictConfig) -> float:
         episodes_folder=Path(config.output) / "episodes" if is_main() else None,
         home=TrainingHome(Path(config.output) / "checkpoints", folder / "tensorboard"),
         encoder_trainer=build(config, "encoder_training"),
+        augmentation=augmentation,
     )
     described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
     results = build_results(task, described, name, settings, result)
@@ -170,40 +171,13 @@ def _run(config: DictConfig) -> float:
         ) from error
 
 
-def build(config: DictConfig, group: str, **more: Any) -> Any:
-    """Make what a config group describes; mistakes come as they were raised, not wrapped by Hydra."""
-    if group not in config:
-        raise ConfigError(f"There is no {group}. Write {group}=NAME, and no ~{group}.")
-    values = _plain(config[group])
-    missing = [name for name, value in values.items() if value == "???"]
-    if missing:
-        raise ConfigError(f"Got no {group}.{missing[0]}, which has no default. Write {group}.{missing[0]}=VALUE.")
-    target = values.pop("_target_")
-    special = {name: values.pop(name) for name in list(values) if name.startswith("_")}
-    try:
-        values = checked_arguments(get_object(target), values, group, **more)
-        return instantiate({"_target_": target, "_convert_": "all", **special, **values})
-    except ImportError as error:
-        raise ConfigError(f"Could not import {group}._target_={target}: {error}. Correct it.") from error
-    except InstantiationException as error:
-        if isinstance(error.__cause__, FewshotError):
-            raise error.__cause__ from error
-        raise
-
-
 def _settings(config: DictConfig) -> dict[str, Any]:
     from dataclasses import fields
 
     from fewshot.settings import Settings
 
-    plain = _plain(config)
+    plain = plain_values(config)
     return {field.name: plain[field.name] for field in fields(Settings) if field.name in plain}
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
 
 
 def _save(folder: Path, result: Any, results: dict[str, Any], encoder: dict[str, str]) -> None:
@@ -215,6 +189,10 @@ def _save(folder: Path, result: Any, results: dict[str, Any], encoder: dict[str,
         result.encoder_training.trainable.save(folder / "encoder")
         encoder = encoder | {"weights": "../encoder"}
     save_learner(result.learner, folder / "learner", {"encoder": encoder, **details})
+    if result.augmentation is not None and result.augmentation.asked.save:
+        from fewshot.report.augmentation import write_table
+
+        write_table(folder / "augmented.tsv", result.augmentation)
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ def target(
     shots: Sequence[int] = (1,),
     word: Literal["error", "drop"] = "error",
     names: tuple[str, ...] | list[str] = (),
+    shares: Sequence[float] = (0.5,),
+    classes: Sequence[Literal["train", "valid"]] = ("train",),
 ) -> None: ...
 
 
@@ -41,6 +43,10 @@ def test_a_number_where_a_text_goes_becomes_the_text():
 def test_a_whole_number_where_a_number_goes_becomes_one():
     (rate,) = checked_arguments(target, {"rate": 1}, "task").values()
     assert type(rate) is float
+    (shares,) = checked_arguments(target, {"shares": [0.5, 1]}, "task").values()
+    assert list(map(type, shares)) == [float, float]
+    (shots,) = checked_arguments(target, {"shots": [1]}, "task").values()
+    assert type(shots[0]) is int
 
 
 @pytest.mark.parametrize(
@@ -51,6 +57,8 @@ def test_a_whole_number_where_a_number_goes_becomes_one():
         ("steps", True, "Got task.steps=true, expected a whole number."),
         ("steps", None, "Got task.steps=null, expected a whole number."),
         ("flag", "yes", "Got task.flag='yes', expected true or false."),
+        ("shares", [True], "Got task.shares=[True], expected a list of numbers such as [0.1,0.5]."),
+        ("classes", ["test"], "Got task.classes=['test'], expected a list of some of train, valid."),
         ("shots", 5, "Got task.shots=5, expected a list of whole numbers such as [1,5]."),
         ("shots", [1, "five"], "Got task.shots=[1, 'five'], expected a list of whole numbers such as [1,5]."),
         ("word", "keep", "Got task.word='keep', expected error or drop."),

@@ -1,8 +1,14 @@
+import dataclasses
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fewshot.episodes import EpisodeBatch
+from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures
+from fewshot.learners import Prototypical
+from fewshot.variants import Variants
 
 
 @pytest.fixture
@@ -47,3 +53,108 @@ def test_all_texts_marks_padding(features, batch):
     texts, ways = features.all_texts(batch)
     assert ways.tolist() == [[0, 0, 0, 0, 1, -1, 1, 1]]
     assert texts[0, ways[0] >= 0, 0].tolist() == [7, 2, 9, 8, 4, 6, 5]
+
+
+@pytest.fixture
+def with_variants():
+    """Two classes along two axes; each text has a variant on its own axis, one on the other, and one on neither."""
+    texts = torch.eye(2, 3).repeat_interleave(3, 0)
+    features = torch.tensor([[1.0, 0.1, 0.0], [0.1, 1.0, 0.0], [0.9, 0.0, 0.2]])
+    rows = torch.tensor([[0, 1, 2], [0, -1, -1], [1, -1, -1], [1, 0, -1], [-1, -1, -1], [1, 1, 1]])
+    return TaskFeatures(texts, torch.eye(2, 3), Variants(features, rows, weight=0.5, merge=False))
+
+
+@pytest.fixture
+def pair():
+    """Classes 0 and 1 with two places for texts, the last of which is empty in class 1."""
+    support = torch.tensor([[[0, 1], [3, -1]]])
+    return EpisodeBatch(torch.tensor([[0, 1]]), support, support >= 0, torch.tensor([[[2], [5]]]))
+
+
+def test_variants_stand_behind_the_texts_that_they_are_of(with_variants, pair):
+    support = with_variants.support(pair)
+    assert support.features.shape == (1, 2, 2 * (1 + 3), 3)
+    assert support.mask.tolist() == [
+        [[True, True, True, False, True, True, False, False], [True, False, True] + [False] * 5]
+    ]
+    assert support.features[0, 0, 2].tolist() == pytest.approx([1.0, 0.1, 0.0])
+    assert support.features[0, 0, 4].tolist() == pytest.approx([0.9, 0.0, 0.2])
+    assert support.features[0, 1, 2].tolist() == pytest.approx([0.1, 1.0, 0.0])
+    assert not support.features[~support.mask].any()
+    assert support.weights.tolist() == [[[1, 1, 0.25, 0, 0.25, 0.5, 0, 0], [1, 0, 0.5, 0, 0, 0, 0, 0]]]
+    assert support.variants.tolist() == [[[False] * 2 + [True] * 6] * 2]
+    assert support.shots().tolist() == [[2, 1]]
+    assert torch.equal(support.label_names, with_variants.without_variants().support(pair).label_names)
+
+
+def test_kept_variants_are_those_of_the_support_however_many_are_looked_at_at_once(with_variants, pair, monkeypatch):
+    several = EpisodeBatch(*(torch.cat([getattr(pair, f.name)] * 5) for f in dataclasses.fields(pair)))
+    kept = with_variants.kept_variants(several)
+    assert torch.equal(kept.flatten(2), with_variants.support(several).mask[:, :, 2:])
+    monkeypatch.setattr("fewshot.features._PASS", 1)
+    assert torch.equal(with_variants.kept_variants(several), kept)
+
+
+def test_label_names_are_among_the_evidence_that_judges_variants(with_variants, pair):
+    """A name of class 1 that lies on the axis of class 0 draws its prototype there."""
+    misleading = replace(with_variants, label_names=torch.tensor([[0.0, 0.0, 1.0], [5.0, 0.0, 0.0]]))
+    assert not misleading.kept_variants(pair)[0, 0, 0, 0]
+    assert misleading.without_label_names().kept_variants(pair)[0, 0, 0, 0]
+
+
+def test_without_variants_the_support_is_that_of_the_texts(with_variants, pair):
+    bare = with_variants.without_variants().support(pair)
+    assert bare.weights is None
+    assert bare.variants is None
+    assert bare.features.shape == (1, 2, 2, 3)
+    with pytest.raises(ValueError, match="without variants"):
+        with_variants.without_variants().kept_variants(pair)
+
+
+def test_all_texts_are_texts_of_the_task(with_variants, pair):
+    texts, ways = with_variants.all_texts(pair)
+    assert texts.shape == (1, 6, 3)
+    assert ways.tolist() == [[0, 0, 0, 1, -1, 1]]
+
+
+def test_a_learner_that_maps_texts_elsewhere_gets_the_variants_that_the_encoder_kept(with_variants, pair):
+    learner = Prototypical(3)
+    with torch.no_grad():
+        learner.projection.weight.copy_(torch.tensor([[0.0, 2, 0], [-1, 0, 0], [0, 0, 3]]))
+        embedded = with_variants.embedded(learner, pair)
+        ours, plain = embedded.support(pair), with_variants.support(pair)
+    assert torch.equal(ours.mask, plain.mask)
+    assert torch.equal(ours.weights, plain.weights)
+    expected = learner.projection(plain.features[plain.mask]).detach()
+    torch.testing.assert_close(ours.features[ours.mask], expected)
+    assert torch.equal(embedded.kept_variants(pair), with_variants.kept_variants(pair))
+    names = embedded.without_label_names().kept_variants(pair)
+    assert torch.equal(names, with_variants.without_label_names().kept_variants(pair))
+
+
+def test_variants_beside_token_ids_are_refused(with_variants):
+    with pytest.raises(ConfigError, match=r"learner that reads tokens.*Set augment=none, or learner\.adapts=head\.$"):
+        TaskFeatures(torch.zeros(6, 3, dtype=torch.long), None, with_variants.variants)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (6, 4)])
+def test_variants_of_other_texts_or_another_encoder_are_refused(with_variants, shape):
+    with pytest.raises(ValueError, match="Got variants of 6 texts with 3 features, expected"):
+        TaskFeatures(torch.zeros(shape), None, with_variants.variants)
+
+
+def test_merged_variants_take_no_place_of_their_own(with_variants, pair):
+    merged = replace(with_variants, variants=replace(with_variants.variants, merge=True))
+    support = merged.support(pair)
+    assert support.features.shape == (1, 2, 2, 3)
+    assert support.weights is None
+    assert torch.equal(merged.kept_variants(pair), with_variants.kept_variants(pair))
+    kept = torch.tensor([[1.0, 0.1, 0.0], [0.9, 0.0, 0.2]]).mean(0)
+    moved = torch.tensor([1.0, 0.0, 0.0]) + 0.5 * kept
+    assert torch.allclose(support.features[0, 0, 0], moved / moved.norm())
+
+
+def test_texts_that_variants_are_merged_into_are_not_embedded_once_for_all(with_variants, pair):
+    merged = replace(with_variants, variants=replace(with_variants.variants, merge=True))
+    with pytest.raises(ValueError, match="other points in each episode"):
+        merged.embedded(Prototypical(3), pair)

@@ -87,3 +87,20 @@ def test_a_log_file_gets_no_bar(clock, capsys):
         advance()
         advance()
     assert capsys.readouterr() == ("", "")
+
+
+def test_one_bar_is_in_sight_at_a_time(clock, started):
+    with progress.track("Augmenting", total=2) as outer:
+        for _ in range(2):
+            with progress.track("Encoding", total=2) as inner:
+                clock.seconds += 3
+                inner(2)
+            outer()
+    with progress.track("Encoding", total=1) as alone:
+        clock.seconds += 3
+        alone()
+
+    # The first encoding was over before the outer work had moved; the second found the outer bar in sight.
+    assert [arguments[0] for _, arguments in started] == ["Encoding", "Augmenting", "Encoding"]
+    assert all(bar.stopped for bar, _ in started)
+    assert [completed for _, completed, _ in started[1][0].updates] == [1, 2]

@@ -1,7 +1,6 @@
 """The text → vector map: what every encoder promises."""
 
 import hashlib
-import inspect
 import json
 import logging
 from abc import ABC, abstractmethod
@@ -9,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from fewshot.encoders.batching import in_batches
 from fewshot.encoders.cache import FeatureCache, default_folder
 from fewshot.encoders.precision import SAMPLE, cast_parameters, resolve_device, resolve_dtype, settle
+from fewshot.encoders.quantise import check_quantisable
 from fewshot.encoders.settings import EncoderSettings
 from fewshot.encoders.shallow import Shallow
 from fewshot.encoders.source import Source, locate
@@ -25,6 +25,9 @@ from fewshot.encoders.tokens import Tokens
 from fewshot.encoders.trained import TrainedWeights, read_trained
 from fewshot.errors import EncoderError
 from fewshot.progress import track
+
+if TYPE_CHECKING:
+    from fewshot.encoders.shared import SharedModel
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +53,12 @@ class Encoder(EncoderSettings, ABC):
         self._shallow = None if self.shallow_layer is None else Shallow(self.shallow_layer, self.shallow_weight)
         self._place = resolve_device(self.device)
         self._target = resolve_dtype(self.dtype, self._place)
+        if self.quantise is not None:
+            check_quantisable(self._place)
         self._module: nn.Module | None = None
         self._unsettled = False
+        self._settled: torch.dtype | None = None  # the precision that `"auto"` has come to
+        self._shared: SharedModel | None = None  # whose module this is, where several encoders have one
 
     @cached_property
     def fingerprint(self) -> str:
@@ -95,6 +102,8 @@ class Encoder(EncoderSettings, ABC):
         Raises:
             EncoderError: the weights cannot be found or read, or `weights` belongs to another model.
         """
+        if self._shared is not None:
+            self._shared.turn_to(self)
         if self._module is None:
             folder = self._source.folder
             # Trained weights are float32, so the published ones are cast only once these are in.
@@ -103,17 +112,27 @@ class Encoder(EncoderSettings, ABC):
                 # Weights that are first needed inside somebody's inference mode must be trainable all the same.
                 with torch.inference_mode(False), torch.enable_grad():
                     self._module = self._load(folder, dtype).eval()
-                    if self._trained is not None:
-                        self._trained.put_into(self)
                 if self._shallow is not None:
                     self._shallow.watch(self.backbone, self.model)
+                self.put_on_weights(dtype)
             except BaseException:
                 self._module = None  # a second call must not find the published weights
                 raise
-            self._unsettled = dtype != self._target and self.dtype == "auto"
-            if dtype != self._target and self.dtype != "auto":
-                cast_parameters(self.backbone, self._target)
         return self._module
+
+    def put_on_weights(self, dtype: torch.dtype) -> None:
+        """Put trained weights in the place of the published ones in a loaded module, and choose the precision.
+
+        Args:
+            dtype: that the weights in the module have; float32 where there are trained ones.
+        """
+        if self._trained is not None:
+            with torch.inference_mode(False), torch.enable_grad():
+                self._trained.put_into(self)
+        settled = self._target if self.dtype != "auto" else self._settled
+        self._unsettled = settled is None and dtype != self._target
+        if settled is not None and dtype != settled:
+            cast_parameters(self.backbone, settled)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """What `embed` takes: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
@@ -195,19 +214,10 @@ class Encoder(EncoderSettings, ABC):
             other._trained = self._trained
         return other
 
-    def settings(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON can hold them."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in self._arguments().items()}
-
-    def training_settings(self) -> dict[str, Any]:
-        """Of those, what has a part in how the weights are trained."""
-        names = ("trainable", "policy", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "dropout")
-        return {name: getattr(self, name) for name in names}
-
     @property
-    def is_trained(self) -> bool:
-        """Whether trained weights stand in for the published ones."""
-        return self._trained is not None
+    def trained(self) -> TrainedWeights | None:
+        """The trained weights that stand in for the published ones, if there are any."""
+        return self._trained
 
     def with_trained(self, weights: TrainedWeights) -> "Encoder":
         """An encoder of the same settings, not loaded, with trained weights in place of the published ones."""
@@ -230,9 +240,6 @@ class Encoder(EncoderSettings, ABC):
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """From a batch on the right device to float32 features."""
 
-    def _arguments(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
     def _settings(self) -> dict[str, Any]:
         """What changes the features, besides weights and class."""
         dtype = str(self._target).removeprefix("torch.")
@@ -240,7 +247,9 @@ class Encoder(EncoderSettings, ABC):
             # "auto" may fall back to float32 and is then no exact bfloat16; close enough to share one cache.
             "dtype": f"auto-{dtype}" if self.dtype == "auto" else dtype,
             "max_length": self.max_length,
-        } | ({} if self._shallow is None else {"shallow": [self.shallow_layer, self.shallow_weight]})
+            **({} if self._shallow is None else {"shallow": [self.shallow_layer, self.shallow_weight]}),
+            **({} if self.quantise is None else {"quantise": self.quantise}),
+        }
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
         """Precision to load in; `"auto"` starts in float32 and is settled on the first texts."""
@@ -296,7 +305,7 @@ class Encoder(EncoderSettings, ABC):
         if self._unsettled:
             sample = texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]
             with torch.inference_mode(False):
-                settle(self.backbone, self._target, lambda: self._compute(sample))
+                self._settled = settle(self.backbone, self._target, lambda: self._compute(sample))
             self._unsettled = False
 
     def _compute(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fewshot.errors import EncoderError
 
-_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.txt"]
+_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.spm", "*.txt"]
 _PICKLES = ["pytorch_model*.bin", "*/pytorch_model*.bin"]
 _OTHER_RUNTIMES = ["onnx/*", "openvino/*", "original/*"]
 

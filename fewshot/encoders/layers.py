@@ -67,6 +67,17 @@ def split(n_layers: int) -> Split:
     return Split(n_layers - whole - attention, attention, whole)
 
 
+def adapted_layers(stack: Stack, policy: str) -> tuple[int, ...]:
+    """Numbers of the layers that get small parts beside their weights: those that the policy does not freeze.
+
+    Args:
+        stack: may be empty.
+        policy: `"all"` or `"layered"`, see `split`.
+    """
+    first = split(len(stack.layers)).frozen if policy == "layered" and stack.layers else 0
+    return tuple(range(first, len(stack.layers)))
+
+
 def find_stack(backbone: nn.Module) -> Stack:
     """The stack of transformer layers: the outermost list as long as the config says."""
     count = getattr(getattr(backbone, "config", None), "num_hidden_layers", None)

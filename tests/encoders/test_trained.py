@@ -14,6 +14,7 @@ from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
 FILES = {
     "lora": {"adapter_config.json", "adapter_model.safetensors", "encoder.json"},
+    "adapter": {"bottleneck.json", "bottleneck.safetensors", "encoder.json"},
     "full": {"changed.safetensors", "encoder.json"},
 }
 

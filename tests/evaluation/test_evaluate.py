@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,10 +7,13 @@ import torch
 
 from fewshot.episodes import ClassPools, sample_episodes, sample_realistic_episodes
 from fewshot.evaluation import accuracy, class_distances, evaluate, expected_calibration_error, macro_f1, predict
+from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Support
+from fewshot.variants import Variants
 from tests.synthetic import clusters, primed, seeded
 
 DIM = 32
+LABELS = torch.arange(8).repeat_interleave(30)
 MODULE = sys.modules["fewshot.evaluation.evaluate"]  # the package gives the name to its function
 
 
@@ -20,7 +24,7 @@ def features():
 
 @pytest.fixture(scope="module")
 def pools():
-    return ClassPools.from_labels(torch.arange(8).repeat_interleave(30), range(8))
+    return ClassPools.from_labels(LABELS, range(8))
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +118,51 @@ def test_unequal_episodes_give_what_their_texts_give(features, pools, name):
     intra, inter = class_distances(metric, torch.tensor([ways]))
     assert float(result.intra_class_distance[e]) == pytest.approx(float(intra), rel=1e-4)
     assert float(result.inter_class_distance[e]) == pytest.approx(float(inter), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def with_variants(features):
+    """Five variants of each text near it."""
+    near = features.texts.repeat_interleave(5, 0)
+    near = near + 0.3 * torch.randn(near.shape, generator=seeded(6))
+    return replace(features, variants=Variants(near, torch.arange(len(near)).view(-1, 5), weight=0.8, merge=False))
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_variants_are_evidence_in_passes_that_are_smaller(features, with_variants, episodes, name, monkeypatch):
+    learner = primed(name, DIM)
+    whole = evaluate(learner, with_variants, episodes)
+    expected = learner.adapt(with_variants.support(episodes)).logits(with_variants.query(episodes))
+    np.testing.assert_allclose(whole.logits, expected.detach(), rtol=1e-3, atol=1e-3)
+    assert float((whole.logits - predict(learner, features, episodes)).abs().max()) > 1e-2
+    passes = []
+    adapt = type(learner).adapt
+    monkeypatch.setattr(type(learner), "adapt", lambda self, s: passes.append(len(s.mask)) or adapt(self, s))
+    places = 3 * (1 + 5)
+    monkeypatch.setattr(MODULE, "_ELEMENTS", 7 * 4 * (places + 6 + 1) * max(DIM, 4 * (places + 1)))
+    np.testing.assert_allclose(predict(learner, with_variants, episodes), whole.logits, rtol=1e-3, atol=1e-3)
+    assert passes == [7, 7, 7, 7, 7, 5]
+
+
+def test_variants_do_not_count_in_distances(features, with_variants, episodes):
+    learner = primed("centroid", DIM)
+    result, bare = evaluate(learner, with_variants, episodes), evaluate(learner, features, episodes)
+    assert torch.equal(result.intra_class_distance, bare.intra_class_distance)
+    assert torch.equal(result.inter_class_distance, bare.inter_class_distance)
+
+
+def test_good_variants_of_single_texts_help():
+    """Variants that are drawn as the texts of a class are stand for the texts that one shot lacks."""
+    drawn = clusters(8, 30 * 6, DIM, nuisance=1.0)[0].texts.view(8, 30, 6, DIM)
+    bare = TaskFeatures(drawn[:, :, 0].reshape(-1, DIM))
+    made = Variants(drawn[:, :, 1:].reshape(-1, DIM), torch.arange(8 * 30 * 5).view(-1, 5), weight=5.0)
+    one_shot = sample_episodes(ClassPools.from_labels(LABELS, range(8)), 40, 4, 1, 6, seeded())
+    learner = LEARNERS["centroid"](DIM)
+    gain = (
+        evaluate(learner, replace(bare, variants=made), one_shot).accuracies
+        - evaluate(learner, bare, one_shot).accuracies
+    )
+    assert float(gain.mean()) > 0.05
 
 
 def test_nothing_is_trained(features, episodes):

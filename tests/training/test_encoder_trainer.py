@@ -7,7 +7,7 @@ from fewshot.encoders import SentenceTransformerEncoder
 from fewshot.episodes.frozen import EpisodeRequest, draw
 from fewshot.errors import ConfigError
 from fewshot.learners import AttentionPrototypical, Centroid, Logistic, Prototypical
-from fewshot.training import EncoderTrainer
+from fewshot.training import EncoderTrainer, TrainingHome
 from tests.tiny_models import save_sentence_transformer
 from tests.training.first_word import first_word_task
 
@@ -33,9 +33,20 @@ def encoder_of(folder, **settings):
     return SentenceTransformerEncoder(folder, cache=None, dtype="float32", **{"trainable": "full", **settings})
 
 
-def fit(folder, task, valid, learner=Prototypical, seed=0, names=False, encoder=None, **settings):
+def fit(folder, task, valid, learner=Prototypical, seed=0, names=False, encoder=None, files=None, **settings):
+    augmented = settings.pop("augmented", None)
     trainer = EncoderTrainer(**(QUICK | {"steps": 40, "learning_rate": 1e-2} | settings))
-    return trainer.fit(encoder or encoder_of(folder), learner, task, valid, names, seed)
+    return trainer.fit(encoder or encoder_of(folder), learner, task, valid, names, seed, files, augmented)
+
+
+def variants_of(task):
+    """The first word, which is the class, among other fillers."""
+    train = [i for i, label in enumerate(task.labels.tolist()) if label in task.parts["train"]]
+    words = [text.split() for text in task.texts]
+    return {i: [f"{words[i][0]} {' '.join(words[(i + n) % len(words)][1:4])}" for n in (5, 17, 29)] for i in train}
+
+
+ALL_NEW_TERMS = {"augmentation_weight": 0.5, "contrastive_weight": 0.5, "adversarial_weight": 0.5}
 
 
 @pytest.mark.parametrize(("trainable", "rate", "steps"), [("full", 1e-2, 60), ("lora", 2e-2, 80)])
@@ -85,6 +96,78 @@ def test_the_seed_decides(folder, task, valid):
     first, again, other = (fit(folder, task, valid, steps=10, seed=seed).history.losses for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+def test_variants_that_no_term_looks_at_change_no_bit(folder, task, valid):
+    bare, given, off = (
+        fit(folder, task, valid, steps=6, **settings).history.losses
+        for settings in (
+            {},
+            {"augmented": variants_of(task)},
+            {"augmented": variants_of(task), "augmented_positives": False, "adversarial_size": 3.0},
+        )
+    )
+    assert bare == given == off
+
+
+@pytest.mark.parametrize(
+    "settings", [{"augmentation_weight": 1.0}, {"contrastive_weight": 1.0}, {"adversarial_weight": 1.0}], ids=str
+)
+def test_each_new_term_has_a_part_in_the_weights(folder, task, valid, settings):
+    """Compared to the same term without variants, where it does without, or to none."""
+    before = {} if "contrastive_weight" not in settings else settings
+    losses = fit(folder, task, valid, steps=6, **before).history.losses
+    assert fit(folder, task, valid, steps=6, augmented=variants_of(task), **settings).history.losses != losses
+
+
+def test_texts_and_their_variants_alone_teach_what_carries_over(folder, task, valid):
+    """No label: the first word is all that a text and its variants share."""
+    settings = {"task_weight": 0.0, "augmentation_weight": 1.0, "augmentation_texts": 24}
+    trained = fit(folder, task, valid, augmented=variants_of(task), steps=60, **settings)
+    scores = trained.history.valid_accuracies
+    assert scores[trained.history.best_step] > scores[0] + 0.1
+
+
+def test_all_terms_go_on_to_the_same_bits_after_an_interruption(folder, task, valid, tmp_path, monkeypatch):
+    draw = EncoderTrainer._draw
+    settings = ALL_NEW_TERMS | {"augmented": variants_of(task), "checkpoint_seconds": 0.0, "evaluate_every": 4}
+
+    def train(home, resume=False):
+        files = TrainingHome(tmp_path / home).files("encoder", settings, resume=resume)
+        encoder = encoder_of(folder, dropout=0.1)
+        return fit(folder, task, valid, encoder=encoder, files=files, steps=12, **settings)
+
+    def interrupted(self, train, step, *more):
+        if step == 7:
+            raise KeyboardInterrupt
+        return draw(self, train, step, *more)
+
+    whole = train("whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(EncoderTrainer, "_draw", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train("again")
+    resumed = train("again", resume=True)
+    assert resumed.history == whole.history
+    assert resumed.encoder.fingerprint == whole.encoder.fingerprint
+
+
+def test_a_term_that_wants_variants_says_where_they_come_from(folder, task, valid):
+    with pytest.raises(
+        ConfigError, match=r"Got encoder_training\.augmentation_weight=0\.5 .*augment\.use=\[meta_training\]"
+    ):
+        fit(folder, task, valid, augmentation_weight=0.5)
+
+
+def test_variants_of_classes_that_are_kept_for_the_score_are_refused(folder, task, valid):
+    leaking = variants_of(task) | {len(task.texts) - 1: ["x"]}
+    with pytest.raises(ConfigError, match="Expected texts of the train classes alone"):
+        fit(folder, task, valid, augmentation_weight=0.5, augmented=leaking)
+
+
+def test_an_adversary_by_itself_is_no_loss():
+    with pytest.raises(ConfigError, match="one weight above 0, beside adversarial_weight"):
+        EncoderTrainer(task_weight=0.0, adversarial_weight=1.0)
 
 
 def test_only_train_classes_are_drawn(task):

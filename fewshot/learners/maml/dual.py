@@ -46,13 +46,13 @@ def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, fir
     targets = examples.targets.mT.contiguous()
     with _tracked(not first_order):
         first = scale * (times(rows, head.weight) + head.bias[..., None, :]).mT
-        kernel = scale * (rows @ rows.mT + alike)
+        moved_by = _head_products(rows, scale, alike, examples.crowded)
         weights = scale * examples.weights.mT
     coefficients = torch.zeros_like(targets)
     moved = coefficients.new_zeros(targets.shape[:2])
     for rate in each:
         with _tracked(not first_order):
-            logits = torch.baddbmm(first, coefficients, kernel, alpha=-1)
+            logits = moved_by(first, coefficients)
             residuals = weights * ((logits if alike else logits - (scale * moved)[..., None]).softmax(1) - targets)
         coefficients = coefficients + rate[HEAD[0]] * residuals
         moved = coefficients.sum(-1) if alike else moved + rate[HEAD[1]] * residuals.sum(-1)
@@ -66,7 +66,8 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     rows = examples.features.detach() if first_order else examples.features
     hidden, networks = start.hidden, []
     with _tracked(not first_order):
-        gram, first = rows @ rows.mT, times(rows, hidden.weight)
+        gram = None if examples.crowded else rows @ rows.mT
+        first = times(rows, hidden.weight)
     coefficients = first.new_zeros(first.shape)
     hidden_bias = hidden.bias.expand(len(rows), -1)
     weight, bias = (
@@ -74,7 +75,8 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     )
     for step in range(steps):
         with _tracked(not first_order):
-            before = torch.baddbmm(first + hidden_bias[:, None], gram, coefficients, alpha=-1)
+            left, right = (gram, coefficients) if gram is not None else (rows, rows.mT @ coefficients)
+            before = torch.baddbmm(first + hidden_bias[:, None], left, right, alpha=-1)
             inner = before.relu()
             residuals = examples.residuals(start.scale, inner @ weight.mT + bias[:, None])
             backward = (residuals @ weight) * (before > 0)
@@ -87,6 +89,19 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
             Network(Layer(weight, bias), Layer(hidden.weight, hidden_bias, rows, coefficients), start.scale)
         )
     return networks
+
+
+def _head_products(rows: Tensor, scale: Tensor, alike: bool, crowded: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """`first, C -> first - scale C (G + alike)`; many rows are multiplied one side after the other, without G."""
+    if not crowded:
+        kernel = scale * (rows @ rows.mT + alike)
+        return lambda first, coefficients: torch.baddbmm(first, coefficients, kernel, alpha=-1)
+
+    def moved_by(first: Tensor, coefficients: Tensor) -> Tensor:
+        bias = alike * coefficients.sum(-1, keepdim=True)
+        return first - scale * torch.baddbmm(bias, coefficients @ rows, rows.mT)
+
+    return moved_by
 
 
 def _tracked(second_order: bool) -> torch.set_grad_enabled:

@@ -38,7 +38,7 @@ from fewshot.learners.maml.on_features import AdaptedNetwork, adapt_on_features,
 from fewshot.learners.maml.outer import with_gradients
 from fewshot.learners.maml.rates import InnerRates
 from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, MAMLSettings, Rates
-from fewshot.learners.maml.through_encoder import AdaptedEncoder, adapt_through_encoder, episode_of
+from fewshot.learners.maml.through_encoder import AdaptedEncoder, adapt_through_encoder
 from fewshot.learners.maml.tokens import token_rows
 from fewshot.learners.projection import ProjectedLearner
 from fewshot.randomness import child_generator
@@ -161,7 +161,7 @@ class MAML(ProjectedLearner):
         """
         if self.reads == "features":
             return self._steps(support)[-1]
-        ends = [self._steps(episode_of(support, index))[-1] for index in range(len(support.mask))]
+        ends = [self._steps(support.episode(index))[-1] for index in range(len(support.mask))]
         return AdaptedEncoder(self._attached(), tuple(end.parameters[0] for end in ends), self.log_scale.exp())
 
     def loss(self, support: Support, query: Num[Tensor, "episodes n_query dim"], targets: Tensor) -> Float[Tensor, ""]:
@@ -176,7 +176,7 @@ class MAML(ProjectedLearner):
         value, sums = torch.zeros(()), dict[int, Tensor]()
         for index in range(len(query)):
             own = slice(index, index + 1)
-            loss = self._loss(episode_of(support, index), query[own], targets[own]) / len(query)
+            loss = self._loss(support.episode(index), query[own], targets[own]) / len(query)
             value = value + loss.detach()
             if torch.is_grad_enabled():
                 for place, gradient in enumerate(torch.autograd.grad(loss, trained, allow_unused=True)):

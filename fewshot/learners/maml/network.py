@@ -3,7 +3,7 @@
 logits = s (h W^T + b)        h = x, or relu(x V^T + c) with a hidden layer
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -98,11 +98,13 @@ class Examples:
         features: rows behind a weight of zero are padding.
         targets: one-hot; zero at padding.
         weights: share of each example in the mean of its episode.
+        crowded: there are so many that their Gram matrix is not worth forming.
     """
 
     features: Float[Tensor, "episodes n dim"]
     targets: Float[Tensor, "episodes n n_way"]
     weights: Float[Tensor, "episodes n 1"]
+    crowded: bool = False
 
     def losses(self, logits: Float[Tensor, "episodes n n_way"]) -> Float[Tensor, " episodes"]:
         """Mean cross-entropy of each episode, in nats."""
@@ -110,7 +112,8 @@ class Examples:
 
     def episode(self, index: int) -> "Examples":
         """One episode as a batch of one."""
-        return Examples(*(getattr(self, field.name)[index : index + 1] for field in fields(self)))
+        own = slice(index, index + 1)
+        return replace(self, features=self.features[own], targets=self.targets[own], weights=self.weights[own])
 
     def residuals(self, scale: Float[Tensor, ""], scores: Float[Tensor, "episodes n n_way"]) -> Tensor:
         """Gradient of `losses` by the scores that the scale multiplies."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Classifier, Support
+from fewshot.learners.linear import crowded
 from fewshot.learners.maml.descent import Loss, descend
 from fewshot.learners.maml.dual import adapt_head, adapt_network
 from fewshot.learners.maml.named import Parameters
@@ -44,9 +45,9 @@ class AdaptedNetwork(Classifier):
 
 def examples_of(support: Support, projection: nn.Module) -> Examples:
     """The support as the inner loop reads it, label names among it."""
-    features, targets, mask = support.with_names_as_shots().flat()
-    weights = mask.to(features.dtype) / mask.sum(1, keepdim=True)
-    return Examples(projection(features), targets.to(features.dtype), weights[..., None])
+    features, targets, amounts = support.with_names_as_shots().flat()
+    weights = (amounts / amounts.sum(1, keepdim=True)).to(features.dtype)
+    return Examples(projection(features), targets.to(features.dtype), weights[..., None], crowded(support))
 
 
 def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) -> Network:
@@ -61,7 +62,9 @@ def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) ->
         return Network.of(first, scale)
     hidden = Layer(*(first[name] for name in HIDDEN)) if HIDDEN[0] in first else None
     embedded = examples.features if hidden is None else hidden(examples.features).relu()
-    sums = examples.targets.mT @ embedded  # of the same direction as the means
+    # Of the same direction as the means. Shares of the largest weight, which are exactly 1 where all weigh the same.
+    amounts = examples.weights / examples.weights.amax(1, keepdim=True)
+    sums = (examples.targets * amounts).mT @ embedded
     return Network(Layer(normalize(sums, dim=-1), sums.new_zeros(sums.shape[:2])), hidden, scale)
 
 

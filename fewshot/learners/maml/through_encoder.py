@@ -74,12 +74,14 @@ def adapt_through_encoder(
     shots = support.with_names_as_shots()
     real = shots.mask[0].flatten()
     rows = shots.features[0].flatten(0, 1)[real]  # what stands in padding is no text
+    amounts = shots.amounts()[0].flatten()[real]
+    weights = (amounts / amounts.sum())[None, :, None]
     ways = torch.arange(shots.mask.shape[1], device=rows.device).repeat_interleave(shots.mask.shape[2])[real]
 
     def examples(parameters: Parameters) -> Examples:
         features = embed(body, parameters, rows)
         targets = torch.nn.functional.one_hot(ways, shots.mask.shape[1])[None].to(features.dtype)
-        return Examples(features, targets, torch.full_like(features[..., :1], 1 / len(rows)))
+        return Examples(features, targets, weights.to(features.dtype))
 
     def loss(parameters: Parameters) -> Tensor:
         now = examples(parameters)
@@ -96,10 +98,3 @@ def adapt_through_encoder(
 def embed(body: Body, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "1 n dim"]:
     """Features of one episode's texts, as a batch of one."""
     return body({name: value for name, value in parameters.items() if name in body.names}, rows)[None]
-
-
-def episode_of(support: Support, index: int) -> Support:
-    """One episode as a batch of one."""
-    own = slice(index, index + 1)
-    names = None if support.label_names is None else support.label_names[own]
-    return Support(support.features[own], support.mask[own], names)

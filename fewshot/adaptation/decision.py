@@ -1,0 +1,49 @@
+"""Whether something tuned is better than what was there before, on texts that neither has seen."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two classifiers on the same held-out texts.
+
+    Args:
+        before: accuracy of the one that is there.
+        after: accuracy of the one that may take its place.
+        standard_error: of the difference, paired text by text.
+        n_texts: held out.
+    """
+
+    before: float
+    after: float
+    standard_error: float
+    n_texts: int
+
+    @classmethod
+    def of(cls, before: Bool[Tensor, " n_texts"], after: Bool[Tensor, " n_texts"]) -> "Comparison":
+        """From which of the texts each got right.
+
+        Example:
+            >>> import torch
+            >>> before = torch.tensor([True, False, False, False])
+            >>> Comparison.of(before, ~before).after
+            0.75
+        """
+        if not len(before):
+            return cls(0.0, 0.0, 0.0, 0)
+        gains = after.double() - before.double()
+        error = float(gains.std(unbiased=False)) / len(gains) ** 0.5
+        return cls(float(before.double().mean()), float(after.double().mean()), error, len(gains))
+
+    def pays(self, margin: float) -> bool:
+        """Whether the gain is above zero by so many of its standard errors.
+
+        A tie keeps what is there, so with nothing held out nothing changes.
+
+        Args:
+            margin: 0 takes any gain; the larger, the rarer a change for the worse, and for the better too.
+        """
+        return self.after > self.before and self.after - self.before >= margin * self.standard_error

@@ -1,0 +1,160 @@
+"""Tune the head alone, on features that are computed once: seconds, on a CPU.
+
+    min_w  mean_c mean_{i in c} CE(logits(x_i), c) + pull / n_classes * sum_c |w_c - p_c|^2
+
+The rows w start from the prototypes p and are held to them by `pull`, which cross-validation on the support chooses,
+as it does whether tuning pays at all. The scale stays as it is: trained on the few texts that it is to be right on, it
+grows without bound and takes the margin away (banking77, 77 classes, 5 texts each, texts not in the test part: 80.1 %
+with a trained scale, 82.5 % with 20, 80.2 % by the prototypes).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fewshot.adaptation.adapted import AdaptedClassifier
+from fewshot.adaptation.calibration import calibrate
+from fewshot.adaptation.decision import Comparison
+from fewshot.adaptation.head import CosineHead
+from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.encoders import Encoder
+from fewshot.errors import ConfigError
+from fewshot.learners import Learner
+
+
+@dataclass(frozen=True)
+class HeadTuner:
+    """Rows of a cosine classifier, from prototypes to the support, as far as cross-validation says that it pays.
+
+    Args:
+        pulls: how strongly the rows are held to the prototypes; the best of these.
+        folds: of the cross-validation; fewer where the largest class has fewer texts.
+        margin: standard errors by which tuning has to beat the prototypes on texts held out.
+        scale: factor from cosine to logit.
+        centring: share of the mean over classes that is taken away, where no learner brings a centre.
+        iterations: most of L-BFGS.
+    """
+
+    pulls: Sequence[float] = (0.1, 1.0)
+    folds: int = 4
+    margin: float = 1.0
+    scale: float = 20.0
+    centring: float = 0.0
+    iterations: int = 60
+
+    def __post_init__(self) -> None:
+        """Collect every setting that is out of range.
+
+        Raises:
+            ConfigError: names them all.
+        """
+        wrong = [name for name in ("scale", "iterations") if not getattr(self, name) > 0]
+        wrong += [name for name in ("margin",) if not getattr(self, name) >= 0]
+        wrong += ["folds"] if self.folds < 2 else []
+        wrong += ["pulls"] if not self.pulls or min(self.pulls) < 0 else []
+        wrong += ["centring"] if not 0 <= self.centring <= 1 else []
+        if wrong:
+            got = ", ".join(f"adaptation.{name}={getattr(self, name)}" for name in wrong)
+            raise ConfigError(
+                f"Got {got}. Expected pulls as a list of numbers of 0 or more, folds of 2 or more, centring as a share "
+                f"from 0 to 1, margin of 0 or more and the others above 0. Correct what is named."
+            )
+
+    def fit(
+        self, encoder: Encoder, support: LabelledTexts, learner: Learner | None = None, seed: int = 0
+    ) -> AdaptedClassifier:
+        """Tune a head on the encoder's features of the support.
+
+        Args:
+            encoder: is not changed.
+            support: all that is labelled.
+            learner: a meta-trained one, whose projection the head goes through; None: features as they are.
+            seed: of the folds.
+
+        Returns:
+            The tuned classifier, or that by prototypes where tuning does not pay; without any text that by label
+            names alone. `details["stage"]` says which: `"head"`, `"prototypes"` or `"zero_shot"`.
+        """
+        everything = support.with_names_as_texts()
+        features = encoder.encode(everything.texts)
+        head, comparison, pull = self.tuned(features, support, learner, seed)
+        details = {
+            "stage": "head" if pull is not None else "prototypes" if len(support.texts) else "zero_shot",
+            "pull": pull,
+            "held_out": vars(comparison),
+        }
+        return AdaptedClassifier(encoder, head, support.labels, details)
+
+    def tuned(
+        self, features: Float[Tensor, "n_all dim"], support: LabelledTexts, learner: Learner | None, seed: int
+    ) -> tuple[CosineHead, Comparison, float | None]:
+        """The head, how it compares with prototypes, and the pull; None where the prototypes are kept.
+
+        Args:
+            features: of the support's texts, and of the label names behind them where there are any.
+            support: what they are of.
+            learner: see `fit`.
+            seed: of the folds.
+        """
+        n_folds = min(self.folds, int(support.counts.max()))
+        if n_folds < 2:
+            return self.start(features, support, learner), Comparison(0.0, 0.0, 0.0, 0), None
+        options: list[float | None] = [None, *self.pulls]
+        logits: dict[float | None, list[Tensor]] = {option: [] for option in options}
+        targets = []
+        n_texts = len(support.texts)
+        for kept, held in support.folds(n_folds, seed):
+            part = torch.cat([kept, torch.arange(n_texts, len(features))])
+            start = self.start(features[part], support.subset(kept), learner)
+            targets.append(support.classes[held])
+            for option in options:
+                head = self.tune(start, features[part], support.subset(kept), option)
+                logits[option].append(_logits(head, features[held]))
+        target = torch.cat(targets)
+        hits = {option: torch.cat(parts).argmax(1) == target for option, parts in logits.items()}
+        best = max(self.pulls, key=lambda pull: int(hits[pull].sum()))
+        comparison = Comparison.of(hits[None], hits[best])
+        chosen = best if comparison.pays(self.margin) else None
+        head = self.tune(self.start(features, support, learner), features, support, chosen)
+        calibrate(head, torch.cat(logits[chosen]), target)
+        return head, comparison, chosen
+
+    def start(self, features: Tensor, support: LabelledTexts, learner: Learner | None) -> CosineHead:
+        """The head that goes by prototypes; arguments as in `tuned`."""
+        texts, names = features.tensor_split([len(support.texts)])
+        own = None if support.label_names is None else names
+        n_classes = len(support.labels)
+        return CosineHead.from_prototypes(
+            texts, support.classes, own, n_classes, scale=self.scale, centring=self.centring, learner=learner
+        )
+
+    def tune(self, start: CosineHead, features: Tensor, support: LabelledTexts, pull: float | None) -> CosineHead:
+        """A head tuned from another one, on all that is given; without a pull the other one itself."""
+        if pull is None:
+            return start
+        classes = support.with_names_as_texts().classes
+        counts = torch.bincount(classes, minlength=start.n_classes)
+        shares = 1 / counts[classes] / (counts > 0).sum()
+        with torch.no_grad():
+            embedded = start.embed(features)
+        head = start.twin()
+        optimiser = torch.optim.LBFGS([head.rows], max_iter=self.iterations, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            losses = nn.functional.cross_entropy(head.of_embedded(embedded), classes, reduction="none")
+            loss = (shares * losses).sum() + pull * (head.rows - start.rows.detach()).square().sum() / len(head.rows)
+            loss.backward()
+            return loss
+
+        with torch.enable_grad():
+            optimiser.step(closure)
+        return head.requires_grad_(False)
+
+
+def _logits(head: CosineHead, features: Tensor) -> Tensor:
+    with torch.no_grad():
+        return head(features)

@@ -1,0 +1,130 @@
+"""The labelled texts that a model is adapted to, and how a part of them is held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from fewshot.errors import TaskError
+from fewshot.randomness import child_generator
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """The support of one classifier.
+
+    Args:
+        texts: what is labelled.
+        classes: the class of each text, from 0.
+        labels: the user's label of each class.
+        label_names: a readable name of each class, as evidence like any text of it; None: names are not used.
+
+    Raises:
+        TaskError: there are fewer than two classes, a class has neither text nor name, or lengths differ.
+    """
+
+    texts: Sequence[str]
+    classes: Int[Tensor, " n_texts"]
+    labels: tuple[str, ...]
+    label_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.texts) != len(self.classes):
+            raise TaskError(f"Got {len(self.texts)} texts with {len(self.classes)} classes, expected one for each.")
+        if self.label_names is not None and len(self.label_names) != len(self.labels):
+            raise TaskError(
+                f"Got {len(self.label_names)} label names for {len(self.labels)} labels, expected one for each."
+            )
+        if len(self.labels) < 2:
+            raise TaskError(f"Got {len(self.labels)} classes, expected two or more to tell apart. Add texts of others.")
+        if len(self.classes) and not 0 <= int(self.classes.min()) <= int(self.classes.max()) < len(self.labels):
+            raise TaskError(f"Got classes outside 0 to {len(self.labels) - 1}. Number them in the order of the labels.")
+        empty = (self.counts == 0).nonzero().flatten().tolist()
+        if empty and self.label_names is None:
+            raise TaskError(
+                f"The class {self.labels[empty[0]]!r} has no text and no label name, so nothing tells it from others. "
+                f"Add a text, use label names, or leave the class out."
+            )
+
+    @classmethod
+    def of(
+        cls, texts: Sequence[str], labels: Sequence[str], label_names: dict[str, str] | None = None
+    ) -> "LabelledTexts":
+        """From the user's own labels; classes are in the order of their names.
+
+        Args:
+            texts: what is labelled.
+            labels: the label of each text.
+            label_names: label → readable name; classes that stand only here have no text. None: not used.
+
+        Raises:
+            TaskError: see the class; or a label has no name.
+
+        Example:
+            >>> LabelledTexts.of(["a b", "c d", "e"], ["y", "x", "y"]).classes.tolist()
+            [1, 0, 1]
+        """
+        known = tuple(sorted({*labels, *(label_names or {})}))
+        nameless = [] if label_names is None else [label for label in known if label not in label_names]
+        if nameless:
+            raise TaskError(f"The label {nameless[0]!r} has no label name. Add one, or leave label names out.")
+        numbers = {label: number for number, label in enumerate(known)}
+        names = None if label_names is None else tuple(label_names[label] for label in known)
+        return cls(texts, torch.tensor([numbers[label] for label in labels], dtype=torch.long), known, names)
+
+    @property
+    def counts(self) -> Int[Tensor, " n_classes"]:
+        """Number of texts of each class."""
+        return torch.bincount(self.classes, minlength=len(self.labels))
+
+    def subset(self, chosen: Int[Tensor, " n_chosen"]) -> "LabelledTexts":
+        """Some of the texts, of the same classes."""
+        return replace(self, texts=[self.texts[index] for index in chosen.tolist()], classes=self.classes[chosen])
+
+    def with_names_as_texts(self) -> "LabelledTexts":
+        """The label names as one more text of their classes, behind the others."""
+        if self.label_names is None:
+            return self
+        classes = torch.cat([self.classes, torch.arange(len(self.labels))])
+        return replace(self, texts=[*self.texts, *self.label_names], classes=classes, label_names=None)
+
+    def held_out(self, share: float, seed: int) -> tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]:
+        """Hold out a share of the texts of each class, rounded; of a class of one text nothing.
+
+        Args:
+            share: above 0 and below 1; at least one text of two or more is held out, and at least one kept.
+            seed: root seed; the stream is `held out`.
+        """
+        generator = child_generator(seed, "held out")
+        kept, held = [], []
+        for number, count in enumerate(self.counts.tolist()):
+            members = (self.classes == number).nonzero().flatten()
+            members = members[torch.randperm(count, generator=generator)]
+            n_held = min(max(1, round(share * count)), count - 1) if count > 1 else 0
+            held.append(members[:n_held])
+            kept.append(members[n_held:])
+        return torch.cat(kept).sort().values, torch.cat(held).sort().values
+
+    def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
+        """Cut each class into folds of about equal size, each of which is held out once.
+
+        Args:
+            n_folds: two or more.
+            seed: root seed; the stream is `held out`.
+
+        Returns:
+            For each fold the texts that are kept and those held out. The texts of a class go to the folds in turn, and
+            which fold comes first is drawn, so that small classes do not all leave the last fold empty. The only text
+            of a class is never held out.
+        """
+        generator = child_generator(seed, "held out")
+        fold = torch.full((len(self.texts),), -1)
+        for number in range(len(self.labels)):
+            members = (self.classes == number).nonzero().flatten()
+            first = int(torch.randint(n_folds, (), generator=generator))
+            order = torch.randperm(len(members), generator=generator)
+            if len(members) > 1:
+                fold[members[order]] = (first + torch.arange(len(members))) % n_folds
+        return [((fold != held).nonzero().flatten(), (fold == held).nonzero().flatten()) for held in range(n_folds)]

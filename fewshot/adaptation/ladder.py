@@ -1,0 +1,96 @@
+"""Which stage so many labelled examples per class are for."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fewshot.errors import ConfigError
+
+Stage = Literal["zero_shot", "prototypes", "attention", "lora", "adapter", "full"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A stage, and why it was chosen.
+
+    Args:
+        name: of the stage.
+        reason: one sentence for the log and the results.
+    """
+
+    name: Stage
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The borders between the stages, in labelled examples per class.
+
+    Args:
+        prototypes_from: fewest for which support texts are averaged; with less, label names stand alone.
+        attention_from: fewest for which attention weighs them.
+        lora_above: most without LoRA on the encoder.
+        full_above: most with LoRA; with more, all weights are fine-tuned.
+
+    Raises:
+        ConfigError: the borders are not in this order.
+
+    Example:
+        >>> [Ladder().rung(shots).name for shots in (0, 1, 9, 10, 50, 51, 500, 501)]
+        ['zero_shot', 'prototypes', 'prototypes', 'attention', 'attention', 'lora', 'lora', 'full']
+    """
+
+    prototypes_from: int = 1
+    attention_from: int = 10
+    lora_above: int = 50
+    full_above: int = 500
+
+    def __post_init__(self) -> None:
+        borders = (self.prototypes_from, self.attention_from, self.lora_above + 1, self.full_above + 1)
+        if self.prototypes_from < 1 or list(borders) != sorted(borders):
+            raise ConfigError(
+                f"Got ladder borders prototypes_from={self.prototypes_from}, attention_from={self.attention_from}, "
+                f"lora_above={self.lora_above}, full_above={self.full_above}, expected 1 <= prototypes_from <= "
+                f"attention_from <= lora_above + 1 <= full_above + 1. Correct what is out of order."
+            )
+
+    def rung(self, shots: int, strategy: str = "auto") -> Rung:
+        """The stage for so many examples.
+
+        Args:
+            shots: labelled examples per class; of the smallest class, where they differ.
+            strategy: `"auto"` goes by the borders, the name of a stage forces it.
+
+        Raises:
+            ConfigError: a negative number of examples, or no such strategy.
+        """
+        if shots < 0:
+            raise ConfigError(f"Got {shots} labelled examples per class, expected 0 or more. Correct shots.")
+        if strategy != "auto":
+            return Rung(_known(strategy), f"{strategy} was asked for (strategy={strategy}).")
+        if shots < self.prototypes_from:
+            return Rung("zero_shot", f"{_examples(shots)}, fewer than prototypes_from={self.prototypes_from}.")
+        if shots > self.full_above:
+            return Rung("full", f"{_examples(shots)}, more than full_above={self.full_above}.")
+        if shots > self.lora_above:
+            within = f"more than lora_above={self.lora_above}, at most full_above={self.full_above}"
+            return Rung("lora", f"{_examples(shots)}: {within}.")
+        if shots >= self.attention_from:
+            within = f"attention_from={self.attention_from} or more, at most lora_above={self.lora_above}"
+            return Rung("attention", f"{_examples(shots)}: {within}.")
+        within = f"prototypes_from={self.prototypes_from} or more, fewer than attention_from={self.attention_from}"
+        return Rung("prototypes", f"{_examples(shots)}: {within}.")
+
+
+def _known(strategy: str) -> Stage:
+    for stage in STAGES:
+        if stage == strategy:
+            return stage
+    raise ConfigError(
+        f"Got strategy={strategy!r}, expected one of auto, {', '.join(STAGES)}. Set strategy=auto, which goes by the "
+        f"number of labelled examples."
+    )
+
+
+def _examples(shots: int) -> str:
+    return f"{shots} labelled example{'' if shots == 1 else 's'} per class"

@@ -1,0 +1,76 @@
+"""Several adapted models over one loaded encoder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fewshot.adaptation.adapted import AdaptedClassifier, load_adapted
+from fewshot.encoders import Encoder
+from fewshot.encoders.shared import SharedModel
+from fewshot.errors import ConfigError
+
+
+class AdapterSwitch:
+    """Classifiers by name, all over one encoder that is loaded once.
+
+    A classifier that is asked has its weights put in first, in memory; so all stay usable side by side, and each gives
+    the logits that it gives alone. Going through many texts with one before the next saves the changing.
+
+    Args:
+        encoder: of the published model; its settings, such as device and precision, are those of all.
+
+    Raises:
+        EncoderError: it cannot be loaded.
+    """
+
+    def __init__(self, encoder: Encoder):
+        self._model = SharedModel(encoder)
+        self._classifiers: dict[str, AdaptedClassifier] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order in which they were added."""
+        return tuple(self._classifiers)
+
+    def add(self, name: str, model: AdaptedClassifier | Path | str) -> AdaptedClassifier:
+        """Add a classifier, in the place of one of this name.
+
+        Args:
+            name: to ask for it by.
+            model: adapted from this encoder; or the folder that one was saved to.
+
+        Returns:
+            The classifier over the shared encoder.
+
+        Raises:
+            ConfigError: a folder without an adapted model, or one of another encoder.
+            EncoderError: it was adapted from another published model.
+        """
+        if not isinstance(model, AdaptedClassifier):
+            model = load_adapted(model, self._model.published)
+        encoder = self._model.encoder(model.encoder.trained)
+        if encoder.replace(dtype="float32").fingerprint != model.encoder.replace(dtype="float32").fingerprint:
+            raise ConfigError(
+                f"The model {name!r} was adapted from {model.encoder.settings()}, and the shared encoder is "
+                f"{encoder.settings()}. Expected the same model, pooling and shallow layer. "
+                f"Give it a switch of its own."
+            )
+        self._classifiers[name] = AdaptedClassifier(encoder, model.head, model.labels, model.details)
+        return self._classifiers[name]
+
+    def use(self, name: str) -> AdaptedClassifier:
+        """The classifier of a name, its weights in place.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if name not in self._classifiers:
+            known = ", ".join(self._classifiers) or "none yet: add one first"
+            raise ConfigError(f"There is no adapted model {name!r}. Expected one of {known}. Correct the name.")
+        classifier = self._classifiers[name]
+        classifier.encoder.load()
+        return classifier
+
+    @property
+    def all(self) -> Mapping[str, AdaptedClassifier]:
+        """Name → classifier."""
+        return dict(self._classifiers)

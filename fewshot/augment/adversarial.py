@@ -1,0 +1,183 @@
+"""Hard examples: substitutions that move a text towards the nearest wrong class, as far as it keeps its meaning.
+
+    gain(t') = [cos(t', wrong) - cos(t', own)] - [cos(t, wrong) - cos(t, own)]
+    t_0 = t,   t_{r+1} = argmax { gain(t') : t' in substitutions(t_r), cos(t', t) >= lowest }   while it grows
+
+`own` and `wrong` are the embedded names of the text's class and of the other class nearest to the text.  Without class
+names the text moves away from itself: gain(t') = -cos(t', t).  All that was looked at on the way, keeps the cosine and
+has a gain is proposed, the largest gain first.
+
+Jin, Jin, Zhou and Szolovits 2020, "Is BERT Really Robust?" (TextFooler), https://arxiv.org/abs/1907.11932.  It differs
+in two things: the words to replace are found by the effect of the replacements themselves, for all texts of a round in
+one batch, and not beforehand by leaving words out; and the target is a prototype, not the decision of one model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.errors import ConfigError
+from fewshot.tasks.task import normalise
+
+
+class Adversarial(Source):
+    """Substitutions of another source, searched for those that bring a text nearest to a wrong class.
+
+    Args:
+        substitutions: proposes small changes; None is `Synonym()`.
+        rounds: most substitutions in one text.
+        candidates: substitutions that are tried for a text in each round.
+        lowest_cosine: to the text itself; no search goes beyond it.
+
+    Raises:
+        ConfigError: `rounds` or `candidates` below 1, or a cosine that is none.
+    """
+
+    name = "adversarial"
+
+    def __init__(
+        self,
+        substitutions: Source | None = None,
+        rounds: int = 3,
+        candidates: int = 12,
+        lowest_cosine: float = 0.5,
+    ):
+        for setting, value in (("rounds", rounds), ("candidates", candidates)):
+            if value < 1:
+                raise ConfigError(f"Got augment.sources.adversarial.{setting}={value}, expected 1 or more.")
+        if not -1 <= lowest_cosine < 1:
+            raise ConfigError(
+                f"Got augment.sources.adversarial.lowest_cosine={lowest_cosine}, expected a cosine such as 0.5."
+            )
+        self.substitutions = substitutions if substitutions is not None else _synonyms()
+        self.rounds, self.candidates, self.lowest_cosine = rounds, candidates, lowest_cosine
+
+    def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
+        """Texts on the way to the nearest wrong class, the largest gain first.
+
+        Raises:
+            ConfigError: the request has no `embed`.
+            FewshotError: what `substitutions` raises.
+        """
+        if request.embed is None:
+            raise ConfigError(
+                "The adversarial source goes by features and got no embed. Give AugmentRequest(embed=...)."
+            )
+        aim = _Aim.of(request)
+        searches = [_Search(text) for text in request.texts]
+        active = list(range(len(searches)))
+        for first in (True, *[False] * (self.rounds - 1)):
+            tried = self._candidates(request, searches, active, first)
+            texts = [proposal.text for row in tried for proposal in row]
+            if not texts:
+                break
+            features = request.embed(texts)
+            sizes = [len(row) for row in tried]
+            owners = torch.tensor(active).repeat_interleave(torch.tensor(sizes))
+            gains, cosines = aim.gain(features, owners)
+            parts = zip(active, tried, gains.split(sizes), cosines.split(sizes), strict=True)
+            active = [
+                index
+                for index, row, gain, cosine in parts
+                if searches[index].step(row, gain.tolist(), (cosine >= self.lowest_cosine).tolist())
+            ]
+        return [search.found(request.most) for search in searches]
+
+    def notes(self, request: AugmentRequest) -> list[str]:
+        """Those of the substitutions."""
+        return self.substitutions.notes(request)
+
+    def _candidates(
+        self, request: AugmentRequest, searches: Sequence["_Search"], active: Sequence[int], first: bool
+    ) -> list[list[Proposal]]:
+        """What may stand in place of the text at which each search has arrived."""
+        if not active:
+            return []
+        asked = replace(
+            request,
+            texts=tuple(searches[index].here for index in active),
+            most=self.candidates,
+            # The other names of a text are no names of what it was changed into.
+            synonyms=tuple(request.synonyms[index] for index in active) if first and request.synonyms else (),
+            classes=tuple(request.classes[index] for index in active) if request.classes else (),
+        )
+        rows = self.substitutions.propose(asked)
+        return [searches[index].new(row) for index, row in zip(active, rows, strict=True)]
+
+
+@dataclass
+class _Search:
+    """The way of one text."""
+
+    start: str
+    here: str = ""
+    best: float = 0.0
+    how: tuple[str, ...] = ()
+    seen: set[str] = field(default_factory=set)
+    proposals: list[tuple[float, Proposal]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.here = self.start
+        self.seen.add(normalise(self.start))
+
+    def new(self, row: Sequence[Proposal]) -> list[Proposal]:
+        """Those that were not looked at before."""
+        fresh = []
+        for proposal in row:
+            key = normalise(proposal.text)
+            if key not in self.seen:
+                self.seen.add(key)
+                fresh.append(proposal)
+        return fresh
+
+    def step(self, row: Sequence[Proposal], gains: Sequence[float], near: Sequence[bool]) -> bool:
+        """Note what gains, go to the best, and say whether there was a step."""
+        allowed = [
+            (gain, place) for place, (gain, keeps) in enumerate(zip(gains, near, strict=True)) if keeps and gain > 0
+        ]
+        self.proposals += [
+            (gain, Proposal(row[place].text, "; ".join((*self.how, row[place].how)))) for gain, place in allowed
+        ]
+        gain, place = max(allowed, default=(0.0, -1), key=lambda pair: (pair[0], -pair[1]))
+        if gain <= self.best:
+            return False
+        self.best, self.here, self.how = gain, row[place].text, (*self.how, row[place].how)
+        return True
+
+    def found(self, most: int) -> list[Proposal]:
+        ranked = sorted(self.proposals, key=lambda pair: -pair[0])
+        return [proposal for _, proposal in ranked[:most]]
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """Where each text of a request is to go: along `direction`, counted from where it is."""
+
+    texts: Tensor
+    direction: Tensor
+
+    @classmethod
+    def of(cls, request: AugmentRequest) -> "_Aim":
+        assert request.embed is not None
+        texts = request.embed(request.texts)
+        if len(request.class_names) < 2:
+            return cls(texts, -texts)
+        names = request.embed(request.class_names)
+        cosines = texts @ names.T
+        own = torch.tensor(request.classes) if request.classes else cosines.argmax(1)
+        wrong = cosines.scatter(1, own[:, None], -torch.inf).argmax(1)
+        return cls(texts, names[wrong] - names[own])
+
+    def gain(self, features: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+        """For each proposal how far it went, and its cosine to its text."""
+        texts, direction = self.texts[owners], self.direction[owners]
+        return ((features - texts) * direction).sum(1), (features * texts).sum(1)
+
+
+def _synonyms() -> Source:
+    from fewshot.augment.synonym import Synonym
+
+    return Synonym()

@@ -1,0 +1,200 @@
+"""Texts of a support set in, many more that mean the same out: sources propose, the filter keeps."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from fewshot.augment.bank import Bank
+from fewshot.augment.policy import AugmentationPolicy
+from fewshot.augment.selection import Remembered, Selection
+from fewshot.augment.semantic_filter import Prototypes, SemanticFilter
+from fewshot.augment.source import AugmentRequest, Source
+from fewshot.errors import ConfigError
+from fewshot.progress import track
+
+Use = Literal["support", "meta_training"]
+_PIECE = 64  # texts between two steps of the bar; enough for full batches
+
+
+@dataclass(frozen=True)
+class SemanticAugmentation:
+    """How texts are augmented, and what the new ones are used for.
+
+    Args:
+        sources: name → source; None is synonyms, syntax and adversarial substitutions.
+        per_class: most texts of a class, real ones included.
+        per_text: most new texts of one text, which is what bounds them at few shots.
+        proposals: how many each source is asked for, for one new text that is wanted; some will not pass.
+        weight: of all new texts made from a text together, where the text itself has 1.
+        merge: whether a text and its new texts are one point in a support, see `Variants`; else each new text is
+            evidence of its own.
+        lowest_cosine: see `SemanticFilter`.
+        highest_cosine: see `SemanticFilter`.
+        duplicate_cosine: see `SemanticFilter`.
+        margin: by which a new text is nearer to the prototype of its own class than to any other, in cosine.
+        use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
+        train_texts: of each train class that are augmented for meta-training, spread evenly.
+        train_variants: most new texts of one text in meta-training, where every step looks at many.
+        valid_texts: of each valid class that valid episodes are drawn from, where their support is augmented.
+        policy: decides on valid classes whether, with which sources and with which weight the support is augmented;
+            None augments it as the other settings say.
+        save: whether a run writes the table of all new texts with their scores.
+
+    Raises:
+        ConfigError: no source, or settings that cannot be used; names them all.
+    """
+
+    sources: Mapping[str, Source] | None = None
+    per_class: int = 200
+    per_text: int = 40
+    proposals: float = 2.0
+    weight: float = 0.5
+    merge: bool = True
+    lowest_cosine: float = 0.3
+    highest_cosine: float = 0.995
+    duplicate_cosine: float = 0.995
+    margin: float = 0.0
+    use: Sequence[Use] = ("support",)
+    train_texts: int = 20
+    train_variants: int = 5
+    valid_texts: int = 40
+    policy: AugmentationPolicy | None = None
+    save: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sources is None:
+            object.__setattr__(self, "sources", default_sources())
+        wrong = self.out_of_range()
+        if wrong:
+            got = ", ".join(f"augment.{name}={_plain(getattr(self, name))}" for name in wrong)
+            raise ConfigError(f"Got {got}. Expected {'; '.join(dict.fromkeys(wrong.values()))}. Correct what is named.")
+        if not self.sources:
+            raise ConfigError(
+                "Got no augment/source, expected one or more to make new texts with. Write "
+                "augment/source=[synonym,syntax]."
+            )
+        self.filter()
+
+    def out_of_range(self) -> dict[str, str]:
+        """Name of each setting that cannot be used → what is expected of it."""
+        whole = ("train_texts", "train_variants", "valid_texts", "per_class", "per_text")
+        wrong = {name: "whole numbers of 1 or more" for name in whole if getattr(self, name) < 1}
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            wrong["weight"] = "a weight above 0"
+        if not 1 <= self.proposals < math.inf:
+            wrong["proposals"] = "proposals of 1 or more"
+        if not -2 <= self.margin <= 2:
+            wrong["margin"] = "a margin between -2 and 2"
+        uses = get_args(Use)
+        if isinstance(self.use, str) or not self.use or not set(self.use) <= set(uses):
+            wrong["use"] = f"use as a list of some of {', '.join(uses)}"
+        elif self.policy is not None and "support" not in self.use:
+            wrong["use"] = "use with support in it, on which the policy decides"
+        return wrong
+
+    def filter(self) -> SemanticFilter:
+        """The filter of these settings."""
+        return SemanticFilter(self.lowest_cosine, self.highest_cosine, self.duplicate_cosine)
+
+    def most(self, shots: int) -> int:
+        """New texts for each of so many texts of a class, so that the class comes to `per_class` or near it.
+
+        Raises:
+            ConfigError: there are that many texts already.
+
+        Example:
+            >>> from fewshot.augment.syntax import Syntax
+            >>> SemanticAugmentation({"syntax": Syntax()}, per_class=200).most(shots=5)
+            39
+        """
+        if self.per_class <= shots:
+            raise ConfigError(
+                f"Got augment.per_class={self.per_class} with shots={shots}, which leaves no room for new texts. "
+                f"Raise augment.per_class above shots, or set augment=none."
+            )
+        return min(self.per_text, math.ceil((self.per_class - shots) / shots))
+
+    def make(
+        self,
+        request: AugmentRequest,
+        taken: Collection[str] = (),
+        prototypes: Prototypes | None = None,
+        own: Sequence[int] = (),
+        distinct: bool = False,
+    ) -> Bank:
+        """New texts of all sources for the texts of a request.
+
+        Args:
+            request: with `embed`; `most` new texts of each text are kept.
+            taken: normalised texts that no new text may equal, besides those of the request.
+            prototypes: of the classes, where they are the same for all texts.
+            own: for each text the row of its prototype.
+            distinct: whether different texts may not have the same new text either.
+
+        Raises:
+            FewshotError: a source lacks what it needs.
+        """
+        together = tuple(self.sources or ())
+        return self.make_each(request, {"": together}, taken, prototypes, own, distinct)[""]
+
+    def make_each(
+        self,
+        request: AugmentRequest,
+        choices: Mapping[str, Collection[str]],
+        taken: Collection[str] = (),
+        prototypes: Prototypes | None = None,
+        own: Sequence[int] = (),
+        distinct: bool = False,
+    ) -> dict[str, Bank]:
+        """As `make`, for several choices of sources, each of which proposes once.
+
+        Args:
+            request: with `embed`.
+            choices: name → names of sources.
+            taken: see `make`.
+            prototypes: see `make`.
+            own: see `make`.
+            distinct: see `make`.
+
+        Raises:
+            FewshotError: a source lacks what it needs.
+        """
+        if request.embed is None:
+            raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
+        selections = {name: Selection(self.filter(), taken, prototypes, distinct) for name in choices}
+        asked = replace(request, most=math.ceil(self.proposals * request.most))
+        banks: dict[str, list[Bank]] = {name: [] for name in choices}
+        with track("Augmenting", total=len(request.texts), unit="texts") as advance:
+            done = 0
+            for piece in asked.split(_PIECE):
+                embed = Remembered(request.embed)
+                piece = replace(piece, embed=embed)
+                classes = own[done : done + len(piece.texts)]
+                proposals = {name: source.propose(piece) for name, source in (self.sources or {}).items()}
+                for name, chosen in choices.items():
+                    theirs = {source: rows for source, rows in proposals.items() if source in chosen}
+                    banks[name].append(selections[name].bank(piece.texts, theirs, embed, request.most, classes))
+                done += len(piece.texts)
+                advance(len(piece.texts))
+        dim = request.embed(request.texts[:1]).shape[1]
+        return {name: Bank.joined(parts, dim) for name, parts in banks.items()}
+
+    def settings(self) -> dict[str, Any]:
+        """The settings, as JSON can hold them."""
+        values = {name: _plain(value) for name, value in vars(self).items()}
+        policy = None if self.policy is None else {name: _plain(value) for name, value in vars(self.policy).items()}
+        return values | {"sources": list(self.sources or ()), "policy": policy}
+
+
+def default_sources() -> dict[str, Source]:
+    """Synonyms, syntax and adversarial substitutions: what needs neither a download nor a key."""
+    from fewshot.augment.adversarial import Adversarial
+    from fewshot.augment.synonym import Synonym
+    from fewshot.augment.syntax import Syntax
+
+    return {source.name: source for source in (Synonym(), Syntax(), Adversarial())}
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

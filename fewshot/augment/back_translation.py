@@ -1,0 +1,118 @@
+"""Texts translated into another language and back again (Sennrich et al., 2016, https://arxiv.org/abs/1511.06709).
+
+Beam search gives several translations on the way there and several of each on the way back, all of them again in
+the next run. nlpaug's `BackTranslationAug` gives one text a call, in more than a second; this translates all texts in
+batches of similar length.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from fewshot.augment.pretrained import Checkpoint
+from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.translator import Translator
+from fewshot.errors import ConfigError
+from fewshot.progress import track
+from fewshot.tasks.task import normalise
+
+_GROUP = "augment.sources.back_translation"
+
+
+class BackTranslation(Source):
+    """Translates there and back, with a Marian pair or any other two sequence-to-sequence models.
+
+    Beam search draws nothing, so the seed of a request has no part in the proposals.
+
+    Args:
+        forward_model: into the other language; a folder or a hub id.
+        back_model: from there back.
+        beams: breadth of the search, and most translations of one text in one direction; a text has `beams ** 2`
+            proposals at most.
+        max_tokens: most tokens of a translation.
+        tokens_per_batch: most padded tokens in a batch on a CPU, beams counted; a GPU takes 32 times as many.
+        forward_prefix: what `forward_model` wants before a text: `">>fra<< "`, `"translate English to German: "`.
+        back_prefix: the same for `back_model`.
+        forward_revision: branch, tag or commit of `forward_model` on the hub.
+        back_revision: the same of `back_model`.
+        device: `"auto"` (GPU if there is one), `"cpu"`, `"cuda"`, …
+        trust_remote_code: run Python code that comes with the models.
+        pickled_weights: accept .bin weights, read by torch with weights_only=True.
+
+    Raises:
+        ConfigError: a number out of range.
+    """
+
+    name: ClassVar[str] = "back_translation"
+
+    def __init__(
+        self,
+        forward_model: str = "Helsinki-NLP/opus-mt-en-de",
+        back_model: str = "Helsinki-NLP/opus-mt-de-en",
+        beams: int = 5,
+        max_tokens: int = 128,
+        tokens_per_batch: int = 2048,
+        forward_prefix: str = "",
+        back_prefix: str = "",
+        forward_revision: str | None = None,
+        back_revision: str | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        pickled_weights: bool = False,
+    ):
+        for setting, value in (("beams", beams), ("max_tokens", max_tokens), ("tokens_per_batch", tokens_per_batch)):
+            if value < 1:
+                raise ConfigError(f"Got {_GROUP}.{setting}={value}, expected a whole number above 0.")
+        self.forward_model, self.back_model = forward_model, back_model
+        self.beams = beams
+
+        def translator(model: str, setting: str, revision: str | None, prefix: str) -> Translator:
+            head, task = "AutoModelForSeq2SeqLM", "translate"
+            options = (revision, device, trust_remote_code, pickled_weights)
+            checkpoint = Checkpoint(model, f"{_GROUP}.{setting}", head, task, *options)
+            return Translator(checkpoint, beams, max_tokens, tokens_per_batch, prefix)
+
+        self._forward = translator(forward_model, "forward_model", forward_revision, forward_prefix)
+        self._back = translator(back_model, "back_model", back_revision, back_prefix)
+
+    def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
+        """See `Source.propose`.
+
+        Raises:
+            EncoderError: a model cannot be found or read, or does not translate.
+            ConfigError: a package that a tokenizer needs is missing.
+        """
+        if not request.texts or request.most < 1:
+            return [[] for _ in request.texts]
+        there = min(self.beams, math.ceil(math.sqrt(request.most)))
+        back = min(self.beams, math.ceil(request.most / there))
+        pivots = self._translated(self._forward, request.texts, there, "Translating")
+        distinct = list(dict.fromkeys(pivot for part in pivots for pivot in part if pivot))
+        returned = self._translated(self._back, distinct, back, "Translating back") if distinct else []
+        ways_back = dict(zip(distinct, returned, strict=True))
+        return [
+            _proposals(text, part, ways_back)[: request.most] for text, part in zip(request.texts, pivots, strict=True)
+        ]
+
+    def notes(self, request: AugmentRequest) -> list[str]:
+        """Whose words they are."""
+        return [f"back_translation: texts were translated by {self.forward_model} and back by {self.back_model}."]
+
+    def _translated(self, translator: Translator, texts: Sequence[str], most: int, doing: str) -> list[list[str]]:
+        with track(doing, total=len(texts), unit="texts") as advance:
+            return translator.translate(texts, most, advance)
+
+
+def _proposals(text: str, pivots: Sequence[str], ways_back: dict[str, list[str]]) -> list[Proposal]:
+    """Distinct texts, those first that were likely on both ways."""
+    ranked = [
+        (there + back, Proposal(new, f"by way of {pivot!r}"))
+        for there, pivot in enumerate(dict.fromkeys(pivot for pivot in pivots if pivot))
+        for back, new in enumerate(ways_back[pivot])
+        if new
+    ]
+    first: dict[str, Proposal] = {}
+    for _, proposal in sorted(ranked, key=lambda pair: pair[0]):
+        first.setdefault(normalise(proposal.text), proposal)
+    first.pop(normalise(text), None)
+    return list(first.values())

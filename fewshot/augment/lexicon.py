@@ -1,0 +1,202 @@
+"""Lexicons: terms, what else they are called, and where they stand in a text."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from fewshot.augment.lexicon_file import read_groups
+from fewshot.augment.word_forms import in_style_of, plural, singulars, with_article
+from fewshot.errors import ConfigError
+
+Words = tuple[str, ...]
+
+EMBEDDED = ("disease_ontology", "everyday")
+_FOLDER = Path(__file__).resolve().parent / "lexicons"
+# Apostrophes and hyphens hold a word together: "can" is not in "can't", nor "card" in "e-card".
+_TOKEN = re.compile(r"\w+(?:['’‐-]\w+)*|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term in the capitals that it has by itself, and what else it is called."""
+
+    written: str
+    synonyms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stretch of a text, and what may stand there instead.
+
+    Args:
+        start: index of the first character.
+        end: index after the last character.
+        synonyms: best first, in the capitals and number of the words that are there.
+    """
+
+    start: int
+    end: int
+    synonyms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """Terms of one or more words and their synonyms.
+
+    Args:
+        name: word for what was done and for messages.
+        find: words, case-folded → the term, or None.
+        lengths: the first word of a term, case-folded → numbers of words to try, longest first.
+    """
+
+    name: str
+    find: Callable[[Words], Term | None]
+    lengths: Callable[[str], Sequence[int]]
+
+    @classmethod
+    def from_groups(cls, name: str, groups: Iterable[Sequence[str]]) -> "Lexicon":
+        """A lexicon in which each member of a group is a synonym of the others.
+
+        Args:
+            name: word for what was done and for messages.
+            groups: terms that may stand for each other; a term of several groups has the synonyms of all.
+
+        Raises:
+            ConfigError: a term without words.
+
+        Example:
+            >>> lexicon = Lexicon.from_groups("mine", [["buy", "purchase"], ["heart attack", "myocardial infarction"]])
+            >>> lexicon.synonyms("Heart Attack")
+            ('Myocardial Infarction',)
+        """
+        written: dict[Words, str] = {}
+        others: dict[Words, dict[str, None]] = {}
+        for group in groups:
+            keys = [_words(member) for member in group]
+            if () in keys:
+                raise ConfigError(f"The lexicon {name!r} has an empty term in {list(group)}. Remove it.")
+            for key, member in zip(keys, group, strict=True):
+                written.setdefault(key, member)
+                found = others.setdefault(key, {})
+                found.update((other, None) for other_key, other in zip(keys, group, strict=True) if other_key != key)
+        terms = {key: Term(written[key], tuple(others[key])) for key in written}
+        lengths: dict[str, set[int]] = {}
+        for key in terms:
+            lengths.setdefault(key[0], set()).add(len(key))
+        ordered = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
+        return cls(name, terms.get, lambda first: ordered.get(first, ()))
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Lexicon":
+        """A lexicon from a file with the columns `term` and `synonym`, separated by tabs (.tsv) or commas (.csv).
+
+        Lines with the same term make one group; `|` separates several synonyms in one line. A first line
+        `term`, `synonym` is the header and may be absent.
+
+        Raises:
+            ConfigError: no such file, not UTF-8, or a line that is not a term and a synonym; names the line.
+        """
+        path = Path(path)
+        return cls.from_groups(path.stem, read_groups(path))
+
+    def synonyms(self, term: str) -> tuple[str, ...]:
+        """Synonyms of a text that is a term as a whole; none where it is not."""
+        for place in self.places(term):
+            if covers(place, term):
+                return place.synonyms
+        return ()
+
+    def places(self, text: str) -> list[Place]:
+        """Where terms stand in a text: whole words in any capitals, from left to right, the longest that fits.
+
+        A plural is found by its singular. A term written in capitals is an abbreviation, and found in capitals only:
+        "AIDS" is not what aids do.
+        """
+        tokens = list(_TOKEN.finditer(text))
+        words = tuple(_folded(token[0]) for token in tokens)
+        found, index = [], 0
+        while index < len(words):
+            n_words = 1
+            for length in dict.fromkeys((*self.lengths(words[index]), 1)):  # 1: the first word may be a plural
+                if index + length > len(words):
+                    continue
+                start, end = tokens[index].start(), tokens[index + length - 1].end()
+                synonyms = self._synonyms(words[index : index + length], text, start, end)
+                if synonyms:
+                    found.append(Place(start, end, synonyms))
+                    n_words = length
+                    break
+            index += n_words
+        return found
+
+    def _synonyms(self, words: Words, text: str, start: int, end: int) -> tuple[str, ...]:
+        term = self.find(words)
+        if term is not None:
+            if term.written.isupper() and not text[start:end].isupper():
+                return ()
+            return _styled(text, start, end, term.written, term.synonyms)
+        for singular in singulars(words[-1]):
+            term = self.find((*words[:-1], singular))
+            if term is not None and not term.written.isupper():
+                # Several words for one may be a verb and its particle, whose plural is nonsense: "fill outs".
+                fitting = [other for other in term.synonyms if " " not in other or len(words) > 1]
+                forms = [form for form in map(plural, fitting) if form is not None]
+                return _styled(text, start, end, plural(term.written) or term.written, forms)
+        return ()
+
+
+def covers(place: Place, text: str) -> bool:
+    """Whether a place is the whole of a text, but for spaces and punctuation around it."""
+    return not any(character.isalnum() for character in text[: place.start] + text[place.end :])
+
+
+def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
+    """A text with other words in some of its places; "a" and "an" before them are set right.
+
+    Args:
+        text: the text that the places are of.
+        chosen: places that do not overlap, and the words to put there.
+
+    Example:
+        >>> lexicon = Lexicon.from_groups("mine", [["fee", "charge", "additional cost"]])
+        >>> (place,) = lexicon.places("Why was there a fee?")
+        >>> substituted("Why was there a fee?", [(place, "additional cost")])
+        'Why was there an additional cost?'
+    """
+    for place, words in sorted(chosen, key=lambda pair: pair[0].start, reverse=True):
+        text = with_article(text[: place.start], text[place.start : place.end], words) + words + text[place.end :]
+    return text
+
+
+@cache
+def load_lexicon(name: str) -> Lexicon:
+    """A lexicon that comes with the package.
+
+    Args:
+        name: `disease_ontology`, names of diseases; or `everyday`, the language of requests and questions.
+
+    Raises:
+        ConfigError: there is none of that name.
+
+    Example:
+        >>> load_lexicon("disease_ontology").synonyms("myocardial infarction")[0]
+        'heart attack'
+    """
+    if name not in EMBEDDED:
+        raise ConfigError(f"Got the lexicon {name!r}, expected one of {', '.join(EMBEDDED)}, or the path of a file.")
+    return Lexicon.from_groups(name, read_groups(_FOLDER / f"{name}.tsv"))
+
+
+def _words(term: str) -> Words:
+    return tuple(_folded(token) for token in _TOKEN.findall(term))
+
+
+def _folded(word: str) -> str:
+    return word.casefold().replace("’", "'").replace("‐", "-")
+
+
+def _styled(text: str, start: int, end: int, written: str, synonyms: Iterable[str]) -> tuple[str, ...]:
+    styled = dict.fromkeys(in_style_of(text, start, end, written, synonym) for synonym in synonyms)
+    return tuple(synonym for synonym in styled if synonym.casefold() != text[start:end].casefold())

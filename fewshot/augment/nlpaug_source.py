@@ -1,0 +1,130 @@
+"""nlpaug's augmenters and flows as a source of texts.
+
+What nlpaug leaves to its caller is done here.  It draws from the process's global generators: they are seeded for each
+text and put back.  Its tokenizer tears "don't" and "e-mail" apart and leaves spaces in them: augmenters that have it
+get one that does not.  Its warnings and what it prints do not reach the user.
+
+Source: Ma 2019, "NLP Augmentation", https://github.com/makcedward/nlpaug.
+"""
+
+import contextlib
+import copy
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from fewshot.augment.global_randomness import seeded
+from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.errors import ConfigError, FewshotError
+from fewshot.tasks.task import normalise
+
+_TOKEN = re.compile(r"\w+(?:['’.,‐-]\w+)*|[^\w\s]")
+_SPACE_BEFORE = re.compile(r" (?=[.,;:?!%)\]])")
+_SPACE_AFTER = re.compile(r"(?<=[(\[$£€#]) ")
+_ITS_TOKENIZER = "nlpaug.util.text.tokenizer"
+_LONGEST = 200  # characters of nlpaug's own message
+
+
+class NlpaugSource(Source):
+    """Proposes what an augmenter or a flow of nlpaug makes of a text.
+
+    Args:
+        augmenter: an augmenter or a flow of nlpaug; it is not changed.
+
+    Raises:
+        ConfigError: not an augmenter.
+    """
+
+    name: ClassVar[str] = "nlpaug"
+
+    def __init__(self, augmenter: Any) -> None:
+        if not callable(getattr(augmenter, "augment", None)):
+            raise ConfigError(
+                f"Got augmenter={augmenter!r}, expected an augmenter or a flow of nlpaug, such as "
+                f"{{_target_: nlpaug.augmenter.word.RandomWordAug, action: swap}}."
+            )
+        self.augmenter = _with_our_tokenizer(augmenter)
+
+    def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
+        """New texts for each text of the request, in the order in which nlpaug made them.
+
+        Raises:
+            FewshotError: nlpaug failed on a text, or made something that is no text.
+        """
+        return [self._proposals(request, index) for index in range(len(request.texts))]
+
+    def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
+        text = request.texts[index]
+        how = type(self.augmenter).__name__
+        try:
+            with seeded(request.text_seed(self.name, index)), _quiet():
+                made = self.augmenter.augment(text, n=request.most)
+        except Exception as error:
+            raise FewshotError(
+                f"nlpaug's {how} failed on the text {text!r} with {_shown(error)}. Expected new texts. Use another "
+                f"augmenter, or install what it asks for."
+            ) from error
+        distinct = {normalise(text): text}
+        for new in _texts(made, how):
+            if new.strip():
+                distinct.setdefault(normalise(new), new.strip())
+        return [Proposal(new, how) for new in list(distinct.values())[1 : request.most + 1]]
+
+
+def split_words(text: str) -> list[str]:
+    """Words and marks of a text; apostrophes, hyphens and decimal points hold a word together.
+
+    Example:
+        >>> split_words("Don't e-mail $1.50, ok?")
+        ["Don't", 'e-mail', '$', '1.50', ',', 'ok', '?']
+    """
+    return _TOKEN.findall(text)
+
+
+def join_words(words: list[str]) -> str:
+    """The text of words and marks.
+
+    Example:
+        >>> join_words(split_words("Don't e-mail $1.50 (today), ok?"))
+        "Don't e-mail $1.50 (today), ok?"
+    """
+    return _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", " ".join(words)))
+
+
+def _with_our_tokenizer(augmenter: Any) -> Any:
+    """A copy of an augmenter, or of a flow and all in it, in which nlpaug's own tokenizer is replaced."""
+    changed = copy.copy(augmenter)
+    if isinstance(augmenter, list):  # as flows are
+        changed[:] = [_with_our_tokenizer(part) for part in augmenter]
+    for name, ours in (("tokenizer", split_words), ("reverse_tokenizer", join_words)):
+        if getattr(getattr(augmenter, name, None), "__module__", None) == _ITS_TOKENIZER:
+            setattr(changed, name, ours)
+    return changed
+
+
+def _shown(error: Exception) -> str:
+    message = " ".join(str(error).split())[:_LONGEST].rstrip(".")
+    return f"{type(error).__name__}: {message}"
+
+
+def _texts(made: Any, how: str) -> Iterator[str]:
+    """The texts of what nlpaug gives: one, a list of them, or lists of one each."""
+    if isinstance(made, str):
+        yield made
+    elif isinstance(made, list):
+        for part in made:
+            yield from _texts(part, how)
+    else:
+        raise FewshotError(
+            f"nlpaug's {how} made a {type(made).__name__}, expected texts. Leave include_detail at false, and use an "
+            f"augmenter of texts."
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,163 @@
+"""Whether and how to augment, decided on valid classes: by the paired gain of each choice there, with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.errors import ConfigError
+from fewshot.evaluation import Estimate, paired_difference, predict
+from fewshot.evaluation.metrics import accuracy
+from fewshot.features import TaskFeatures
+from fewshot.learners.learner import Learner
+from fewshot.progress import track
+from fewshot.variants import Variants
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to augment the support, on valid episodes.
+
+    Args:
+        sources: whose new texts stand in it.
+        weight: of the new texts of a text.
+        gain: accuracy with them minus accuracy without, over the same episodes.
+    """
+
+    sources: tuple[str, ...]
+    weight: float
+    gain: Estimate
+
+    @property
+    def lower_bound(self) -> float:
+        """The least that the 95 % interval of the gain leaves."""
+        return self.gain.mean - (self.gain.ci95 if self.gain.ci95 is not None else float("inf"))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was tried, and what came of it.
+
+    Args:
+        trials: all that was tried.
+        accuracy: on the same episodes without augmentation.
+        episodes: how many there were.
+    """
+
+    trials: tuple[Trial, ...]
+    accuracy: Estimate
+    episodes: int
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the largest lower bound."""
+        return max(self.trials, key=lambda trial: trial.lower_bound)
+
+    @property
+    def chosen(self) -> Trial | None:
+        """The best, where even its lower bound is a gain; None stands for no augmentation."""
+        return self.best if self.best.lower_bound > 0 else None
+
+    def sentence(self) -> str:
+        """The decision for a person to read."""
+        best = self.best
+        what = f"{' + '.join(best.sources)}, weight {best.weight:g}: {best.gain.percent(sign=True)} points"
+        where = f"on {self.episodes} valid episodes"
+        if self.chosen is None:
+            tried = f"the best of {len(self.trials)} choices ({what}) is no sure gain {where}"
+            return f"No augmentation of the support: {tried}"
+        return f"Support augmented by {what} {where}, the best of {len(self.trials)} choices"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for `results.json`."""
+        rows = [
+            {
+                "sources": list(trial.sources),
+                "weight": trial.weight,
+                "gain": {"mean": trial.gain.mean, "ci95": trial.gain.ci95, "std": trial.gain.std},
+            }
+            for trial in self.trials
+        ]
+        chosen = None if self.chosen is None else self.trials.index(self.chosen)
+        return {
+            "chosen": None if chosen is None else rows[chosen],
+            "sentence": self.sentence(),
+            "episodes": self.episodes,
+            "accuracy_without": {"mean": self.accuracy.mean, "ci95": self.accuracy.ci95, "std": self.accuracy.std},
+            "trials": rows,
+        }
+
+
+@dataclass(frozen=True)
+class AugmentationPolicy:
+    """Tries each source alone and all of them together, with each weight, and takes the surest gain or none.
+
+    The choice is the one whose 95 % interval begins highest, and no augmentation where none begins above zero. It is
+    the best of several on the same episodes, so that its gain is a little flattered; the test episodes tell the rest.
+
+    Args:
+        weights: of the new texts of a text, where the text itself has 1.
+        episodes: valid episodes, on which every choice is scored.
+
+    Raises:
+        ConfigError: no weight, one that is not above 0, or fewer than two episodes.
+    """
+
+    weights: Sequence[float] = (0.25, 0.5, 1.0)
+    episodes: int = 600
+
+    def __post_init__(self) -> None:
+        if not self.weights or not min(self.weights) > 0:
+            raise ConfigError(
+                f"Got augment.policy.weights={list(self.weights)}, expected numbers above 0 such as [0.25,0.5,1.0]."
+            )
+        if self.episodes < 2:
+            raise ConfigError(
+                f"Got augment.policy.episodes={self.episodes}, expected 2 or more, for an interval. Leave it at 600."
+            )
+
+    def choices(self, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Name → sources, for all that is tried.
+
+        Example:
+            >>> AugmentationPolicy().choices(["synonym", "syntax"])
+            {'synonym': ('synonym',), 'syntax': ('syntax',), 'synonym + syntax': ('synonym', 'syntax')}
+        """
+        alone: dict[str, tuple[str, ...]] = {name: (name,) for name in sources}
+        return alone if len(alone) == 1 else {**alone, " + ".join(sources): tuple(sources)}
+
+    def decide(
+        self,
+        learner: Learner,
+        features: TaskFeatures,
+        episodes: EpisodeBatch,
+        variants: Mapping[tuple[str, ...], Variants],
+    ) -> Decision:
+        """Score every choice on the same episodes.
+
+        Args:
+            learner: as it will be used.
+            features: of the task; their own variants are left out.
+            episodes: of valid classes.
+            variants: sources → what they made of the support texts.
+        """
+        plain = features.without_variants()
+        without = _accuracies(learner, plain, episodes)
+        trials = []
+        with track("Deciding on augmentation", total=len(variants) * len(self.weights), unit="choices") as advance:
+            for sources, made in variants.items():
+                for weight in self.weights:
+                    augmented = replace(plain, variants=replace(made, weight=weight))
+                    gain = paired_difference(_accuracies(learner, augmented, episodes), without)
+                    trials.append(Trial(sources, float(weight), gain))
+                    advance()
+        return Decision(tuple(trials), Estimate.of(without), len(episodes))
+
+
+def _accuracies(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> Float[Tensor, " episodes"]:
+    with torch.no_grad():
+        return accuracy(predict(learner, features, episodes), episodes.targets)

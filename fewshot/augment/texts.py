@@ -1,0 +1,200 @@
+"""A labelled support set in, a table of new texts with their scores out: augmentation without a run."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.augment.augmenter import SemanticAugmentation
+from fewshot.augment.bank import Judged
+from fewshot.augment.selection import Embed, Remembered
+from fewshot.augment.semantic_filter import Prototypes, Reason
+from fewshot.augment.source import AugmentRequest
+from fewshot.errors import TaskError
+from fewshot.tasks.task import normalise
+
+_ROUNDS, _GROWTH = 4, 1.4  # how often, and by how much, a text may give more where others of its class fall short
+
+
+@dataclass(frozen=True)
+class AugmentedText:
+    """A text that was proposed for another, and what became of it.
+
+    Args:
+        label: of both.
+        original: the text that was given.
+        text: what was made of it.
+        source: which source made it.
+        how: what it did.
+        cosine: of both; None where the new text was not looked at.
+        margin: cosine of the new text to the prototype of its class minus that to the nearest other; None where it
+            was not looked at, or there is one class only.
+        dropped: why it is left out; None where it is kept.
+    """
+
+    label: str
+    original: str
+    text: str
+    source: str
+    how: str
+    cosine: float | None
+    margin: float | None
+    dropped: Reason | None
+
+    @property
+    def kept(self) -> bool:
+        """Whether it stands for its class."""
+        return self.dropped is None
+
+
+def augment_texts(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    embed: Embed,
+    augmentation: SemanticAugmentation | None = None,
+    class_names: Sequence[str] = (),
+    synonyms: Sequence[Sequence[str]] = (),
+    seed: int = 0,
+) -> list[AugmentedText]:
+    """Make more of the texts of a support set.
+
+    1. No new text equals a text that was given or another that was kept, compared as `normalise` does.
+    2. Those kept pass the filter of `augmentation`; the prototype of a class is the mean of its texts and its name.
+    3. A class comes to `augmentation.per_class` texts at most, those given included; where some of its texts have
+       fewer new ones than their part, the others give more of theirs than `per_text`.
+    4. The same arguments give the same table.
+
+    Args:
+        texts: distinct; no queries, for the prototypes are made of them.
+        labels: of each text.
+        embed: texts → features, of any length.
+        augmentation: sources and settings; None is synonyms, syntax and adversarial substitutions with the defaults.
+        class_names: readable names of the sorted distinct labels; empty where they are not to be used.
+        synonyms: for each text other names of the same thing; may be empty.
+        seed: root seed.
+
+    Returns:
+        Every text that was proposed, in the order of `texts`; those of one text that are kept are best first.
+
+    Raises:
+        TaskError: texts, labels, names or synonyms that do not fit each other.
+        ConfigError: a class has `per_class` texts already.
+        FewshotError: a source lacks what it needs.
+    """
+    classes = sorted(set(labels))
+    _check(texts, labels, class_names, synonyms, classes)
+    augmentation = augmentation if augmentation is not None else SemanticAugmentation()
+    ids = [classes.index(label) for label in labels]
+    unit = Remembered(lambda texts: normalize(embed(texts), dim=-1))
+    request = AugmentRequest(
+        texts=tuple(texts),
+        most=max(augmentation.most(size) for size in Counter(ids).values()),
+        seed=seed,
+        synonyms=tuple(tuple(names) for names in synonyms),
+        classes=tuple(ids) if class_names else (),
+        class_names=tuple(class_names),
+        embed=unit,
+    )
+    prototypes = _prototypes(unit, texts, class_names, torch.tensor(ids), augmentation.margin)
+    left = {own: augmentation.per_class - size for own, size in Counter(ids).items()}
+    judged = _judged(augmentation, request, prototypes, ids, left)
+    beyond = _beyond(judged, ids, left)
+    return [
+        _row(one, text, classes[own], (place, rank) in beyond)
+        for place, (text, own) in enumerate(zip(texts, ids, strict=True))
+        for rank, one in enumerate(judged[place])
+    ]
+
+
+def _judged(
+    augmentation: SemanticAugmentation,
+    request: AugmentRequest,
+    prototypes: Prototypes | None,
+    ids: Sequence[int],
+    wanted: Mapping[int, int],
+) -> list[tuple[Judged, ...]]:
+    """Proposals for each text; where some texts of a class fall short of their part, the others give more."""
+    taken = {normalise(text) for text in request.texts}
+    judged: list[tuple[Judged, ...]] = [()] * len(ids)
+    places = list(range(len(ids)))
+    for _ in range(_ROUNDS):
+        bank = augmentation.make(
+            _part(request, places), taken, prototypes, [ids[place] for place in places], distinct=True
+        )
+        for place, row in zip(places, bank.judged, strict=True):
+            judged[place] = row
+        kept, spare = Counter[int](), set()
+        for own, row in zip(ids, judged, strict=True):
+            kept[own] += sum(one.kept for one in row)
+            spare |= {own} if any(one.verdict.dropped == "not_needed" for one in row) else set()
+        places = [place for place, own in enumerate(ids) if own in spare and kept[own] < wanted[own]]
+        if not places:
+            break
+        request = replace(request, most=math.ceil(_GROWTH * request.most))
+    return judged
+
+
+def _part(request: AugmentRequest, places: Sequence[int]) -> AugmentRequest:
+    """The request for some of its texts."""
+    columns: dict[str, Any] = {name: getattr(request, name) for name in ("texts", "synonyms", "classes")}
+    own: dict[str, Any] = {name: tuple(column[p] for p in places) if column else () for name, column in columns.items()}
+    return replace(request, **own)
+
+
+def _check(
+    texts: Sequence[str],
+    labels: Sequence[str],
+    class_names: Sequence[str],
+    synonyms: Sequence[Sequence[str]],
+    classes: Sequence[str],
+) -> None:
+    if not texts or len(texts) != len(labels):
+        raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each of one or more.")
+    twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
+    if twice:
+        raise TaskError(f"The text {twice[0][:80]!r} stands twice, expected distinct texts. Leave one out.")
+    if class_names and len(class_names) != len(classes):
+        raise TaskError(
+            f"Got {len(class_names)} class names for {len(classes)} labels, expected one for each in sorted order. "
+            f"Give all, or none."
+        )
+    if synonyms and len(synonyms) != len(texts):
+        raise TaskError(f"Got synonyms of {len(synonyms)} texts, expected those of {len(texts)}. Give all, or none.")
+
+
+def _prototypes(
+    embed: Embed, texts: Sequence[str], class_names: Sequence[str], ids: Tensor, margin: float
+) -> Prototypes | None:
+    """Unit means of the texts and the name of each class; one class alone has no other to be near to."""
+    n_classes = int(ids.max()) + 1
+    if n_classes < 2:
+        return None
+    features = embed(texts)
+    sums = features.new_zeros(n_classes, features.shape[1]).index_add_(0, ids, features)
+    return Prototypes(normalize(sums + embed(class_names) if class_names else sums, dim=-1), margin)
+
+
+def _beyond(judged: Sequence[Sequence[Judged]], ids: Sequence[int], left: dict[int, int]) -> set[tuple[int, int]]:
+    """Places of those kept that are more than their class has room for: the last of each text go first."""
+    ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in judged]
+    beyond = set()
+    for turn in range(max(map(len, ranks), default=0)):
+        for place, own in enumerate(ranks):
+            if turn < len(own):
+                if left[ids[place]] > 0:
+                    left[ids[place]] -= 1
+                else:
+                    beyond.add((place, own[turn]))
+    return beyond
+
+
+def _row(one: Judged, original: str, label: str, beyond: bool) -> AugmentedText:
+    verdict = one.verdict
+    cosine = None if math.isnan(verdict.cosine) else verdict.cosine
+    dropped: Reason | None = "not_needed" if beyond else verdict.dropped
+    return AugmentedText(label, original, one.text, one.source, one.how, cosine, verdict.margin, dropped)

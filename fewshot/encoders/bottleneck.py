@@ -1,0 +1,189 @@
+"""Small layers between the layers of an encoder: adapters.
+
+    h <- h + U relu(D h + d) + u        D: [dim, hidden], U: [hidden, dim], U and u start at 0
+
+`h` is what a layer's feed-forward part gives, before it is added to the layer's input. As U starts at zero, an encoder
+with adapters starts as it was.
+
+Source: Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", https://arxiv.org/abs/1902.00751, with
+one adapter a layer, behind the feed-forward part only, as in Pfeiffer et al. 2021, "AdapterFusion",
+https://arxiv.org/abs/2005.00247. Theirs train the layer norms too; ours leave all published weights as they are.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fewshot.encoders.layers import Stack, adapted_layers, find_stack
+from fewshot.encoders.settings import EncoderSettings
+from fewshot.errors import EncoderError
+
+# Where a layer's feed-forward part ends: decoders and ModernBERT, DistilBERT, BERT and its kin. None of them is a
+# linear map, for LoRA would come between a linear map and what stands behind it.
+_FEED_FORWARD = ("mlp", "ffn", "output.dropout")
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """What has to be known to put adapters into a backbone.
+
+    Args:
+        dim: width of an adapter.
+        layers: numbers of the layers that get one.
+        name: of an adapter inside the part that it stands behind.
+    """
+
+    dim: int
+    layers: tuple[int, ...]
+    name: str = "bottleneck"
+
+    KIND: ClassVar[str] = "adapter"
+    TENSORS: ClassVar[str] = "bottleneck.safetensors"
+    CONFIG: ClassVar[str] = "bottleneck.json"
+    scale: ClassVar[float | None] = None  # nothing but the weights themselves changes the features
+
+    @classmethod
+    def of(cls, backbone: nn.Module, settings: EncoderSettings) -> "Bottleneck":
+        """The adapters for a backbone; beside those that it may have already, from an earlier training.
+
+        Args:
+            backbone: the transformer.
+            settings: `adapter_dim` and `policy`; under `"layered"` only layers that are not frozen get one.
+
+        Raises:
+            EncoderError: the backbone has no layers, or their feed-forward parts are not known.
+        """
+        stack = find_stack(backbone)
+        taken = sum(name.startswith(cls.name) for name, _ in _ends(stack, settings.model)[0].named_children())
+        name = f"{cls.name}{taken + 1}" if taken else cls.name
+        return cls(settings.adapter_dim, adapted_layers(stack, settings.policy), name)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Bottleneck":
+        """From what `to_json` gave.
+
+        Raises:
+            KeyError: something is missing.
+        """
+        return cls(content["dim"], tuple(content["layers"]), content["name"])
+
+    def to_json(self, model: str) -> dict[str, Any]:
+        """The content of the file beside the weights."""
+        return {"dim": self.dim, "layers": list(self.layers), "name": self.name, "model": model}
+
+    def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
+        """Put adapters into a backbone, in place, that leave its features as they are; they alone are trained.
+
+        Args:
+            backbone: the transformer.
+            generator: draws the D matrices; None where they are overwritten anyway.
+
+        Returns:
+            The backbone, for `settle`.
+
+        Raises:
+            EncoderError: see `of`.
+        """
+        backbone.requires_grad_(False)
+        near = next(parameter for parameter in backbone.parameters() if parameter.is_floating_point())
+        ends = _ends(find_stack(backbone), type(backbone).__name__)
+        for index in self.layers:
+            layer = BottleneckLayer(_width(backbone), self.dim, generator)
+            ends[index].add_module(self.name, layer.to(near.device, torch.float32))
+            layer.handle = ends[index].register_forward_hook(partial(_through, self.name))
+        return backbone
+
+    def parameters(self, backbone: nn.Module) -> dict[str, nn.Parameter]:
+        """The parameters of these adapters, by their names in the backbone."""
+        return {name: p for name, p in backbone.named_parameters() if f".{self.name}." in name}
+
+    def withdraw(self, model: nn.Module) -> None:
+        """Take these adapters out again, in place.
+
+        Args:
+            model: from `inject`.
+        """
+        _remove(model, lambda name: name == self.name)
+
+    def settle(self, model: nn.Module) -> None:
+        """Adapters stay where they are: their layers cannot be merged into others.
+
+        Args:
+            model: from `inject`.
+        """
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                parameter.requires_grad_(True)
+
+    @staticmethod
+    def is_scaled(name: str) -> bool:
+        """Whether a parameter moves on the way from published to trained weights: U and u, which start at zero."""
+        return ".down." not in name
+
+
+class BottleneckLayer(nn.Module):
+    """One adapter.
+
+    Args:
+        hidden: width of what it changes.
+        dim: its own width.
+        generator: draws D, uniformly within `1 / sqrt(hidden)`; None leaves what torch draws.
+    """
+
+    def __init__(self, hidden: int, dim: int, generator: torch.Generator | None = None):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            self.down, self.up = nn.Linear(hidden, dim), nn.Linear(dim, hidden)
+        if generator is not None:
+            nn.init.kaiming_uniform_(self.down.weight, a=5**0.5, generator=generator)
+        for part in (self.up.weight, self.up.bias, self.down.bias):
+            nn.init.zeros_(part)
+        self.handle: Any = None  # of the hook that calls it
+
+    def forward(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch hidden"]:
+        """What the feed-forward part gave, changed a little."""
+        return hidden + self.up(torch.relu(self.down(hidden.to(self.down.weight.dtype)))).to(hidden.dtype)
+
+
+def remove_bottlenecks(backbone: nn.Module) -> None:
+    """Take all adapters out of a backbone, in place."""
+    _remove(backbone, lambda name: True)
+
+
+def _remove(backbone: nn.Module, chosen: Callable[[str], bool]) -> None:
+    for module in list(backbone.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, BottleneckLayer) and chosen(name):
+                child.handle.remove()
+                delattr(module, name)
+
+
+def _through(name: str, module: nn.Module, inputs: Any, output: Any) -> Any:
+    layer = module.get_submodule(name)
+    return (layer(output[0]), *output[1:]) if isinstance(output, tuple) else layer(output)
+
+
+def _width(backbone: Any) -> int:
+    return backbone.config.hidden_size
+
+
+def _ends(stack: Stack, model: str) -> list[nn.Module]:
+    """The module of each layer that gives what its feed-forward part computed."""
+    ends = [next(_known(layer), None) for layer in stack.layers]
+    if not ends or None in ends:
+        raise EncoderError(
+            f"Encoder model {model!r} has no {'feed-forward parts of a known name' if ends else 'transformer layers'} "
+            f"to put adapters behind. Expected {', '.join(_FEED_FORWARD)} in each layer. Set encoder.trainable=none, "
+            f"or lora with encoder.lora_targets."
+        )
+    return [end for end in ends if end is not None]
+
+
+def _known(layer: nn.Module) -> Iterator[nn.Module]:
+    modules = dict(layer.named_modules())
+    return (modules[path] for path in _FEED_FORWARD if path in modules)

@@ -1,0 +1,71 @@
+"""One loaded model for several encoders that differ in their trained weights only."""
+
+import torch
+
+from fewshot.encoders.bottleneck import remove_bottlenecks
+from fewshot.encoders.encoder import Encoder
+from fewshot.encoders.trained import TrainedWeights
+from fewshot.errors import ConfigError
+
+_OF_ONE_ENCODER = frozenset({"fingerprint", "_features", "_trained"})  # what is not shared, of what comes late
+
+
+class SharedModel:
+    """The published weights, loaded once, and the trained ones that stand in their place at the moment.
+
+    Encoders from `encoder` share one module. Whichever is used next gets its weights put into it first, in memory:
+    what is changed for one of them is made from the published weights, which are never written to. Beside these it
+    takes the memory of what is changed, and of a copy in 16 bits where that is the precision. Not for several threads.
+
+    Args:
+        encoder: settings of all encoders; its trained weights, if it has any, do not count.
+
+    Raises:
+        ConfigError: `quantise` is set: weights in 4 bits cannot be exchanged.
+        EncoderError: the weights cannot be loaded.
+    """
+
+    def __init__(self, encoder: Encoder):
+        if encoder.quantise is not None:
+            raise ConfigError(
+                f"Got encoder.quantise={encoder.quantise} for a model whose weights are to be exchanged, which weights "
+                f"in 4 bits do not allow. Set encoder.quantise=null."
+            )
+        self.published = encoder.replace(weights=None)
+        self._loaded = self.published.replace(dtype="float32")  # from which every precision can be made
+        self._originals = {name: parameter.data for name, parameter in self._loaded.load().named_parameters()}
+        self._current: Encoder | None = None
+
+    def encoder(self, weights: TrainedWeights | None) -> Encoder:
+        """An encoder of this model with its own trained weights, fingerprint and cache; None: the published ones.
+
+        Raises:
+            EncoderError: the weights belong to another model.
+        """
+        own = self.published.replace() if weights is None else self.published.with_trained(weights)
+        if weights is not None:
+            weights.check_base(own)
+        for name, value in vars(self._loaded).items():
+            if name not in vars(own) and name not in _OF_ONE_ENCODER:
+                setattr(own, name, value)  # the tokenizer and other things that loading brings
+        own._module, own._shallow = self._loaded.module, self._loaded._shallow
+        own._shared = self
+        return own
+
+    def turn_to(self, encoder: Encoder) -> None:
+        """Put an encoder's weights into the module, unless they are there.
+
+        Args:
+            encoder: from `encoder`.
+        """
+        if self._current is encoder:
+            return
+        self._current = encoder
+        try:
+            remove_bottlenecks(self._loaded.backbone)
+            for name, parameter in self._loaded.module.named_parameters():
+                parameter.data = self._originals[name]
+            encoder.put_on_weights(torch.float32)
+        except BaseException:
+            self._current = None  # the next one begins anew
+            raise

@@ -1,0 +1,95 @@
+"""What an experiment looks at before it learns: which episodes, and features or tokens of all texts."""
+
+import logging
+from pathlib import Path
+
+from torch.nn.functional import normalize
+
+from fewshot.encoders import Encoder
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.frozen import EpisodeRequest, draw, frozen_episodes
+from fewshot.episodes.noise import corrupt_support
+from fewshot.errors import ConfigError, TaskError
+from fewshot.features import TaskFeatures
+from fewshot.learners.maml.tokens import token_rows
+from fewshot.randomness import child_generator
+from fewshot.resources import shipped
+from fewshot.settings import Settings
+from fewshot.tasks.task import Task
+
+log = logging.getLogger(__name__)
+
+# Meta-valid episodes: enough that half a point can be seen, few enough that a look takes a tenth of a second.
+VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
+
+
+def check_task(task: Task, settings: Settings) -> None:
+    """Refuse what can be refused before anything slow begins.
+
+    Raises:
+        TaskError: label names are asked for, and some say nothing.
+        ConfigError: fewer than two test classes.
+    """
+    nameless = task.nameless_classes()
+    if settings.label_names and nameless:
+        raise TaskError(
+            f"The label {nameless[0]!r} is only a number, so as a label name it says nothing ({len(nameless)} such "
+            f'labels). Give names in label_names.json, like {{"{nameless[0]}": "..."}}, or set label_names=false.'
+        )
+    if len(task.parts["test"]) < 2:
+        raise ConfigError(
+            f"The task {task.name!r} has {len(task.parts['test'])} test class, but an episode needs two or more. "
+            f"Move classes to test in class_splits.json, or add classes."
+        )
+
+
+def test_episodes(task: Task, settings: Settings, kept: Path | None) -> EpisodeBatch:
+    """The frozen test episodes, with wrong labels in the support where they are asked for."""
+    request = EpisodeRequest(
+        "test", settings.ways, settings.shots, settings.queries, settings.episodes, settings.realistic
+    )
+    folder = shipped("episodes") / task.name
+    episodes = frozen_episodes(task, request, folder if folder.is_dir() else None, kept)
+    if settings.support_noise:
+        generator = child_generator(0, f"noise/{task.name}/{settings.support_noise}")
+        episodes = corrupt_support(episodes, settings.support_noise, generator)
+    return episodes
+
+
+def valid_episodes(task: Task, settings: Settings, most_texts: int | None = None, fewer: int = 1) -> list[EpisodeBatch]:
+    """Episodes of the valid classes: with the ways and shots of the test episodes, and with all classes at once.
+
+    Support sizes are equal and labels right, whatever the test episodes are; shots shrink to what the smallest
+    class allows.
+
+    Args:
+        task: the task.
+        settings: ways and shots.
+        most_texts: of each class that episodes are drawn from; None is all.
+        fewer: how many times fewer episodes than there are for a learner on cached features.
+    """
+    pools = task.pools("valid") if most_texts is None else task.pools("valid").thinned(most_texts)
+    n_classes, smallest = len(pools.classes), int(pools.sizes.min())
+    queries = max(1, min(_VALID_QUERIES, smallest - 1))
+    shots = max(1, min(settings.shots, smallest - queries))
+    ways = min(settings.ways or n_classes, n_classes)
+    requests = [EpisodeRequest("valid", ways, shots, queries, VALID_EPISODES // fewer)]
+    if ways < n_classes:
+        requests.append(EpisodeRequest("valid", None, shots, queries, _VALID_ALL_WAY_EPISODES // fewer))
+    return [draw(task, request, pools) for request in requests]
+
+
+def encode_task(task: Task, encoder: Encoder, label_names: bool) -> TaskFeatures:
+    """Features of all texts, and of the label names where they are used."""
+    names = task.label_texts() if label_names else []
+    log.info("Encoding %s texts with %s", f"{len(task.texts) + len(names):,}", encoder.model)
+    features = normalize(encoder.encode([*task.texts, *names]), dim=-1)  # learners go by directions
+    n_texts = len(task.texts)
+    return TaskFeatures(features[:n_texts], features[n_texts:] if label_names else None)
+
+
+def tokenize_task(task: Task, encoder: Encoder, label_names: bool) -> TaskFeatures:
+    """Token ids of all texts, and of the label names where they are used, for a learner that reads tokens."""
+    rows = token_rows(encoder, [*task.texts, *(task.label_texts() if label_names else [])])
+    n_texts = len(task.texts)
+    return TaskFeatures(rows[:n_texts], rows[n_texts:] if label_names else None)

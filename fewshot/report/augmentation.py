@@ -1,0 +1,75 @@
+"""What augmentation made: for `results.json`, and as a table of every new text."""
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fewshot.augment.stage import AugmentationStage, Made
+from fewshot.storage import atomic
+from fewshot.tasks.task import Task
+
+COLUMNS = ("part", "label", "text", "source", "augmented", "how", "cosine", "dropped", "supports", "within_margin")
+
+
+def augmentation_json(stage: AugmentationStage) -> dict[str, Any]:
+    """The value of `augment` in `results.json`.
+
+    settings        as asked for
+    support         whether the support of the test episodes was augmented
+    meta_training   whether train texts were
+    sources, weight those used in the end; a decision may take fewer sources, and another weight
+    made            part of the classes → {texts, texts_per_class, sources: source → {proposed, kept, and the number
+                    dropped for each reason, outside_margin}}; outside_margin is the share of uses in supports in
+                    which a kept text was left out, as another class of the episode was too near
+    decision        null, or {chosen, sentence, episodes, accuracy_without, trials}
+    notes           where words are from
+    """
+    used = stage.augmentation
+    return {
+        "settings": stage.asked.settings(),
+        "support": stage.augments_support,
+        "meta_training": stage.augments_training,
+        "sources": list(used.sources or ()) if stage.augments_support or stage.augments_training else [],
+        "weight": used.weight,
+        "made": {part: _made(made, list(stage.asked.sources or ())) for part, made in stage.made.items()},
+        "decision": None if stage.decision is None else stage.decision.as_json(),
+        "notes": list(dict.fromkeys(note for notes in stage.notes.values() for note in notes)),
+    }
+
+
+def _made(made: Made, sources: list[str]) -> dict[str, Any]:
+    return {
+        "texts": len(made.places),
+        "texts_per_class": made.texts_per_class,
+        "sources": made.counts(sources),
+    }
+
+
+def write_table(path: Path, stage: AugmentationStage) -> None:
+    """Write every proposed text with what became of it, tab-separated, whole or not at all.
+
+    The columns are `COLUMNS`; `dropped` is empty for a text that was kept, and then `supports` says in how many
+    supports its text stands, and `within_margin` in how many of these it stood beside it.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for made in stage.made.values():
+            writer.writerows(_rows(made, stage.task))
+
+
+def _rows(made: Made, task: Task) -> Iterator[tuple[str, ...]]:
+    nearer = iter(made.nearer)
+    uses = made.uses or ("",) * len(made.places)
+    for place, text, judged, supports in zip(made.places, made.bank.texts, made.bank.judged, uses, strict=True):
+        label = task.classes[int(task.labels[place])]
+        for one in judged:
+            cosine = "" if math.isnan(one.verdict.cosine) else f"{one.verdict.cosine:.4f}"
+            ends = (str(supports), str(next(nearer, ""))) if one.kept else ("", "")
+            what = (one.source, one.text, one.how, cosine, one.verdict.dropped or "")
+            yield tuple(" ".join(cell.split()) for cell in (made.part, label, text, *what, *ends))

@@ -1,0 +1,91 @@
+"""Texts of the train classes beside which there are variants, and which of them a step looks at."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from fewshot.errors import ConfigError
+from fewshot.tasks import Task
+
+
+@dataclass(frozen=True)
+class AugmentedTexts:
+    """Texts with their variants.
+
+    Args:
+        texts: indices of the task's texts that have variants, ascending.
+        variants: those of each.
+    """
+
+    texts: Int[Tensor, " n_texts"]
+    variants: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, task: Task, augmented: Mapping[int, Sequence[str]]) -> "AugmentedTexts":
+        """Take what a caller made of a task's texts.
+
+        Args:
+            task: whose texts they are.
+            augmented: index of a text → its variants; a text without any may stand there or not.
+
+        Raises:
+            ConfigError: a text is none of the train classes, or fewer than two texts have variants.
+        """
+        chosen = sorted(index for index, variants in augmented.items() if len(variants))
+        train = set(task.parts["train"])
+        outside = [index for index in chosen if int(task.labels[index]) not in train]
+        if outside:
+            label = task.classes[int(task.labels[outside[0]])]
+            raise ConfigError(
+                f"Got variants of text {outside[0]}, which is of class {label!r}, to train an encoder on. Expected "
+                f"texts of the train classes alone. Leave out texts of the classes that are kept for the score."
+            )
+        if len(chosen) < 2:
+            raise ConfigError(
+                f"Got variants of {len(chosen)} texts to train an encoder on, expected at least two to tell apart. "
+                f"Choose other augment/source, or set augment.use=[support]."
+            )
+        return cls(torch.tensor(chosen), tuple(tuple(augmented[index]) for index in chosen))
+
+    def draw(self, n_texts: int, n_variants: int, generator: torch.Generator) -> Int[Tensor, "n n_columns"]:
+        """Some texts without regard to their classes, and variants of each.
+
+        Args:
+            n_texts: how many, as far as there are.
+            n_variants: of each; some come twice where a text has fewer.
+            generator: draws.
+
+        Returns:
+            In the first column places in `texts`, in the others numbers of variants.
+        """
+        places = torch.randperm(len(self.texts), generator=generator)[:n_texts]
+        return torch.cat([places[:, None], self._numbers(places, n_variants, generator)], dim=1)
+
+    def draw_of(self, texts: Int[Tensor, " n"], generator: torch.Generator) -> Int[Tensor, "n_found 2"]:
+        """One variant of each of the texts that have any.
+
+        Args:
+            texts: distinct indices of the task's texts.
+            generator: draws.
+
+        Returns:
+            Places in `texts` of this object, and numbers of variants.
+        """
+        places = torch.isin(self.texts, texts).nonzero()[:, 0]
+        return torch.cat([places[:, None], self._numbers(places, 1, generator)], dim=1)
+
+    def variants_at(self, drawn: Int[Tensor, "n n_columns"]) -> list[str]:
+        """The variants of what was drawn, those of one text together."""
+        return [self.variants[place][number] for place, *numbers in drawn.tolist() for number in numbers]
+
+    def _numbers(self, places: Tensor, n_variants: int, generator: torch.Generator) -> Tensor:
+        drawn = torch.randint(2**31, (len(places), n_variants), generator=generator)
+        return drawn % self._counts[places, None]
+
+    @cached_property
+    def _counts(self) -> Tensor:
+        return torch.tensor([len(variants) for variants in self.variants])

@@ -1,0 +1,106 @@
+"""Word embeddings moved to where the loss is larger: the fast gradient method.
+
+    r_i = size |s_i| g_i / |g_i|        g_i = dL / ds_i
+
+s_i are the embeddings of the words of text i, all in one vector, before positions are added and the first layer reads
+them.  The move r_i counts as a constant, so that the loss at s + r teaches the weights and not the move.
+
+Source: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification",
+https://arxiv.org/abs/1605.07725, equation 3.  They normalise the embeddings of the vocabulary, so that a size means the
+same in any model; a published encoder's are as they are, and the size is in units of |s_i| instead.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fewshot.encoders import TrainableEncoder
+from fewshot.errors import ConfigError
+
+
+def word_layer(encoder: TrainableEncoder) -> nn.Module:
+    """The layer that turns token ids into vectors.
+
+    Raises:
+        ConfigError: the encoder has none that could be found.
+    """
+    try:
+        layer = encoder.backbone.get_input_embeddings()  # type: ignore[operator]
+    except (AttributeError, NotImplementedError):
+        layer = None
+    if not isinstance(layer, nn.Module):
+        raise ConfigError(
+            f"Encoder model {encoder.published.model!r} has no layer of word embeddings that could be moved. Set "
+            f"encoder_training.adversarial_weight=0."
+        )
+    return layer
+
+
+class Watched:
+    """What the word layer gave in each of its calls, and a way to the gradient there.
+
+    Args:
+        words: embeddings of each call.
+        places: zeros that were added to them; the gradient by them is that by the words, trained or not.
+    """
+
+    def __init__(self) -> None:
+        self.words: list[Float[Tensor, "n tokens dim"]] = []
+        self.places: list[Float[Tensor, "n tokens dim"]] = []
+
+    def moves(self, loss: Float[Tensor, ""], size: float) -> list[Float[Tensor, "n tokens dim"]]:
+        """By what the words of each call have to move for the loss to grow most; its graph is kept."""
+        gradients = torch.autograd.grad(loss, self.places, retain_graph=True, allow_unused=True)
+        return [
+            torch.zeros_like(words) if gradient is None else fast_gradient(words, gradient, size)
+            for words, gradient in zip(self.words, gradients, strict=True)
+        ]
+
+
+@contextmanager
+def watched(layer: nn.Module) -> Iterator[Watched]:
+    """While the block lasts, keep what a word layer gives, and let gradients reach it."""
+    seen = Watched()
+
+    def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        place = torch.zeros_like(output, requires_grad=True)
+        seen.words.append(output.detach())
+        seen.places.append(place)
+        return output + place
+
+    handle = layer.register_forward_hook(hook)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def moved(layer: nn.Module, moves: Sequence[Float[Tensor, "n tokens dim"]]) -> Iterator[None]:
+    """While the block lasts, add to what a word layer gives: one tensor for each of its calls, in turn."""
+    left = iter(moves)
+    handle = layer.register_forward_hook(lambda module, inputs, output: output + next(left))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def fast_gradient(
+    words: Float[Tensor, "n tokens dim"], gradient: Float[Tensor, "n tokens dim"], size: float
+) -> Float[Tensor, "n tokens dim"]:
+    """The move of each text: along its gradient, `size` times as long as its words are.
+
+    Args:
+        words: embeddings; padding, which has no gradient, does not count in their length.
+        gradient: of the loss by them.
+        size: share of their length.
+    """
+    reached = (gradient != 0).any(-1, keepdim=True)
+    length = (words * reached).flatten(1).norm(dim=1)
+    steepness = gradient.flatten(1).norm(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny)
+    return (size * length)[:, None, None] * (gradient / steepness[:, None, None])

@@ -1,0 +1,179 @@
+"""`augment=...` on the command line: what runs, what it leaves behind, and what is refused in one sentence."""
+
+import csv
+import json
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_object
+from omegaconf import OmegaConf
+
+from fewshot.augment import SemanticAugmentation
+from fewshot.building import build
+from fewshot.command_line import choices
+from fewshot.errors import ConfigError
+from fewshot.resources import shipped
+
+CONF = shipped("conf")
+SOURCES = sorted(path.stem for path in (CONF / "augment" / "source").glob("*.yaml"))
+ON = ("augment=semantic", "augment/source=prefixes", "augment.lowest_cosine=0.1", "augment.margin=-2")
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("run", list(overrides))
+
+
+def test_nothing_is_augmented_by_default(folder, command):
+    outcome = command("task=folder", f"task.path={folder}")
+
+    assert outcome.results["augment"] is None
+    assert list(outcome.results["baselines"]) == ["centroid"]
+    assert composed("augment=none").augment == {}
+
+
+def test_an_augmented_run_tells_all_that_was_done(folder, command):
+    outcome = command("task=folder", f"task.path={folder}", *ON, "augment.save=true")
+
+    assert outcome.status == 0, outcome.err
+    augment = outcome.results["augment"]
+    assert list(augment) == [
+        *("settings", "support", "meta_training", "sources", "weight", "made", "decision", "notes"),
+    ]
+    assert augment["settings"]["per_class"] == 200
+    assert augment["notes"] == ["Prefixes: a, the, some."]
+    assert augment["made"]["test"]["sources"]["prefixes"]["kept"] > 0
+    assert list(outcome.results["baselines"]) == ["without augmentation", "centroid"]
+    assert set(outcome.results["baselines"]["without augmentation"]["difference"]) == {"mean", "ci95", "std"}
+    accuracies = json.loads((outcome.run_folder / "episode_accuracies.json").read_text(encoding="utf-8"))
+    assert list(accuracies) == ["prototypical", "without augmentation", "centroid"]
+    assert "without augmentation: the same learner" in " ".join(outcome.out.split())
+    assert "Support of the test episodes: 8 texts a class instead of 2; kept of what was made: prefixes" in outcome.out
+    with open(outcome.run_folder / "augmented.tsv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert {row["part"] for row in rows} == {"valid", "test"}
+    assert all(row["augmented"].endswith(row["text"]) for row in rows)
+
+
+def test_without_save_there_is_no_table(folder, command):
+    outcome = command("task=folder", f"task.path={folder}", *ON)
+
+    assert not (outcome.run_folder / "augmented.tsv").exists()
+
+
+def test_auto_says_what_it_decided(folder, command):
+    outcome = command(
+        *("task=folder", f"task.path={folder}", "augment=auto", "augment/source=[prefixes]"),
+        *("augment.lowest_cosine=0.1", "augment.policy.episodes=20", "augment.policy.weights=[1]"),
+    )
+
+    assert outcome.status == 0, outcome.err
+    decision = outcome.results["augment"]["decision"]
+    assert [trial["sources"] for trial in decision["trials"]] == [["prefixes"]]
+    assert decision["sentence"] in outcome.out.replace("\n", " ")
+    assert ("without augmentation" in outcome.results["baselines"]) is (decision["chosen"] is not None)
+
+
+def test_both_uses_run(folder, command):
+    outcome = command("task=folder", f"task.path={folder}", *ON, "augment.use=[support,meta_training]")
+
+    assert outcome.status == 0, outcome.err
+    assert list(outcome.results["augment"]["made"]) == ["train", "valid", "test"]
+
+
+def test_the_same_seed_gives_the_same_numbers(folder, command):
+    first, again = (command("task=folder", f"task.path={folder}", *ON).results for _ in range(2))
+
+    for key in ("accuracy", "temperature", "baselines", "augment"):
+        assert first[key] == again[key], key
+
+
+@pytest.mark.parametrize(
+    ("typed", "chosen"), [("synonym", ["synonym"]), ("[syntax,adversarial]", ["syntax", "adversarial"])]
+)
+@pytest.mark.parametrize("name", ["semantic", "auto"])
+def test_several_sources_are_chosen_as_a_list_and_one_as_a_name(name, typed, chosen):
+    assert list(composed(f"augment={name}", f"augment/source={typed}").augment.sources) == chosen
+
+
+def test_the_default_sources_are_those_of_the_constructor():
+    assert list(SemanticAugmentation().sources) == list(composed("augment=semantic").augment.sources)
+
+
+@pytest.mark.parametrize("name", ["semantic", "auto"])
+def test_the_settings_of_the_yaml_are_those_of_the_constructor(name):
+    made = build(composed(f"augment={name}"), "augment")
+
+    plain = SemanticAugmentation(policy=made.policy)
+    assert (made.policy is not None) is (name == "auto")
+    assert made.settings() == plain.settings()
+    assert set(composed(f"augment={name}").augment) - {"_target_"} == set(SemanticAugmentation.__dataclass_fields__)
+    assert choices("augment", [CONF])[name]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_source_goes_by_the_name_of_its_file(name):
+    config = OmegaConf.load(CONF / "augment" / "source" / f"{name}.yaml")
+    lines = (CONF / "augment" / "source" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+
+    assert lines[0] == f"# @package augment.sources.{name}"
+    assert get_object(config._target_).name == name
+
+
+def test_the_search_goes_as_far_as_the_filter():
+    made = build(composed("augment=semantic", "augment.lowest_cosine=0.75"), "augment")
+
+    assert made.sources["adversarial"].lowest_cosine == 0.75
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (["augment=semantik"], "There is no augment 'semantik'. Did you mean semantic?"),
+        (["augment.per_class=50"], "Got 'augment.per_class=50', but nothing is augmented. Write augment=semantic"),
+        (["augment/source=llm"], "Got 'augment/source=llm', but nothing is augmented."),
+        (["augment=semantic", "augment/source=[synonym,llmm]"], "There is no augment/source 'llmm'. Did you mean llm"),
+        (["augment=semantic", "augment.per_clas=9"], "no setting 'augment.per_clas'. Did you mean augment.per_class?"),
+        (["augment=auto", "augment.per_clas=9"], "no setting 'augment.per_clas'. Did you mean augment.per_class?"),
+        (
+            ["augment=semantic", "augment.sources.synonym.lexicon=[a]"],
+            "no setting 'augment.sources.synonym.lexicon'. Did you mean augment.sources.synonym.lexicons?",
+        ),
+        (
+            ["augment=semantic", "augment.sources.llm.model=x"],
+            "Got a setting of the source 'llm', but the sources are synonym, syntax, adversarial.",
+        ),
+        (["augment=semantic", "augment.policy.weights=[1]"], "the augmentation has no policy. Write augment=auto"),
+        (["augment=auto", "augment.policy.weight=[1]"], "'augment.policy.weight'. Did you mean augment.policy.weights"),
+        (["augment=auto", "augment.policy.weights=[0]"], "Got augment.policy.weights=[0.0], expected numbers above 0"),
+        (["augment=semantic", "augment.per_class=2"], "Got augment.per_class=2 with shots=2, which leaves no room"),
+        (["augment=semantic", "augment/source=[]"], "Got no augment/source, expected one or more"),
+        (["augment=semantic", "augment.weight=heavy"], "Got augment.weight='heavy', expected a number."),
+        (["augment=semantic", "augment.use=[queries]"], "expected a list of some of support, meta_training"),
+        (["augment=auto", "augment.use=[meta_training]"], "Expected use with support in it"),
+        (["augment=semantic", "augment.sources.adversarial.rounds=0"], "adversarial.rounds=0, expected 1 or more"),
+        (
+            ["augment=semantic", "+augment.sources.adversarial.substitutions.depth=1"],
+            "There is no setting 'augment.sources.adversarial.substitutions.depth'.",
+        ),
+    ],
+)
+def test_a_mistake_gets_a_sentence(typed, sentence, folder, command):
+    outcome = command("task=folder", f"task.path={folder}", *typed)
+
+    assert outcome.status == 2
+    assert sentence in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.results_files == []
+
+
+def test_a_source_whose_package_is_missing_names_the_extra(monkeypatch):
+    def refuse(path):
+        error = ImportError("no")
+        error.__cause__ = ModuleNotFoundError("No module named 'nlpaug'", name="nlpaug")
+        raise error
+
+    monkeypatch.setattr("fewshot.building.get_object", refuse)
+
+    with pytest.raises(ConfigError, match=r"needs the package nlpaug.* pip install 'fewshot-text\[augment\]'"):
+        build(composed("augment=semantic"), "augment")

@@ -1,0 +1,313 @@
+"""From sources to a bank and to a table: who is asked, what is kept, what is counted."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from fewshot.augment import Adversarial, AugmentRequest, SemanticAugmentation, augment_texts
+from fewshot.augment.bank import Bank
+from fewshot.errors import ConfigError, TaskError
+from fewshot.tasks.task import normalise
+from tests.augment.sources import Changes, Listed, Prefixes, Vectors
+from tests.fakes import FakeEncoder
+
+ENCODER = FakeEncoder(dim=32)
+TEXTS = ("bear eats honey", "crow eats corn", "deer eats grass")
+WIDE = {"lowest_cosine": 0.2, "highest_cosine": 0.999, "duplicate_cosine": 0.999}
+
+
+def embed(texts):
+    return ENCODER.encode(list(texts))
+
+
+def request(texts=TEXTS, most=5, **more) -> AugmentRequest:
+    return AugmentRequest(texts=tuple(texts), most=most, embed=embed, **more)
+
+
+def augmentation(*sources, **settings) -> SemanticAugmentation:
+    return SemanticAugmentation({source.name: source for source in sources or (Prefixes(),)}, **(WIDE | settings))
+
+
+def kept_texts(bank: Bank) -> list[list[str]]:
+    return [[one.text for one in row] for row in bank.kept()]
+
+
+def test_so_many_are_kept_as_were_asked_for_in_the_order_of_the_source():
+    bank = augmentation().make(request(most=3))
+
+    assert kept_texts(bank) == [[f"{word} {text}" for word in ("a", "the", "some")] for text in TEXTS]
+    assert bank.features.shape == (9, 32)
+    assert torch.allclose(bank.features[4], embed(["the crow eats corn"])[0], atol=1e-6)
+
+
+def test_sources_take_turns():
+    both = (Listed({"x": ["x1", "x2", "x3"]}, "first"), Listed({"x": ["y1"]}, "second"))
+    table = {"x": [1, 0], "x1": [1, 0.5], "x2": [1, -0.5], "x3": [1, 0.8], "y1": [1, -0.8]}
+
+    bank = augmentation(*both).make(AugmentRequest(("x",), most=9, embed=Vectors(table)))
+
+    assert kept_texts(bank) == [["x1", "y1", "x2", "x3"]]
+
+
+def test_nothing_is_embedded_that_is_not_needed():
+    words = [f"w{i}" for i in range(100)]
+    vectors = Vectors(
+        {"x": [0] * 100 + [3], **{f"{w} x": [int(j == i) for j in range(100)] + [3] for i, w in enumerate(words)}}
+    )
+
+    bank = augmentation(Prefixes(words)).make(AugmentRequest(("x",), most=100, embed=vectors))
+    asked = augmentation(Prefixes(words)).make_each(
+        AugmentRequest(("x",), most=10, embed=(few := Vectors(vectors.table))), {"": ["prefixes"]}
+    )[""]
+
+    assert len(bank.features) == 100
+    assert len(asked.features) == 10
+    assert sum(map(len, few.asked)) < 20
+
+
+def test_sources_are_asked_for_more_than_is_wanted_and_each_text_is_embedded_once():
+    source, asked = Prefixes(), []
+
+    def counting(texts):
+        asked.extend(texts)
+        return embed(texts)
+
+    augmentation(source, Adversarial(source), proposals=1.5).make(AugmentRequest(TEXTS, most=5, embed=counting))
+
+    assert source.asked[0].most == 8
+    assert sorted(asked) == sorted([*set(asked), TEXTS[0]])  # once more, for the width of a bank that may be empty
+
+
+def test_a_text_of_the_task_is_never_kept_however_it_is_written():
+    bank = augmentation().make(request(), taken={"a bear eats honey", normalise("THE  crow eats CORN")})
+
+    kept = [normalise(text) for row in kept_texts(bank) for text in row]
+    assert "a bear eats honey" not in kept
+    assert "the crow eats corn" not in kept
+    assert bank.counts(["prefixes"])["prefixes"]["task_text"] == 2
+
+
+def test_counts_add_up_and_name_every_end():
+    source = Listed({"x": ["y", "Y ", "far", "near", "twin", "spare", "z"]})
+    table = {"x": [1, 0, 0], "y": [3, 3, 0], "far": [0, 1, 0], "near": [1, 0.01, 0], "twin": [3, 3.01, 0]}
+    table |= {"spare": [3, 0, 3], "z": [1, 0, 0]}
+    chosen = SemanticAugmentation({"listed": source})
+
+    made = chosen.make(AugmentRequest(("x",), most=1, embed=Vectors(table)), taken={"z"})
+    more = chosen.make(AugmentRequest(("x",), most=7, embed=Vectors(table)), taken={"z"})
+
+    assert more.counts(["listed"]) == {
+        "listed": {
+            "proposed": 7,
+            "kept": 2,
+            "task_text": 1,
+            "repeated": 1,
+            "too_far": 1,
+            "too_near": 1,
+            "other_class": 0,
+            "near_duplicate": 1,
+            "not_needed": 0,
+        }
+    }
+    counts = made.counts(["listed", "absent"])
+    assert counts["listed"]["kept"] == 1
+    assert counts["listed"]["proposed"] == sum(n for end, n in counts["listed"].items() if end != "proposed")
+    assert set(counts["absent"].values()) == {0}
+
+
+def test_what_is_made_of_a_text_does_not_depend_on_the_others():
+    together = kept_texts(augmentation().make(request()))
+    alone = [kept_texts(augmentation().make(request([text])))[0] for text in TEXTS]
+    backwards = kept_texts(augmentation().make(request(TEXTS[::-1])))
+
+    assert together == alone == backwards[::-1]
+
+
+def test_many_texts_are_asked_for_in_pieces_and_come_back_in_order():
+    source, texts = Prefixes(), [f"text number {i}" for i in range(150)]
+
+    bank = augmentation(source).make(request(texts, most=2))
+
+    assert bank.texts == tuple(texts)
+    assert [len(asked.texts) for asked in source.asked] == [64, 64, 22]
+    assert kept_texts(bank)[149] == ["a text number 149", "the text number 149"]
+    assert torch.allclose(bank.features[-1], embed(["the text number 149"])[0], atol=1e-6)
+
+
+def test_choices_of_sources_are_made_from_one_round_of_proposals():
+    first, second = Prefixes(), Changes({"eats": ["devours"]})
+    choices = {"one": ["prefixes"], "two": ["changes"], "both": ["prefixes", "changes"]}
+
+    banks = augmentation(first, second).make_each(request(), choices)
+
+    assert len(first.asked) == len(second.asked) == 1
+    for name, sources in choices.items():
+        alone = augmentation(*[source for source in (first, second) if source.name in sources]).make(request())
+        assert kept_texts(banks[name]) == kept_texts(alone)
+        assert torch.equal(banks[name].features, alone.features)
+
+
+def test_variants_point_from_the_texts_of_the_task_to_the_features():
+    bank = augmentation(Listed({TEXTS[0]: ["a bear eats"], TEXTS[2]: ["a deer eats", "the deer eats"]})).make(request())
+
+    variants = bank.variants([5, 1, 3], 7, weight=0.25, margin=0.1)
+
+    assert variants.rows.tolist() == [[-1, -1], [-1, -1], [-1, -1], [1, 2], [-1, -1], [0, -1], [-1, -1]]
+    assert torch.allclose(variants.features[2], embed(["the deer eats"])[0], atol=1e-6)
+    assert (variants.weight, variants.margin) == (0.25, 0.1)
+
+
+def test_a_bank_of_nothing_is_a_bank():
+    bank = augmentation(Listed({})).make(request())
+
+    assert bank.features.shape == (0, 32)
+    assert bank.rows().shape == (3, 0)
+    assert kept_texts(bank) == [[], [], []]
+
+
+def test_the_hash_of_a_bank_is_that_of_what_was_kept():
+    same, again, other = (augmentation().make(request(most=most)).sha256() for most in (3, 3, 4))
+
+    assert same == again != other
+
+
+@pytest.mark.parametrize(("shots", "most"), [(5, 39), (10, 19), (199, 1)])
+def test_the_class_comes_to_per_class(shots, most):
+    assert augmentation().most(shots) == most
+    assert shots * most + shots >= 200 > shots * (most - 1) + shots
+
+
+def test_few_shots_are_not_blown_up_without_end():
+    assert augmentation(per_text=30).most(1) == 30
+    assert augmentation(per_text=500).most(1) == 199
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"weight": 0.0, "per_class": 0}, r"Got augment.per_class=0, augment.weight=0.0. Expected whole numbers of 1"),
+        ({"margin": 3.0}, "Got augment.margin=3.0. Expected a margin between -2 and 2"),
+        ({"proposals": 0.5}, "Got augment.proposals=0.5. Expected proposals of 1 or more"),
+        ({"use": []}, r"Expected use as a list"),
+        ({"lowest_cosine": 1.0}, "expected a band"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(settings, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        augmentation(**settings)
+
+
+def test_no_source_and_no_room_are_refused():
+    with pytest.raises(ConfigError, match=r"Got no augment/source.* Write augment/source=\[synonym,syntax\]"):
+        SemanticAugmentation({})
+    with pytest.raises(
+        ConfigError, match=r"Got augment.per_class=5 with shots=5.* Raise augment.per_class above shots"
+    ):
+        augmentation(per_class=5).most(5)
+
+
+def test_a_request_without_features_is_refused():
+    with pytest.raises(ConfigError, match=r"got no embed"):
+        augmentation().make(AugmentRequest(TEXTS, most=2))
+
+
+class TestTable:
+    """`augment_texts`."""
+
+    LABELS = ("bear", "crow", "deer")
+
+    def table(self, *sources, texts=TEXTS, labels=LABELS, settings=None, **more):
+        return augment_texts(texts, labels, embed, augmentation(*sources, **(settings or {})), **more)
+
+    def test_every_proposal_has_its_row_with_scores(self):
+        rows = self.table()
+
+        assert len(rows) == 3 * 8
+        first = rows[0]
+        assert (first.label, first.original, first.text, first.source) == (
+            "bear",
+            TEXTS[0],
+            f"a {TEXTS[0]}",
+            "prefixes",
+        )
+        expected = embed([first.text, *TEXTS]).numpy()
+        assert first.cosine == pytest.approx(expected[0] @ expected[1], abs=1e-6)
+        prototypes = expected[1:]
+        assert first.margin == pytest.approx(
+            expected[0] @ prototypes[0] - max(expected[0] @ prototypes[1], expected[0] @ prototypes[2]), abs=1e-6
+        )
+
+    def test_a_name_is_one_more_text_of_its_prototype(self):
+        [row, *_] = self.table(class_names=["large animal", "black bird", "horns"])
+
+        new, text, name, others = np.split(
+            embed([f"a {TEXTS[0]}", TEXTS[0], "large animal", *TEXTS[1:], "black bird", "horns"]).numpy(), [1, 2, 3]
+        )
+        own = (text + name)[0] / np.linalg.norm(text + name)
+        wrong = [pair / np.linalg.norm(pair) for pair in (others[0] + others[2], others[1] + others[3])]
+        assert row.margin == pytest.approx(new[0] @ own - max(new[0] @ p for p in wrong), abs=1e-5)
+
+    def test_what_is_nearest_to_another_class_is_dropped(self):
+        [row] = self.table(Listed({TEXTS[0]: ["bear eats corn crow corn"]}))
+
+        assert row.dropped == "other_class"
+        assert row.margin is not None
+        assert row.margin < 0
+
+    def test_classes_come_to_per_class_whatever_their_size(self):
+        texts = ("bear eats honey", "bear likes honey", "bear sees honey", "crow eats corn")
+        rows = self.table(texts=texts, labels=["bear"] * 3 + ["crow"], settings={"per_class": 5})
+
+        kept = Counter(row.label for row in rows if row.kept)
+        assert kept == {"bear": 2, "crow": 4}
+        assert {row.original for row in rows if row.kept and row.label == "bear"} == set(texts[:2])
+        assert Counter(row.dropped for row in rows)["not_needed"] >= 6
+
+    def test_two_texts_do_not_keep_the_same_new_one(self):
+        both = Listed({TEXTS[0]: ["bear eats"], "bear eats honey now": ["Bear  eats", "bear honey"]})
+        rows = self.table(both, texts=(*TEXTS, "bear eats honey now"), labels=(*self.LABELS, "bear"))
+
+        assert [(row.text, row.dropped) for row in rows] == [
+            ("bear eats", None),
+            ("Bear  eats", "repeated"),
+            ("bear honey", None),
+        ]
+
+    def test_a_text_that_was_given_is_never_made_again(self):
+        rows = self.table(Listed({TEXTS[0]: [TEXTS[1].upper()]}))
+
+        assert [(row.dropped, row.cosine, row.margin) for row in rows] == [("task_text", None, None)]
+
+    def test_the_same_arguments_give_the_same_table_and_leave_global_generators_alone(self):
+        states = np.random.get_state()[1].tolist(), torch.get_rng_state()  # `random` is beartype's, which draws from it
+
+        assert self.table() == self.table()
+        assert np.random.get_state()[1].tolist() == states[0]
+        assert torch.equal(torch.get_rng_state(), states[1])
+
+    def test_one_class_has_no_margin(self):
+        rows = self.table(labels=["animal"] * 3)
+
+        assert {row.margin for row in rows} == {None}
+        assert all(row.kept for row in rows)
+
+    def test_features_of_any_length_do(self):
+        longer = augment_texts(TEXTS, self.LABELS, lambda texts: 7 * embed(texts), augmentation())
+
+        assert all(math.isclose(a.cosine, b.cosine, abs_tol=1e-5) for a, b in zip(longer, self.table(), strict=True))
+
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            ({"labels": ("bear",)}, "Got 3 texts and 1 labels"),
+            ({"texts": (TEXTS[0], TEXTS[1], TEXTS[0].upper())}, "The text 'bear eats honey' stands twice"),
+            ({"class_names": ("a",)}, "Got 1 class names for 3 labels"),
+            ({"synonyms": ((),)}, "Got synonyms of 1 texts"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused(self, change, sentence):
+        with pytest.raises(TaskError, match=sentence):
+            self.table(**change)

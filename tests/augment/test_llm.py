@@ -1,0 +1,469 @@
+"""Texts by a language model, asked over real HTTP on loopback: good answers, bad ones, none at all."""
+
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from fewshot.augment.chat.failures import EndpointError
+from fewshot.augment.llm import LanguageModel
+from fewshot.augment.source import AugmentRequest
+from fewshot.errors import ConfigError, FewshotError
+from tests.augment.chat_server import Reply, chat_server, written
+
+KEY = "sk-secret-0123456789"
+VARIABLE = "FEWSHOT_TEST_KEY"
+CLASSES = ("card lost", "card late", "weather", "card stolen", "jokes")
+VECTORS = {
+    "card lost": (1.0, 0.0),
+    "card stolen": (0.9, 0.1),
+    "card late": (0.8, 0.4),
+    "weather": (0.0, 1.0),
+    "jokes": (-1.0, 0.0),
+}
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with chat_server() as running:
+        yield running
+
+
+@pytest.fixture
+def ask(server, tmp_path, monkeypatch):
+    """`ask(texts, **settings)`: proposals of a new source, as texts."""
+    monkeypatch.setenv(VARIABLE, KEY)
+
+    def call(texts=("lost card",), most=3, request=None, **settings):
+        source = model(server, tmp_path, **settings)
+        made = source.propose(request or AugmentRequest(tuple(texts), most))
+        return [[proposal.text for proposal in part] for part in made]
+
+    return call
+
+
+def model(server, folder, **settings):
+    defaults = {"base_url": server.base_url, "key_variable": VARIABLE, "cache": str(folder / "answers")}
+    quick = {"requests_per_minute": None, "concurrency": 1, "timeout": 5.0}
+    return LanguageModel(**defaults | quick | settings)
+
+
+def by_text(answers):
+    """A script that answers by the text that is asked about."""
+
+    def script(request):
+        quoted = re.match(r"Text: (.*)", request["messages"][1]["content"])[1]
+        return answers[json.loads(quoted)]
+
+    return script
+
+
+def embed(names):
+    return torch.nn.functional.normalize(torch.tensor([VECTORS[name] for name in names]), dim=1)
+
+
+def test_a_good_answer_becomes_proposals(server, tmp_path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, KEY)
+    server.script = [written("It is gone", "LOST  card", "I lost it", "it is GONE", "One more")]
+
+    (made,) = model(server, tmp_path).propose(AugmentRequest(("lost card",), most=2))
+
+    assert [(proposal.text, proposal.how) for proposal in made] == [
+        ("It is gone", "paraphrase by deepseek-flash"),
+        ("I lost it", "paraphrase by deepseek-flash"),
+    ]
+    (request,) = server.requests
+    assert request["path"] == "/v1/chat/completions"
+    assert request["model"] == "deepseek-flash"
+    assert request["response_format"] == {"type": "json_object"}
+    assert request["thinking"] == {"type": "disabled"}
+    assert request["temperature"] == 1.0
+    assert 0 <= request["seed"] < 2**31
+    assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+def test_the_prompt_names_the_class_and_those_nearest_to_it(server, ask):
+    server.script = by_text({"lost card": written("a"), "rain?": written("b")})
+    request = AugmentRequest(("lost card", "rain?"), 1, classes=(0, 2), class_names=CLASSES, embed=embed)
+
+    ask(request=request, confusable=2)
+
+    assert server.user_messages == [
+        'Text: "lost card"\nIts class: "card lost"\nNot to be mistaken for texts of these classes: "card stolen", '
+        '"card late"\nWrite 10 paraphrases of the text, as JSON.',
+        'Text: "rain?"\nIts class: "weather"\nNot to be mistaken for texts of these classes: "card late", '
+        '"card stolen"\nWrite 10 paraphrases of the text, as JSON.',
+    ]
+
+
+@pytest.mark.parametrize(("confusable", "named"), [(0, False), (3, False), (4, True)])
+def test_without_an_encoder_all_other_classes_are_named_or_none(server, ask, confusable, named):
+    server.script = [written("a")]
+
+    ask(request=AugmentRequest(("x",), 1, classes=(1,), class_names=CLASSES), confusable=confusable)
+
+    assert ('"card lost", "weather", "card stolen", "jokes"' in server.user_messages[0]) is named
+    assert ("mistaken" in server.user_messages[0]) is named
+
+
+def test_new_examples_need_a_class(server, ask):
+    server.script = [written("a")]
+    request = AugmentRequest(("x",), 1, classes=(1,), class_names=CLASSES)
+
+    assert ask(request=request, kind="examples") == [["a"]]
+    assert "Write 10 new texts of its class" in server.user_messages[0]
+    with pytest.raises(ConfigError, match=r"^Got augment\.sources\.llm\.kind=examples.*kind=paraphrase"):
+        ask(kind="examples")
+
+
+def test_rounds_go_on_until_there_are_enough_and_say_what_is_there(server, ask):
+    server.script = [written("a", "b"), written("b", "c"), written("d", "e")]
+
+    assert ask(most=5, per_request=2) == [["a", "b", "c", "d", "e"]]
+    assert 'Already written, do not repeat: "a", "b"\n' in server.user_messages[1]
+    assert 'Already written, do not repeat: "a", "b", "c"\n' in server.user_messages[2]
+    assert len({request["seed"] for request in server.requests}) == 3
+
+
+def test_a_round_without_anything_new_is_the_last(server, ask):
+    server.script = [written("a", "b"), written("A", "b ")]
+
+    assert ask(most=9, per_request=2) == [["a", "b"]]
+    assert len(server.requests) == 2
+
+
+def test_a_second_run_asks_nothing_and_needs_neither_key_nor_endpoint(server, ask, tmp_path, monkeypatch):
+    texts = ("one", "two", "three")
+    server.script = by_text({text: written(f"{text} a", f"{text} b") for text in texts})
+    first = ask(texts, most=2, concurrency=3)
+    assert len(server.requests) == 3
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setitem(sys.modules, "openai", None)
+    server.script = []
+
+    assert ask(texts, most=2) == first == [[f"{text} a", f"{text} b"] for text in texts]
+    assert ask(texts[::-1], most=1) == [["three a"], ["two a"], ["one a"]]
+    assert len(server.requests) == 3
+    assert len(list((tmp_path / "answers").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "other"}, {"temperature": 0.5}, {"thinking": None}, {"per_request": 4}, {"seed": 1}]
+)
+def test_whatever_determines_an_answer_makes_another_question(server, ask, change):
+    server.script = [written("a"), written("b")]
+    ask()
+    seed = change.pop("seed", 0)
+
+    assert ask(request=AugmentRequest(("lost card",), 3, seed=seed), **change) == [["b"]]
+
+
+def test_what_does_not_determine_it_does_not(server, ask):
+    server.script = [written("a")]
+    ask()
+
+    assert ask(timeout=9.0, concurrency=2, retries=0, budget_requests=0, base_url=f"{server.base_url}/") == [["a"]]
+
+
+def test_no_cache_keeps_nothing(server, ask, tmp_path):
+    server.script = [written("a"), written("b")]
+
+    assert [ask(cache=None), ask(cache=None)] == [[["a"]], [["b"]]]
+    assert not (tmp_path / "answers").exists()
+
+
+def test_the_folder_of_answers_is_in_that_of_features(server, ask, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "home"))
+    server.script = [written("a")]
+    ask(cache="auto")
+
+    assert len(list((tmp_path / "home" / "chat").glob("*.json"))) == 1
+
+
+def test_the_key_is_written_nowhere(server, ask, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    server.script = [written("a"), Reply(status=400, message=f"what is {KEY}?")]
+    ask()
+
+    with pytest.raises(EndpointError, match=r"status 400: what is …\?") as caught:
+        ask(("other",))
+
+    kept = "".join(path.read_text() for path in (tmp_path / "answers").iterdir())
+    shown = [repr(model(server, tmp_path)), str(caught.value), kept]
+    assert all(KEY not in text for text in shown)
+    assert not [record for record in caplog.records if record.name.startswith("fewshot") and KEY in record.getMessage()]
+
+
+def test_after_429_the_endpoint_is_left_alone_as_long_as_it_asks(server, ask):
+    server.script = [Reply(status=429, headers={"Retry-After": "0.3"}), written("a")]
+    started = time.monotonic()
+
+    assert ask() == [["a"]]
+    assert 0.3 <= time.monotonic() - started < 5
+    assert len(server.requests) == 2
+
+
+def test_failures_that_pass_are_tried_again(server, ask):
+    again = {"Retry-After": "0"}
+    server.script = [Reply(status=500, headers=again), Reply(status=503, headers=again), written("a")]
+
+    assert ask() == [["a"]]
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (429, r"was asked 3 times and says that requests come too fast \(status 429\).*requests_per_minute"),
+        (500, r"was asked 3 times and failed by itself \(status 500: busy\).*Wait and run again"),
+    ],
+)
+def test_failures_that_do_not_pass_are_one_sentence(server, ask, status, message):
+    server.script = [Reply(status=status, headers={"Retry-After": "0"}, message="busy") for _ in range(3)]
+
+    with pytest.raises(EndpointError, match=message) as caught:
+        ask(retries=2)
+
+    assert len(server.requests) == 3
+    assert str(caught.value).startswith(f"'deepseek-flash' at {server.host} ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (Reply(status=401), rf"does not accept the key in {VARIABLE} \(status 401\).*Put a valid key"),
+        (Reply(status=402), r"no credit left \(status 402\)"),
+        (Reply(status=429, message="insufficient_quota"), r"no credit left \(status 429\)"),
+        (
+            Reply(status=404, message="no model m"),
+            r"not found \(status 404: no model m\).*augment\.sources\.llm\.model",
+        ),
+        (Reply(status=422, message="thinking?"), r"did not accept the request \(status 422: thinking\?\).*to null"),
+        (Reply(status=400, raw="<html>"), r"did not accept the request \(status 400\)"),
+    ],
+)
+def test_what_would_fail_again_is_asked_once(server, ask, reply, message):
+    server.script = [reply]
+
+    with pytest.raises(EndpointError, match=message):
+        ask()
+
+    assert len(server.requests) == 1
+
+
+def test_a_slow_endpoint_is_one_sentence(server, ask):
+    server.script = [Reply(delay=1.0), Reply(delay=1.0)]
+
+    with pytest.raises(EndpointError, match=r"asked 2 times and did not answer within 0\.2 seconds.*timeout higher"):
+        ask(timeout=0.2, retries=1)
+
+
+def test_a_dead_endpoint_is_one_sentence_at_once(ask):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.monotonic()
+
+    with pytest.raises(EndpointError, match=rf"127\.0\.0\.1:{port} cannot be reached \(.*refused\).*base_url"):
+        ask(base_url=f"http://127.0.0.1:{port}", retries=9)
+
+    assert time.monotonic() - started < 5
+
+
+def test_a_missing_key_is_one_sentence_before_anything_is_asked(server, ask, monkeypatch):
+    for value in (None, "  "):
+        monkeypatch.delenv(VARIABLE) if value is None else monkeypatch.setenv(VARIABLE, value)
+        with pytest.raises(ConfigError, match=rf"needs a key, and the environment variable {VARIABLE} is not set\."):
+            ask()
+
+    assert server.requests == []
+
+
+def test_an_endpoint_without_keys_gets_none_of_the_users(server, ask, monkeypatch):
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID"):
+        monkeypatch.setenv(f"OPENAI_{name}", KEY)
+    server.script = [written("a")]
+
+    assert ask(key_variable=None) == [["a"]]
+    assert server.headers[0]["authorization"] == "Bearer none"
+    assert KEY not in str(server.headers)
+
+
+def test_a_missing_package_is_one_sentence(ask, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openai", None)
+
+    with pytest.raises(ConfigError, match=r"openai package, which is not installed.*fewshot-text\[llm\]"):
+        ask()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Reply("I cannot help with that."),
+        Reply('{"texts": []}'),
+        Reply(None),
+        Reply(raw='{"choices": []}'),
+        Reply(raw="{cut"),
+        Reply(raw="hello", headers={"Content-Type": "text/html"}),
+        Reply(status=400, message="Content Exists Risk"),
+    ],
+)
+def test_a_useless_answer_is_asked_for_once_more_and_then_skipped(server, ask, bad, caplog):
+    server.script = [bad, bad, written("b"), bad, written("a")]
+
+    assert ask(("x", "y", "z"), most=1) == [[], ["b"], ["a"]]
+    assert len(server.requests) == 5
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("fewshot")] == [
+        "1 of 3 answers of deepseek-flash held no texts and were skipped: refusals, or not in the form asked for. "
+        f"They are kept in {str(model_folder(caplog))!r}."
+    ]
+    server.script = []
+    assert ask(("x", "y", "z"), most=1) == [[], ["b"], ["a"]]
+
+
+def model_folder(caplog):
+    return re.search(r"kept in '(.*)'", caplog.text)[1]
+
+
+@pytest.mark.parametrize(("budget", "n_requests"), [({"budget_requests": 3}, 3), ({"budget_tokens": 250}, 3)])
+def test_a_budget_ends_it_with_one_warning_and_what_is_there_is_kept(server, ask, tmp_path, caplog, budget, n_requests):
+    texts = ("v", "w", "x", "y", "z")
+    server.script = by_text({text: written(f"{text} 1") for text in texts})
+
+    assert ask(texts, most=1, **budget) == [["v 1"], ["w 1"], ["x 1"], [], []]
+    assert len(server.requests) == n_requests
+    (warning,) = [record.getMessage() for record in caplog.records if record.name.startswith("fewshot")]
+    assert warning.startswith(
+        "The budget for deepseek-flash is spent (3 requests, 300 tokens). Of 5 texts 2 have no proposals by it"
+    )
+    assert ask(texts, most=1) == [[f"{text} 1"] for text in texts]
+    assert len(server.requests) == 5
+
+
+def test_a_budget_holds_for_all_that_a_source_is_asked_and_is_spent_evenly(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(VARIABLE, KEY)
+    server.script = lambda request: written(f"{len(server.requests)}")
+    source = model(server, tmp_path, budget_requests=3, per_request=1)
+
+    first = source.propose(AugmentRequest(("x", "y"), most=2))
+    second = source.propose(AugmentRequest(("z",), most=2))
+
+    assert [[proposal.text for proposal in part] for part in first] == [["1", "3"], ["2"]]
+    assert second == [[]]
+    assert len(caplog.records) == 1
+
+
+def test_tries_count_in_the_budget(server, ask):
+    server.script = [Reply(status=500, headers={"Retry-After": "0"}), written("a")]
+
+    assert ask(("x", "y"), most=1, budget_requests=2) == [["a"], []]
+
+
+def test_what_came_before_a_failure_is_kept(server, ask, tmp_path):
+    server.script = [written("a"), written("b"), Reply(status=401)]
+    with pytest.raises(EndpointError):
+        ask(("x", "y", "z"), most=1)
+    server.script = [written("c")]
+
+    assert ask(("x", "y", "z"), most=1) == [["a"], ["b"], ["c"]]
+    assert len(server.requests) == 4
+
+
+def test_after_a_failure_nothing_more_is_asked(server, ask):
+    server.script = lambda request: Reply(status=401, delay=0.1)
+
+    with pytest.raises(EndpointError):
+        ask([f"text {number}" for number in range(50)], most=1, concurrency=2)
+
+    assert len(server.requests) <= 4
+
+
+def test_several_are_asked_at_a_time_and_no_more_than_allowed(server, ask):
+    texts = [f"text {number}" for number in range(12)]
+    server.script = by_text({text: Reply(json.dumps({"texts": [f"{text} new"]}), delay=0.05) for text in texts})
+
+    assert ask(texts, most=1, concurrency=3) == [[f"{text} new"] for text in texts]
+    assert server.most_at_once == 3
+
+
+def test_requests_keep_their_pace(server, ask):
+    server.script = lambda request: written("a")
+    started = time.monotonic()
+
+    ask([f"text {number}" for number in range(5)], most=1, requests_per_minute=600.0, concurrency=4)
+
+    assert time.monotonic() - started >= 0.4
+
+
+def test_proposals_depend_on_the_text_and_not_on_the_others(server, ask):
+    server.script = lambda request: written(f"{request['seed']}")
+    texts = ("x", "y", "z")
+
+    together = ask(texts, most=1, cache=None, concurrency=3)
+
+    assert together == ask(texts[::-1], most=1, cache=None)[::-1]
+    assert together == [ask((text,), most=1, cache=None)[0] for text in texts]
+    assert len({part[0] for part in together}) == 3
+
+
+def test_global_random_state_is_left_alone(server, ask):
+    before = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), dict(os.environ)
+    server.script = [written("a")]
+    ask()
+
+    assert before == (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), dict(os.environ))
+
+
+def test_nothing_wanted_is_nothing_asked(server, ask):
+    assert ask((), most=3) == []
+    assert ask(("x",), most=0) == [[]]
+    assert server.requests == []
+
+
+@pytest.mark.slow
+def test_making_a_source_imports_no_client():
+    code = "import sys; from fewshot.augment.llm import LanguageModel; LanguageModel(); print('openai' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_all_settings_that_cannot_be_used_are_named_together():
+    with pytest.raises(ConfigError) as caught:
+        LanguageModel(
+            model=" ",
+            base_url="https://user:secret@/v1",
+            thinking="maybe",
+            per_request=0,
+            retries=-1,
+            timeout=0.0,
+            temperature=float("nan"),
+        )
+
+    lines = str(caught.value).splitlines()
+    names = ("model", "base_url", "thinking", "per_request", "retries", "temperature", "timeout")
+    assert [re.match(r"Got augment\.sources\.llm\.(\w+)", line)[1] for line in lines] == list(names)
+    assert "secret" not in str(caught.value)
+    assert issubclass(EndpointError, FewshotError)
+
+
+def test_the_notes_say_who_wrote_and_what_it_was_told():
+    source = LanguageModel(base_url="https://user:secret@models.example.org/v1")
+
+    assert source.notes(AugmentRequest(("x",), 1)) == [
+        "llm: texts were written by deepseek-flash at models.example.org, which was told the texts."
+    ]
+    assert source.notes(AugmentRequest(("x",), 1, classes=(0,), class_names=("a",))) == [
+        "llm: texts were written by deepseek-flash at models.example.org, which was told the texts and the names of "
+        "their classes."
+    ]

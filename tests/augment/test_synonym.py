@@ -1,0 +1,169 @@
+"""The source `synonym`: what it proposes, in which order, and what it says about it."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from omegaconf import OmegaConf
+
+from fewshot.augment.source import AugmentRequest
+from fewshot.augment.synonym import Synonym
+from fewshot.errors import ConfigError
+from fewshot.resources import shipped
+from fewshot.tasks.task import normalise
+
+BANK = AugmentRequest(
+    (
+        "How do I withdraw money? I think there is a problem with my card.",
+        "Why was I charged a fee for an exchange rate that is wrong?",
+        "zzz",
+    ),
+    most=20,
+)
+
+
+def texts(proposals):
+    return [proposal.text for proposal in proposals]
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.tsv"
+    path.write_text("buy\tpurchase|acquire\ncar\tvehicle\nmy\tour own\nred car\tred thing\n", encoding="utf-8")
+    return str(path)
+
+
+# --- what is proposed ---
+
+
+def test_heart_attack_comes_out_for_myocardial_infarction():
+    request = AugmentRequest(("Myocardial Infarction", "does myocardial infarction hurt"), most=3)
+
+    whole, part = Synonym().propose(request)
+
+    assert whole[0].text == "Heart Attack"
+    assert whole[0].how == "Myocardial Infarction → Heart Attack (disease_ontology)"
+    assert part[0].text == "does heart attack hurt"
+
+
+def test_the_tasks_own_synonyms_come_first(mine):
+    request = AugmentRequest(("car",), most=9, synonyms=(("motor", "CAR", "auto"),))
+
+    (proposals,) = Synonym(["task", mine]).propose(request)
+
+    assert texts(proposals) == ["motor", "auto", "vehicle"]
+    assert proposals[0].how == "car → motor (task)"
+    assert proposals[2].how == "car → vehicle (mine)"
+
+
+def test_the_tasks_own_synonyms_are_left_alone_unless_asked_for(mine):
+    request = AugmentRequest(("car",), most=9, synonyms=(("motor",),))
+
+    assert texts(Synonym([mine]).propose(request)[0]) == ["vehicle"]
+
+
+def test_single_replacements_come_before_combinations(mine):
+    (proposals,) = Synonym([mine]).propose(AugmentRequest(("I buy a car",), most=9))
+
+    assert set(texts(proposals[:2])) == {"I purchase a car", "I buy a vehicle"}
+    assert texts(proposals[2:3]) == ["I acquire a car"]
+    assert set(texts(proposals[3:])) == {"I purchase a vehicle", "I acquire a vehicle"}
+    assert {proposal.how for proposal in proposals[3:]} == {
+        "buy → purchase (mine); car → vehicle (mine)",
+        "buy → acquire (mine); car → vehicle (mine)",
+    }
+
+
+def test_no_more_places_are_changed_than_allowed(mine):
+    request = AugmentRequest(("I buy my car",), most=50)
+
+    for most in (1, 2, 3):
+        (proposals,) = Synonym([mine], most_replacements=most).propose(request)
+        assert max(proposal.how.count("→") for proposal in proposals) == most
+
+
+def test_the_longest_of_places_that_overlap_is_kept_across_lexicons(tmp_path, mine):
+    other = tmp_path / "other.tsv"
+    other.write_text("car park\tparking lot\ncar\tauto\n", encoding="utf-8")
+    lexicons = Synonym([mine, str(other)])
+
+    park, car = lexicons.propose(AugmentRequest(("a car park", "a car"), most=9))
+
+    assert texts(park) == ["a parking lot"]
+    assert texts(car) == ["a vehicle", "an auto"]
+
+
+def test_there_are_as_many_as_asked_for_at_most_all_new_and_different():
+    for most in (1, 4, 20):
+        proposed = Synonym().propose(replace(BANK, most=most))
+        assert [len(proposals) for proposals in proposed] == [most, most, 0]
+        for text, proposals in zip(BANK.texts, proposed, strict=True):
+            assert len({normalise(new) for new in [text, *texts(proposals)]}) == len(proposals) + 1
+
+
+def test_an_empty_request_gives_nothing():
+    assert Synonym().propose(AugmentRequest((), most=3)) == []
+
+
+# --- randomness ---
+
+
+def test_the_same_seed_gives_the_same_and_another_seed_others():
+    once, again = Synonym().propose(BANK), Synonym().propose(BANK)
+
+    assert once == again
+    assert Synonym().propose(replace(BANK, seed=1))[0] != once[0]
+
+
+def test_the_other_texts_do_not_matter():
+    backwards = replace(BANK, texts=BANK.texts[::-1])
+
+    assert Synonym().propose(backwards) == Synonym().propose(BANK)[::-1]
+    assert Synonym().propose(replace(BANK, texts=BANK.texts[1:2])) == Synonym().propose(BANK)[1:2]
+
+
+# --- notes, settings, speed ---
+
+
+def test_the_notes_say_that_synonyms_are_from_where_the_labels_are_from():
+    request = AugmentRequest(("a", "b", "c"), most=1, synonyms=(("x",), (), ("y", "z")))
+
+    (note,) = Synonym().notes(request)
+
+    assert note.startswith("synonym: 2 of 3 texts have synonyms from the task's own file, which is where the labels")
+    assert Synonym(["everyday"]).notes(request) == []
+    assert Synonym().notes(AugmentRequest(("a",), most=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lexicons": ["mesh"]}, r"Got the lexicon 'mesh', expected one of task, disease_ontology, everyday, wordnet"),
+        ({"lexicons": []}, r"Got lexicons=\[\], expected a list of some of task"),
+        ({"lexicons": "task"}, r"Got lexicons='task', expected a list"),
+        ({"most_replacements": 0}, r"Got most_replacements=0, expected 1 or more"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_at_once(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        Synonym(**arguments)
+
+
+def test_the_yaml_has_the_constructors_defaults():
+    config = OmegaConf.to_container(OmegaConf.load(shipped("conf") / "augment" / "source" / "synonym.yaml"))
+
+    assert config.pop("_target_") == "fewshot.augment.synonym.Synonym"
+    assert Synonym(**config).__dict__ == Synonym().__dict__ | {"lexicons": config["lexicons"]}
+    assert tuple(config["lexicons"]) == Synonym().lexicons
+
+
+def test_hundreds_of_texts_take_seconds():
+    source = Synonym()
+    many = AugmentRequest(tuple(f"{BANK.texts[n % 2]} {n}" for n in range(300)), most=5)
+    source.propose(replace(many, texts=many.texts[:1]))
+
+    start = time.process_time()
+    proposed = source.propose(many)
+
+    assert time.process_time() - start < 5
+    assert min(map(len, proposed)) == 5
