@@ -43,14 +43,14 @@ class Adversarial(Source):
         substitutions: Source | None = None,
         rounds: int = 3,
         candidates: int = 12,
-        lowest_cosine: float = 0.5,
+        lowest_cosine: float = 0.3,
     ):
         for setting, value in (("rounds", rounds), ("candidates", candidates)):
             if value < 1:
                 raise ConfigError(f"Got augment.sources.adversarial.{setting}={value}, expected 1 or more.")
         if not -1 <= lowest_cosine < 1:
             raise ConfigError(
-                f"Got augment.sources.adversarial.lowest_cosine={lowest_cosine}, expected a cosine such as 0.5."
+                f"Got augment.sources.adversarial.lowest_cosine={lowest_cosine}, expected a cosine such as 0.3."
             )
         self.substitutions = substitutions if substitutions is not None else _synonyms()
         self.rounds, self.candidates, self.lowest_cosine = rounds, candidates, lowest_cosine

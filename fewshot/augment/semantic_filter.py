@@ -78,7 +78,7 @@ class SemanticFilter:
         if not -1 <= self.lowest_cosine < self.highest_cosine <= 1:
             raise ConfigError(
                 f"Got augment.lowest_cosine={self.lowest_cosine} and augment.highest_cosine={self.highest_cosine}, "
-                f"expected a band between -1 and 1 such as 0.5 and 0.995. Correct them."
+                f"expected a band between -1 and 1 such as 0.3 and 0.995. Correct them."
             )
         if not 0 < self.duplicate_cosine <= 1:
             raise ConfigError(
