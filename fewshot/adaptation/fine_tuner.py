@@ -64,13 +64,13 @@ class FineTuner(LoopSettings):
     precision: Precision = "bfloat16"
 
     trainable: Trainable = "lora"
-    epochs: float = 8.0
+    epochs: float = 3.0
     looks: int = 6
-    batch: int = 32
+    batch: int = 48
     per_class: int = 1
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     layer_decay: float = 0.9
-    head_learning_rate: float = 3e-3
+    head_learning_rate: float = 5e-3
     weight_decay: float = 0.01
     contrastive_weight: float = 0.0
     temperature: float = 0.1
