@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fewshot.adaptation import AdaptedClassifier, FineTuner, HeadTuner, LabelledTexts, Ladder, load_adapted
     from fewshot.augment import (
         AugmentationPolicy,
         AugmentRequest,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 # Loaded when first asked for (PEP 562), so that `import fewshot` costs milliseconds and pulls in nothing.
 _HOME = {
+    "fewshot.adaptation": ("AdaptedClassifier", "FineTuner", "HeadTuner", "LabelledTexts", "Ladder", "load_adapted"),
     "fewshot.augment": (
         "AugmentRequest",
         "AugmentationPolicy",
@@ -77,6 +79,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "LEARNERS",
     "MAML",
+    "AdaptedClassifier",
     "AttentionPrototypical",
     "AugmentRequest",
     "AugmentationPolicy",
@@ -90,6 +93,10 @@ __all__ = [
     "Evaluation",
     "ExperimentResult",
     "FewshotError",
+    "FineTuner",
+    "HeadTuner",
+    "LabelledTexts",
+    "Ladder",
     "Learner",
     "Logistic",
     "LoopSettings",
@@ -114,6 +121,7 @@ __all__ = [
     "corrupt_support",
     "encode_task",
     "evaluate",
+    "load_adapted",
     "load_bundled",
     "load_folder",
     "load_hub",

@@ -18,16 +18,17 @@ def build(config: DictConfig, group: str, **more: Any) -> Any:
 
     Args:
         config: the composed config.
-        group: its name.
+        group: its name, or the place of a description inside one, such as `adaptation.lora`.
         **more: further arguments of the constructor.
 
     Raises:
         ConfigError: one line for each setting that a constructor does not take or that is of a wrong kind.
         FewshotError: what a constructor raises.
     """
-    if group not in config:
+    described = OmegaConf.select(config, group)
+    if described is None:
         raise ConfigError(f"There is no {group}. Write {group}=NAME, and no ~{group}.")
-    checked = _checked(plain_values(config[group]), group, **more)
+    checked = _checked(plain_values(described), group, **more)
     try:
         return instantiate({**checked, "_convert_": "all"})
     except InstantiationException as error:

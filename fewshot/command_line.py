@@ -8,7 +8,7 @@ from pathlib import Path
 from fewshot.arguments import unknown_setting
 from fewshot.errors import ConfigError
 
-_GROUPS = ("task", "encoder", "learner", "training", "encoder_training", "augment", "augment/source")
+_GROUPS = ("task", "encoder", "learner", "training", "encoder_training", "augment", "augment/source", "ladder")
 _NO_GROUPS = ("defaults", "accelerate")  # accelerate reads its folder itself
 _NO_SETTINGS = ("_target_", "defaults")
 _WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"}
@@ -64,6 +64,8 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
             raise ConfigError(unknown_setting(key, known))
         if root.split("/")[0] == "augment" and key != "augment":
             _check_augmented(override, overrides)
+        if root == "adaptation" and rest:
+            _check_adaptation(key, folders)
         if root in _GROUPS and rest and not override.startswith("+"):  # the constructor judges what `+` adds
             _check_group_setting(root, rest, overrides, folders)
         result.append(f"+task={value}" if key == "task" and not override.startswith("~") else override)
@@ -113,9 +115,26 @@ def _check_group_setting(group: str, rest: str, overrides: Sequence[str], folder
         content, shown = _content("augment/source", [name], folders), f"augment.sources.{name}"
     elif group == "augment" and rest.startswith("policy."):
         content, shown, rest = _policy(content), "augment.policy", rest.removeprefix("policy.")
-    known = [name for name in dict.fromkeys(re.findall(r"^(\w+):", content, re.MULTILINE)) if name not in _NO_SETTINGS]
+    known = _keys(content)
     if known and rest.split(".")[0] not in (*known, "_target_"):
         raise ConfigError(unknown_setting(f"{shown}.{rest}", [f"{shown}.{name}" for name in known]))
+
+
+def _keys(content: str) -> list[str]:
+    """The settings at the top of YAML files."""
+    return [name for name in dict.fromkeys(re.findall(r"^(\w+):", content, re.MULTILINE)) if name not in _NO_SETTINGS]
+
+
+def _check_adaptation(key: str, folders: Sequence[Path]) -> None:
+    """Refuse `adaptation.lora.epoch=3`: the file of that stage has no such key."""
+    _, stage, *rest = key.lstrip("+~").split(".")
+    stages = list(choices("adaptation", folders))
+    if stage not in stages:
+        raise ConfigError(unknown_setting(f"adaptation.{stage}", [f"adaptation.{name}" for name in stages]))
+    content = _content("adaptation", [stage], folders)
+    known = _keys(content)
+    if rest and rest[0] not in known:
+        raise ConfigError(unknown_setting(key, [f"adaptation.{stage}.{name}" for name in known]))
 
 
 def _policy(content: str) -> str:

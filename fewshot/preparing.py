@@ -5,8 +5,10 @@ from pathlib import Path
 
 from torch.nn.functional import normalize
 
+from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.fixed_test import fixed_test_episodes
 from fewshot.episodes.frozen import EpisodeRequest, draw, frozen_episodes
 from fewshot.episodes.noise import corrupt_support
 from fewshot.errors import ConfigError, TaskError
@@ -19,6 +21,7 @@ from fewshot.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
+_VALID_SHOTS = 20  # with more, learners on cached features change no more, and the looks cost the most of the time
 # Meta-valid episodes: enough that half a point can be seen, few enough that a look takes a tenth of a second.
 VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
 
@@ -36,24 +39,67 @@ def check_task(task: Task, settings: Settings) -> None:
             f"The label {nameless[0]!r} is only a number, so as a label name it says nothing ({len(nameless)} such "
             f'labels). Give names in label_names.json, like {{"{nameless[0]}": "..."}}, or set label_names=false.'
         )
-    if len(task.parts["test"]) < 2:
+    if settings.classes == "test" and len(task.parts["test"]) < 2:
         raise ConfigError(
             f"The task {task.name!r} has {len(task.parts['test'])} test class, but an episode needs two or more. "
             f"Move classes to test in class_splits.json, or add classes."
         )
 
 
+def check_alone(task: Task, settings: Settings, encoder: Encoder, augmentation: SemanticAugmentation | None) -> None:
+    """Refuse what takes texts that there are not: train and valid classes where all are scored, texts at 0 shots.
+
+    Raises:
+        ConfigError: says what to leave out.
+    """
+    if settings.shots == 0 and augmentation is not None:
+        raise ConfigError("Got shots=0, which leaves no text to make others from. Set augment=none.")
+    if settings.classes == "test":
+        return
+    if encoder.trainable != "none":
+        raise ConfigError(
+            f"Got encoder.trainable={encoder.trainable} with classes=all: all classes of {task.name!r} are scored, so "
+            f"none is left to meta-train on. Set encoder.trainable=none, or classes=test."
+        )
+    if augmentation is not None and (augmentation.policy is not None or "meta_training" in augmentation.use):
+        raise ConfigError(
+            f"Got classes=all with augmentation that goes by train or valid classes, of which {task.name!r} then has "
+            f"none. Set augment=semantic or none, or classes=test."
+        )
+
+
 def test_episodes(task: Task, settings: Settings, kept: Path | None) -> EpisodeBatch:
-    """The frozen test episodes, with wrong labels in the support where they are asked for."""
+    """The frozen test episodes, with wrong labels in the support where they are asked for.
+
+    Args:
+        task: the task.
+        settings: of the run; with `protocol="fixed_test"` all episodes have one test part.
+        kept: where sampled episodes that are not shipped are kept; None keeps none.
+    """
+    episodes = _fixed_test(task, settings) if settings.protocol == "fixed_test" else _sampled(task, settings, kept)
+    if settings.support_noise:
+        if not bool(episodes.support_mask.all()):
+            raise ConfigError(
+                f"Got support_noise={settings.support_noise} where some classes have fewer than {settings.shots} texts "
+                f"for the support; noise needs equal sizes. Lower shots, or set support_noise=0."
+            )
+        generator = child_generator(0, f"noise/{task.name}/{settings.support_noise}")
+        episodes = corrupt_support(episodes, settings.support_noise, generator)
+    return episodes
+
+
+def _fixed_test(task: Task, settings: Settings) -> EpisodeBatch:
+    classes = task.parts["test"] if settings.classes == "test" else range(len(task.classes))
+    supports = 1 if settings.shots == 0 and settings.ways is None else min(settings.supports, settings.episodes)
+    return fixed_test_episodes(task, classes, settings.ways, settings.shots, settings.test_texts, supports)
+
+
+def _sampled(task: Task, settings: Settings, kept: Path | None) -> EpisodeBatch:
     request = EpisodeRequest(
         "test", settings.ways, settings.shots, settings.queries, settings.episodes, settings.realistic
     )
     folder = shipped("episodes") / task.name
-    episodes = frozen_episodes(task, request, folder if folder.is_dir() else None, kept)
-    if settings.support_noise:
-        generator = child_generator(0, f"noise/{task.name}/{settings.support_noise}")
-        episodes = corrupt_support(episodes, settings.support_noise, generator)
-    return episodes
+    return frozen_episodes(task, request, folder if folder.is_dir() else None, kept)
 
 
 def valid_episodes(task: Task, settings: Settings, most_texts: int | None = None, fewer: int = 1) -> list[EpisodeBatch]:
@@ -71,7 +117,7 @@ def valid_episodes(task: Task, settings: Settings, most_texts: int | None = None
     pools = task.pools("valid") if most_texts is None else task.pools("valid").thinned(most_texts)
     n_classes, smallest = len(pools.classes), int(pools.sizes.min())
     queries = max(1, min(_VALID_QUERIES, smallest - 1))
-    shots = max(1, min(settings.shots, smallest - queries))
+    shots = min(settings.shots, max(1, smallest - queries), _VALID_SHOTS)
     ways = min(settings.ways or n_classes, n_classes)
     requests = [EpisodeRequest("valid", ways, shots, queries, VALID_EPISODES // fewer)]
     if ways < n_classes:

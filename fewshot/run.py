@@ -33,6 +33,7 @@ from fewshot.processes import disconnect, is_main, process_count, process_index
 from fewshot.resources import shipped
 
 _REHEARSAL_DIM = 64
+_BY_STAGE = "by_stage"  # the choice of augment that goes by the ladder
 _GRACE = 3.0  # seconds
 
 log = logging.getLogger("fewshot.run")  # not __name__, which is __main__ when run as a module
@@ -53,6 +54,7 @@ def run(config: DictConfig) -> float:
     started = time.perf_counter()
     # Imported here: composing, listing tasks and refusing a typo need neither torch nor the rest.
     from fewshot.experiment import run_experiment
+    from fewshot.plan import augments
     from fewshot.report.results import add_process, build_results, write_results
     from fewshot.report.table import comparison_table, show
     from fewshot.settings import Settings
@@ -61,14 +63,17 @@ def run(config: DictConfig) -> float:
     settings = Settings.checked(**_settings(config))
     context = HydraConfig.get()
     folder = Path(context.runtime.output_dir)
+    ladder, tuners = build(config, "ladder"), {name: build(config, f"adaptation.{name}") for name in config.adaptation}
     augmentation = build(config, "augment") if config.get("augment") else None  # before the slow ones
     task = build(config, "task")
     log.info("%s", task)
     for note in task.notes:
         log.info("  %s", note)
     encoder = build(config, "encoder")
-    build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded, not after
+    rehearsed = build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded
     name = context.runtime.choices["learner"]
+    if context.runtime.choices["augment"] == _BY_STAGE and not augments(ladder, settings, task, rehearsed):
+        augmentation = None
     result = run_experiment(
         task,
         encoder,
@@ -79,6 +84,8 @@ def run(config: DictConfig) -> float:
         home=TrainingHome(Path(config.output) / "checkpoints", folder / "tensorboard"),
         encoder_trainer=build(config, "encoder_training"),
         augmentation=augmentation,
+        ladder=ladder,
+        tuners=tuners,
     )
     described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
     results = build_results(task, described, name, settings, result)
@@ -189,6 +196,9 @@ def _save(folder: Path, result: Any, results: dict[str, Any], encoder: dict[str,
         result.encoder_training.trainable.save(folder / "encoder")
         encoder = encoder | {"weights": "../encoder"}
     save_learner(result.learner, folder / "learner", {"encoder": encoder, **details})
+    if result.final is not None and result.final.classifier is not None:
+        result.final.classifier.save(folder / "adapted")
+        log.info("fewshot.load_adapted(%r) reads the classifier that was tuned last", _relative(folder / "adapted"))
     if result.augmentation is not None and result.augmentation.asked.save:
         from fewshot.report.augmentation import write_table
 

@@ -1,19 +1,31 @@
 """What a run is asked to do, checked as a whole: every mistake is named at once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from fewshot.adaptation.ladder import STAGES
 from fewshot.arguments import as_typed
 from fewshot.episodes.noise import wrong_places
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS
 
 METRICS = ("accuracy", "macro_f1", "ece")
+FINAL_STAGES = ("none", "head", "light")  # that can be asked for by name below the stages that fine-tune
+_CHOICES = {
+    "strategy": ("auto", *STAGES),
+    "classes": ("test", "all"),
+    "protocol": ("auto", "sampled", "fixed_test"),
+    "final_stage": ("auto", *FINAL_STAGES),
+    "metric": METRICS,
+}
 _WHOLE = (
-    ("shots", 1, ", for at least one labelled text per class is needed"),
+    ("shots", 0, ", where 0 leaves only the label names"),
     ("queries", 1, ""),
     ("episodes", 1, ""),
+    ("test_texts", 1, ""),
+    ("supports", 1, ""),
     ("seed", 0, ""),
 )
 
@@ -32,6 +44,14 @@ class Settings:
         support_noise: share of wrong labels in the test support.
         seed: root seed of training.
         baselines: names of learners scored on the same episodes.
+        strategy: the stage of the ladder; `auto` goes by the number of shots.
+        final_stage: what tunes on the support of each episode; `auto` goes by the stage of the ladder.
+        classes: `test`, or `all` classes of the task at once, of which then none is trained on.
+        protocol: `sampled` episodes with queries of their own, or a `fixed_test` part of the texts, see
+            `fixed_test_episodes`; `auto` is the latter where a final stage tunes or all classes are scored.
+        test_texts: most texts of a class in the fixed test part.
+        supports: most supports that are drawn beside the fixed test part.
+        minutes: time for the final stage; it ends after the support on which it runs out.
         metric: what the run returns.
         resume: whether trainings go on from their newest checkpoints.
     """
@@ -45,6 +65,13 @@ class Settings:
     support_noise: float = 0.0
     seed: int = 0
     baselines: tuple[str, ...] = ("centroid", "logistic", "ridge")
+    strategy: str = "auto"
+    final_stage: str = "auto"
+    classes: str = "test"
+    protocol: str = "auto"
+    test_texts: int = 40
+    supports: int = 5
+    minutes: float = 10.0
     metric: str = "accuracy"
     resume: bool = False
 
@@ -73,8 +100,8 @@ class Settings:
         values = {field.name: field.default for field in fields(cls)} | values
         _refuse(values)
         ways = None if values["ways"] == "all" else values["ways"]
-        noise = float(values["support_noise"])  # 1 and 1.0 are one setting
-        return cls(**values | {"ways": ways, "support_noise": noise, "baselines": tuple(values["baselines"])})
+        numbers = {name: float(values[name]) for name in ("support_noise", "minutes")}  # 1 and 1.0 are one setting
+        return cls(**values | {"ways": ways, "baselines": tuple(values["baselines"])} | numbers)
 
 
 def _refuse(values: Mapping[str, Any]) -> None:
@@ -85,9 +112,9 @@ def _refuse(values: Mapping[str, Any]) -> None:
         if not isinstance(values[name], bool):
             problems.append(f"Got {name}={as_typed(values[name])}, expected true or false. Write {name}=false.")
     problems += _noise(values, sound=not problems)
-    if values["metric"] not in METRICS:
-        metric = as_typed(values["metric"])
-        problems.append(f"Got metric={metric}, expected one of {', '.join(METRICS)}. Write metric={METRICS[0]}.")
+    problems += [line for name, choices in _CHOICES.items() for line in _choice(name, values[name], choices)]
+    problems += _minutes(values["minutes"])
+    problems += _nothing_labelled(values) if values["shots"] == 0 else []
     baselines = values["baselines"]
     if isinstance(baselines, str) or not isinstance(baselines, Sequence):
         problems.append(f"Got baselines={as_typed(baselines)}, expected a list such as baselines=[centroid,ridge].")
@@ -95,6 +122,32 @@ def _refuse(values: Mapping[str, Any]) -> None:
         problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}. Correct it.")
     if problems:
         raise ConfigError("\n".join(problems))
+
+
+def _choice(name: str, value: Any, choices: Sequence[str]) -> list[str]:
+    if isinstance(value, str) and value in choices:
+        return []
+    return [f"Got {name}={as_typed(value)}, expected one of {', '.join(choices)}. Write {name}={choices[0]}."]
+
+
+def _minutes(value: Any) -> list[str]:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf:
+        return []
+    return [f"Got minutes={as_typed(value)}, expected a number above 0. Write minutes={Settings.minutes}."]
+
+
+def _nothing_labelled(values: Mapping[str, Any]) -> list[str]:
+    """What cannot be had without a labelled text."""
+    if values["label_names"] is False:
+        return ["Got shots=0 with label_names=false, which leaves nothing to go by. Raise shots, or use label names."]
+    if values["realistic"] is True:
+        return ["Got shots=0 with realistic=true, and there are no texts to share out. Leave one out."]
+    if values["strategy"] not in ("auto", "zero_shot"):
+        return [
+            f"Got shots=0 with strategy={values['strategy']}, which needs labelled texts. Raise shots, or write "
+            f"strategy=auto."
+        ]
+    return []
 
 
 def _noise(values: Mapping[str, Any], sound: bool) -> list[str]:

@@ -243,9 +243,23 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
 }
 
 SETTINGS: dict[str, tuple[list[str], list[str]]] = {
-    "shots=0": (["shots=0"], ["Got shots=0", "at least one labelled text per class is needed", "Write shots=5"]),
-    "shots=-1": (["shots=-1"], ["Got shots=-1, expected a whole number of 1 or more", "Write shots=5"]),
-    "shots=five": (["shots=five"], ["Got shots='five', expected a whole number of 1 or more", "Write shots=5"]),
+    "shots=0 alone": (["shots=0", "label_names=false"], ["Got shots=0 with label_names=false", "use label names"]),
+    "shots=0 shared": (["shots=0", "realistic=true"], ["Got shots=0 with realistic=true", "Leave one out"]),
+    "shots=0 tuned": (["shots=0", "strategy=lora"], ["Got shots=0 with strategy=lora", "write strategy=auto"]),
+    "shots=-1": (["shots=-1"], ["Got shots=-1, expected a whole number of 0 or more", "Write shots=5"]),
+    "shots=five": (["shots=five"], ["Got shots='five', expected a whole number of 0 or more", "Write shots=5"]),
+    "strategy": (["strategy=atention"], ["Got strategy='atention', expected one of auto, zero_shot, prototypes"]),
+    "minutes": (["minutes=0"], ["Got minutes=0, expected a number above 0", "Write minutes=10.0"]),
+    "ladder": (["ladder.lora_above=5"], ["Got ladder borders", "attention_from=10, lora_above=5", "out of order"]),
+    "border": (["ladder.lora_abov=60"], ["There is no setting 'ladder.lora_abov'", "Did you mean ladder.lora_above"]),
+    "tuner": (
+        ["adaptation.lora.epoch=1"],
+        ["no setting 'adaptation.lora.epoch'", "Did you mean adaptation.lora.epochs?"],
+    ),
+    "no such tuner": (["adaptation.lore.epochs=1"], ["no setting 'adaptation.lore'", "adaptation.lora"]),
+    "tuner out of range": (["adaptation.full.held_out=1"], ["adaptation.held_out=1.0", "a share between 0 and 1"]),
+    "all, sampled": (["classes=all", "protocol=sampled"], ["protocol=sampled with classes=all"]),
+    "unequal and fixed": (["protocol=fixed_test", "realistic=true"], ["realistic=true with a fixed test part"]),
     "shots=1.5": (["shots=1.5"], ["Got shots=1.5, expected a whole number"]),
     "shots=null": (["shots=null"], ["Got shots=null, expected a whole number"]),
     "shots=true": (["shots=true"], ["Got shots=true, expected a whole number"]),

@@ -19,7 +19,7 @@ from fewshot.training import MetaTrainer
 from tests.conftest import rows, write_jsonl
 
 CONF = shipped("conf")
-GROUPS = ("task", "encoder", "learner", "training", "encoder_training")
+GROUPS = ("task", "encoder", "learner", "training", "encoder_training", "ladder")
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 # The encoder says how many features there are; the name of a task's own files is no setting.
 NOT_IN_YAML = {"learner": {"dim"}, "task": {"options"}}

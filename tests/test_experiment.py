@@ -177,7 +177,7 @@ def test_every_learner_runs_with_and_without_label_names(task, name):
 
 
 def test_all_ways_use_every_test_class_in_every_episode(task):
-    result = run(task, settings=replace(SETTINGS, ways=None))
+    result = run(task, settings=replace(SETTINGS, ways=None, protocol="sampled"))
     assert result.evaluation.logits.shape == (60, 20, 5)
     assert torch.equal(result.episodes.classes.sort(-1).values, torch.tensor(task.parts["test"]).expand(60, 5))
 

@@ -41,7 +41,7 @@ def test_each_metric_is_accepted(metric):
         ("ways", 1, "2 or more"),
         ("ways", "every", "ways=all"),
         ("ways", True, "2 or more"),
-        ("shots", 0, "at least one labelled text per class is needed"),
+        ("shots", -1, "0 leaves only the label names"),
         ("shots", "five", "'five'"),
         ("queries", 0, "1 or more"),
         ("episodes", 0, "1 or more"),
@@ -53,6 +53,14 @@ def test_each_metric_is_accepted(metric):
         ("support_noise", True, "between 0 and 1"),
         ("support_noise", float("nan"), "between 0 and 1"),
         ("metric", "f1", "accuracy, macro_f1, ece"),
+        ("strategy", "best", "auto, zero_shot, prototypes, attention, lora, adapter, full"),
+        ("final_stage", "lora", "auto, none, head, light"),
+        ("classes", ["all"], "test, all"),
+        ("protocol", None, "auto, sampled, fixed_test"),
+        ("test_texts", 0, "1 or more"),
+        ("supports", 0, "1 or more"),
+        ("minutes", 0, "above 0"),
+        ("minutes", float("inf"), "above 0"),
         ("baselines", "ridge", "baselines=[centroid,ridge]"),
         ("baselines", ["rigde"], "'rigde'"),
     ],
@@ -68,7 +76,7 @@ def test_a_value_out_of_range_is_refused_by_name(name, value, words):
 
 def test_every_mistake_is_named_at_once():
     with pytest.raises(ConfigError) as caught:
-        Settings.checked(shots=0, queries=0, episodes=0, metric="f1")
+        Settings.checked(shots=-1, queries=0, episodes=0, metric="f1")
 
     assert [line.split("=")[0] for line in str(caught.value).splitlines()] == [
         "Got shots",
@@ -93,5 +101,14 @@ def test_one_and_one_point_zero_are_the_same_noise():
 
 
 def test_the_constructor_checks_as_well():
-    with pytest.raises(ConfigError, match=r"shots=0.*at least one labelled text"):
-        Settings(shots=0)
+    with pytest.raises(ConfigError, match=r"shots=-1, expected a whole number of 0 or more"):
+        Settings(shots=-1)
+
+
+@pytest.mark.parametrize(
+    "others", [{"label_names": False}, {"realistic": True}, {"strategy": "lora"}, {"support_noise": 0.2}]
+)
+def test_without_a_labelled_text_there_is_little_to_ask_for(others):
+    with pytest.raises(ConfigError, match="shots"):
+        Settings(shots=0, **others)
+    assert Settings(shots=0, strategy="zero_shot").shots == 0

@@ -65,7 +65,8 @@ class Tuning:
         seed: int,
     ):
         self.settings, self.support, self.learner = settings, support, learner
-        self.encoder = encoder.replace(trainable=settings.trainable)
+        # What is tuned for one support is not worth a place on the disk.
+        self.encoder = encoder.replace(trainable=settings.trainable, cache=None)
         self.heads, self.pull, self.seed = heads, pull, seed
         self.texts = list(support.with_names_as_texts().texts)
         self.features = encoder.encode(self.texts)

@@ -1,15 +1,15 @@
 """Texts of a support set in, many more that mean the same out: sources propose, the filter keeps."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from fewshot.augment.bank import Bank
 from fewshot.augment.policy import AugmentationPolicy
-from fewshot.augment.selection import Remembered, Selection
+from fewshot.augment.selection import Remembered, Selection, bank_of
 from fewshot.augment.semantic_filter import Prototypes, SemanticFilter
-from fewshot.augment.source import AugmentRequest, Source
+from fewshot.augment.source import AugmentRequest, Proposal, Source
 from fewshot.errors import ConfigError
 from fewshot.progress import track
 
@@ -37,6 +37,7 @@ class SemanticAugmentation:
         train_texts: of each train class that are augmented for meta-training, spread evenly.
         train_variants: most new texts of one text in meta-training, where every step looks at many.
         valid_texts: of each valid class that valid episodes are drawn from, where their support is augmented.
+        valid_variants: most new texts of one text there; their mean, which is what counts, hardly moves with more.
         policy: decides on valid classes whether, with which sources and with which weight the support is augmented;
             None augments it as the other settings say.
         save: whether a run writes the table of all new texts with their scores.
@@ -59,6 +60,7 @@ class SemanticAugmentation:
     train_texts: int = 20
     train_variants: int = 5
     valid_texts: int = 40
+    valid_variants: int = 10
     policy: AugmentationPolicy | None = None
     save: bool = False
 
@@ -78,7 +80,7 @@ class SemanticAugmentation:
 
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
-        whole = ("train_texts", "train_variants", "valid_texts", "per_class", "per_text")
+        whole = ("train_texts", "train_variants", "valid_texts", "valid_variants", "per_class", "per_text")
         wrong = {name: "whole numbers of 1 or more" for name in whole if getattr(self, name) < 1}
         if not (math.isfinite(self.weight) and self.weight > 0):
             wrong["weight"] = "a weight above 0"
@@ -163,22 +165,41 @@ class SemanticAugmentation:
         if request.embed is None:
             raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
         selections = {name: Selection(self.filter(), taken, prototypes, distinct) for name in choices}
-        asked = replace(request, most=math.ceil(self.proposals * request.most))
         banks: dict[str, list[Bank]] = {name: [] for name in choices}
+        dim = request.embed(request.texts[:1]).shape[1]
+        for start, piece, proposals in self.proposed(request):
+            assert piece.embed is not None
+            for name, chosen in choices.items():
+                theirs = {source: rows for source, rows in proposals.items() if source in chosen}
+                classes = own[start : start + len(piece.texts)]
+                queues = selections[name].open(piece.texts, theirs, piece.embed, classes)
+                selections[name].fill(queues, [request.most] * len(queues), piece.embed)
+                banks[name].append(bank_of(queues, dim))
+        return {name: Bank.joined(parts, dim) for name, parts in banks.items()}
+
+    def proposed(
+        self, request: AugmentRequest
+    ) -> Iterator[tuple[int, AugmentRequest, dict[str, list[list[Proposal]]]]]:
+        """Ask all sources for more than are wanted, a few texts at a time, with a bar.
+
+        Args:
+            request: with `embed`.
+
+        Yields:
+            The place of the first text of a piece, the piece with an `embed` that remembers, and source → proposals.
+
+        Raises:
+            FewshotError: a source lacks what it needs.
+        """
+        assert request.embed is not None
+        asked = replace(request, most=math.ceil(self.proposals * request.most))
+        done = 0
         with track("Augmenting", total=len(request.texts), unit="texts") as advance:
-            done = 0
-            for piece in asked.split(_PIECE):
-                embed = Remembered(request.embed)
-                piece = replace(piece, embed=embed)
-                classes = own[done : done + len(piece.texts)]
-                proposals = {name: source.propose(piece) for name, source in (self.sources or {}).items()}
-                for name, chosen in choices.items():
-                    theirs = {source: rows for source, rows in proposals.items() if source in chosen}
-                    banks[name].append(selections[name].bank(piece.texts, theirs, embed, request.most, classes))
+            for part in asked.split(_PIECE):
+                piece = replace(part, embed=Remembered(request.embed))
+                yield done, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
                 done += len(piece.texts)
                 advance(len(piece.texts))
-        dim = request.embed(request.texts[:1]).shape[1]
-        return {name: Bank.joined(parts, dim) for name, parts in banks.items()}
 
     def settings(self) -> dict[str, Any]:
         """The settings, as JSON can hold them."""

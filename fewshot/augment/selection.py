@@ -1,17 +1,15 @@
 """From proposals to a bank: sources take turns, the filter judges, and nothing is embedded that is not needed."""
 
-from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import zip_longest
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.augment.bank import Bank, Judged
+from fewshot.augment.bank import Bank
+from fewshot.augment.queue import Queue, Waiting
 from fewshot.augment.semantic_filter import Prototypes, SemanticFilter, Verdict
 from fewshot.augment.source import Proposal
-from fewshot.tasks.task import normalise
 
 Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
@@ -36,11 +34,8 @@ class Remembered:
         return torch.stack([self.rows[text] for text in texts]) if texts else features
 
 
-_SPARE, _FEWEST = 1.3, 4  # proposals that are embedded for each place that is left, for some will be dropped
-
-
 class Selection:
-    """Judges the proposals of a request; sources take turns, and nothing is embedded that is not needed.
+    """Judges proposals; sources take turns, and nothing is embedded that is not needed.
 
     Args:
         chosen: the filter.
@@ -59,99 +54,70 @@ class Selection:
         self.filter, self.taken, self.prototypes = chosen, taken, prototypes
         self.claimed: set[str] | None = set() if distinct else None
 
-    def bank(
+    def open(
         self,
         texts: Sequence[str],
         proposals: Mapping[str, Sequence[Sequence[Proposal]]],
         embed: Embed,
-        most: int,
         own: Sequence[int] = (),
-    ) -> Bank:
-        """Keep the first proposals of each text that pass.
+    ) -> list[Queue]:
+        """A queue for each text, of which nothing was looked at yet.
 
         Args:
             texts: the texts.
             proposals: source → proposals for each text, best first.
             embed: texts → unit vectors.
-            most: to keep of each text.
             own: for each text the row of its prototype, where there are prototypes.
         """
         features = embed(texts)
         queues = [
-            _Queue(features[index], {name: lists[index] for name, lists in proposals.items()}, self.taken)
-            for index in range(len(texts))
+            Queue(text, features[place], own[place] if own else None, self.taken) for place, text in enumerate(texts)
         ]
-        while drawn := [queue.draw(most) for queue in queues]:
-            proposed = [proposal.text for row in drawn for _, proposal in row]
-            if not proposed:
-                break
-            parts = embed(proposed).split([len(row) for row in drawn])
-            for index, (queue, row, part) in enumerate(zip(queues, drawn, parts, strict=True)):
-                if row:
-                    class_ = own[index] if own else None
-                    queue.take(row, part, self._verdicts(queue, row, part, most, class_))
-        for queue in queues:
-            queue.close()
-        kept = [row for queue in queues for row in queue.kept]
-        matrix = torch.stack(kept) if kept else features[:0]
-        return Bank(tuple(texts), tuple(tuple(queue.judged) for queue in queues), matrix)
+        for place, queue in enumerate(queues):
+            queue.add({name: rows[place] for name, rows in proposals.items()})
+        return queues
 
-    def _verdicts(
-        self, queue: "_Queue", row: Sequence[tuple[str, Proposal]], part: Tensor, most: int, own: int | None
-    ) -> list[Verdict]:
+    def fill(self, queues: Sequence[Queue], most: Sequence[int], embed: Embed, alike: bool = True) -> None:
+        """Keep the first proposals of each text that pass.
+
+        Args:
+            queues: of the texts.
+            most: for each how many are to be kept, those that were kept before included.
+            embed: texts → unit vectors.
+            alike: see `Queue.draw`.
+        """
+        while True:
+            drawn = [queue.draw(wanted, alike) for queue, wanted in zip(queues, most, strict=True)]
+            proposed = [waiting.proposal.text for row in drawn for waiting in row]
+            if not proposed:
+                return
+            parts = embed(proposed).split([len(row) for row in drawn])
+            for queue, row, part, wanted in zip(queues, drawn, parts, most, strict=True):
+                if row:
+                    queue.take(row, part, self._verdicts(queue, row, part, wanted))
+
+    def _verdicts(self, queue: Queue, row: Sequence[Waiting], part: Tensor, most: int) -> list[Verdict]:
         margins, margin = None, 0.0
-        if self.prototypes is not None and own is not None:
-            margins, margin = self.prototypes.margins(part, own), self.prototypes.margin
+        if self.prototypes is not None and queue.own is not None:
+            margins, margin = self.prototypes.margins(part, queue.own), self.prototypes.margin
         room = most - len(queue.kept)
-        claimed = [self.claimed is not None and normalise(proposal.text) in self.claimed for _, proposal in row]
-        verdicts = self.filter.judge(queue.source, queue.kept_matrix(), part, room, margins, margin, claimed)
+        claimed = [self.claimed is not None and waiting.key in self.claimed for waiting in row]
+        verdicts = self.filter.judge(queue.features, queue.kept_matrix(), part, room, margins, margin, claimed)
         if self.claimed is not None:
             pairs = zip(row, verdicts, strict=True)
-            self.claimed.update(normalise(proposal.text) for (_, proposal), verdict in pairs if verdict.dropped is None)
+            self.claimed.update(waiting.key for waiting, verdict in pairs if verdict.dropped is None)
         return verdicts
 
 
-class _Queue:
-    """The proposals for one text, the best of each source first, then the second best of each."""
+def bank_of(queues: Sequence[Queue], dim: int) -> Bank:
+    """What was kept of some texts, and what became of the rest, which is not looked at any more.
 
-    def __init__(self, source: Tensor, proposals: Mapping[str, Sequence[Proposal]], taken: Collection[str]):
-        self.source = source
-        self.judged: list[Judged] = []
-        self.kept: list[Tensor] = []
-        self.waiting: deque[tuple[str, Proposal]] = deque()
-        seen: set[str] = set()
-        for turn in zip_longest(*proposals.values()):
-            for name, proposal in zip(proposals, turn, strict=True):
-                if proposal is None:
-                    continue
-                key = normalise(proposal.text)
-                if key in taken or not key:
-                    self._note(name, proposal, Verdict("task_text", float("nan")))
-                elif key in seen:
-                    self._note(name, proposal, Verdict("repeated", float("nan")))
-                else:
-                    self.waiting.append((name, proposal))
-                seen.add(key)
-
-    def draw(self, most: int) -> list[tuple[str, Proposal]]:
-        """The next ones to look at; none once there are enough."""
-        room = most - len(self.kept)
-        size = min(len(self.waiting), max(_FEWEST, round(_SPARE * room))) if room > 0 else 0
-        return [self.waiting.popleft() for _ in range(size)]
-
-    def take(self, row: Sequence[tuple[str, Proposal]], features: Tensor, verdicts: Sequence[Verdict]) -> None:
-        for (name, proposal), feature, verdict in zip(row, features, verdicts, strict=True):
-            self._note(name, proposal, verdict)
-            if verdict.dropped is None:
-                self.kept.append(feature)
-
-    def close(self) -> None:
-        """What is left over was not needed."""
-        while self.waiting:
-            self._note(*self.waiting.popleft(), Verdict("not_needed", float("nan")))
-
-    def kept_matrix(self) -> Tensor:
-        return torch.stack(self.kept) if self.kept else self.source[None][:0]
-
-    def _note(self, name: str, proposal: Proposal, verdict: Verdict) -> None:
-        self.judged.append(Judged(proposal.text, name, proposal.how, verdict))
+    Args:
+        queues: of the texts.
+        dim: number of features.
+    """
+    for queue in queues:
+        queue.close()
+    kept = [row for queue in queues for row in queue.kept]
+    matrix = torch.stack(kept) if kept else torch.empty(0, dim)
+    return Bank(tuple(queue.text for queue in queues), tuple(tuple(queue.judged) for queue in queues), matrix)

@@ -238,6 +238,12 @@ class AugmentationStage:
         self.notes.update({name: source.notes(request) for name, source in (self.augmentation.sources or {}).items()})
         return banks
 
+    def _most(self, part: Part) -> int:
+        """New texts of one text that are kept at most."""
+        if part == "train":
+            return self.augmentation.train_variants
+        return self.most if part == "test" else min(self.most, self.augmentation.valid_variants)
+
     def _request(self, part: Part, places: Sequence[int], encoder: Encoder) -> AugmentRequest:
         task, settings = self.task, self.settings
         order = {label: index for index, label in enumerate(task.parts[part])}
@@ -246,7 +252,7 @@ class AugmentationStage:
         known = settings.label_names and not (part == "test" and settings.support_noise)
         return AugmentRequest(
             texts=tuple(task.texts[place] for place in places),
-            most=self.augmentation.train_variants if part == "train" else self.most,
+            most=self._most(part),
             seed=settings.seed,
             synonyms=tuple(task.synonyms[place] for place in places) if task.synonyms else (),
             classes=tuple(order[label] for label in labels) if known else (),

@@ -95,9 +95,14 @@ class Synonym(Source):
             yield from (_changed(text, [slot[rank]]) for slot in slots if rank < len(slot))
         most_at_once = min(self.most_replacements, len(slots))
         if most_at_once > 1:
+            drawn = set()
             for _ in range(_TRIES * most):
                 chosen = generator.sample(slots, generator.randint(2, most_at_once))
-                yield _changed(text, [generator.choice(slot) for slot in chosen])
+                choices = [generator.choice(slot) for slot in chosen]
+                combination = frozenset(map(id, choices))  # few places have few combinations, which come many times
+                if combination not in drawn:
+                    drawn.add(combination)
+                    yield _changed(text, choices)
 
 
 def _check(lexicons: Sequence[str], most_replacements: int) -> None:

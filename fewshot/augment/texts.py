@@ -2,9 +2,8 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,13 +11,12 @@ from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.bank import Judged
-from fewshot.augment.selection import Embed, Remembered
+from fewshot.augment.selection import Embed, Remembered, Selection
 from fewshot.augment.semantic_filter import Prototypes, Reason
+from fewshot.augment.shares import Shares
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
-
-_ROUNDS, _GROWTH = 4, 1.4  # how often, and by how much, a text may give more where others of its class fall short
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def augment_texts(
     1. No new text equals a text that was given or another that was kept, compared as `normalise` does.
     2. Those kept pass the filter of `augmentation`; the prototype of a class is the mean of its texts and its name.
     3. A class comes to `augmentation.per_class` texts at most, those given included; where some of its texts have
-       fewer new ones than their part, the others give more of theirs than `per_text`.
+       fewer new ones than their part, the others give more, up to three times theirs.
     4. The same arguments give the same table.
 
     Args:
@@ -90,10 +88,12 @@ def augment_texts(
     _check(texts, labels, class_names, synonyms, classes)
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
+    sizes = Counter(ids)
     unit = Remembered(lambda texts: normalize(embed(texts), dim=-1))
+    parts = [augmentation.most(sizes[own]) for own in ids]
     request = AugmentRequest(
         texts=tuple(texts),
-        most=max(augmentation.most(size) for size in Counter(ids).values()),
+        most=max(parts),
         seed=seed,
         synonyms=tuple(tuple(names) for names in synonyms),
         classes=tuple(ids) if class_names else (),
@@ -101,49 +101,16 @@ def augment_texts(
         embed=unit,
     )
     prototypes = _prototypes(unit, texts, class_names, torch.tensor(ids), augmentation.margin)
-    left = {own: augmentation.per_class - size for own, size in Counter(ids).items()}
-    judged = _judged(augmentation, request, prototypes, ids, left)
+    left = {own: augmentation.per_class - size for own, size in sizes.items()}
+    taken = frozenset(normalise(text) for text in texts)
+    selection = Selection(augmentation.filter(), taken, prototypes, distinct=True)
+    judged = Shares(augmentation, selection, request, ids, parts, left).judged()
     beyond = _beyond(judged, ids, left)
     return [
         _row(one, text, classes[own], (place, rank) in beyond)
         for place, (text, own) in enumerate(zip(texts, ids, strict=True))
         for rank, one in enumerate(judged[place])
     ]
-
-
-def _judged(
-    augmentation: SemanticAugmentation,
-    request: AugmentRequest,
-    prototypes: Prototypes | None,
-    ids: Sequence[int],
-    wanted: Mapping[int, int],
-) -> list[tuple[Judged, ...]]:
-    """Proposals for each text; where some texts of a class fall short of their part, the others give more."""
-    taken = {normalise(text) for text in request.texts}
-    judged: list[tuple[Judged, ...]] = [()] * len(ids)
-    places = list(range(len(ids)))
-    for _ in range(_ROUNDS):
-        bank = augmentation.make(
-            _part(request, places), taken, prototypes, [ids[place] for place in places], distinct=True
-        )
-        for place, row in zip(places, bank.judged, strict=True):
-            judged[place] = row
-        kept, spare = Counter[int](), set()
-        for own, row in zip(ids, judged, strict=True):
-            kept[own] += sum(one.kept for one in row)
-            spare |= {own} if any(one.verdict.dropped == "not_needed" for one in row) else set()
-        places = [place for place, own in enumerate(ids) if own in spare and kept[own] < wanted[own]]
-        if not places:
-            break
-        request = replace(request, most=math.ceil(_GROWTH * request.most))
-    return judged
-
-
-def _part(request: AugmentRequest, places: Sequence[int]) -> AugmentRequest:
-    """The request for some of its texts."""
-    columns: dict[str, Any] = {name: getattr(request, name) for name in ("texts", "synonyms", "classes")}
-    own: dict[str, Any] = {name: tuple(column[p] for p in places) if column else () for name, column in columns.items()}
-    return replace(request, **own)
 
 
 def _check(

@@ -101,6 +101,8 @@ def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
 
 def _fits(task: Task, classes: torch.Tensor, texts: torch.Tensor) -> bool:
     """Whether every text is one of its way's class; -1 is padding."""
+    if not texts.numel():
+        return True
     if int(texts.max()) >= len(task.texts):
         return False
     return bool(((task.labels[texts.clamp(min=0)] == classes[..., None]) | (texts == -1)).all())

@@ -84,7 +84,7 @@ def sample_episodes(
         pools: the classes to draw from.
         n_episodes: number of episodes.
         n_way: classes per episode.
-        k_shot: support texts per class.
+        k_shot: support texts per class; 0 where label names stand alone.
         n_query: query texts per class.
         generator: source of all randomness.
 
@@ -92,7 +92,7 @@ def sample_episodes(
         `n_episodes` episodes; every entry of the mask is true.
 
     Raises:
-        ConfigError: more ways than classes, or a number below one.
+        ConfigError: more ways than classes, or no ways or queries.
         TaskError: a class with fewer than `k_shot + n_query` texts.
 
     Example:
@@ -127,6 +127,8 @@ def sample_realistic_episodes(
     Args, Raises: as `sample_episodes`; each class needs only `n_query + 1` texts.
     """
     check_request(pools, n_way, min(k_shot, 1), n_query)
+    if k_shot < 1:
+        raise ConfigError(f"Got shots={k_shot}, and there are no texts to share out unequally. Set shots to 1 or more.")
     ways = _draw_ways(pools, n_episodes, n_way, generator)
     sizes = pools.sizes[ways]
     share = sizes * torch.exp2(2 * torch.rand(ways.shape, generator=generator) - 1)
@@ -145,9 +147,11 @@ def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> N
         ConfigError: more ways than classes, or a number below one.
         TaskError: a class with fewer than `k_shot + n_query` texts.
     """
-    for word, value in (("ways", n_way), ("shots", k_shot), ("queries", n_query)):
-        if value < 1:
-            raise ConfigError(f"Got {word}={value}, but an episode needs at least 1. Set {word} to 1 or more.")
+    for word, value, least in (("ways", n_way, 1), ("shots", k_shot, 0), ("queries", n_query, 1)):
+        if value < least:
+            raise ConfigError(
+                f"Got {word}={value}, but an episode needs at least {least}. Set {word} to {least} or more."
+            )
     if n_way > len(pools.classes):
         raise ConfigError(
             f"Got ways={n_way}, but there are only {len(pools.classes)} classes to draw from. "

@@ -27,7 +27,7 @@ class Evaluation:
     Args:
         logits: raw logits of every query.
         targets: the way of every query.
-        temperature: the learner's calibration.
+        temperature: of the calibration: the learner's, or one for each episode where each has a model of its own.
         intra_class_distance: see `class_distances`.
         inter_class_distance: see `class_distances`.
         seconds: time for adaptation and logits, without the distances.
@@ -35,10 +35,17 @@ class Evaluation:
 
     logits: Float[Tensor, "episodes n_query n_way"]
     targets: Int[Tensor, "episodes n_query"]
-    temperature: float
+    temperature: float | Float[Tensor, " episodes"]
     intra_class_distance: Float[Tensor, " episodes"]
     inter_class_distance: Float[Tensor, " episodes"]
     seconds: float
+
+    def __getitem__(self, episodes: slice) -> "Evaluation":
+        """The scores of some of the episodes."""
+        temperature = self.temperature if isinstance(self.temperature, float) else self.temperature[episodes]
+        parts = (self.logits, self.targets, self.intra_class_distance, self.inter_class_distance)
+        logits, targets, intra, inter = (part[episodes] for part in parts)
+        return Evaluation(logits, targets, temperature, intra, inter, self.seconds * len(logits) / len(self.logits))
 
     @property
     def accuracies(self) -> Float[Tensor, " episodes"]:
@@ -55,9 +62,15 @@ class Evaluation:
         """Macro-F1 with its interval over episodes."""
         return Estimate.of(macro_f1(self.logits, self.targets))
 
+    @property
+    def mean_temperature(self) -> float:
+        """The temperature, averaged over episodes where each has its own."""
+        return float(torch.as_tensor(self.temperature).mean())
+
     def ece(self, calibrated: bool) -> float:
         """Expected calibration error over all queries, before or after the temperature."""
-        return expected_calibration_error(self.logits, self.targets, self.temperature if calibrated else 1.0)
+        temperature = torch.as_tensor(self.temperature).double().reshape(-1, 1, 1) if calibrated else 1.0
+        return expected_calibration_error(self.logits, self.targets, temperature)
 
 
 def predict(

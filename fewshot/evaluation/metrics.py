@@ -27,7 +27,7 @@ def macro_f1(
 def expected_calibration_error(
     logits: Float[Tensor, "episodes n_query n_way"],
     targets: Int[Tensor, "episodes n_query"],
-    temperature: float = 1.0,
+    temperature: float | Float[Tensor, "_ 1 1"] = 1.0,
     n_bins: int = 15,
 ) -> float:
     """Mean distance of confidence and accuracy over bins of equal width, weighted by their queries.
@@ -35,7 +35,7 @@ def expected_calibration_error(
     Args:
         logits: raw logits.
         targets: the way of each query.
-        temperature: divides the logits.
+        temperature: divides the logits; one for all, or one for each episode.
         n_bins: number of bins.
 
     Returns:

@@ -100,6 +100,7 @@ class AttentionPrototypical(ProjectedLearner):
     """
 
     title = "attention prototypes"
+    by_prototypes = True
 
     def __init__(
         self,
@@ -150,7 +151,7 @@ class AttentionPrototypical(ProjectedLearner):
         shots = torch.zeros_like(support.mask, dtype=support.features.dtype)
         if support.label_names is None:
             return shots
-        log_k = support.shots()[..., None].to(shots.dtype).log()
+        log_k = support.shots()[..., None].clamp(min=1).to(shots.dtype).log()  # without texts there is nothing to weigh
         return torch.cat([shots, self.name_prior[0] + self.name_prior[1] * log_k], dim=-1)
 
     def _dimension_scale(

@@ -45,6 +45,7 @@ class Centroid(Learner):
     """
 
     title = "nearest centroid"
+    by_prototypes = True
 
     def __init__(self, dim: int, scale: float = 20.0):
         super().__init__(dim, scale=scale)

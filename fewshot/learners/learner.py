@@ -112,6 +112,7 @@ class Learner(nn.Module, ABC):
         reads: what it is given for a text: its cached features, or its token ids (see `learners.maml.tokens`).
         meta_lr: rate of the outer loop for weight matrices; None leaves it to `training.learning_rate`.
         ways: the one number of classes that it can tell apart; None is any number.
+        by_prototypes: whether a class is its prototype, from which a tuned head can start.
         differentiable: whether logits follow support and query features smoothly, so that an encoder can be trained.
     """
 
@@ -120,6 +121,7 @@ class Learner(nn.Module, ABC):
     reads: Literal["features", "tokens"] = "features"
     meta_lr: float | None = None
     ways: int | None = None
+    by_prototypes: bool = False
     differentiable: bool = True
 
     def __init__(self, dim: int, **arguments: object):

@@ -42,6 +42,7 @@ class Prototypical(ProjectedLearner):
     """
 
     title = "prototypical network"
+    by_prototypes = True
 
     def __init__(self, dim: int, scale: float = 20.0, centring: float = 0.6):
         super().__init__(dim, centring, scale=scale)

@@ -12,6 +12,8 @@
     temperature                     fitted on valid classes
     intra_class_distance, inter_class_distance      {mean, ci95, std}; see `fewshot.evaluation.distances`
     baselines                       name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
+    strategy                        {stage, reason, asked, final_stage, protocol, classes}: of the ladder
+    adaptation                      null, or what the final stage did; see `adaptation_json`
     augment                         null, or what was made of which texts; see `fewshot.report.augmentation`
     meta_training                   {steps, best_step, valid_accuracy, valid_accuracy_before}
     timings                         phase → seconds; total; episodes_per_second
@@ -34,6 +36,8 @@ from typing import Any
 
 from fewshot.evaluation import Estimate, Evaluation, paired_difference
 from fewshot.experiment import ExperimentResult
+from fewshot.final_stage import KEPT, FinalResult
+from fewshot.plan import Plan
 from fewshot.report.augmentation import augmentation_json
 from fewshot.settings import Settings
 from fewshot.storage import write_json
@@ -55,7 +59,7 @@ def scores(evaluation: Evaluation) -> dict[str, Any]:
         "macro_f1": as_json(evaluation.macro_f1),
         "ece": evaluation.ece(calibrated=True),
         "ece_uncalibrated": evaluation.ece(calibrated=False),
-        "temperature": evaluation.temperature,
+        "temperature": evaluation.mean_temperature,
         "intra_class_distance": as_json(Estimate.of(evaluation.intra_class_distance)),
         "inter_class_distance": as_json(Estimate.of(evaluation.inter_class_distance)),
     }
@@ -87,7 +91,7 @@ def build_results(
         "learner": learner,
         "ways": result.episodes.n_way,
         "shots": settings.shots,
-        "queries": settings.queries,
+        "queries": result.episodes.n_query,
         "seed": settings.seed,
         "label_names": settings.label_names,
         "realistic": settings.realistic,
@@ -96,6 +100,8 @@ def build_results(
         "episodes_sha256": result.episodes.sha256(),
         **scores(ours),
         "baselines": baselines,
+        "strategy": None if result.plan is None else _strategy(result.plan, settings),
+        "adaptation": None if result.final is None else adaptation_json(result.final),
         "augment": None if result.augmentation is None else augmentation_json(result.augmentation),
         "meta_training": _training(result.history),
         "timings": {
@@ -103,6 +109,37 @@ def build_results(
             "episodes_per_second": len(result.episodes) / ours.seconds,
         },
         "notes": list(task.notes),
+    }
+
+
+def _strategy(plan: Plan, settings: Settings) -> dict[str, Any]:
+    return {
+        "stage": plan.rung.name,
+        "reason": plan.rung.reason,
+        "asked": plan.asked,
+        "final_stage": plan.final_stage,
+        "protocol": "fixed_test" if plan.fixed_test else "sampled",
+        "classes": settings.classes,
+    }
+
+
+def adaptation_json(final: FinalResult) -> dict[str, Any]:
+    """The value of `adaptation` in `results.json`.
+
+    stage       name of the final stage
+    supports    how many were tuned on
+    paid        on how many of these something tuned was kept
+    seconds     for all, the scoring of their queries included
+    each        for each support `stage` (what was kept), `held_out` {before, after, standard_error, n_texts}, which are
+                accuracies on texts held out of the support, and how it was tuned
+    """
+    paid = sum(details["stage"] not in KEPT for details in final.adaptations)
+    return {
+        "stage": final.stage,
+        "supports": len(final.adaptations),
+        "paid": paid,
+        "seconds": final.evaluation.seconds,
+        "each": [dict(details) for details in final.adaptations],
     }
 
 

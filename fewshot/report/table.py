@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from fewshot.course import WITHOUT_AUGMENTATION, WITHOUT_FINAL_STAGE
 from fewshot.evaluation import Estimate
-from fewshot.experiment import WITHOUT_AUGMENTATION
 
 
 def interval(value: Mapping[str, float | None], sign: bool = False) -> str:
@@ -21,21 +21,34 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     names = "with label names" if results["label_names"] else "without label names"
     noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
     unequal = " (unequal)" if results["realistic"] else ""
-    published = results.get("encoder_training") and any(name != WITHOUT_AUGMENTATION for name in results["baselines"])
+    itself = [name for name in (WITHOUT_FINAL_STAGE, WITHOUT_AUGMENTATION) if name in results["baselines"]]
+    published = results.get("encoder_training") and len(results["baselines"]) > len(itself)
     frozen = "\nbaselines with the frozen encoder" if published else ""
-    own = f"; {WITHOUT_AUGMENTATION}: the same learner" if WITHOUT_AUGMENTATION in results["baselines"] else ""
+    own = "".join(f"; {name}: the same learner" for name in itself)
     table = Table(
         title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot{unequal}, {names}{noise}",
-        caption=f"{results['episodes']} episodes of classes never seen in training; "
-        f"± is the 95 % interval over them{own}{frozen}",
+        caption=f"{_episodes(results)}; ± is the 95 % interval over them{own}{frozen}",
     )
     columns = ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter")
     for column in columns:
         table.add_column(column, justify="left" if column == "learner" else "right")
-    table.add_row(*_row(results["learner"], results), style="bold")
+    final = (results.get("strategy") or {}).get("final_stage")
+    table.add_row(*_row(f"{results['learner']} + {final}" if final else results["learner"], results), style="bold")
     for name, scores in results["baselines"].items():
         table.add_row(*_row(name, scores))
     return table
+
+
+def _episodes(results: Mapping[str, Any]) -> str:
+    """On what was measured."""
+    strategy = results.get("strategy") or {}
+    count = results["episodes"]
+    if strategy.get("protocol") != "fixed_test":
+        return f"{count} episodes of classes never seen in training"
+    seen = "of all classes, none trained on" if strategy["classes"] == "all" else "of classes never seen in training"
+    texts = results["queries"]
+    supports = f"{count} support{'' if count == 1 else 's'}"
+    return f"{supports} beside one test part of {texts} texts per class, {seen}"
 
 
 def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:

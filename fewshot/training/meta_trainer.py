@@ -27,7 +27,7 @@ class MetaTrainer(LoopSettings):
         episodes_per_step: episodes in a batch.
         ways: classes per training episode; more than the test episodes have is better (Snell et al. 2017), all
             train classes when None.
-        shots: support sizes, taken in turn, so that one learner serves them all.
+        shots: support sizes, taken in turn, so that one learner serves them all; at 0 label names stand alone.
         queries: queries per class.
         learning_rate: AdamW's rate for weight matrices; a learner's own `meta_lr` goes before it.
         scalar_learning_rate: its rate for scalars such as temperatures and attention weights.
@@ -56,7 +56,7 @@ class MetaTrainer(LoopSettings):
             wrong["weight_decay"] = POSITIVE
         if self.ways is not None and self.ways < 2:
             wrong["ways"] = "ways of 2 or more, or null for all"
-        if not self.shots or min(self.shots) < 1:
+        if not self.shots or min(self.shots) < 0:
             wrong["shots"] = "shots as a list such as [1,5]"
         if not 0 <= self.support_noise <= 1:
             wrong["support_noise"] = "support_noise as a share between 0 and 1"

@@ -9,9 +9,10 @@ import torch
 
 from fewshot.augment import AugmentationPolicy, SemanticAugmentation
 from fewshot.augment.stage import AugmentationStage
+from fewshot.course import WITHOUT_AUGMENTATION
 from fewshot.errors import ConfigError
 from fewshot.evaluation import evaluate
-from fewshot.experiment import WITHOUT_AUGMENTATION, encode_task, run_experiment, valid_episodes
+from fewshot.experiment import encode_task, run_experiment, valid_episodes
 from fewshot.learners import AttentionPrototypical, Centroid, Prototypical
 from fewshot.report.augmentation import COLUMNS, augmentation_json, write_table
 from fewshot.settings import Settings
@@ -172,6 +173,13 @@ def test_the_texts_of_a_class_come_to_per_class(result):
     assert json["made"]["test"]["texts_per_class"] == 6  # two texts, each with two prefixes
     assert result.augmentation.most == 4  # (10 - 2) / 2, of which the source has two
     assert json["made"]["test"]["sources"]["prefixes"]["outside_margin"] == 0
+
+
+def test_valid_texts_have_fewer_new_ones(task):
+    stage = run(task, augmentation(Prefixes(), valid_variants=2)).augmentation
+
+    kept = {part: {len(row) for row in made.bank.kept()} for part, made in stage.made.items()}
+    assert kept == {"valid": {2}, "test": {4}}  # (10 - 2) / 2
 
 
 def test_the_margin_is_counted_as_the_features_count_it(task):

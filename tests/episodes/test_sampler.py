@@ -156,12 +156,23 @@ def test_two_processes_with_other_hash_seeds_draw_the_same_episodes():
 
 
 @pytest.mark.parametrize("sample", SAMPLERS)
-@pytest.mark.parametrize("word", ["ways", "shots", "queries"])
+@pytest.mark.parametrize("word", ["ways", "queries"])
 def test_a_number_below_one_is_refused(sample, word):
     numbers = {"ways": 2, "shots": 2, "queries": 2} | {word: 0}
     with pytest.raises(ConfigError) as caught:
         sample(pools_of([9] * 3), 5, *numbers.values(), seeded())
     assert str(caught.value) == f"Got {word}=0, but an episode needs at least 1. Set {word} to 1 or more."
+
+
+def test_no_support_can_be_asked_for_but_not_shared_out():
+    pools = pools_of([9] * 3)
+    batch = sample_episodes(pools, 5, 2, 0, 4, seeded())
+    assert batch.support.shape == (5, 2, 0)
+    assert torch.equal(batch.query, sample_episodes(pools, 5, 2, 3, 4, seeded()).query)
+    with pytest.raises(ConfigError, match=r"shots=0, and there are no texts to share out unequally"):
+        sample_realistic_episodes(pools, 5, 2, 0, 4, seeded())
+    with pytest.raises(ConfigError, match=r"shots=-1, but an episode needs at least 0"):
+        sample_episodes(pools, 5, 2, -1, 4, seeded())
 
 
 @pytest.mark.parametrize("sample", SAMPLERS)

@@ -150,7 +150,7 @@ def test_settings_out_of_range_are_named_all_at_once():
             steps=-1,
             episodes_per_step=0,
             ways=1,
-            shots=(0, 5),
+            shots=(-1, 5),
             queries=0,
             learning_rate=0.0,
             scalar_learning_rate=-1.0,
@@ -159,7 +159,7 @@ def test_settings_out_of_range_are_named_all_at_once():
             evaluate_every=0,
             patience=-2,
         )
-    settings = ["steps=-1", "episodes_per_step=0", "ways=1", "shots=[0, 5]", "queries=0", "learning_rate=0.0"]
+    settings = ["steps=-1", "episodes_per_step=0", "ways=1", "shots=[-1, 5]", "queries=0", "learning_rate=0.0"]
     settings += [
         "scalar_learning_rate=-1.0",
         "weight_decay=-0.1",

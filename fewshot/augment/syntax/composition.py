@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from fewshot.augment.source import Proposal
-from fewshot.augment.syntax.reading import Text, read, write
+from fewshot.augment.syntax.reading import Kind, Sentence, Text, read, write
 from fewshot.augment.syntax.rule import Rule
 from fewshot.tasks.task import normalise
 
@@ -52,9 +52,10 @@ def compose(text: str, rules: Sequence[Rule], depth: int, most: int, seed: int) 
     longest = len(text.split()) + _MOST_ADDED
     made: list[Proposal] = []
     level = [_Way(read(text))]
+    rewriting = _Rewriting(rules)
     for _ in range(depth):
         following: list[_Way] = []
-        for way in _one_more(level, rules, chance):
+        for way in _one_more(level, rewriting, chance):
             if len(made) == most:
                 return made
             written = write(way.text)
@@ -67,18 +68,52 @@ def compose(text: str, rules: Sequence[Rule], depth: int, most: int, seed: int) 
     return made
 
 
-def _one_more(level: Sequence[_Way], rules: Sequence[Rule], chance: random.Random) -> Iterator[_Way]:
+class _Rewriting:
+    """What rules make of texts. Most of these differ in one sentence, so what was made of a sentence is remembered."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = rules
+        self.of_whole = [place for place, rule in enumerate(rules) if rule.of_sentence is None]
+        self.remembered: dict[tuple[Kind, Sentence], dict[int, list[Sentence]]] = {}
+
+    def of_text(self, text: Text, used: Sequence[str]) -> Iterator[tuple[Rule, list[Text]]]:
+        """Each rule that fits a text and was not used, in the order of the rules, with what it makes of the text."""
+        parts = [self._of_sentence(text.kind, sentence) for sentence in text.sentences]
+        for place in sorted({*self.of_whole, *(place for part in parts for place in part)}):
+            rule = self.rules[place]
+            if rule.name in used:
+                continue
+            if rule.of_sentence is None:
+                news = list(rule(text))
+            else:
+                news = [
+                    text.with_sentence(index, new) for index, part in enumerate(parts) for new in part.get(place, ())
+                ]
+            if news:
+                yield rule, news
+
+    def _of_sentence(self, kind: Kind, sentence: Sentence) -> dict[int, list[Sentence]]:
+        """Place of each rule that fits a sentence → what it makes of it."""
+        found = self.remembered.get((kind, sentence))
+        if found is None:
+            found = self.remembered[kind, sentence] = {}
+            for place, rule in enumerate(self.rules):
+                news = list(rule.of_sentence(sentence)) if rule.of_sentence and kind in rule.kinds else []
+                if news:
+                    found[place] = news
+        return found
+
+
+def _one_more(level: Sequence[_Way], rewriting: _Rewriting, chance: random.Random) -> Iterator[_Way]:
     """What one more rule makes of each text, a few texts at a time, the rules taking turns; greetings come last."""
     order = sorted(chance.sample(level, len(level)), key=lambda way: way.is_dressed)
     for start in range(0, len(order), _BATCH):
         by_rule: dict[tuple[bool, str], list[_Way]] = {}
         for way in order[start : start + _BATCH]:
-            for rule in rules:
-                if rule.name not in way.used:
-                    dressed = way.is_dressed or rule.is_dressing
-                    news = [_Way(new, (*way.used, rule.name), dressed) for new in rule(way.text)]
-                    if news:
-                        by_rule.setdefault((dressed, rule.name), []).extend(news)
+            for rule, news in rewriting.of_text(way.text, way.used):
+                dressed = way.is_dressed or rule.is_dressing
+                ways = by_rule.setdefault((dressed, rule.name), [])
+                ways += [_Way(new, (*way.used, rule.name), dressed) for new in news]
         for ways in by_rule.values():
             chance.shuffle(ways)
         for dressed in (False, True):

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from fewshot.augment.syntax.reading import Kind, Sentence, Text, read, write
 
@@ -17,12 +16,14 @@ class Rule:
         rewrite: a text → the texts that it can become; nothing where the rule does not fit.
         kinds: the kinds of text that it is for.
         is_dressing: whether it only adds words that say nothing, such as a greeting; what it makes comes later.
+        of_sentence: a sentence → what it can become, where the rule looks at one sentence at a time.
     """
 
     name: str
     rewrite: Callable[[Text], Iterable[Text]]
     kinds: tuple[Kind, ...] = ("sentences",)
     is_dressing: bool = False
+    of_sentence: Callable[[Sentence], Iterable[Sentence]] | None = None
 
     def __call__(self, text: Text) -> Iterable[Text]:
         """What the rule makes of a text that was read."""
@@ -45,15 +46,12 @@ def sentence_rule(
 ) -> Rule:
     """A rule for one sentence, tried on each sentence of a text."""
 
-    # What is made of a text differs from it in one sentence: the others come again and again.
-    remembered = lru_cache(256)(lambda sentence: tuple(rewrite(sentence)))
-
     def everywhere(text: Text) -> Iterator[Text]:
         for index, sentence in enumerate(text.sentences):
-            for new in remembered(sentence):
+            for new in rewrite(sentence):
                 yield text.with_sentence(index, new)
 
-    return Rule(name, everywhere, kinds)
+    return Rule(name, everywhere, kinds, of_sentence=rewrite)
 
 
 def body_rule(name: str, rewrite: Callable[[str], Iterable[str]], kinds: tuple[Kind, ...] = ("sentences",)) -> Rule:

@@ -1,0 +1,132 @@
+"""What the ladder means for one run: which stage, what tunes on the support in the end, and on which episodes."""
+
+from dataclasses import dataclass, replace
+
+from fewshot.adaptation.fine_tuner import FineTuner
+from fewshot.adaptation.head_tuner import HeadTuner
+from fewshot.adaptation.ladder import Ladder, Rung
+from fewshot.errors import ConfigError
+from fewshot.learners import Learner
+from fewshot.settings import Settings
+from fewshot.tasks.task import Task
+
+Tuner = HeadTuner | FineTuner
+FINE_TUNING = ("lora", "adapter", "full")
+
+
+def default_tuners() -> dict[str, Tuner]:
+    """What tunes in each final stage, with the settings of `conf/adaptation`."""
+    return {
+        "head": HeadTuner(),
+        "light": FineTuner(
+            trainable="full",
+            epochs=5.0,
+            steps=100,
+            batch=64,
+            per_class=2,
+            learning_rate=5e-5,
+            head_learning_rate=3e-3,
+            contrastive_weight=1.0,
+            folds=2,
+            interpolation=(1.0,),
+            looks=2,
+        ),
+        "lora": FineTuner(),
+        "adapter": FineTuner(trainable="adapter"),
+        "full": FineTuner(trainable="full", learning_rate=1e-4, steps=1500, held_out=0.1),
+    }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stage of a run and what follows from it.
+
+    Args:
+        rung: of the ladder.
+        asked: `strategy` as it was asked for.
+        final_stage: name of what tunes on the support of each episode, or None.
+        fixed_test: whether the episodes have one test part, see `fixed_test_episodes`.
+    """
+
+    rung: Rung
+    asked: str
+    final_stage: str | None
+    fixed_test: bool
+
+    @classmethod
+    def of(cls, settings: Settings, ladder: Ladder, learner: Learner) -> "Plan":
+        """Follow the ladder, as far as the settings leave it open.
+
+        1. Stages that fine-tune do so whatever else is asked for, but for `final_stage=none`.
+        2. Below them a head is tuned where all classes are told apart at once by two texts each or more: a few
+           supports, and not six hundred small episodes. Only what goes by prototypes gives way to it.
+        3. Where something tunes, and where all classes are scored, one test part is fixed.
+
+        Args:
+            settings: of the run.
+            ladder: the borders.
+            learner: what is meta-trained.
+
+        Raises:
+            ConfigError: the learner's own inner loop tunes the encoder, and a final stage is asked for as well; or the
+                protocol does not go with the other settings.
+        """
+        rung = ladder.rung(settings.shots, settings.strategy)
+        stage = _final_stage(settings, rung, learner)
+        fixed_test = stage is not None or settings.classes == "all"
+        if settings.protocol != "auto":
+            fixed_test = settings.protocol == "fixed_test"
+        if fixed_test and settings.realistic:
+            raise ConfigError(
+                f"Got realistic=true with a fixed test part of the texts (stage {rung.name}, final stage {stage}, "
+                f"classes={settings.classes}), whose supports have equal sizes. Set realistic=false, or "
+                f"protocol=sampled."
+            )
+        if not fixed_test and settings.classes == "all":
+            raise ConfigError(
+                "Got protocol=sampled with classes=all, which is scored on a fixed test part of the texts. Leave one "
+                "out."
+            )
+        return cls(rung, settings.strategy, stage, fixed_test)
+
+    def settings(self, settings: Settings) -> Settings:
+        """Settings with what the plan leaves no choice in: no shots where label names stand alone, and the protocol."""
+        shots = 0 if self.rung.name == "zero_shot" else settings.shots
+        return replace(settings, shots=shots, protocol="fixed_test" if self.fixed_test else "sampled")
+
+    def sentence(self) -> str:
+        """What is done and why, for a person to read."""
+        then = f", then {self.final_stage} on each support, where it pays" if self.final_stage else ""
+        return f"Stage {self.rung.name}{then}: {self.rung.reason}"
+
+
+def _final_stage(settings: Settings, rung: Rung, learner: Learner) -> str | None:
+    asked = settings.final_stage
+    own = rung.name in FINE_TUNING
+    if learner.reads == "tokens":
+        if asked not in ("auto", "none") or (own and settings.strategy != "auto"):
+            raise ConfigError(
+                f"Got strategy={settings.strategy} and final_stage={asked} with a learner whose inner loop goes "
+                f"through the encoder already. Set learner.adapts=head, or strategy=auto and final_stage=none."
+            )
+        return None
+    if asked != "auto":
+        return None if asked == "none" else asked
+    if own:
+        return rung.name
+    sampled = settings.protocol == "sampled" or settings.realistic
+    together = settings.ways is None and settings.shots >= 2 and not sampled
+    return "head" if together and learner.by_prototypes and rung.name != "zero_shot" else None
+
+
+def augments(ladder: Ladder, settings: Settings, task: Task, learner: Learner) -> bool:
+    """Whether the stage comes with new texts in the support, on which the valid classes decide.
+
+    Args:
+        ladder: the borders.
+        settings: of the run.
+        task: its valid classes decide.
+        learner: one that reads tokens can have none.
+    """
+    attention = ladder.rung(settings.shots, settings.strategy).name == "attention"
+    return attention and settings.classes == "test" and len(task.parts["valid"]) > 1 and learner.reads == "features"

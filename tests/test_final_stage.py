@@ -1,0 +1,197 @@
+"""The final stage in an experiment: what is tuned on each support, what it is compared with, and how long it takes."""
+
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fewshot.adaptation import HeadTuner, load_adapted
+from fewshot.encoders import TransformerEncoder
+from fewshot.errors import ConfigError
+from fewshot.experiment import run_experiment
+from fewshot.final_stage import labelled_texts
+from fewshot.learners import Centroid, Prototypical
+from fewshot.report.results import build_results
+from fewshot.report.table import comparison_table
+from fewshot.settings import Settings
+from fewshot.tasks.task import Task
+from fewshot.training import MetaTrainer, TrainingHome
+from tests.adaptation.conftest import coloured, quick
+from tests.tiny_models import save_transformer
+
+COLOURS = ("red", "green", "blue", "black", "white", "grey")
+SETTINGS = Settings(ways=None, shots=12, test_texts=10, supports=2, baselines=("centroid",), label_names=False)
+TUNERS = {"head": HeadTuner(pulls=(0.1,), folds=2, margin=0.0, iterations=15), "lora": quick("lora", margin=0.0)}
+TRAINER = MetaTrainer(steps=0)
+WITHOUT = "without the final stage"
+
+
+@pytest.fixture(scope="module")
+def task():
+    pairs = list(dict.fromkeys(zip(*coloured(60, colours=COLOURS), strict=True)))
+    texts, labels = zip(
+        *(pair for colour in COLOURS for pair in [p for p in pairs if p[1] == colour][:40]), strict=True
+    )
+    ids = {colour: number for number, colour in enumerate(sorted(COLOURS))}
+    return Task(
+        name="colours",
+        texts=tuple(texts),
+        labels=torch.tensor([ids[label] for label in labels]),
+        classes=tuple(sorted(COLOURS)),
+        label_names=tuple(sorted(COLOURS)),
+        parts={"train": (0,), "valid": (1,), "test": (2, 3, 4, 5)},
+        split="01",
+    )
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    folder = save_transformer("bert", tmp_path_factory.mktemp("final") / "bert")
+    return TransformerEncoder(str(folder), dtype="float32", cache=None, dropout=0.0)
+
+
+def run(task, encoder, learner=Centroid, home=None, tuners=TUNERS, **settings):
+    asked = replace(SETTINGS, **settings)
+    return asked, run_experiment(task, encoder, learner, TRAINER, asked, tuners=tuners, home=home)
+
+
+@pytest.fixture(scope="module")
+def tuned(task, encoder):
+    return run(task, encoder, strategy="lora", shots=24)
+
+
+def test_lora_on_each_support_is_compared_with_what_was_before(tuned):
+    _, result = tuned
+    assert result.plan.final_stage == result.final.stage == "lora"
+    assert list(result.baselines) == [WITHOUT, "centroid"]
+    assert len(result.episodes) == len(result.final.adaptations) == len(result.evaluation.logits) == 2
+    assert result.evaluation.accuracy.mean > result.baselines[WITHOUT].accuracy.mean + 0.05
+    for details in result.final.adaptations:
+        assert details["stage"] == "lora"
+        assert details["held_out"]["n_texts"] == 4 * round(0.2 * 24)
+    assert result.timings["final_stage"] > 0
+
+
+def test_what_is_scored_is_the_classifier_that_is_saved(tuned, task, tmp_path):
+    _, result = tuned
+    last = result.episodes[1]
+    queries = [task.texts[place] for place in last.query.flatten().tolist()]
+    classifier = result.final.classifier
+    assert classifier.labels == tuple(task.classes[label] for label in last.classes[0].tolist())
+    temperature = result.evaluation.temperature[1]
+    assert torch.allclose(classifier.logits(queries) * temperature, result.evaluation.logits[1], atol=1e-4)
+    classifier.save(tmp_path / "adapted")
+    assert torch.equal(load_adapted(tmp_path / "adapted").logits(queries), classifier.logits(queries))
+
+
+def test_the_results_tell_the_stage_and_each_decision(tuned, task):
+    settings, result = tuned
+    told = build_results(task, {}, "centroid", settings, result)
+    assert told["strategy"] == {
+        "stage": "lora",
+        "reason": "lora was asked for (strategy=lora).",
+        "asked": "lora",
+        "final_stage": "lora",
+        "protocol": "fixed_test",
+        "classes": "test",
+    }
+    assert told["adaptation"]["paid"] == told["adaptation"]["supports"] == 2
+    assert told["queries"] == 10
+    assert told["episodes"] == 2
+    assert told["temperature"] == pytest.approx(float(result.evaluation.temperature.mean()))
+    table = comparison_table(told | {"support_noise": 0.0})
+    assert list(table.columns[0].cells) == ["centroid + lora", WITHOUT, "centroid"]
+    assert "2 supports beside one test part of 10 texts per class" in table.caption
+
+
+def test_where_tuning_does_not_pay_the_learner_stays(task, encoder):
+    tuners = {"head": replace(TUNERS["head"], margin=1e6)}
+    _, result = run(task, encoder, shots=8, tuners=tuners)
+    assert result.plan.final_stage == "head"
+    assert [details["stage"] for details in result.final.adaptations] == ["prototypes"] * 2
+    assert torch.equal(result.evaluation.logits, result.baselines[WITHOUT].logits)
+    assert torch.equal(result.evaluation.intra_class_distance, result.baselines[WITHOUT].intra_class_distance)
+    assert result.final.classifier is None
+
+
+def test_after_its_minutes_no_other_support_is_begun(task, encoder, caplog, monkeypatch):
+    original = HeadTuner.fit
+    monkeypatch.setattr(HeadTuner, "fit", lambda *given: (time.sleep(0.1), original(*given))[1])
+    with caplog.at_level("INFO"):
+        _, result = run(task, encoder, shots=4, supports=5, minutes=0.15 / 60)
+    assert 1 <= len(result.episodes) < 5
+    assert len(result.baselines["centroid"].logits) == len(result.episodes)
+    assert "(minutes= gives it more time)" in caplog.text
+
+
+def test_a_head_starts_from_the_learners_projection(task, encoder):
+    def far(dim):
+        learner = Prototypical(dim)
+        with torch.no_grad():
+            learner.projection.weight.copy_(torch.randn(dim, dim, generator=torch.Generator().manual_seed(0)))
+        return learner
+
+    tuners = {"head": replace(TUNERS["head"], margin=0.0)}
+    plain, moved = (run(task, encoder, learner, shots=8, tuners=tuners)[1] for learner in (Prototypical, far))
+    assert not torch.equal(plain.baselines[WITHOUT].logits, moved.baselines[WITHOUT].logits)
+    if moved.final.classifier is not None:
+        own = moved.learner.projection.weight
+        assert torch.equal(moved.final.classifier.head.projection.weight, own)
+
+
+def test_all_classes_are_scored_and_none_is_trained_on(task, encoder):
+    _, result = run(task, encoder, Prototypical, classes="all", shots=1, label_names=True)
+    assert result.evaluation.logits.shape == (2, 60, 6)
+    assert result.history.steps == 0
+    assert float(result.learner.temperature) == 1.0
+    assert "calibrate" not in result.timings
+
+
+def test_no_texts_are_needed_with_label_names(task, encoder):
+    for settings in ({"shots": 0}, {"shots": 4, "strategy": "zero_shot"}):
+        _, result = run(task, encoder, Prototypical, classes="all", label_names=True, **settings)
+        assert result.episodes.support.shape == (1, 6, 0)
+        assert result.evaluation.logits.shape == (1, 60, 6)
+        assert bool(result.evaluation.logits.isfinite().all())
+
+
+def test_a_class_with_fewer_texts_than_shots_lends_what_it_has(task, encoder):
+    _, result = run(task, encoder, shots=60)
+    assert result.plan.rung.name == "lora"
+    assert result.episodes.support.shape[-1] == 30
+    noisy = replace(SETTINGS, shots=60, support_noise=0.5)
+    part = replace(task, texts=task.texts[:-3], labels=task.labels[:-3])
+    with pytest.raises(ConfigError, match="noise needs equal sizes"):
+        run_experiment(part, encoder, Centroid, TRAINER, noisy, tuners=TUNERS)
+
+
+def test_checkpoints_of_each_support_have_their_own_place(task, encoder, tmp_path):
+    tuners = TUNERS | {"lora": quick("lora", epochs=2.0, checkpoint_seconds=0.0)}
+    home = TrainingHome(tmp_path)
+    first = run(task, encoder, strategy="lora", tuners=tuners, home=home)[1]
+    assert len([path for path in tmp_path.rglob("*") if path.is_dir() and "colours-lora-" in path.name]) == 2
+    again = run(task, encoder, strategy="lora", tuners=tuners, home=home, resume=True)[1]
+    assert torch.equal(first.evaluation.logits, again.evaluation.logits)
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "words"),
+    [
+        ({"classes": "all"}, {"trainable": "lora"}, "encoder.trainable=lora with classes=all"),
+    ],
+)
+def test_what_takes_classes_that_there_are_not_is_refused(task, encoder, settings, change, words):
+    with pytest.raises(ConfigError, match=words):
+        run(task, encoder.replace(**change), **settings)
+
+
+def test_the_support_is_handed_over_as_a_user_would(task):
+    from fewshot.episodes.fixed_test import fixed_test_episodes
+
+    episode = fixed_test_episodes(task, (2, 3), None, 3, 5, 1)
+    support = labelled_texts(task, episode, label_names=True)
+    assert support.labels == support.label_names == task.classes[2:4]
+    assert support.classes.tolist() == [0, 0, 0, 1, 1, 1]
+    assert [task.texts.index(text) for text in support.texts] == episode.support.flatten().tolist()
+    assert labelled_texts(task, episode, label_names=False).label_names is None

@@ -1,0 +1,107 @@
+"""What the ladder means for a run."""
+
+import pytest
+
+from fewshot.adaptation import Ladder
+from fewshot.errors import ConfigError
+from fewshot.learners import LEARNERS, MAML
+from fewshot.plan import Plan, augments, default_tuners
+from fewshot.resources import shipped
+from fewshot.settings import Settings
+from tests.synthetic import small_task
+
+ALL = {"ways": None}
+
+
+def plan(learner="attention_prototypical", ladder=None, **settings) -> Plan:
+    return Plan.of(Settings(**settings), ladder or Ladder(), LEARNERS[learner](8))
+
+
+@pytest.mark.parametrize(
+    ("settings", "stage", "final", "fixed_test"),
+    [
+        ({"shots": 5}, "prototypes", None, False),
+        ({"shots": 20}, "attention", None, False),
+        ({"shots": 0, **ALL}, "zero_shot", None, False),
+        ({"shots": 1, **ALL}, "prototypes", None, False),
+        ({"shots": 5, **ALL}, "prototypes", "head", True),
+        ({"shots": 50, **ALL}, "attention", "head", True),
+        ({"shots": 51, **ALL}, "lora", "lora", True),
+        ({"shots": 51}, "lora", "lora", True),
+        ({"shots": 501}, "full", "full", True),
+        ({"shots": 0, "classes": "all"}, "zero_shot", None, True),
+        ({"shots": 1, "classes": "all", **ALL}, "prototypes", None, True),
+        ({"shots": 5, "strategy": "adapter"}, "adapter", "adapter", True),
+        ({"shots": 5, "strategy": "zero_shot", **ALL}, "zero_shot", None, False),
+        ({"shots": 5, "final_stage": "light"}, "prototypes", "light", True),
+        ({"shots": 64, "final_stage": "none"}, "lora", None, False),
+        ({"shots": 5, "protocol": "sampled", **ALL}, "prototypes", None, False),
+        ({"shots": 5, "realistic": True, **ALL}, "prototypes", None, False),
+        ({"shots": 5, "protocol": "fixed_test"}, "prototypes", None, True),
+    ],
+)
+def test_stage_final_stage_and_protocol(settings, stage, final, fixed_test):
+    found = plan(**settings)
+    assert (found.rung.name, found.final_stage, found.fixed_test) == (stage, final, fixed_test)
+    assert found.rung.reason in found.sentence()
+    assert ("where it pays" in found.sentence()) is (final is not None)
+
+
+@pytest.mark.parametrize(("learner", "final"), [("prototypical", "head"), ("centroid", "head"), ("ridge", None)])
+def test_a_head_is_tuned_where_the_learner_goes_by_prototypes(learner, final):
+    assert plan(learner, shots=5, **ALL).final_stage == final
+    assert plan(learner, shots=51, **ALL).final_stage == "lora"
+
+
+def test_the_borders_are_settings():
+    assert plan(shots=20, ladder=Ladder(lora_above=19)).final_stage == "lora"
+
+
+def test_settings_say_what_the_plan_leaves_no_choice_in():
+    assert plan(shots=5, strategy="zero_shot").settings(Settings(shots=5)).shots == 0
+    assert plan(shots=5, **ALL).settings(Settings(shots=5)) == Settings(shots=5, protocol="fixed_test")
+    assert plan(shots=5).settings(Settings(shots=5)) == Settings(shots=5, protocol="sampled")
+
+
+def test_a_learner_that_tunes_the_encoder_itself_has_no_final_stage():
+    learner = MAML(8, adapts="lora")
+    assert Plan.of(Settings(shots=64), Ladder(), learner).final_stage is None
+    for asked in ({"strategy": "lora"}, {"final_stage": "head"}):
+        with pytest.raises(ConfigError, match=r"inner loop goes through the encoder already"):
+            Plan.of(Settings(shots=64, **asked), Ladder(), learner)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"protocol": "fixed_test", "realistic": True}, "realistic=true with a fixed test part"),
+        ({"shots": 64, "realistic": True}, "stage lora"),
+        ({"classes": "all", "protocol": "sampled"}, "protocol=sampled with classes=all"),
+    ],
+)
+def test_protocols_that_do_not_go_together_are_refused(settings, words):
+    with pytest.raises(ConfigError, match=words):
+        plan(**settings)
+
+
+def test_new_texts_come_with_the_attention_stage_where_valid_classes_decide():
+    task, learner = small_task((3, 2, 3)), LEARNERS["prototypical"](4)
+    assert augments(Ladder(), Settings(shots=10), task, learner)
+    assert augments(Ladder(), Settings(shots=1, strategy="attention"), task, learner)
+    assert not augments(Ladder(), Settings(shots=9), task, learner)
+    assert not augments(Ladder(), Settings(shots=51), task, learner)
+    assert not augments(Ladder(), Settings(shots=10, classes="all"), task, learner)
+    assert not augments(Ladder(), Settings(shots=10), small_task((3, 1, 3)), learner)
+    assert not augments(Ladder(), Settings(shots=10), task, MAML(4, adapts="lora"))
+
+
+def test_the_tuners_are_those_of_the_config_files():
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    def plain(tuner):
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in vars(tuner).items()}
+
+    for name, tuner in default_tuners().items():
+        config = OmegaConf.load(shipped("conf") / "adaptation" / f"{name}.yaml")
+        assert plain(instantiate(config, _convert_="all")) == plain(tuner), name
