@@ -5,7 +5,8 @@
 Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `encoder.trainable=full`, on
 the train classes and selected on 1-shot episodes of the valid classes; the learner is then meta-trained on its features
 for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT encoder.trainable=full`.
-`--valid` looks at valid classes only, which is what settings are to be tuned on.
+`--valid` looks at valid classes only, which is what settings are to be tuned on.  With `--set augment=semantic
+augment.use=[meta_training]` texts of the train classes are augmented for the encoder's training.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from typing import Any
 from benchmarks.accuracy import ASKED
 from benchmarks.experiments import SPLITS, composed, splits_of
 from benchmarks.record import record
+from fewshot.augment.stage import AugmentationStage
 from fewshot.encoders import Encoder
 from fewshot.evaluation import evaluate
 from fewshot.experiment import calibrate, encode_task, meta_train, meta_train_encoder, test_episodes, valid_episodes
@@ -67,7 +69,12 @@ def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace)
     task, encoder, trainer = (build(config, group) for group in ("task", "encoder", "encoder_training"))
     started = time.perf_counter()
     settings = Settings.checked(ways=5, shots=1, label_names=names)
-    trained = meta_train_encoder(task, encoder, lambda dim: build(config, "learner", dim=dim), trainer, settings)
+    augmented = None
+    if any(override.startswith("augment=") for override in chosen.set):
+        augmented = AugmentationStage(build(config, "augment"), task, settings).train_texts(encoder)
+    trained = meta_train_encoder(
+        task, encoder, lambda dim: build(config, "learner", dim=dim), trainer, settings, augmented=augmented
+    )
     seconds = time.perf_counter() - started
     systems: dict[str, Encoder] = {"meta-trained": trained.encoder}
     if chosen.frozen:

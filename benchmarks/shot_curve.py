@@ -1,0 +1,158 @@
+"""The shot curve: accuracy by labelled texts per class, a line for each stage of the ladder, and what auto chooses.
+
+    FEWSHOT_DATA=DIR python -m benchmarks.shot_curve [--task banking77] [--shots 0 1 5 ...] [--stages auto lora ...]
+
+Each point is a main job, `python -m fewshot.run +task=TASK ways=all protocol=fixed_test shots=N` with the settings of
+`STAGES`: all test classes at once, the same test part and the same supports for all (split 01).  *auto* is the job
+with nothing else set, with a fixed test part; where that is one of the stages it is not run twice.  Intervals are over
+supports, and the difference to the best stage is paired by support.
+
+Points are kept in `benchmarks/results/NAME.json` as they are measured, and not measured again.  The picture is
+`docs/NAME.png`.
+"""
+
+import argparse
+import json
+import logging
+import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.record import RESULTS, record
+from fewshot.adaptation import Ladder
+from fewshot.evaluation import Estimate, paired_difference
+from fewshot.run import main as run_main
+
+SHOTS = (0, 1, 5, 10, 20, 50, 51, 100)
+STAGES = {
+    "auto": (),
+    "label names": ("strategy=zero_shot",),
+    "prototypes": ("strategy=prototypes", "final_stage=none"),
+    "attention + head": ("strategy=attention", "final_stage=head"),
+    "LoRA": ("strategy=lora",),
+    "full": ("strategy=full",),
+}
+SAME = {"zero_shot": "label names", "attention": "attention + head", "lora": "LoRA", "full": "full"}  # as auto
+PICTURES = RESULTS.parents[1] / "docs"
+Point = dict[str, Any]
+
+
+def main() -> None:
+    """Measure what is not there yet, record, and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="banking77")
+    parser.add_argument("--shots", nargs="+", type=int, default=list(SHOTS))
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=list(STAGES))
+    parser.add_argument("--supports", type=int, default=3)
+    parser.add_argument("--name", default="shot_curve", help="name of the file in benchmarks/results")
+    chosen = parser.parse_args()
+    command = shlex.join(["python", "-m", "benchmarks.shot_curve", *sys.argv[1:]])
+    path = RESULTS / f"{chosen.name}.json"
+    points: list[Point] = json.loads(path.read_text(encoding="utf-8"))["points"] if path.is_file() else []
+    for shots in chosen.shots:
+        for stage in chosen.stages:
+            if not applies(stage, shots) or any((p["shots"], p["stage"]) == (shots, stage) for p in points):
+                continue
+            points.append(point(chosen.task, shots, stage, chosen.supports, points))
+            record(chosen.name, f"FEWSHOT_DATA=DIR {command}", table(points), seed=0, points=points)
+    draw(points, PICTURES / f"{chosen.name}.png", chosen.task)
+
+
+def applies(stage: str, shots: int) -> bool:
+    """Whether a stage has anything to do with so many shots."""
+    fewest = {"auto": 0, "label names": 0, "prototypes": 1, "attention + head": 2, "LoRA": 5, "full": 5}
+    return shots >= fewest[stage]
+
+
+def point(task: str, shots: int, stage: str, supports: int, points: Sequence[Point]) -> Point:
+    """One main job, or the one of a stage that auto stands for."""
+    rung = Ladder().rung(shots).name
+    if stage == "auto" and rung in SAME:
+        own = SAME[rung]
+        there = [p for p in points if (p["shots"], p["stage"]) == (shots, own)]
+        return {**(there[0] if there else job(task, shots, own, supports)), "stage": "auto"}
+    if stage == "label names" and shots:  # no text is looked at, however many there are
+        there = [p for p in points if p["stage"] == stage]
+        return {**(there[0] if there else job(task, shots, stage, supports)), "shots": shots}
+    return job(task, shots, stage, supports)
+
+
+def job(task: str, shots: int, stage: str, supports: int) -> Point:
+    """Run the main job and read its results."""
+    logging.getLogger("fewshot").setLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        fixed = ("ways=all", "protocol=fixed_test", f"supports={supports}", "minutes=120", "baselines=[]")
+        typed = [f"+task={task}", f"shots={shots}", *fixed, *STAGES[stage], f"output={folder}"]
+        if run_main(typed) != 0:
+            raise SystemExit(f"The main job failed with {shlex.join(typed)}.")
+        found = next(Path(folder).rglob("results.json")).parent
+        results = json.loads((found / "results.json").read_text(encoding="utf-8"))
+        accuracies = json.loads((found / "episode_accuracies.json").read_text(encoding="utf-8"))
+    adaptation = results["adaptation"]
+    return {
+        "task": task,
+        "shots": shots,
+        "stage": stage,
+        "final_stage": results["strategy"]["final_stage"],
+        "kept": [each["stage"] for each in adaptation["each"]] if adaptation else [],
+        "ways": results["ways"],
+        "queries": results["queries"],
+        "accuracies": accuracies[results["learner"]],
+        "before": accuracies.get("without the final stage"),
+        "seconds": results["timings"]["total"],
+    }
+
+
+def table(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """One line for each number of shots: the accuracy of each stage, and auto beside the best of them."""
+    stages = [stage for stage in STAGES if any(p["stage"] == stage for p in points)]
+    rows = []
+    for shots in sorted({p["shots"] for p in points}):
+        here = {p["stage"]: torch.tensor(p["accuracies"], dtype=torch.double) for p in points if p["shots"] == shots}
+        row: dict[str, Any] = {"shots": shots}
+        row |= {stage: Estimate.of(here[stage]).percent() if stage in here else "" for stage in stages}
+        others = {stage: values for stage, values in here.items() if stage != "auto"}
+        best = max(others, key=lambda stage: float(others[stage].mean()), default=None)
+        comparable = best is not None and "auto" in here and len(here["auto"]) == len(others[best])
+        row["auto - best"] = paired_difference(here["auto"], others[best]).percent(sign=True) if comparable else ""
+        rows.append(row)
+    return rows
+
+
+def draw(points: Sequence[Point], path: Path, task: str) -> None:
+    """A line for each stage, and a ring for auto."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    shown = sorted({p["shots"] for p in points})
+    places = {shots: place for place, shots in enumerate(shown)}
+    for stage in STAGES:
+        own = sorted((p for p in points if p["stage"] == stage), key=lambda p: p["shots"])
+        if not own:
+            continue
+        estimates = [Estimate.of(torch.tensor(p["accuracies"], dtype=torch.double)) for p in own]
+        x, y = [places[p["shots"]] for p in own], [100 * estimate.mean for estimate in estimates]
+        if stage == "auto":
+            axes.plot(x, y, "o", markersize=11, markerfacecolor="none", color="black", label="auto", zorder=5)
+        else:
+            axes.errorbar(x, y, [100 * (e.ci95 or 0) for e in estimates], marker=".", capsize=2, label=stage)
+    axes.set_xticks(range(len(shown)), [str(shots) for shots in shown])
+    axes.set(xlabel="labelled texts per class", ylabel="accuracy %", title=f"{task}, {points[0]['ways']} classes")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    main()
