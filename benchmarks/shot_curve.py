@@ -5,7 +5,8 @@
 Each point is a main job, `python -m fewshot.run +task=TASK ways=all protocol=fixed_test shots=N` with the settings of
 `STAGES`: all test classes at once, the same test part and the same supports for all (split 01).  *auto* is the job
 with nothing else set, with a fixed test part; where that is one of the stages it is not run twice.  Intervals are over
-supports, and the difference to the best stage is paired by support.
+supports, and the difference to the best stage is paired by support.  `--set classes=all` is for all classes of the
+task, of which none is meta-trained on.
 
 Points are kept in `benchmarks/results/NAME.json` as they are measured, and not measured again.  The picture is
 `docs/NAME.png`.
@@ -34,12 +35,14 @@ STAGES = {
     "label names": ("strategy=zero_shot",),
     "prototypes": ("strategy=prototypes", "final_stage=none"),
     "attention + head": ("strategy=attention", "final_stage=head"),
+    "light": ("strategy=attention", "final_stage=light"),
     "LoRA": ("strategy=lora",),
     "full": ("strategy=full",),
 }
 SAME = {"zero_shot": "label names", "attention": "attention + head", "lora": "LoRA", "full": "full"}  # as auto
 PICTURES = RESULTS.parents[1] / "docs"
 Point = dict[str, Any]
+Asked = tuple[str, int, Sequence[str]]  # task, supports, overrides
 
 
 def main() -> None:
@@ -47,47 +50,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="banking77")
     parser.add_argument("--shots", nargs="+", type=int, default=list(SHOTS))
-    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=list(STAGES))
+    drawn = [stage for stage in STAGES if stage != "light"]
+    parser.add_argument("--stages", nargs="+", default=drawn, choices=list(STAGES))
     parser.add_argument("--supports", type=int, default=3)
+    parser.add_argument("--set", nargs="+", default=[], help="overrides, such as classes=all")
     parser.add_argument("--name", default="shot_curve", help="name of the file in benchmarks/results")
     chosen = parser.parse_args()
     command = shlex.join(["python", "-m", "benchmarks.shot_curve", *sys.argv[1:]])
     path = RESULTS / f"{chosen.name}.json"
     points: list[Point] = json.loads(path.read_text(encoding="utf-8"))["points"] if path.is_file() else []
     for shots in chosen.shots:
-        for stage in chosen.stages:
+        for stage in sorted(chosen.stages, key=lambda name: name == "auto"):  # last: it may be one of the others
             if not applies(stage, shots) or any((p["shots"], p["stage"]) == (shots, stage) for p in points):
                 continue
-            points.append(point(chosen.task, shots, stage, chosen.supports, points))
+            points.append(point((chosen.task, chosen.supports, chosen.set), shots, stage, points))
             record(chosen.name, f"FEWSHOT_DATA=DIR {command}", table(points), seed=0, points=points)
     draw(points, PICTURES / f"{chosen.name}.png", chosen.task)
 
 
 def applies(stage: str, shots: int) -> bool:
     """Whether a stage has anything to do with so many shots."""
-    fewest = {"auto": 0, "label names": 0, "prototypes": 1, "attention + head": 2, "LoRA": 5, "full": 5}
+    fewest = {"auto": 0, "label names": 0, "prototypes": 1, "attention + head": 2, "light": 2, "LoRA": 5, "full": 5}
     return shots >= fewest[stage]
 
 
-def point(task: str, shots: int, stage: str, supports: int, points: Sequence[Point]) -> Point:
+def point(asked: Asked, shots: int, stage: str, points: Sequence[Point]) -> Point:
     """One main job, or the one of a stage that auto stands for."""
     rung = Ladder().rung(shots).name
     if stage == "auto" and rung in SAME:
         own = SAME[rung]
         there = [p for p in points if (p["shots"], p["stage"]) == (shots, own)]
-        return {**(there[0] if there else job(task, shots, own, supports)), "stage": "auto"}
+        return {**(there[0] if there else job(asked, shots, own)), "stage": "auto"}
     if stage == "label names" and shots:  # no text is looked at, however many there are
         there = [p for p in points if p["stage"] == stage]
-        return {**(there[0] if there else job(task, shots, stage, supports)), "shots": shots}
-    return job(task, shots, stage, supports)
+        return {**(there[0] if there else job(asked, shots, stage)), "shots": shots}
+    return job(asked, shots, stage)
 
 
-def job(task: str, shots: int, stage: str, supports: int) -> Point:
+def job(asked: Asked, shots: int, stage: str) -> Point:
     """Run the main job and read its results."""
+    task, supports, overrides = asked
     logging.getLogger("fewshot").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         fixed = ("ways=all", "protocol=fixed_test", f"supports={supports}", "minutes=120", "baselines=[]")
-        typed = [f"+task={task}", f"shots={shots}", *fixed, *STAGES[stage], f"output={folder}"]
+        typed = [f"+task={task}", f"shots={shots}", *fixed, *STAGES[stage], *overrides, f"output={folder}"]
         if run_main(typed) != 0:
             raise SystemExit(f"The main job failed with {shlex.join(typed)}.")
         found = next(Path(folder).rglob("results.json")).parent

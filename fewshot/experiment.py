@@ -116,8 +116,8 @@ def run_experiment(
     history = course.train(learner, features, used, stage)
     shown = course.augmented(learner, features, used, stage, test)
     course.calibrate(learner, shown.valid_features, shown.valid)
-    what = "classes" if settings.classes == "all" else "of the test classes"
-    log.info("Evaluating on %d episodes, %d-way %d-shot, %s", len(test), test.n_way, settings.shots, what)
+    whose = "all" if settings.classes == "all" else "the test"
+    log.info("Evaluating on %d episodes, %d-way %d-shot, of %s classes", len(test), test.n_way, settings.shots, whose)
     with course.timed("evaluate"):
         evaluation = evaluate(learner, shown.test_features, test)
     final, without = None, {}
