@@ -70,7 +70,7 @@ def main() -> None:
 
 def applies(stage: str, shots: int) -> bool:
     """Whether a stage has anything to do with so many shots."""
-    fewest = {"auto": 0, "label names": 0, "prototypes": 1, "attention + head": 2, "light": 2, "LoRA": 5, "full": 5}
+    fewest = {"auto": 0, "label names": 0, "prototypes": 1, "attention + head": 2, "light": 2, "LoRA": 10, "full": 50}
     return shots >= fewest[stage]
 
 
