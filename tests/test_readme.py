@@ -40,7 +40,7 @@ def test_the_commands_run_in_order(tmp_path):
     rows = [{"text": f"{word} number {n}", "label": label} for label, word in words.items() for n in range(25)]
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     for command in COMMANDS:
-        if "task=hub" in command:  # needs the network
+        if "task=hub" in command or "banking77" in command:  # needs the network
             continue
         done = subprocess.run(
             [sys.executable, *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
