@@ -23,8 +23,8 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def default_encoder(*overrides: str) -> Encoder:
-    """The encoder of the main job."""
-    return build(composed(*overrides), "encoder")
+    """The encoder of the main job, frozen."""
+    return build(composed("encoder.trainable=none", *overrides), "encoder")
 
 
 def splits_of(task: str) -> list[str]:

@@ -3,10 +3,10 @@
     FEWSHOT_DATA=DIR python -m benchmarks.shot_curve [--task banking77] [--shots 0 1 5 ...] [--stages auto lora ...]
 
 Each point is a main job, `python -m fewshot.run +task=TASK ways=all protocol=fixed_test shots=N` with the settings of
-`STAGES`: all test classes at once, the same test part and the same supports for all (split 01).  *auto* is the job
-with nothing else set, with a fixed test part; where that is one of the stages it is not run twice.  Intervals are over
-supports, and the difference to the best stage is paired by support.  `--set classes=all` is for all classes of the
-task, of which none is meta-trained on.
+`STAGES`: all test classes at once, the same test part and the same supports for all (split 01), and the frozen encoder,
+so that the stages alone differ.  *auto* is the job with nothing else set; where that is one of the stages it is not run
+twice.  Intervals are over supports, and the difference to the best stage is paired by support.  `--set classes=all` is
+for all classes of the task, of which none is meta-trained on.
 
 Points are kept in `benchmarks/results/NAME.json` as they are measured, and not measured again.  The picture is
 `docs/NAME.png`.
@@ -92,7 +92,7 @@ def job(asked: Asked, shots: int, stage: str) -> Point:
     task, supports, overrides = asked
     logging.getLogger("fewshot").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        fixed = ("ways=all", "protocol=fixed_test", f"supports={supports}", "minutes=120", "baselines=[]")
+        fixed = ("ways=all", "protocol=fixed_test", f"supports={supports}", "minutes=120", "baselines=[]", "encoder.trainable=none")
         typed = [f"+task={task}", f"shots={shots}", *fixed, *STAGES[stage], *overrides, f"output={folder}"]
         if run_main(typed) != 0:
             raise SystemExit(f"The main job failed with {shlex.join(typed)}.")

@@ -64,8 +64,8 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
             raise ConfigError(unknown_setting(key, known))
         if root.split("/")[0] == "augment" and key != "augment":
             _check_augmented(override, overrides)
-        if root == "adaptation" and rest:
-            _check_adaptation(key, folders)
+        if rest and any(re.match(rf"{root}\b", place) for place in _packages(folders)):
+            _check_packaged(key.lstrip("~"), folders)
         if root in _GROUPS and rest and not override.startswith("+"):  # the constructor judges what `+` adds
             _check_group_setting(root, rest, overrides, folders)
         result.append(f"+task={value}" if key == "task" and not override.startswith("~") else override)
@@ -101,7 +101,8 @@ def _known_settings(folders: Sequence[Path]) -> list[str]:
     lines = (folders[0] / "run.yaml").read_text(encoding="utf-8").splitlines()
     settings = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
     groups = [path.name for folder in folders if folder.is_dir() for path in sorted(folder.iterdir()) if path.is_dir()]
-    return [name for name in dict.fromkeys([*settings, *_GROUPS, *groups]) if name not in _NO_GROUPS]
+    second = [place.split(".")[0] for place in _packages(folders)]
+    return [name for name in dict.fromkeys([*settings, *_GROUPS, *groups, *second]) if name not in _NO_GROUPS]
 
 
 def _check_group_setting(group: str, rest: str, overrides: Sequence[str], folders: Sequence[Path]) -> None:
@@ -125,16 +126,26 @@ def _keys(content: str) -> list[str]:
     return [name for name in dict.fromkeys(re.findall(r"^(\w+):", content, re.MULTILINE)) if name not in _NO_SETTINGS]
 
 
-def _check_adaptation(key: str, folders: Sequence[Path]) -> None:
-    """Refuse `adaptation.lora.epoch=3`: the file of that stage has no such key."""
-    _, stage, *rest = key.lstrip("+~").split(".")
-    stages = list(choices("adaptation", folders))
-    if stage not in stages:
-        raise ConfigError(unknown_setting(f"adaptation.{stage}", [f"adaptation.{name}" for name in stages]))
-    content = _content("adaptation", [stage], folders)
-    known = _keys(content)
-    if rest and rest[0] not in known:
-        raise ConfigError(unknown_setting(key, [f"adaptation.{stage}.{name}" for name in known]))
+def _packages(folders: Sequence[Path]) -> dict[str, tuple[str, str]]:
+    """Second uses of a group: where its settings stand → group and name of the file."""
+    run = (folders[0] / "run.yaml").read_text(encoding="utf-8")
+    found = re.findall(r"^ *- (\w+)@([\w.]+): (\w+)", run, re.MULTILINE)
+    return {place: (group, name) for group, place, name in found}
+
+
+def _check_packaged(key: str, folders: Sequence[Path]) -> None:
+    """Refuse `adaptation.lora.epoch=3`: the file that stands there has no such key."""
+    packages = _packages(folders)
+    place = next((name for name in packages if key.startswith(f"{name}.")), None)
+    if place is None:
+        if key not in packages:
+            root = key.split(".")[0]
+            raise ConfigError(unknown_setting(key, [name for name in packages if name.split(".")[0] == root]))
+        return
+    group, name = packages[place]
+    known = _keys(_content(group, [name], folders))
+    if key.removeprefix(f"{place}.").split(".")[0] not in known:
+        raise ConfigError(unknown_setting(key, [f"{place}.{setting}" for setting in known]))
 
 
 def _policy(content: str) -> str:

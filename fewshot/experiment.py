@@ -15,7 +15,7 @@ from fewshot.evaluation import Evaluation, evaluate
 from fewshot.final_stage import FinalResult
 from fewshot.learners import Learner
 from fewshot.meta_training import calibrate, meta_train, meta_train_encoder
-from fewshot.plan import Plan, Tuner, default_tuners
+from fewshot.plan import Plan, Tuner, default_tuners, trains_encoder
 from fewshot.preparing import check_alone, check_task, encode_task, test_episodes, tokenize_task, valid_episodes
 from fewshot.processes import main_first
 from fewshot.settings import Settings
@@ -23,6 +23,8 @@ from fewshot.tasks.task import Task
 from fewshot.training import EncoderTrainer, MetaTrainer, TrainedEncoder, TrainingHistory, TrainingHome
 
 log = logging.getLogger(__name__)
+
+QUICK = EncoderTrainer(steps=30, learning_rate=2e-4, evaluate_every=30)  # as conf/encoder_training/quick.yaml has it
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def run_experiment(
     augmentation: SemanticAugmentation | None = None,
     ladder: Ladder | None = None,
     tuners: Mapping[str, Tuner] | None = None,
+    quick_trainer: EncoderTrainer | None = None,
 ) -> ExperimentResult:
     """Meta-train on the train classes, select and calibrate on the valid classes, score on the test classes.
 
@@ -87,19 +90,22 @@ def run_experiment(
             are without it.
         ladder: says by the shots which stage they are for; None is one with the default borders.
         tuners: name of a final stage → what tunes in it; None is `default_tuners()`.
+        quick_trainer: of an encoder whose `trainable` is `"auto"`; None is `QUICK`.
 
     Raises:
         FewshotError: anything that the user can mend.
     """
-    plan = Plan.of(settings, ladder or Ladder(), make_learner(1))
+    probe = make_learner(1)
+    plan = Plan.of(settings, ladder or Ladder(), probe)
     settings = plan.settings(settings)
     course = Course(task, trainer, settings, home or TrainingHome())
     check_task(task, settings)
-    check_alone(task, settings, encoder, augmentation)
+    trainable = trains_encoder(encoder, settings, task, probe)
+    check_alone(task, settings, trainable, augmentation)
     stage = None if augmentation is None else AugmentationStage(augmentation, task, settings)
     test = test_episodes(task, settings, episodes_folder)
     if stage is not None:
-        stage.check(make_learner(1))
+        stage.check(probe)
     log.info("%s", plan.sentence())
     with course.timed("encode"), main_first():
         published = features = encode_task(task, encoder, settings.label_names)
@@ -108,8 +114,9 @@ def run_experiment(
     if learner.reads == "tokens":
         learner.attach(encoder)
         features = tokenize_task(task, encoder, settings.label_names)
-    elif encoder.trainable != "none":
-        encoder_training = course.train_encoder(encoder, make_learner, encoder_trainer or EncoderTrainer(), stage)
+    elif trainable != "none":
+        how = (quick_trainer or QUICK) if encoder.trainable == "auto" else (encoder_trainer or EncoderTrainer())
+        encoder_training = course.train_encoder(encoder.replace(trainable=trainable), make_learner, how, stage)
         with course.timed("encode_again"), main_first():
             features = encode_task(task, encoder_training.encoder, settings.label_names)
     used = encoder if encoder_training is None else encoder_training.encoder

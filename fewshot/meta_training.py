@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fewshot.encoders import Encoder
@@ -64,7 +65,8 @@ def meta_train_encoder(
     learner = make_learner(1)
     home, also = home or TrainingHome(), None if augmented is None else _digest(augmented)
     files = training_files(home, learner, task, encoder, trainer, settings, of="encoder", augmented=also)
-    valid = valid_episodes(task, settings, trainer.valid_texts)
+    # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
+    valid = valid_episodes(task, replace(settings, shots=min(settings.shots, 1)), trainer.valid_texts)
     trained = trainer.fit(
         encoder, make_learner, task, valid, settings.label_names, settings.seed, files, augmented=augmented
     )

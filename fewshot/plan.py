@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from fewshot.adaptation.fine_tuner import FineTuner
 from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.ladder import Ladder, Rung
+from fewshot.encoders import Encoder
 from fewshot.errors import ConfigError
 from fewshot.learners import Learner
 from fewshot.settings import Settings
@@ -12,6 +13,8 @@ from fewshot.tasks.task import Task
 
 Tuner = HeadTuner | FineTuner
 FINE_TUNING = ("lora", "adapter", "full")
+# With fewer classes an encoder is trained on too little, and selected by chance.
+_TRAIN_CLASSES, _VALID_CLASSES = 10, 5
 
 
 def default_tuners() -> dict[str, Tuner]:
@@ -117,6 +120,24 @@ def _final_stage(settings: Settings, rung: Rung, learner: Learner) -> str | None
     sampled = settings.protocol == "sampled" or settings.realistic
     together = settings.ways is None and settings.shots >= 2 and not sampled
     return "head" if together and learner.by_prototypes and rung.name != "zero_shot" else None
+
+
+def trains_encoder(encoder: Encoder, settings: Settings, task: Task, learner: Learner) -> str:
+    """What of the encoder is meta-trained: as its `trainable` says, and for `"auto"` all or nothing.
+
+    All of it where the learner goes by trained prototypes, and the task has classes enough to train and to select on.
+
+    Args:
+        encoder: the encoder.
+        settings: of the run.
+        task: its train and valid classes.
+        learner: whose loss it would be.
+    """
+    if encoder.trainable != "auto":
+        return encoder.trainable
+    enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
+    able = learner.by_prototypes and learner.is_meta_trained and encoder.quantise is None
+    return "full" if able and enough and settings.classes == "test" else "none"
 
 
 def augments(ladder: Ladder, settings: Settings, task: Task, learner: Learner) -> bool:

@@ -46,7 +46,7 @@ def check_task(task: Task, settings: Settings) -> None:
         )
 
 
-def check_alone(task: Task, settings: Settings, encoder: Encoder, augmentation: SemanticAugmentation | None) -> None:
+def check_alone(task: Task, settings: Settings, trainable: str, augmentation: SemanticAugmentation | None) -> None:
     """Refuse what takes texts that there are not: train and valid classes where all are scored, texts at 0 shots.
 
     Raises:
@@ -56,9 +56,9 @@ def check_alone(task: Task, settings: Settings, encoder: Encoder, augmentation: 
         raise ConfigError("Got shots=0, which leaves no text to make others from. Set augment=none.")
     if settings.classes == "test":
         return
-    if encoder.trainable != "none":
+    if trainable != "none":
         raise ConfigError(
-            f"Got encoder.trainable={encoder.trainable} with classes=all: all classes of {task.name!r} are scored, so "
+            f"Got encoder.trainable={trainable} with classes=all: all classes of {task.name!r} are scored, so "
             f"none is left to meta-train on. Set encoder.trainable=none, or classes=test."
         )
     if augmentation is not None and (augmentation.policy is not None or "meta_training" in augmentation.use):

@@ -86,6 +86,7 @@ def run(config: DictConfig) -> float:
         augmentation=augmentation,
         ladder=ladder,
         tuners=tuners,
+        quick_trainer=build(config, "quick_training"),
     )
     described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
     results = build_results(task, described, name, settings, result)

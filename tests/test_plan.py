@@ -1,11 +1,14 @@
 """What the ladder means for a run."""
 
+import json
+
 import pytest
 
 from fewshot.adaptation import Ladder
+from fewshot.encoders import TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS, MAML
-from fewshot.plan import Plan, augments, default_tuners
+from fewshot.plan import Plan, augments, default_tuners, trains_encoder
 from fewshot.resources import shipped
 from fewshot.settings import Settings
 from tests.synthetic import small_task
@@ -105,3 +108,27 @@ def test_the_tuners_are_those_of_the_config_files():
     for name, tuner in default_tuners().items():
         config = OmegaConf.load(shipped("conf") / "adaptation" / f"{name}.yaml")
         assert plain(instantiate(config, _convert_="all")) == plain(tuner), name
+
+
+def test_auto_trains_an_encoder_where_there_are_classes_for_it_and_a_learner_by_prototypes():
+    def decided(sizes=(10, 5, 3), learner="attention_prototypical", trainable="auto", **settings):
+        encoder = TransformerEncoder("some/model", trainable=trainable)
+        return trains_encoder(encoder, Settings(**settings), small_task(sizes), LEARNERS[learner](4))
+
+    assert decided() == decided(learner="prototypical") == decided(shots=0) == decided(shots=64) == "full"
+    assert decided((9, 5, 3)) == decided((10, 4, 3)) == decided(classes="all") == "none"
+    for learner in ("centroid", "logistic", "ridge", "maml"):
+        assert decided(learner=learner) == "none"
+    assert decided(trainable="none") == "none"
+    assert decided((2, 2, 2), trainable="lora") == "lora"
+
+
+def test_the_quick_training_is_that_of_its_config_file():
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from fewshot.experiment import QUICK
+
+    config = OmegaConf.load(shipped("conf") / "encoder_training" / "quick.yaml")
+    plain = [json.dumps(trainer.determining()) for trainer in (instantiate(config, _convert_="all"), QUICK)]
+    assert plain[0] == plain[1]

@@ -8,7 +8,7 @@ import torch
 from fewshot.encoders import SentenceTransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.experiment import encode_task, meta_train_encoder, run_experiment, valid_episodes
-from fewshot.learners import MAML, Prototypical
+from fewshot.learners import LEARNERS, MAML, Prototypical
 from fewshot.report.results import build_results
 from fewshot.settings import Settings
 from fewshot.training import EncoderTrainer, MetaTrainer, TrainingHome
@@ -118,3 +118,15 @@ def test_a_learned_head_of_so_many_classes_is_selected_on_episodes_of_as_many(ta
         task, encoder.replace(trainable="none"), lambda dim: MAML(dim, head_init="learned", ways=3), trainer, settings
     )
     assert result.history.steps == 2
+
+
+def test_auto_trains_quickly_and_counts_what_it_encodes(task, encoder):
+    auto = encoder.replace(trainable="auto")
+    trainer = MetaTrainer(steps=4, evaluate_every=2, shots=[1])
+    told = run_experiment(task, auto, Prototypical, trainer, SETTINGS, quick_trainer=TRAINER)
+    asked = run_experiment(task, encoder, Prototypical, trainer, SETTINGS, encoder_trainer=TRAINER)
+    assert told.encoder_training.history == asked.encoder_training.history
+    assert torch.equal(told.evaluation.logits, asked.evaluation.logits)
+    frozen = run_experiment(task, auto, LEARNERS["ridge"], trainer, SETTINGS)
+    assert frozen.encoder_training is None
+    assert frozen.encoder is auto

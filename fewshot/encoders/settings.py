@@ -35,7 +35,8 @@ class EncoderSettings:
         shallow_weight: its length, when that of the embedding is 1.
         weights: folder that `TrainableEncoder.save` wrote; its weights stand in for the published ones.
         trainable: what training may change: `"none"`, `"lora"` (low-rank updates, see `lora`), `"adapter"` (small
-            layers between the others, see `bottleneck`) or `"full"`. The table of token embeddings always stays.
+            layers between the others, see `bottleneck`) or `"full"`. The table of token embeddings always stays. With
+            `"auto"` a run decides, see `fewshot.plan.trains_encoder`; elsewhere that is none.
         policy: in which layers: `"all"`, or `"layered"`, see `layers.split`.
         lora_rank: rank of an update.
         lora_alpha: an update is scaled by `lora_alpha / lora_rank`.
@@ -77,7 +78,7 @@ class EncoderSettings:
 
     def __post_init__(self) -> None:
         self.lora_targets = None if self.lora_targets is None else list(self.lora_targets)
-        check_word("trainable", self.trainable, ("none", "lora", "adapter", "full"))
+        check_word("trainable", self.trainable, ("none", "auto", "lora", "adapter", "full"))
         check_word("policy", self.policy, ("all", "layered"))
         for name in ("max_length", "tokens_per_batch"):
             value = getattr(self, name)

@@ -58,7 +58,7 @@ class TrainableEncoder(nn.Module):
 
     def __init__(self, encoder: Encoder, generator: torch.Generator | None = None):
         super().__init__()
-        if encoder.trainable == "none":
+        if encoder.trainable in ("none", "auto"):
             raise ConfigError(
                 "Got encoder.trainable=none for an encoder that is to be trained, expected lora, adapter or full. "
                 "Set encoder.trainable to one."
