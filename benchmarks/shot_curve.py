@@ -92,7 +92,14 @@ def job(asked: Asked, shots: int, stage: str) -> Point:
     task, supports, overrides = asked
     logging.getLogger("fewshot").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
-        fixed = ("ways=all", "protocol=fixed_test", f"supports={supports}", "minutes=120", "baselines=[]", "encoder.trainable=none")
+        fixed = (
+            "ways=all",
+            "protocol=fixed_test",
+            f"supports={supports}",
+            "minutes=120",
+            "baselines=[]",
+            "encoder.trainable=none",
+        )
         typed = [f"+task={task}", f"shots={shots}", *fixed, *STAGES[stage], *overrides, f"output={folder}"]
         if run_main(typed) != 0:
             raise SystemExit(f"The main job failed with {shlex.join(typed)}.")

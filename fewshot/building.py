@@ -28,6 +28,8 @@ def build(config: DictConfig, group: str, **more: Any) -> Any:
     described = OmegaConf.select(config, group)
     if described is None:
         raise ConfigError(f"There is no {group}. Write {group}=NAME, and no ~{group}.")
+    if not isinstance(described, DictConfig):
+        raise ConfigError(f"Got {group}={described}, expected its settings, such as {group}.NAME=VALUE.")
     checked = _checked(plain_values(described), group, **more)
     try:
         return instantiate({**checked, "_convert_": "all"})

@@ -190,8 +190,8 @@ def _check_augmented(override: str, overrides: Sequence[str]) -> None:
     """A setting of the augmentation is for naught where none is chosen."""
     if not set(_chosen("augment", ["none"], overrides)) - {"none"}:
         raise ConfigError(
-            f"Got {override!r}, but nothing is augmented. Write augment=semantic as well, or augment=auto to have it "
-            f"decided on the valid classes."
+            f"Got {override!r}, but augmentation is left to the ladder, or is off. Write augment=semantic as well, or "
+            f"augment=auto to have it decided on the valid classes."
         )
 
 

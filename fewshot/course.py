@@ -16,7 +16,7 @@ from fewshot.features import TaskFeatures
 from fewshot.final_stage import FinalResult, FinalStage
 from fewshot.learners import LEARNERS, Learner
 from fewshot.meta_training import FEWER, calibrate, meta_train, meta_train_encoder, training_files
-from fewshot.plan import Tuner
+from fewshot.plan import Tuner, default_tuners
 from fewshot.preparing import VALID_EPISODES, valid_episodes
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
@@ -84,6 +84,7 @@ class Course:
     ) -> TrainingHistory:
         """Meta-train a learner, on new texts too where they are wanted."""
         if self.settings.classes == "all":
+            log.info("All classes are scored, so none is there to meta-train or to calibrate on")
             return TrainingHistory()
         augmented = None
         if stage is not None and stage.augments_training and learner.is_meta_trained:
@@ -104,15 +105,17 @@ class Course:
         tuners: Mapping[str, Tuner],
         learner: Learner,
         encoder: Encoder,
+        features: TaskFeatures,
         test: EpisodeBatch,
         before: Evaluation,
     ) -> FinalResult:
         """Tune on the support of each test episode."""
+        tuners = default_tuners() | dict(tuners)
         head = tuners["head"]
         assert isinstance(head, HeadTuner)
         stage = FinalStage(name, tuners[name], head, self.task, self.settings, self.home)
         with self.timed("final_stage"):
-            return stage.run(learner, encoder, test, before)
+            return stage.run(learner, encoder, features, test, before)
 
     def calibrate(self, learner: Learner, features: TaskFeatures, episodes: EpisodeBatch | None) -> None:
         """Fit the temperature, where there are classes for it that are not scored."""

@@ -11,12 +11,21 @@ from fewshot.augment.stage import AugmentationStage
 from fewshot.course import WITHOUT_FINAL_STAGE, Course
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.fixed_test import most_support
 from fewshot.evaluation import Evaluation, evaluate
 from fewshot.final_stage import FinalResult
 from fewshot.learners import Learner
 from fewshot.meta_training import calibrate, meta_train, meta_train_encoder
-from fewshot.plan import Plan, Tuner, default_tuners, trains_encoder
-from fewshot.preparing import check_alone, check_task, encode_task, test_episodes, tokenize_task, valid_episodes
+from fewshot.plan import Plan, Tuner, trains_encoder
+from fewshot.preparing import (
+    check_alone,
+    check_task,
+    encode_task,
+    scored_classes,
+    test_episodes,
+    tokenize_task,
+    valid_episodes,
+)
 from fewshot.processes import main_first
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
@@ -96,10 +105,11 @@ def run_experiment(
         FewshotError: anything that the user can mend.
     """
     probe = make_learner(1)
-    plan = Plan.of(settings, ladder or Ladder(), probe)
+    check_task(task, settings)
+    most = most_support(task, scored_classes(task, settings), settings.test_texts)
+    plan = Plan.of(settings, ladder or Ladder(), probe, most)
     settings = plan.settings(settings)
     course = Course(task, trainer, settings, home or TrainingHome())
-    check_task(task, settings)
     trainable = trains_encoder(encoder, settings, task, probe)
     check_alone(task, settings, trainable, augmentation)
     stage = None if augmentation is None else AugmentationStage(augmentation, task, settings)
@@ -129,7 +139,7 @@ def run_experiment(
         evaluation = evaluate(learner, shown.test_features, test)
     final, without = None, {}
     if plan.final_stage is not None:
-        final = course.finish(plan.final_stage, tuners or default_tuners(), learner, used, test, evaluation)
+        final = course.finish(plan.final_stage, tuners or {}, learner, used, shown.test_features, test, evaluation)
         test = test[: len(final.adaptations)]
         without[WITHOUT_FINAL_STAGE], evaluation = evaluation[: len(test)], final.evaluation
     itself = encoder_training is not None or final is not None

@@ -3,8 +3,9 @@
 import hashlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,8 +18,9 @@ from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation import Evaluation
+from fewshot.evaluation import Evaluation, held_out_accuracy
 from fewshot.evaluation.distances import class_distances
+from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.plan import Tuner
 from fewshot.processes import process_count
@@ -29,7 +31,7 @@ from fewshot.training import TrainingFiles, TrainingHome
 
 log = logging.getLogger(__name__)
 
-KEPT = ("prototypes", "zero_shot")  # what a tuner says where it leaves everything as it was
+KEPT = ("prototypes", "zero_shot")  # stages in which the learner stays as it was
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,20 @@ class FinalStage:
     settings: Settings
     home: TrainingHome
 
-    def run(self, learner: Learner, encoder: Encoder, episodes: EpisodeBatch, before: Evaluation) -> FinalResult:
+    def run(
+        self,
+        learner: Learner,
+        encoder: Encoder,
+        features: TaskFeatures,
+        episodes: EpisodeBatch,
+        before: Evaluation,
+    ) -> FinalResult:
         """Tune and score, one episode after the other, as many as the time allows.
 
         Args:
             learner: meta-trained and calibrated; its projection is where tuning starts from.
             encoder: that gave it its features, meta-trained or not.
+            features: that it was scored on.
             episodes: whose supports are tuned on and whose queries are scored.
             before: the learner's scores on them; they stay where tuning does not pay.
         """
@@ -86,27 +96,39 @@ class FinalStage:
             for number in range(len(episodes)):
                 if number and process_count() == 1 and time.perf_counter() - started > 60 * minutes:
                     break
-                adapted = self._adapt(learner, encoder, episodes[number], number)
+                adapted = self._adapt(learner, encoder, features, episodes[number], number)
                 scored.append(self._score(adapted, learner, episodes[number], before, number))
                 classifier = classifier if scored[-1].kept else adapted
                 advance()
         seconds = time.perf_counter() - started
-        n_kept = sum(one.kept for one in scored)
+        kept = Counter("the learner" if one.kept else str(one.details["stage"]) for one in scored)
         log.info(
-            "Final stage (%s): %d of %d supports in %.0f s%s; it paid on %d",
+            "Final stage (%s): %d of %d supports in %.0f s%s; kept %s",
             *(self.name, len(scored), len(episodes), seconds),
             "" if len(scored) == len(episodes) else " (minutes= gives it more time)",
-            len(scored) - n_kept,
+            ", ".join(f"{name} on {count}" for name, count in kept.items()),
         )
         return FinalResult(self.name, _joined(scored, episodes, seconds), [one.details for one in scored], classifier)
 
-    def _adapt(self, learner: Learner, encoder: Encoder, episode: EpisodeBatch, number: int) -> AdaptedClassifier:
-        support = labelled_texts(self.task, episode, self.settings.label_names)
+    def _adapt(
+        self, learner: Learner, encoder: Encoder, features: TaskFeatures, episode: EpisodeBatch, number: int
+    ) -> AdaptedClassifier:
+        """Tune; where the learner itself does better on what was held out, the details say that it stays."""
+        support, seed = labelled_texts(self.task, episode, self.settings.label_names), self.settings.seed
         own = learner if learner.by_prototypes else None
         if isinstance(self.tuner, HeadTuner):
-            return self.tuner.fit(encoder, support, own, self.settings.seed)
-        files = None if self.home == TrainingHome() else self._files(encoder, own, episode, number)
-        return self.tuner.fit(encoder, support, own, self.settings.seed, self.head, files)
+            adapted = self.tuner.fit(encoder, support, own, seed)
+        else:
+            files = None if self.home == TrainingHome() else self._files(encoder, own, episode, number)
+            adapted = self.tuner.fit(encoder, support, own, seed, self.head, files)
+        if adapted.details["stage"] in KEPT:
+            return adapted
+        judged = adapted.details["held_out"]
+        # A head that was not beaten by the encoder's tuning is what stood there before.
+        whose = "before" if adapted.details["stage"] == "head" and self.tuner is not self.head else "after"
+        theirs = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
+        stage = KEPT[0] if theirs > judged[whose] else adapted.details["stage"]
+        return replace(adapted, details={**adapted.details, "stage": stage, "learner_held_out": theirs})
 
     def _files(self, encoder: Encoder, learner: Learner | None, episode: EpisodeBatch, number: int) -> TrainingFiles:
         """Where a training writes, named by all that has a part in its weights."""
@@ -118,7 +140,8 @@ class FinalStage:
             "learner": None if learner is None else _digest(learner),
             "support": episode.sha256(),
             "training": self.tuner.determining(),
-            "label_names": self.settings.label_names,
+            "head": asdict(self.head),
+            "label_names": self.task.label_texts() if self.settings.label_names else None,
             "seed": self.settings.seed,
         }
         return self.home.files(f"{self.task.name}-{self.name}-{number}", training, self.settings.resume)

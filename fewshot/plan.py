@@ -57,33 +57,40 @@ class Plan:
     fixed_test: bool
 
     @classmethod
-    def of(cls, settings: Settings, ladder: Ladder, learner: Learner) -> "Plan":
+    def of(cls, settings: Settings, ladder: Ladder, learner: Learner, most: int | None = None) -> "Plan":
         """Follow the ladder, as far as the settings leave it open.
 
-        1. Stages that fine-tune do so whatever else is asked for, but for `final_stage=none`.
-        2. Below them a head is tuned where all classes are told apart at once by two texts each or more: a few
-           supports, and not six hundred small episodes. Only what goes by prototypes gives way to it.
-        3. Where something tunes, and where all classes are scored, one test part is fixed.
+        1. Shots that no class has do not count.
+        2. Stages that fine-tune do so on each support, but for `final_stage=none`.
+        3. Where all classes are told apart at once by two texts each or more, there are a few supports, and not six
+           hundred small episodes; what goes by prototypes then gives way to a tuned head below those stages.
+        4. Where something tunes, where all classes are scored, and for 3, one test part is fixed.
 
         Args:
             settings: of the run.
             ladder: the borders.
             learner: what is meta-trained.
+            most: texts that the largest class has for the support; None is as many as there are shots.
 
         Raises:
             ConfigError: the learner's own inner loop tunes the encoder, and a final stage is asked for as well; or the
                 protocol does not go with the other settings.
         """
-        rung = ladder.rung(settings.shots, settings.strategy)
+        shots = settings.shots if most is None else min(settings.shots, most)
+        rung = ladder.rung(shots, settings.strategy)
+        if shots < settings.shots and settings.strategy == "auto":
+            rung = replace(rung, reason=f"{rung.reason} No class has more of the {settings.shots} that were asked for.")
         stage = _final_stage(settings, rung, learner)
-        fixed_test = stage is not None or settings.classes == "all"
+        if stage is None and rung.name in FINE_TUNING:
+            why = "its inner loop tunes the encoder itself" if learner.reads == "tokens" else "final_stage=none"
+            rung = replace(rung, reason=f"{rung.reason} Nothing is tuned on the supports ({why}).")
+        fixed_test = stage is not None or settings.classes == "all" or _together(settings)
         if settings.protocol != "auto":
             fixed_test = settings.protocol == "fixed_test"
         if fixed_test and settings.realistic:
             raise ConfigError(
-                f"Got realistic=true with a fixed test part of the texts (stage {rung.name}, final stage {stage}, "
-                f"classes={settings.classes}), whose supports have equal sizes. Set realistic=false, or "
-                f"protocol=sampled."
+                f"Got realistic=true where one test part of the texts is fixed, with supports of equal sizes (stage "
+                f"{rung.name}, final stage {stage or 'none'}, classes={settings.classes}). Set realistic=false."
             )
         if not fixed_test and settings.classes == "all":
             raise ConfigError(
@@ -99,8 +106,9 @@ class Plan:
 
     def sentence(self) -> str:
         """What is done and why, for a person to read."""
-        then = f", then {self.final_stage} on each support, where it pays" if self.final_stage else ""
-        return f"Stage {self.rung.name}{then}: {self.rung.reason}"
+        then = "" if self.final_stage in (None, self.rung.name) else f", then {self.final_stage}"
+        kept = " on each support, kept where it pays" if self.final_stage else ""
+        return f"Stage {self.rung.name}{then}{kept}: {self.rung.reason}"
 
 
 def _final_stage(settings: Settings, rung: Rung, learner: Learner) -> str | None:
@@ -113,13 +121,21 @@ def _final_stage(settings: Settings, rung: Rung, learner: Learner) -> str | None
                 f"through the encoder already. Set learner.adapts=head, or strategy=auto and final_stage=none."
             )
         return None
+    if own and settings.strategy != "auto" and asked != "auto":
+        raise ConfigError(
+            f"Got strategy={settings.strategy} with final_stage={asked}, which are two final stages. Leave one out."
+        )
     if asked != "auto":
         return None if asked == "none" else asked
     if own:
         return rung.name
+    return "head" if _together(settings) and learner.by_prototypes and rung.name != "zero_shot" else None
+
+
+def _together(settings: Settings) -> bool:
+    """Whether all classes are told apart at once, by texts that something can be tuned on and judged by."""
     sampled = settings.protocol == "sampled" or settings.realistic
-    together = settings.ways is None and settings.shots >= 2 and not sampled
-    return "head" if together and learner.by_prototypes and rung.name != "zero_shot" else None
+    return settings.ways is None and settings.shots >= 2 and settings.strategy != "zero_shot" and not sampled
 
 
 def trains_encoder(encoder: Encoder, settings: Settings, task: Task, learner: Learner) -> str:

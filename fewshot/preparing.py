@@ -1,6 +1,7 @@
 """What an experiment looks at before it learns: which episodes, and features or tokens of all texts."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch.nn.functional import normalize
@@ -88,8 +89,13 @@ def test_episodes(task: Task, settings: Settings, kept: Path | None) -> EpisodeB
     return episodes
 
 
+def scored_classes(task: Task, settings: Settings) -> Sequence[int]:
+    """Ids of the classes that are scored."""
+    return task.parts["test"] if settings.classes == "test" else range(len(task.classes))
+
+
 def _fixed_test(task: Task, settings: Settings) -> EpisodeBatch:
-    classes = task.parts["test"] if settings.classes == "test" else range(len(task.classes))
+    classes = scored_classes(task, settings)
     supports = 1 if settings.shots == 0 and settings.ways is None else min(settings.supports, settings.episodes)
     return fixed_test_episodes(task, classes, settings.ways, settings.shots, settings.test_texts, supports)
 

@@ -54,7 +54,7 @@ def run(config: DictConfig) -> float:
     started = time.perf_counter()
     # Imported here: composing, listing tasks and refusing a typo need neither torch nor the rest.
     from fewshot.experiment import run_experiment
-    from fewshot.plan import augments
+    from fewshot.plan import augments, default_tuners
     from fewshot.report.results import add_process, build_results, write_results
     from fewshot.report.table import comparison_table, show
     from fewshot.settings import Settings
@@ -63,7 +63,7 @@ def run(config: DictConfig) -> float:
     settings = Settings.checked(**_settings(config))
     context = HydraConfig.get()
     folder = Path(context.runtime.output_dir)
-    ladder, tuners = build(config, "ladder"), {name: build(config, f"adaptation.{name}") for name in config.adaptation}
+    ladder, tuners = build(config, "ladder"), {name: build(config, f"adaptation.{name}") for name in default_tuners()}
     augmentation = build(config, "augment") if config.get("augment") else None  # before the slow ones
     task = build(config, "task")
     log.info("%s", task)
@@ -89,6 +89,8 @@ def run(config: DictConfig) -> float:
         quick_trainer=build(config, "quick_training"),
     )
     described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
+    if result.plan is not None:
+        settings = result.plan.settings(settings)
     results = build_results(task, described, name, settings, result)
     if is_main():
         _save(folder, result, results, described)

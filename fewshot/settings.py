@@ -142,6 +142,11 @@ def _nothing_labelled(values: Mapping[str, Any]) -> list[str]:
         return ["Got shots=0 with label_names=false, which leaves nothing to go by. Raise shots, or use label names."]
     if values["realistic"] is True:
         return ["Got shots=0 with realistic=true, and there are no texts to share out. Leave one out."]
+    if values["final_stage"] not in ("auto", "none"):
+        return [
+            f"Got shots=0 with final_stage={values['final_stage']}, which tunes on labelled texts. Raise shots, or "
+            f"write final_stage=auto."
+        ]
     if values["strategy"] not in ("auto", "zero_shot"):
         return [
             f"Got shots=0 with strategy={values['strategy']}, which needs labelled texts. Raise shots, or write "

@@ -260,7 +260,10 @@ SETTINGS: dict[str, tuple[list[str], list[str]]] = {
     "no such tuner": (["adaptation.lore.epochs=1"], ["no setting 'adaptation.lore.epochs'", "adaptation.lora"]),
     "tuner out of range": (["adaptation.full.held_out=1"], ["adaptation.held_out=1.0", "a share between 0 and 1"]),
     "all, sampled": (["classes=all", "protocol=sampled"], ["protocol=sampled with classes=all"]),
-    "unequal and fixed": (["protocol=fixed_test", "realistic=true"], ["realistic=true with a fixed test part"]),
+    "unequal and fixed": (
+        ["protocol=fixed_test", "realistic=true"],
+        ["realistic=true where one test part of the texts is fixed"],
+    ),
     "shots=1.5": (["shots=1.5"], ["Got shots=1.5, expected a whole number"]),
     "shots=null": (["shots=null"], ["Got shots=null, expected a whole number"]),
     "shots=true": (["shots=true"], ["Got shots=true, expected a whole number"]),

@@ -89,6 +89,7 @@ def test_the_results_tell_the_stage_and_each_decision(tuned, task):
     settings, result = tuned
     told = build_results(task, {}, "centroid", settings, result)
     assert told["strategy"] == {
+        "support_texts": {"smallest": 24, "largest": 24},
         "stage": "lora",
         "reason": "lora was asked for (strategy=lora).",
         "asked": "lora",
@@ -96,7 +97,9 @@ def test_the_results_tell_the_stage_and_each_decision(tuned, task):
         "protocol": "fixed_test",
         "classes": "test",
     }
-    assert told["adaptation"]["paid"] == told["adaptation"]["supports"] == 2
+    assert told["adaptation"]["kept"] == {"lora": 2}
+    assert told["adaptation"]["supports"] == 2
+    assert all(each["learner_held_out"] <= each["held_out"]["after"] for each in told["adaptation"]["each"])
     assert told["queries"] == 10
     assert told["episodes"] == 2
     assert told["temperature"] == pytest.approx(float(result.evaluation.temperature.mean()))
@@ -112,6 +115,14 @@ def test_where_tuning_does_not_pay_the_learner_stays(task, encoder):
     assert [details["stage"] for details in result.final.adaptations] == ["prototypes"] * 2
     assert torch.equal(result.evaluation.logits, result.baselines[WITHOUT].logits)
     assert torch.equal(result.evaluation.intra_class_distance, result.baselines[WITHOUT].intra_class_distance)
+    assert result.final.classifier is None
+
+
+def test_where_the_learner_does_better_on_what_is_held_out_it_stays(task, encoder, monkeypatch):
+    monkeypatch.setattr("fewshot.final_stage.held_out_accuracy", lambda *given: 1.0)
+    _, result = run(task, encoder, shots=8)
+    assert [details["stage"] for details in result.final.adaptations] == ["prototypes"] * 2
+    assert torch.equal(result.evaluation.logits, result.baselines[WITHOUT].logits)
     assert result.final.classifier is None
 
 
@@ -158,8 +169,9 @@ def test_no_texts_are_needed_with_label_names(task, encoder):
 
 def test_a_class_with_fewer_texts_than_shots_lends_what_it_has(task, encoder):
     _, result = run(task, encoder, shots=60)
-    assert result.plan.rung.name == "lora"
-    assert result.episodes.support.shape[-1] == 30
+    assert result.plan.rung.name == "attention"  # no class has more than 30 beside the test part
+    assert "No class has more of the 60" in result.plan.rung.reason
+    assert result.episodes.support.shape == (1, 4, 30)  # and every support would be the same
     noisy = replace(SETTINGS, shots=60, support_noise=0.5)
     part = replace(task, texts=task.texts[:-3], labels=task.labels[:-3])
     with pytest.raises(ConfigError, match="noise needs equal sizes"):

@@ -38,6 +38,7 @@ def plan(learner="attention_prototypical", ladder=None, **settings) -> Plan:
         ({"shots": 5, "strategy": "zero_shot", **ALL}, "zero_shot", None, False),
         ({"shots": 5, "final_stage": "light"}, "prototypes", "light", True),
         ({"shots": 64, "final_stage": "none"}, "lora", None, False),
+        ({"shots": 64, "final_stage": "head"}, "lora", "head", True),
         ({"shots": 5, "protocol": "sampled", **ALL}, "prototypes", None, False),
         ({"shots": 5, "realistic": True, **ALL}, "prototypes", None, False),
         ({"shots": 5, "protocol": "fixed_test"}, "prototypes", None, True),
@@ -48,6 +49,27 @@ def test_stage_final_stage_and_protocol(settings, stage, final, fixed_test):
     assert (found.rung.name, found.final_stage, found.fixed_test) == (stage, final, fixed_test)
     assert found.rung.reason in found.sentence()
     assert ("where it pays" in found.sentence()) is (final is not None)
+
+
+def test_shots_that_no_class_has_do_not_count():
+    def found(shots, most, **settings):
+        return Plan.of(Settings(shots=shots, **settings), Ladder(), LEARNERS["prototypical"](8), most)
+
+    assert found(501, 41).rung.name == "attention"
+    assert "No class has more of the 501 that were asked for." in found(501, 41).sentence()
+    assert found(51, 51).rung.name == found(60, 300).rung.name == "lora"
+    assert found(501, 41, strategy="lora").rung.name == "lora"
+
+
+def test_a_stage_that_tunes_nothing_says_why():
+    assert "Nothing is tuned on the supports (final_stage=none)" in plan(shots=64, final_stage="none").sentence()
+    through_encoder = Plan.of(Settings(shots=64), Ladder(), MAML(8, adapts="lora")).sentence()
+    assert "its inner loop tunes the encoder itself" in through_encoder
+
+
+def test_all_learners_are_compared_on_the_same_episodes():
+    assert plan("ridge", shots=5, **ALL).fixed_test
+    assert plan("ridge", shots=5, **ALL).final_stage is None
 
 
 @pytest.mark.parametrize(("learner", "final"), [("prototypical", "head"), ("centroid", "head"), ("ridge", None)])
@@ -77,9 +99,10 @@ def test_a_learner_that_tunes_the_encoder_itself_has_no_final_stage():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"protocol": "fixed_test", "realistic": True}, "realistic=true with a fixed test part"),
+        ({"protocol": "fixed_test", "realistic": True}, "realistic=true where one test part of the texts is fixed"),
         ({"shots": 64, "realistic": True}, "stage lora"),
         ({"classes": "all", "protocol": "sampled"}, "protocol=sampled with classes=all"),
+        ({"strategy": "lora", "final_stage": "none"}, "two final stages"),
     ],
 )
 def test_protocols_that_do_not_go_together_are_refused(settings, words):

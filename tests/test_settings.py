@@ -106,7 +106,14 @@ def test_the_constructor_checks_as_well():
 
 
 @pytest.mark.parametrize(
-    "others", [{"label_names": False}, {"realistic": True}, {"strategy": "lora"}, {"support_noise": 0.2}]
+    "others",
+    [
+        {"final_stage": "head"},
+        {"label_names": False},
+        {"realistic": True},
+        {"strategy": "lora"},
+        {"support_noise": 0.2},
+    ],
 )
 def test_without_a_labelled_text_there_is_little_to_ask_for(others):
     with pytest.raises(ConfigError, match="shots"):

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Literal, get_args
 
+from torch import Tensor
+
 from fewshot.adaptation.adapted import AdaptedClassifier
 from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
@@ -115,6 +117,10 @@ class FineTuner(LoopSettings):
         """
         steps = min(self.steps, math.ceil(self.epochs * n_texts / self.batch))
         return replace(self, steps=steps, evaluate_every=max(self.evaluate_every, math.ceil(steps / self.looks)))
+
+    def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
+        """What of a support is kept and what is held out, to judge by."""
+        return support.splits(min(self.folds, int(support.counts.max())), self.held_out, seed)
 
     def fit(
         self,

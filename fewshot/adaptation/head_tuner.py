@@ -63,6 +63,11 @@ class HeadTuner:
                 f"from 0 to 1, margin of 0 or more and the others above 0. Correct what is named."
             )
 
+    def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
+        """What of a support is kept and what is held out, to judge by; nothing where no class has two texts."""
+        n_folds = min(self.folds, int(support.counts.max()))
+        return support.folds(n_folds, seed) if n_folds > 1 else []
+
     def fit(
         self, encoder: Encoder, support: LabelledTexts, learner: Learner | None = None, seed: int = 0
     ) -> AdaptedClassifier:

@@ -107,6 +107,10 @@ class LabelledTexts:
             kept.append(members[n_held:])
         return torch.cat(kept).sort().values, torch.cat(held).sort().values
 
+    def splits(self, n_folds: int, share: float, seed: int) -> list[tuple[Tensor, Tensor]]:
+        """`folds` for two or more, `held_out` once for one: the texts that are kept and those held out."""
+        return [self.held_out(share, seed)] if n_folds == 1 else self.folds(n_folds, seed)
+
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
         """Cut each class into folds of about equal size, each of which is held out once.
 

@@ -58,7 +58,7 @@ class Ladder:
         """The stage for so many examples.
 
         Args:
-            shots: labelled examples per class; of the smallest class, where they differ.
+            shots: labelled examples per class; of the largest class, where they differ.
             strategy: `"auto"` goes by the borders, the name of a stage forces it.
 
         Raises:

@@ -82,6 +82,7 @@ class AugmentationStage:
         settings: of the run.
         made: what was made so far, by part.
         decision: of the policy, once it has decided.
+        nothing_kept: whether there was nothing that it could decide on.
 
     Raises:
         ConfigError: no room for new texts beside the shots, or too few valid classes to decide on.
@@ -92,6 +93,7 @@ class AugmentationStage:
     settings: Settings
     made: dict[Part, Made] = field(default_factory=dict)
     decision: Decision | None = None
+    nothing_kept: bool = False
 
     def __post_init__(self) -> None:
         self.asked = self.augmentation
@@ -120,7 +122,7 @@ class AugmentationStage:
     @property
     def augments_support(self) -> bool:
         """Whether the support of valid and test episodes is augmented; after the decision, if there is a policy."""
-        decided_against = self.decision is not None and self.decision.chosen is None
+        decided_against = self.nothing_kept or (self.decision is not None and self.decision.chosen is None)
         return "support" in self.augmentation.use and not decided_against
 
     @property
@@ -192,10 +194,13 @@ class AugmentationStage:
             if len(bank.features)
         }
         if not variants:
-            raise ConfigError(
-                f"No source made a text that the filter keeps, of {len(places)} texts of the valid classes. Lower "
-                f"augment.lowest_cosine={self.asked.lowest_cosine}, choose another augment/source, or set augment=none."
+            log.warning(
+                "No augmentation of the support: no source made a text that the filter keeps, of %d texts of the valid "
+                "classes; augment.lowest_cosine=%s may be too high",
+                *(len(places), self.asked.lowest_cosine),
             )
+            self.nothing_kept = True
+            return
         self.decision = policy.decide(learner, features, episodes, variants)
         log.info("%s", self.decision.sentence())
         if (chosen := self.decision.chosen) is not None:
@@ -246,7 +251,8 @@ class AugmentationStage:
 
     def _request(self, part: Part, places: Sequence[int], encoder: Encoder) -> AugmentRequest:
         task, settings = self.task, self.settings
-        order = {label: index for index, label in enumerate(task.parts[part])}
+        known_classes = range(len(task.classes)) if settings.classes == "all" else task.parts[part]
+        order = {label: index for index, label in enumerate(known_classes)}
         labels = task.labels[torch.tensor(places, dtype=torch.long)].tolist()
         # Where labels of the support are wrong on purpose, nothing may go by the right ones.
         known = settings.label_names and not (part == "test" and settings.support_noise)

@@ -38,7 +38,7 @@ def fixed_test_episodes(
         ways: classes per episode, None for all.
         shots: most support texts per class; 0 for none.
         test_texts: most queries per class.
-        episodes: how many.
+        episodes: how many; one where every support would be the same texts.
 
     Raises:
         ConfigError: more ways than classes.
@@ -65,7 +65,11 @@ def fixed_test_episodes(
             *(len(short), len(classes), shots, queries, min(short)),
         )
     ids = torch.tensor(list(classes))
-    most = min(shots, max(len(rest) for _, rest in parted))
+    largest = max(len(rest) for _, rest in parted)
+    most = min(shots, largest)
+    if episodes > 1 and shots >= largest and ways in (None, len(classes)):
+        log.info("One support, for all texts beside the test part are in it")
+        episodes = 1
     chosen = torch.stack([_ways(task, len(classes), ways, number) for number in range(episodes)])
     test = torch.stack([own for own, _ in parted])
     support = torch.full((*chosen.shape, most), -1)
@@ -74,6 +78,12 @@ def fixed_test_episodes(
             own = _drawn(task, classes[place], parted[place][1], number)[:most]
             support[number, way, : len(own)] = own
     return EpisodeBatch(ids[chosen], support, support >= 0, test[chosen])
+
+
+def most_support(task: Task, classes: Sequence[int], test_texts: int) -> int:
+    """Texts that the largest class has beside the test part of `fixed_test_episodes`."""
+    sizes = torch.bincount(task.labels, minlength=len(task.classes))[torch.tensor(list(classes))]
+    return int(sizes.max()) - min(test_texts, int(sizes.min()) // 2)
 
 
 def _parted(task: Task, label: int, members: Tensor, queries: int) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,8 @@
     temperature                     fitted on valid classes
     intra_class_distance, inter_class_distance      {mean, ci95, std}; see `fewshot.evaluation.distances`
     baselines                       name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
-    strategy                        {stage, reason, asked, final_stage, protocol, classes}: of the ladder
+    strategy                        {stage, reason, asked, final_stage, protocol, classes, support_texts: {smallest,
+                                    largest}}: of the ladder; support_texts are those that a class has in an episode
     adaptation                      null, or what the final stage did; see `adaptation_json`
     augment                         null, or what was made of which texts; see `fewshot.report.augmentation`
     meta_training                   {steps, best_step, valid_accuracy, valid_accuracy_before}
@@ -30,13 +31,15 @@ import importlib.metadata
 import platform
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Estimate, Evaluation, paired_difference
 from fewshot.experiment import ExperimentResult
-from fewshot.final_stage import KEPT, FinalResult
+from fewshot.final_stage import FinalResult
 from fewshot.plan import Plan
 from fewshot.report.augmentation import augmentation_json
 from fewshot.settings import Settings
@@ -100,7 +103,7 @@ def build_results(
         "episodes_sha256": result.episodes.sha256(),
         **scores(ours),
         "baselines": baselines,
-        "strategy": None if result.plan is None else _strategy(result.plan, settings),
+        "strategy": None if result.plan is None else _strategy(result.plan, settings, result.episodes),
         "adaptation": None if result.final is None else adaptation_json(result.final),
         "augment": None if result.augmentation is None else augmentation_json(result.augmentation),
         "meta_training": _training(result.history),
@@ -112,7 +115,8 @@ def build_results(
     }
 
 
-def _strategy(plan: Plan, settings: Settings) -> dict[str, Any]:
+def _strategy(plan: Plan, settings: Settings, episodes: EpisodeBatch) -> dict[str, Any]:
+    sizes = episodes.support_mask.sum(-1)
     return {
         "stage": plan.rung.name,
         "reason": plan.rung.reason,
@@ -120,6 +124,7 @@ def _strategy(plan: Plan, settings: Settings) -> dict[str, Any]:
         "final_stage": plan.final_stage,
         "protocol": "fixed_test" if plan.fixed_test else "sampled",
         "classes": settings.classes,
+        "support_texts": {"smallest": int(sizes.min()), "largest": int(sizes.max())},
     }
 
 
@@ -128,16 +133,16 @@ def adaptation_json(final: FinalResult) -> dict[str, Any]:
 
     stage       name of the final stage
     supports    how many were tuned on
-    paid        on how many of these something tuned was kept
+    kept        stage → on how many of these it was kept; prototypes: the learner stayed as it was
     seconds     for all, the scoring of their queries included
     each        for each support `stage` (what was kept), `held_out` {before, after, standard_error, n_texts}, which are
-                accuracies on texts held out of the support, and how it was tuned
+                accuracies on texts held out of the support, `learner_held_out`, the learner's own on these, and how
+                it was tuned
     """
-    paid = sum(details["stage"] not in KEPT for details in final.adaptations)
     return {
         "stage": final.stage,
         "supports": len(final.adaptations),
-        "paid": paid,
+        "kept": dict(Counter(str(details["stage"]) for details in final.adaptations)),
         "seconds": final.evaluation.seconds,
         "each": [dict(details) for details in final.adaptations],
     }

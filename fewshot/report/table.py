@@ -48,6 +48,9 @@ def _episodes(results: Mapping[str, Any]) -> str:
     seen = "of all classes, none trained on" if strategy["classes"] == "all" else "of classes never seen in training"
     texts = results["queries"]
     supports = f"{count} support{'' if count == 1 else 's'}"
+    sizes = strategy["support_texts"]
+    if sizes["smallest"] < results["shots"]:
+        supports += f" of {sizes['smallest']} to {sizes['largest']} texts per class"
     return f"{supports} beside one test part of {texts} texts per class, {seen}"
 
 

@@ -32,3 +32,9 @@ def test_without_a_gain_nothing_changes_however_small_the_margin():
     assert not comparison(0, 0, 10).pays(0.0)
     assert not comparison(1, 2, 10).pays(0.0)
     assert not comparison(0, 0, 0).pays(0.0)
+
+
+def test_a_single_text_is_no_gain_to_speak_of():
+    assert comparison(1, 0, 23).pays(0.0)
+    assert not comparison(1, 0, 23).pays(1.0)
+    assert comparison(2, 0, 22).pays(1.0)

@@ -130,8 +130,11 @@ def test_the_search_goes_as_far_as_the_filter():
     ("typed", "sentence"),
     [
         (["augment=semantik"], "There is no augment 'semantik'. Did you mean semantic?"),
-        (["augment.per_class=50"], "Got 'augment.per_class=50', but nothing is augmented. Write augment=semantic"),
-        (["augment/source=llm"], "Got 'augment/source=llm', but nothing is augmented."),
+        (
+            ["augment.per_class=50"],
+            "Got 'augment.per_class=50', but augmentation is left to the ladder, or is off. Write augment=semantic",
+        ),
+        (["augment/source=llm"], "Got 'augment/source=llm', but augmentation is left to the ladder, or is off."),
         (["augment=semantic", "augment/source=[synonym,llmm]"], "There is no augment/source 'llmm'. Did you mean llm"),
         (["augment=semantic", "augment.per_clas=9"], "no setting 'augment.per_clas'. Did you mean augment.per_class?"),
         (["augment=auto", "augment.per_clas=9"], "no setting 'augment.per_clas'. Did you mean augment.per_class?"),

@@ -290,9 +290,11 @@ def test_a_source_that_makes_nothing_is_a_warning_and_no_augmentation(task, capl
     assert torch.equal(result.evaluation.logits, result.baselines[WITHOUT_AUGMENTATION].logits)
 
 
-def test_auto_with_sources_that_make_nothing_is_refused(task, caplog):
-    with pytest.raises(ConfigError, match="No source made a text that the filter keeps"):
-        decided(task, (Listed({}),), caplog)
+def test_auto_with_sources_that_make_nothing_augments_nothing(task, caplog):
+    stage = decided(task, (Listed({}),), caplog).augmentation
+    assert not stage.augments_support
+    assert stage.decision is None
+    assert "no source made a text that the filter keeps" in caplog.text
 
 
 def test_unequal_supports_are_augmented_too(task):

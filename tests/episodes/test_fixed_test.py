@@ -59,7 +59,7 @@ def test_classes_with_too_few_texts_lend_all_they_have(caplog):
     with caplog.at_level(logging.INFO):
         batch = drawn(uneven(30, 8, 12), range(3), shots=50, test_texts=9)
     assert batch.n_query == 4  # half of the smallest class
-    assert batch.support_mask.sum(-1).tolist() == [[26, 4, 8]] * 4
+    assert batch.support_mask.sum(-1).tolist() == [[26, 4, 8]]  # once, for every other support would be the same
     assert batch.k_shot == 26  # no more padding than is needed
     assert torch.equal(batch.support >= 0, batch.support_mask)
     assert "3 of 3 classes have fewer than 50 texts beside the test part of 4 each: 4 or more" in caplog.text
