@@ -41,7 +41,7 @@ def test_what_is_typed_is_checked_against_the_signature(kind, values, said):
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("trainable", "adapters", "'adapters', expected one of none, lora, adapter, full"),
+        ("trainable", "adapters", "'adapters', expected one of none, auto, lora, adapter, full"),
         ("policy", "top", "'top', expected one of all, layered"),
         ("lora_rank", 0, "0, expected 1 or more"),
         ("lora_alpha", 0.0, "0.0, expected a number above 0"),
