@@ -11,17 +11,15 @@ from fewshot.augment.stage import AugmentationStage
 from fewshot.course import WITHOUT_FINAL_STAGE, Course
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.fixed_test import most_support
 from fewshot.evaluation import Evaluation, evaluate
 from fewshot.final_stage import FinalResult
 from fewshot.learners import Learner
 from fewshot.meta_training import calibrate, meta_train, meta_train_encoder
-from fewshot.plan import Plan, Tuner, trains_encoder
+from fewshot.plan import Plan, Tuner, most_shots, trains_encoder
 from fewshot.preparing import (
     check_alone,
     check_task,
     encode_task,
-    scored_classes,
     test_episodes,
     tokenize_task,
     valid_episodes,
@@ -106,8 +104,7 @@ def run_experiment(
     """
     probe = make_learner(1)
     check_task(task, settings)
-    most = most_support(task, scored_classes(task, settings), settings.test_texts)
-    plan = Plan.of(settings, ladder or Ladder(), probe, most)
+    plan = Plan.of(settings, ladder or Ladder(), probe, most_shots(task, settings))
     settings = plan.settings(settings)
     course = Course(task, trainer, settings, home or TrainingHome())
     trainable = trains_encoder(encoder, settings, task, probe)

@@ -6,8 +6,10 @@ from fewshot.adaptation.fine_tuner import FineTuner
 from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.ladder import Ladder, Rung
 from fewshot.encoders import Encoder
+from fewshot.episodes.fixed_test import most_support
 from fewshot.errors import ConfigError
 from fewshot.learners import Learner
+from fewshot.preparing import scored_classes
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
 
@@ -138,6 +140,11 @@ def _together(settings: Settings) -> bool:
     return settings.ways is None and settings.shots >= 2 and settings.strategy != "zero_shot" and not sampled
 
 
+def most_shots(task: Task, settings: Settings) -> int:
+    """Texts that the largest class has for a support, beside a fixed test part."""
+    return most_support(task, scored_classes(task, settings), settings.test_texts)
+
+
 def trains_encoder(encoder: Encoder, settings: Settings, task: Task, learner: Learner) -> str:
     """What of the encoder is meta-trained: as its `trainable` says, and for `"auto"` all or nothing.
 
@@ -165,5 +172,5 @@ def augments(ladder: Ladder, settings: Settings, task: Task, learner: Learner) -
         task: its valid classes decide.
         learner: one that reads tokens can have none.
     """
-    attention = ladder.rung(settings.shots, settings.strategy).name == "attention"
+    attention = Plan.of(settings, ladder, learner, most_shots(task, settings)).rung.name == "attention"
     return attention and settings.classes == "test" and len(task.parts["valid"]) > 1 and learner.reads == "features"

@@ -111,13 +111,14 @@ def test_protocols_that_do_not_go_together_are_refused(settings, words):
 
 
 def test_new_texts_come_with_the_attention_stage_where_valid_classes_decide():
-    task, learner = small_task((3, 2, 3)), LEARNERS["prototypical"](4)
+    task, learner = small_task((3, 2, 3), per_class=80), LEARNERS["prototypical"](4)
     assert augments(Ladder(), Settings(shots=10), task, learner)
     assert augments(Ladder(), Settings(shots=1, strategy="attention"), task, learner)
     assert not augments(Ladder(), Settings(shots=9), task, learner)
-    assert not augments(Ladder(), Settings(shots=51), task, learner)
+    assert not augments(Ladder(), Settings(shots=51), small_task((3, 2, 3), per_class=120), learner)
+    assert augments(Ladder(), Settings(shots=51), task, learner)  # no class has more than 40 beside a test part
     assert not augments(Ladder(), Settings(shots=10, classes="all"), task, learner)
-    assert not augments(Ladder(), Settings(shots=10), small_task((3, 1, 3)), learner)
+    assert not augments(Ladder(), Settings(shots=10), small_task((3, 1, 3), per_class=80), learner)
     assert not augments(Ladder(), Settings(shots=10), task, MAML(4, adapts="lora"))
 
 

@@ -111,10 +111,10 @@ def test_the_main_job_is_told_and_written_once(settings, tmp_path):
 
 
 def test_a_mistake_is_told_once_and_ends_all(settings, tmp_path):
-    done = torchrun(*settings, "+task=folder", "shots=0", cwd=tmp_path / "here")
+    done = torchrun(*settings, "+task=folder", "shots=-1", cwd=tmp_path / "here")
     assert done.returncode != 0
-    assert done.stderr.count("Got shots=0") == 1
-    assert "error: Got shots=0" in done.stderr
+    assert done.stderr.count("Got shots=-1") == 1
+    assert "error: Got shots=-1" in done.stderr
 
 
 def test_a_failure_in_another_process_says_which(settings, tmp_path):
