@@ -16,6 +16,8 @@ from pathlib import Path
 
 from benchmarks.record import record
 
+PHASES = ("encode", "meta_train_encoder", "meta_train", "evaluate", "baselines")
+
 
 def main() -> None:
     """Measure and record."""
@@ -31,10 +33,7 @@ def main() -> None:
             subprocess.run(command, check=True, capture_output=True, env={**os.environ, "FEWSHOT_CACHE": cache})
             seconds = time.perf_counter() - started
             results = json.loads(next(Path(folder).rglob("results.json")).read_text(encoding="utf-8"))
-        phases = {
-            phase: results["timings"][phase]
-            for phase in ("encode", "meta_train_encoder", "meta_train", "evaluate", "baselines")
-        }
+        phases = {phase: results["timings"].get(phase, 0.0) for phase in PHASES}
         run = "fills the cache" if number == 0 else str(number)
         memory = round(results["peak_memory_mb"])
         rows.append({"run": run, "wall s": seconds, **phases, "texts encoded": results["texts_encoded"], "MB": memory})
