@@ -22,7 +22,7 @@ from fewshot.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
-_VALID_SHOTS = 20  # with more, learners on cached features change no more, and the looks cost the most of the time
+_VALID_SHOTS = 20  # with more, the looks at them cost most of the time of a meta-training
 # Meta-valid episodes: enough that half a point can be seen, few enough that a look takes a tenth of a second.
 VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
 
