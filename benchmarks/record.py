@@ -25,14 +25,19 @@ def record(name: str, command: str, rows: Sequence[Mapping[str, Any]], **details
         rows: one mapping per line, all with the same keys.
         **details: further figures and settings, kept in the file.
     """
-    table = Table(title=name)
+    show_rows(name, rows)
+    content = {"command": command, "rows": list(rows), **details, "versions": versions(), "machine": machine()}
+    write_json(RESULTS / f"{name}.json", content)
+
+
+def show_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table."""
+    table = Table(title=title)
     for column in rows[0]:
         table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
     for row in rows:
         table.add_row(*(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
     show(table)
-    content = {"command": command, "rows": list(rows), **details, "versions": versions(), "machine": machine()}
-    write_json(RESULTS / f"{name}.json", content)
 
 
 def machine() -> dict[str, Any]:

@@ -8,6 +8,9 @@ so that the stages alone differ.  *auto* is the job with nothing else set; where
 twice.  Intervals are over supports, and the difference to the best stage is paired by support.  `--set classes=all` is
 for all classes of the task, of which none is meta-trained on.
 
+What was tuned on the supports has a table of its own: trained parameters, seconds for a support, and accuracy minus
+that of the learner, and of the tuned head, on the same support, the lowest of all supports too.
+
 Points are kept in `benchmarks/results/NAME.json` as they are measured, and not measured again.  The picture is
 `docs/NAME.png`.
 """
@@ -24,7 +27,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.record import RESULTS, record
+from benchmarks.record import RESULTS, record, show_rows
 from fewshot.adaptation import Ladder
 from fewshot.evaluation import Estimate, paired_difference
 from fewshot.run import main as run_main
@@ -37,9 +40,13 @@ STAGES = {
     "attention + head": ("strategy=attention", "final_stage=head"),
     "light": ("strategy=attention", "final_stage=light"),
     "LoRA": ("strategy=lora",),
+    "adapter": ("strategy=adapter",),
     "full": ("strategy=full",),
 }
 SAME = {"zero_shot": "label names", "attention": "attention + head", "lora": "LoRA", "full": "full"}  # as auto
+HEAD, TUNED = "attention + head", ("light", "LoRA", "adapter", "full")
+FEWEST = {"auto": 0, "label names": 0, "prototypes": 1, HEAD: 2, "light": 2, "full": 50}  # shots; others: 10
+DRAWN = [stage for stage in STAGES if stage not in ("light", "adapter")]
 PICTURES = RESULTS.parents[1] / "docs"
 Point = dict[str, Any]
 Asked = tuple[str, int, Sequence[str]]  # task, supports, overrides
@@ -50,8 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="banking77")
     parser.add_argument("--shots", nargs="+", type=int, default=list(SHOTS))
-    drawn = [stage for stage in STAGES if stage != "light"]
-    parser.add_argument("--stages", nargs="+", default=drawn, choices=list(STAGES))
+    parser.add_argument("--stages", nargs="+", default=DRAWN, choices=list(STAGES))
     parser.add_argument("--supports", type=int, default=3)
     parser.add_argument("--set", nargs="+", default=[], help="overrides, such as classes=all")
     parser.add_argument("--name", default="shot_curve", help="name of the file in benchmarks/results")
@@ -64,14 +70,16 @@ def main() -> None:
             if not applies(stage, shots) or any((p["shots"], p["stage"]) == (shots, stage) for p in points):
                 continue
             points.append(point((chosen.task, chosen.supports, chosen.set), shots, stage, points))
-            record(chosen.name, f"FEWSHOT_DATA=DIR {command}", table(points), seed=0, points=points)
+            details = {"seed": 0, "points": points, "tuned": tuned(points)}
+            record(chosen.name, f"FEWSHOT_DATA=DIR {command}", table(points), **details)
+    if tuned(points):
+        show_rows(f"{chosen.name}: tuned on the supports", tuned(points))
     draw(points, PICTURES / f"{chosen.name}.png", chosen.task)
 
 
 def applies(stage: str, shots: int) -> bool:
     """Whether a stage has anything to do with so many shots."""
-    fewest = {"auto": 0, "label names": 0, "prototypes": 1, "attention + head": 2, "light": 2, "LoRA": 10, "full": 50}
-    return shots >= fewest[stage]
+    return shots >= FEWEST.get(stage, 10)
 
 
 def point(asked: Asked, shots: int, stage: str, points: Sequence[Point]) -> Point:
@@ -107,17 +115,20 @@ def job(asked: Asked, shots: int, stage: str) -> Point:
         results = json.loads((found / "results.json").read_text(encoding="utf-8"))
         accuracies = json.loads((found / "episode_accuracies.json").read_text(encoding="utf-8"))
     adaptation = results["adaptation"]
+    each = adaptation["each"] if adaptation else []
     return {
         "task": task,
         "shots": shots,
         "stage": stage,
         "final_stage": results["strategy"]["final_stage"],
-        "kept": [each["stage"] for each in adaptation["each"]] if adaptation else [],
+        "kept": [details["stage"] for details in each],
         "ways": results["ways"],
         "queries": results["queries"],
         "accuracies": accuracies[results["learner"]],
         "before": accuracies.get("without the final stage"),
         "seconds": results["timings"]["total"],
+        "tuning_seconds": [details["seconds"]["all"] for details in each if "seconds" in details],
+        "trained": next((details["trained"] for details in each if "trained" in details), None),
     }
 
 
@@ -133,6 +144,30 @@ def table(points: Sequence[Point]) -> list[dict[str, Any]]:
         best = max(others, key=lambda stage: float(others[stage].mean()), default=None)
         comparable = best is not None and "auto" in here and len(here["auto"]) == len(others[best])
         row["auto - best"] = paired_difference(here["auto"], others[best]).percent(sign=True) if comparable else ""
+        rows.append(row)
+    return rows
+
+
+def tuned(points: Sequence[Point]) -> list[dict[str, str]]:
+    """One line for each point at which an encoder was tuned: what that cost, and what came of it on each support."""
+    heads = {p["shots"]: p["accuracies"] for p in points if p["stage"] == HEAD}
+    rows = []
+    for p in points:
+        if p["stage"] not in TUNED:
+            continue
+        row = {"shots": str(p["shots"]), "stage": p["stage"], "kept on": f"{p['kept'].count(p['final_stage'])} of"}
+        row["kept on"] += f" {len(p['kept'])}"
+        row["trained"] = f"{p['trained']['trained']:,}" if p.get("trained") else ""
+        row["share %"] = f"{100 * p['trained']['trained'] / p['trained']['total']:.1f}" if p.get("trained") else ""
+        seconds = p.get("tuning_seconds")
+        row["s a support"] = f"{sum(seconds) / len(seconds):.0f}" if seconds else ""
+        row["accuracy"] = Estimate.of(torch.tensor(p["accuracies"], dtype=torch.double)).percent()
+        for name, reference in (("learner", p["before"]), ("head", heads.get(p["shots"]))):
+            row[f"against {name}"] = row[f"against {name}, lowest"] = ""
+            if reference and len(reference) == len(p["accuracies"]):
+                pair = [torch.tensor(values, dtype=torch.double) for values in (p["accuracies"], reference)]
+                row[f"against {name}"] = paired_difference(*pair).percent(sign=True)
+                row[f"against {name}, lowest"] = f"{100 * float((pair[0] - pair[1]).min()):+.1f}"
         rows.append(row)
     return rows
 
