@@ -35,8 +35,14 @@ def build(config: DictConfig, group: str, **more: Any) -> Any:
         return instantiate({**checked, "_convert_": "all"})
     except InstantiationException as error:
         if isinstance(error.__cause__, FewshotError):
-            raise error.__cause__ from error
+            raise _placed(error.__cause__, group) from error
         raise
+
+
+def _placed(error: FewshotError, place: str) -> FewshotError:
+    """What an object says of its settings knows their group, but not in which of its places the object stands."""
+    group = place.partition(".")[0]
+    return error if group == place else type(error)(str(error).replace(f"{group}.", f"{place}."))
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:

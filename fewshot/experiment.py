@@ -114,6 +114,8 @@ def run_experiment(
     if stage is not None:
         stage.check(probe)
     log.info("%s", plan.sentence())
+    for ignored in plan.ignored(settings):
+        log.warning("%s", ignored)
     with course.timed("encode"), main_first():
         published = features = encode_task(task, encoder, settings.label_names)
     learner = make_learner(features.dim)

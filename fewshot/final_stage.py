@@ -23,7 +23,7 @@ from fewshot.evaluation.distances import class_distances
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.plan import Tuner
-from fewshot.processes import process_count
+from fewshot.processes import as_main
 from fewshot.progress import track
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
@@ -94,7 +94,7 @@ class FinalStage:
         classifier = None
         with track(f"Final stage ({self.name})", total=len(episodes)) as advance:
             for number in range(len(episodes)):
-                if number and process_count() == 1 and time.perf_counter() - started > 60 * minutes:
+                if number and as_main(time.perf_counter() - started) > 60 * minutes:
                     break
                 adapted = self._adapt(learner, encoder, features, episodes[number], number)
                 scored.append(self._score(adapted, learner, episodes[number], before, number))

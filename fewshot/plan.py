@@ -106,6 +106,17 @@ class Plan:
         shots = 0 if self.rung.name == "zero_shot" else settings.shots
         return replace(settings, shots=shots, protocol="fixed_test" if self.fixed_test else "sampled")
 
+    def ignored(self, settings: Settings) -> list[str]:
+        """Settings other than their defaults that have no part in this run, a sentence for each."""
+        if self.fixed_test:
+            return []
+        names = [name for name in ("supports", "test_texts") if getattr(settings, name) != getattr(Settings, name)]
+        return [
+            f"{name}={getattr(settings, name)} has no part in this run, whose test episodes are sampled "
+            f"(protocol=fixed_test has them share one test part)"
+            for name in names
+        ]
+
     def sentence(self) -> str:
         """What is done and why, for a person to read."""
         then = "" if self.final_stage in (None, self.rung.name) else f", then {self.final_stage}"

@@ -18,6 +18,7 @@ from fewshot.learners.maml.tokens import token_rows
 from fewshot.randomness import child_generator
 from fewshot.resources import shipped
 from fewshot.settings import Settings
+from fewshot.tasks.splits import FEWEST_TO_SPLIT
 from fewshot.tasks.task import Task
 
 log = logging.getLogger(__name__)
@@ -32,13 +33,19 @@ def check_task(task: Task, settings: Settings) -> None:
 
     Raises:
         TaskError: label names are asked for, and some say nothing.
-        ConfigError: fewer than two test classes.
+        ConfigError: fewer than two test classes, or none to train and to select on.
     """
     nameless = task.nameless_classes()
     if settings.label_names and nameless:
         raise TaskError(
             f"The label {nameless[0]!r} is only a number, so as a label name it says nothing ({len(nameless)} such "
             f'labels). Give names in label_names.json, like {{"{nameless[0]}": "..."}}, or set label_names=false.'
+        )
+    if settings.classes == "test" and not (task.parts["train"] and task.parts["valid"]):
+        raise ConfigError(
+            f"The task {task.name!r} has {len(task.classes)} classes, but {FEWEST_TO_SPLIT} are needed for "
+            f"classes=test: one to train on, one to select on, two to test on. Set classes=all ways=all, which tells "
+            f"all classes apart and is scored on texts that are held out, or add classes."
         )
     if settings.classes == "test" and len(task.parts["test"]) < 2:
         raise ConfigError(

@@ -4,6 +4,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PATIENCE = timedelta(hours=6)  # of those that wait while the first encodes; a launcher ends them if it dies
 
@@ -38,6 +41,18 @@ def disconnect() -> None:
         from accelerate import PartialState
 
         PartialState().destroy_process_group()
+
+
+def as_main(value: T) -> T:
+    """What the value is in the first process, for decisions that all of them have to take alike."""
+    if process_count() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    connect()
+    values = [value]
+    broadcast_object_list(values)
+    return values[0]
 
 
 @contextmanager

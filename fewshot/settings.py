@@ -111,10 +111,10 @@ def _refuse(values: Mapping[str, Any]) -> None:
     for name in ("label_names", "realistic", "resume"):
         if not isinstance(values[name], bool):
             problems.append(f"Got {name}={as_typed(values[name])}, expected true or false. Write {name}=false.")
-    problems += _noise(values, sound=not problems)
+    problems += _noise(values, sound=not problems and values["shots"] > 0)
     problems += [line for name, choices in _CHOICES.items() for line in _choice(name, values[name], choices)]
     problems += _minutes(values["minutes"])
-    problems += _nothing_labelled(values) if values["shots"] == 0 else []
+    problems += _nothing_labelled(values)
     baselines = values["baselines"]
     if isinstance(baselines, str) or not isinstance(baselines, Sequence):
         problems.append(f"Got baselines={as_typed(baselines)}, expected a list such as baselines=[centroid,ridge].")
@@ -138,20 +138,21 @@ def _minutes(value: Any) -> list[str]:
 
 def _nothing_labelled(values: Mapping[str, Any]) -> list[str]:
     """What cannot be had without a labelled text."""
+    if values["shots"] == 0:
+        why, cure = "shots=0", "Raise shots"
+    elif values["strategy"] == "zero_shot":
+        why, cure = "strategy=zero_shot", "Leave it out"
+    else:
+        return []
     if values["label_names"] is False:
-        return ["Got shots=0 with label_names=false, which leaves nothing to go by. Raise shots, or use label names."]
+        return [f"Got {why} with label_names=false, which leaves nothing to go by. {cure}, or use label names."]
     if values["realistic"] is True:
-        return ["Got shots=0 with realistic=true, and there are no texts to share out. Leave one out."]
-    if values["final_stage"] not in ("auto", "none"):
-        return [
-            f"Got shots=0 with final_stage={values['final_stage']}, which tunes on labelled texts. Raise shots, or "
-            f"write final_stage=auto."
-        ]
-    if values["strategy"] not in ("auto", "zero_shot"):
-        return [
-            f"Got shots=0 with strategy={values['strategy']}, which needs labelled texts. Raise shots, or write "
-            f"strategy=auto."
-        ]
+        return [f"Got {why} with realistic=true, and there are no texts to share out. Leave one out."]
+    if values["support_noise"]:
+        return [f"Got {why} with support_noise={values['support_noise']}, and there are no labels. Leave one out."]
+    for name, fine in (("final_stage", ("auto", "none")), ("strategy", ("auto", "zero_shot"))):
+        if values[name] not in fine:
+            return [f"Got {why} with {name}={values[name]}, which needs labelled texts. {cure}, or write {name}=auto."]
     return []
 
 

@@ -107,12 +107,12 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "one class": (
         lambda folder: write_jsonl(folder, rows(n_classes=1)),
         [],
-        ["has 1 class ('bear'), but", "four are needed", "Add texts of other classes"],
+        ["has 1 class ('bear'), but", "two are needed", "Add texts of other classes"],
     ),
     "three classes": (
         lambda folder: write_jsonl(folder, rows(n_classes=3)),
         [],
-        ["has 3 classes", "four are needed: one to train on, one to select on, two to test on"],
+        ["has 3 classes", "4 are needed for classes=test: one to train on", "Set classes=all ways=all"],
     ),
     "small class": (
         nothing,
@@ -245,6 +245,10 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
 SETTINGS: dict[str, tuple[list[str], list[str]]] = {
     "shots=0 alone": (["shots=0", "label_names=false"], ["Got shots=0 with label_names=false", "use label names"]),
     "shots=0 shared": (["shots=0", "realistic=true"], ["Got shots=0 with realistic=true", "Leave one out"]),
+    "no texts, but noise": (
+        ["strategy=zero_shot", "support_noise=0.4"],
+        ["Got strategy=zero_shot with support_noise=0.4", "Leave one out"],
+    ),
     "shots=0 tuned": (["shots=0", "strategy=lora"], ["Got shots=0 with strategy=lora", "write strategy=auto"]),
     "shots=-1": (["shots=-1"], ["Got shots=-1, expected a whole number of 0 or more", "Write shots=5"]),
     "shots=five": (["shots=five"], ["Got shots='five', expected a whole number of 0 or more", "Write shots=5"]),
@@ -258,7 +262,7 @@ SETTINGS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "quick": (["quick_training.step=1"], ["no setting 'quick_training.step'", "Did you mean quick_training.steps"]),
     "no such tuner": (["adaptation.lore.epochs=1"], ["no setting 'adaptation.lore.epochs'", "adaptation.lora"]),
-    "tuner out of range": (["adaptation.full.held_out=1"], ["adaptation.held_out=1.0", "a share between 0 and 1"]),
+    "tuner out of range": (["adaptation.full.held_out=1"], ["adaptation.full.held_out=1.0", "a share between 0 and 1"]),
     "all, sampled": (["classes=all", "protocol=sampled"], ["protocol=sampled with classes=all"]),
     "unequal and fixed": (
         ["protocol=fixed_test", "realistic=true"],

@@ -162,6 +162,24 @@ def test_all_classes_are_scored_and_none_is_trained_on(task, encoder):
     assert "calibrate" not in result.timings
 
 
+def test_two_classes_are_enough_to_tell_apart(task, encoder):
+    two = Task(
+        "two",
+        task.texts,
+        task.labels % 2,
+        ("a", "b"),
+        ("warm", "cold"),
+        {"train": (), "valid": (), "test": (0, 1)},
+        "01",
+    )
+    with pytest.raises(
+        ConfigError, match=r"has 2 classes, but 4 are needed for classes=test.* Set classes=all ways=all"
+    ):
+        run(two, encoder, Prototypical)
+    _, result = run(two, encoder, Prototypical, classes="all", shots=1)
+    assert result.evaluation.logits.shape[-1] == 2
+
+
 def test_no_texts_are_needed_with_label_names(task, encoder):
     for settings in ({"shots": 0}, {"shots": 4, "strategy": "zero_shot"}):
         _, result = run(task, encoder, Prototypical, classes="all", label_names=True, **settings)

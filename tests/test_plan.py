@@ -88,6 +88,14 @@ def test_settings_say_what_the_plan_leaves_no_choice_in():
     assert plan(shots=5).settings(Settings(shots=5)) == Settings(shots=5, protocol="sampled")
 
 
+def test_what_only_a_fixed_test_part_has_a_use_for_is_named_elsewhere():
+    asked = Settings(supports=3, test_texts=10)
+    (supports, test_texts) = plan().ignored(asked)
+    assert supports.startswith("supports=3 has no part in this run")
+    assert test_texts.startswith("test_texts=10 has no part in this run")
+    assert plan().ignored(Settings()) == plan(**ALL).ignored(asked) == []
+
+
 def test_a_learner_that_tunes_the_encoder_itself_has_no_final_stage():
     learner = MAML(8, adapts="lora")
     assert Plan.of(Settings(shots=64), Ladder(), learner).final_stage is None

@@ -120,7 +120,11 @@ class FineTuner(LoopSettings):
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
         """What of a support is kept and what is held out, to judge by."""
-        return support.splits(min(self.folds, int(support.counts.max())), self.held_out, seed)
+        return support.splits(self.folds_of(support), self.held_out, seed)
+
+    def folds_of(self, support: LabelledTexts) -> int:
+        """The folds for which the largest class has texts."""
+        return min(self.folds, int(support.counts.max()))
 
     def fit(
         self,
@@ -149,11 +153,11 @@ class FineTuner(LoopSettings):
         heads = head or HeadTuner()
         before = heads.fit(encoder, support, learner, seed)
         seconds = {"head": time.perf_counter() - started}
-        n_folds = min(self.folds, int(support.counts.max()))
         if int(support.counts.max()) < 2:
             log.info("No class has a text to spare, so nothing can be held out: the encoder stays as it is")
             return before
         tuning = Tuning(self, encoder, support, learner, heads, before.details["pull"], seed)
+        n_folds = self.folds_of(support)
         found = tuning.held_out_once(files) if n_folds == 1 else tuning.cross_validated(n_folds)
         pays = found.encoder is not None
         details = {

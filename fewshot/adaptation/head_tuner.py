@@ -104,14 +104,14 @@ class HeadTuner:
             learner: see `fit`.
             seed: of the folds.
         """
-        n_folds = min(self.folds, int(support.counts.max()))
-        if n_folds < 2:
+        splits = self.splits(support, seed)
+        if not splits:
             return self.start(features, support, learner), Comparison(0.0, 0.0, 0.0, 0), None
         options: list[float | None] = [None, *self.pulls]
         logits: dict[float | None, list[Tensor]] = {option: [] for option in options}
         targets = []
         n_texts = len(support.texts)
-        for kept, held in support.folds(n_folds, seed):
+        for kept, held in splits:
             part = torch.cat([kept, torch.arange(n_texts, len(features))])
             start = self.start(features[part], support.subset(kept), learner)
             targets.append(support.classes[held])

@@ -23,6 +23,13 @@ class Run:
     accuracies: torch.Tensor
 
     @property
+    def stage(self) -> str:
+        """The stage of the ladder, with what was tuned on the supports where that is something else."""
+        strategy = self.results.get("strategy", {})
+        names = (strategy.get("stage"), strategy.get("final_stage"))
+        return " + ".join(name for name in dict.fromkeys(names) if name)
+
+    @property
     def further(self) -> str:
         """What was typed beyond the settings that have columns of their own."""
         typed = (override.lstrip("+") for override in self.results.get("overrides", ()))
@@ -77,13 +84,15 @@ _NEEDED = (
     "task_sha256",
 )
 _COLUMNS = {"task", "task.split", "task.path", "ways", "shots", "learner", "output", "encoder", "encoder.model"}
-_COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic"}
-_VARYING = ("encoder", "label_names", "queries", "seed", "support_noise", "realistic", "further")
+_COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic", "strategy", "final_stage"}
+_VARYING = ("stage", "encoder", "label_names", "queries", "seed", "support_noise", "realistic", "further")
 
 
 def _shown(run: Run, key: str) -> str:
     if key == "further":
         return run.further
+    if key == "stage":
+        return run.stage
     return run.results["encoder"]["model"] if key == "encoder" else str(run.results.get(key, ""))
 
 

@@ -94,15 +94,14 @@ def build_task(
         source: where the split stands, for messages.
 
     Raises:
-        TaskError: fewer than four classes, a split that does not fit, label names of a wrong form.
+        TaskError: fewer than two classes, a split that does not fit, label names of a wrong form.
     """
     rows = cleaned.rows
     classes = tuple(sorted({row.label for row in rows}))
-    if len(classes) < 4:
+    if len(classes) < 2:
         raise TaskError(
             f"The task {name!r} has {len(classes)} {'class' if len(classes) == 1 else 'classes'} "
-            f"({', '.join(map(repr, classes))}), but four are needed: one to train on, one to select on, two to test "
-            f"on. Add texts of other classes."
+            f"({', '.join(map(repr, classes))}), but two are needed to tell apart. Add texts of other classes."
         )
     if split is None:
         split = make_split(classes)

@@ -72,7 +72,7 @@ def load_folder(
         label_names=_label_names(_own_or_published(folder, "label_names.json", published)),
         source=str(splits_file),
     )
-    if not has_split:
+    if not has_split and task.parts["train"]:
         _keep_split(task, splits_file)
     return task
 

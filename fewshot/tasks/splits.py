@@ -9,23 +9,25 @@ from fewshot.tasks.task import PARTS
 
 Split = dict[str, list[str]]
 MADE = "01"  # id of a split that `make_split` makes
+FEWEST_TO_SPLIT = 4  # classes: one to train on, one to select on, two to test on
 
 
 def make_split(classes: Sequence[str]) -> Split:
     """Split classes 60/20/20 by the hash of their labels: no generator, no dependence on order or machine.
 
-    Test has two classes at least, which is what an episode needs; train and valid have two from six classes on.
+    Test has two classes at least, which is what an episode needs; train and valid have two from six classes on, and
+    none of two or three classes, which can be scored only all at once.
 
     Args:
-        classes: at least four labels; the caller has refused fewer.
+        classes: at least two labels; the caller has refused fewer.
 
     Example:
         >>> [len(make_split(list("abcdefghij"))[part]) for part in ("train", "valid", "test")]
         [6, 2, 2]
     """
     ordered = sorted(classes, key=lambda label: hashlib.sha256(label.encode()).hexdigest())
-    test = max(2, round(0.2 * len(ordered)))
-    valid = test if len(ordered) >= 6 else 1
+    test = max(2, round(0.2 * len(ordered))) if len(ordered) >= FEWEST_TO_SPLIT else len(ordered)
+    valid = test if len(ordered) >= 6 else min(1, len(ordered) - test)
     train = len(ordered) - valid - test
     pieces = ordered[:train], ordered[train : train + valid], ordered[train + valid :]
     return {part: sorted(piece) for part, piece in zip(PARTS, pieces, strict=True)}

@@ -78,6 +78,18 @@ def test_settings_have_a_column_where_they_differ(tmp_path):
     assert "encoder" not in headers(table)
 
 
+def test_stages_have_a_column_where_they_differ(tmp_path):
+    write(tmp_path / "0", [0.5], strategy={"stage": "prototypes", "final_stage": "head"}, overrides=["strategy=auto"])
+    write(tmp_path / "1", [0.5], strategy={"stage": "lora", "final_stage": "lora"}, overrides=["strategy=lora"])
+    write(tmp_path / "2", [0.5])
+
+    table = sweep_table(collect(tmp_path))
+
+    column = headers(table).index("stage")
+    assert [row[column] for row in cells(table)] == ["prototypes + head", "lora", ""]
+    assert "further" not in headers(table)
+
+
 def test_the_folder_of_one_run_will_do(tmp_path, capsys):
     write(tmp_path / "run", [0.5, 0.6])
 

@@ -27,6 +27,13 @@ def test_texts_labels_and_names(folder):
     assert repr(task) == "Task('animals', 64 texts, 4/2/2 classes in train/valid/test)"
 
 
+def test_classes_too_few_to_split_are_loaded_and_no_split_is_kept(tmp_path):
+    task = load_folder(write_jsonl(tmp_path, rows(n_classes=2)))
+
+    assert {part: len(ids) for part, ids in task.parts.items()} == {"train": 0, "valid": 0, "test": 2}
+    assert not (tmp_path / "class_splits.json").exists()  # with more classes it will be another one
+
+
 def test_label_names_with_and_without_descriptions(folder):
     (folder / "label_names.json").write_text(
         json.dumps({"bear": {"name": "Brown bear", "description": "a large mammal"}, "crow": " Carrion crow "})

@@ -34,6 +34,11 @@ def test_sizes_are_60_20_20_where_they_can_be(n_classes, sizes):
     assert [len(split[part]) for part in ("train", "valid", "test")] == sizes
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_two_or_three_classes_are_all_there_is_to_score(n_classes):
+    assert make_split(LABELS[:n_classes]) == {"train": [], "valid": [], "test": LABELS[:n_classes]}
+
+
 def test_order_of_the_labels_does_not_matter():
     assert make_split(LABELS) == make_split(LABELS[::-1])
 

@@ -110,6 +110,14 @@ def test_the_main_job_is_told_and_written_once(settings, tmp_path):
     assert sorted(child.name for child in (tmp_path / "output").iterdir()) == ["episodes", "folder"]
 
 
+def test_all_end_the_final_stage_when_the_first_has_no_more_time(settings, tmp_path):
+    final = ["final_stage=head", "supports=3", "minutes=1e-9"]
+    done = torchrun(*settings, "+task=folder", *final, cwd=tmp_path / "here")
+    assert done.returncode == 0, done.stderr
+    [path] = (tmp_path / "output").rglob("results.json")
+    assert len(json.loads(path.read_text(encoding="utf-8"))["adaptation"]["each"]) == 1
+
+
 def test_a_mistake_is_told_once_and_ends_all(settings, tmp_path):
     done = torchrun(*settings, "+task=folder", "shots=-1", cwd=tmp_path / "here")
     assert done.returncode != 0
