@@ -6,6 +6,11 @@ The rows w start from the prototypes p and are held to them by `pull`, which cro
 as it does whether tuning pays at all. The scale stays as it is: trained on the few texts that it is to be right on, it
 grows without bound and takes the margin away (banking77, 77 classes, 5 texts each, texts not in the test part: 80.1 %
 with a trained scale, 82.5 % with 20, 80.2 % by the prototypes).
+
+Half a standard error is enough to tune: on texts outside of any test part that gains up to 0.7 points more than a
+whole one, 0.1 on average, and loses 0.1 in one of 32 places (2, 3, 5 and 10 texts per class, with and without label
+names, all classes of banking77, train and valid classes of medical_terms, valid classes of clinc150; means of 12
+supports).
 """
 
 from collections.abc import Sequence
@@ -40,7 +45,7 @@ class HeadTuner:
 
     pulls: Sequence[float] = (0.1, 1.0)
     folds: int = 4
-    margin: float = 1.0
+    margin: float = 0.5
     scale: float = 20.0
     centring: float = 0.0
     iterations: int = 60
