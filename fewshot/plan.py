@@ -38,7 +38,7 @@ def default_tuners() -> dict[str, Tuner]:
         ),
         "lora": FineTuner(),
         "adapter": FineTuner(trainable="adapter"),
-        "full": FineTuner(trainable="full", learning_rate=1e-4, steps=1500, held_out=0.1),
+        "full": FineTuner(trainable="full", learning_rate=1e-4, steps=1500, held_out=0.1, held_out_most=50),
     }
 
 

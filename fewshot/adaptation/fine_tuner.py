@@ -47,6 +47,7 @@ class FineTuner(LoopSettings):
         temperature: of the contrastive term.
         label_smoothing: share of each target that is spread over all classes.
         held_out: share of each class that is held out; with `folds` 1 only.
+        held_out_most: texts of a class that are held out at most.
         folds: 1 holds out once, and the tuned model is the one that was measured. More cross-validate: models tuned
             without a fold say how many steps to take and whether they pay, and then one is tuned on all texts.
         interpolation: shares of the way from the weights before to the tuned ones, of which the best on the held-out
@@ -78,6 +79,7 @@ class FineTuner(LoopSettings):
     temperature: float = 0.1
     label_smoothing: float = 0.0
     held_out: float = 0.2
+    held_out_most: int = 10
     folds: int = 1
     interpolation: Sequence[float] = (0.5, 1.0)
     margin: float = 1.0
@@ -89,7 +91,7 @@ class FineTuner(LoopSettings):
         """Name of each setting that cannot be used → what is expected of it."""
         wrong = super().out_of_range()
         positive = ("epochs", "looks", "batch", "per_class", "learning_rate", "head_learning_rate", "temperature")
-        for name in (*positive, "folds", "tokens_per_pass"):
+        for name in (*positive, "folds", "held_out_most", "tokens_per_pass"):
             if not getattr(self, name) > 0:
                 wrong[name] = "positive numbers"
         for name in ("weight_decay", "contrastive_weight", "margin"):
@@ -120,7 +122,7 @@ class FineTuner(LoopSettings):
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
         """What of a support is kept and what is held out, to judge by."""
-        return support.splits(self.folds_of(support), self.held_out, seed)
+        return support.splits(self.folds_of(support), self.held_out, seed, self.held_out_most)
 
     def folds_of(self, support: LabelledTexts) -> int:
         """The folds for which the largest class has texts."""

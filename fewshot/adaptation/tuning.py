@@ -73,7 +73,7 @@ class Tuning:
 
     def held_out_once(self, files: TrainingFiles | None = None) -> Tuned:
         """Tune with a share of each class held out; what was best on it is kept."""
-        kept, held = self.support.held_out(self.settings.held_out, self.seed)
+        [(kept, held)] = self.settings.splits(self.support, self.seed)
         copy, texts = self._copy(kept), [self.support.texts[index] for index in held.tolist()]
         classes = self.support.classes[held]
         history = copy.run(lambda: _accuracy(copy.logits(texts), classes), files=files)

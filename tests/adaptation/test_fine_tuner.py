@@ -174,6 +174,7 @@ def test_each_call_in_a_step_draws_another_batch():
     [
         ("epochs", 0.0),
         ("held_out", 1.0),
+        ("held_out_most", 0),
         ("folds", 0),
         ("interpolation", []),
         ("label_smoothing", 1.0),

@@ -41,6 +41,11 @@ def test_a_share_of_each_class_is_held_out(share, held):
     assert support.subset(out).counts.tolist() == held
 
 
+def test_no_more_of_a_class_is_held_out_than_is_asked_for():
+    _, out = uneven().held_out(0.5, seed=0, most=2)
+    assert uneven().subset(out).counts.tolist() == [0, 1, 2, 2, 2]
+
+
 def test_what_is_held_out_follows_the_seed():
     first, again, other = (uneven().held_out(0.5, seed)[1] for seed in (0, 0, 1))
     assert torch.equal(first, again)
