@@ -35,6 +35,7 @@ def default_tuners() -> dict[str, Tuner]:
             folds=2,
             interpolation=(1.0,),
             looks=2,
+            margin=1.0,
         ),
         "lora": FineTuner(),
         "adapter": FineTuner(trainable="adapter"),

@@ -82,7 +82,7 @@ class FineTuner(LoopSettings):
     held_out_most: int = 10
     folds: int = 1
     interpolation: Sequence[float] = (0.5, 1.0)
-    margin: float = 1.0
+    margin: float = 0.5
     tokens_per_pass: int = 1024
 
     GROUP: ClassVar[str] = "adaptation"
