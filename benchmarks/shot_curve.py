@@ -65,11 +65,17 @@ def main() -> None:
     command = shlex.join(["python", "-m", "benchmarks.shot_curve", *sys.argv[1:]])
     path = RESULTS / f"{chosen.name}.json"
     points: list[Point] = json.loads(path.read_text(encoding="utf-8"))["points"] if path.is_file() else []
-    for shots in chosen.shots:
-        for stage in sorted(chosen.stages, key=lambda name: name == "auto"):  # last: it may be one of the others
-            if not applies(stage, shots) or any((p["shots"], p["stage"]) == (shots, stage) for p in points):
-                continue
+    places = [
+        (shots, stage)
+        for shots in chosen.shots
+        for stage in sorted(chosen.stages, key=lambda name: name == "auto")  # last: it may be one of the others
+        if applies(stage, shots)
+    ]
+    for shots, stage in places:
+        new = not any((p["shots"], p["stage"]) == (shots, stage) for p in points)
+        if new:
             points.append(point((chosen.task, chosen.supports, chosen.set), shots, stage, points))
+        if new or (shots, stage) == places[-1]:  # the table, even if all of it was there
             details = {"seed": 0, "points": points, "tuned": tuned(points)}
             record(chosen.name, f"FEWSHOT_DATA=DIR {command}", table(points), **details)
     if tuned(points):
@@ -182,7 +188,7 @@ def draw(points: Sequence[Point], path: Path, task: str) -> None:
     figure, axes = pyplot.subplots(figsize=(7, 4))
     shown = sorted({p["shots"] for p in points})
     places = {shots: place for place, shots in enumerate(shown)}
-    for stage in STAGES:
+    for stage in DRAWN:
         own = sorted((p for p in points if p["stage"] == stage), key=lambda p: p["shots"])
         if not own:
             continue
