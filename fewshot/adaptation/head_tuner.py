@@ -10,7 +10,7 @@ with a trained scale, 82.5 % with 20, 80.2 % by the prototypes).
 Half a standard error is enough to tune: on texts outside of any test part that gains up to 0.7 points more than a
 whole one, 0.1 on average, and loses 0.1 in one of 32 places (2, 3, 5 and 10 texts per class, with and without label
 names, all classes of banking77, train and valid classes of medical_terms, valid classes of clinc150; means of 12
-supports).
+supports). The worst of these supports lost 1.6 points against its prototypes, and 1.1 with a whole standard error.
 """
 
 from collections.abc import Sequence

@@ -34,7 +34,7 @@ class ShardingAccelerator(Accelerator):
 
 
 def leave() -> None:
-    """End without taking anything down: on CPUs, FSDP2's threads now and then abort a process that exits."""
+    """End without taking anything down: processes with FSDP2 on CPUs were seen to abort at their exit now and then."""
     PartialState().wait_for_everyone()
     sys.stdout.flush()
     os._exit(0)
