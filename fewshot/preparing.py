@@ -64,15 +64,16 @@ def check_alone(task: Task, settings: Settings, trainable: str, augmentation: Se
         raise ConfigError("Got shots=0, which leaves no text to make others from. Set augment=none.")
     if settings.classes == "test":
         return
+    instead = ", or classes=test" if len(task.classes) >= FEWEST_TO_SPLIT else ""
     if trainable != "none":
         raise ConfigError(
             f"Got encoder.trainable={trainable} with classes=all: all classes of {task.name!r} are scored, so "
-            f"none is left to meta-train on. Set encoder.trainable=none, or classes=test."
+            f"none is left to meta-train on. Set encoder.trainable=none{instead}."
         )
     if augmentation is not None and (augmentation.policy is not None or "meta_training" in augmentation.use):
         raise ConfigError(
             f"Got classes=all with augmentation that goes by train or valid classes, of which {task.name!r} then has "
-            f"none. Set augment=semantic or none, or classes=test."
+            f"none. Set augment=semantic or augment=none{instead}."
         )
 
 
