@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 # Names of the rows in which the learner is compared with itself.
 WITHOUT_AUGMENTATION = "without augmentation"
 WITHOUT_FINAL_STAGE = "without the final stage"
+WITHOUT_EITHER = "without final stage and augmentation"
+ITSELF = (WITHOUT_FINAL_STAGE, WITHOUT_AUGMENTATION, WITHOUT_EITHER)
+FROZEN = ", frozen encoder"  # behind the name of a baseline that is the learner on the published encoder
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,11 @@ class Course:
         published: tuple[TaskFeatures, Encoder],
         stage: AugmentationStage | None,
         test: EpisodeBatch,
-        itself: bool,
+        tuned: bool,
     ) -> dict[str, Evaluation]:
         """Scores of the learner without augmentation, and of the baselines.
+
+        The learner is a baseline of its own where its encoder is not the published one.
 
         Args:
             learner: trained.
@@ -169,24 +174,27 @@ class Course:
             published: those of the published weights, for the baselines.
             stage: the augmentation.
             test: episodes.
-            itself: whether the learner may be a baseline of its own, because something else was scored.
+            tuned: whether a final stage stands between the learner and what was scored.
         """
         rows = {}
         with self.timed("baselines"):
             if stage is not None and (stage.augments_support or stage.augments_training):
                 trained = not stage.augments_training
                 plain = copy.deepcopy(learner) if trained else make_learner(own[0].dim)
-                rows[WITHOUT_AUGMENTATION] = self.scored(plain, *own, test, trained)
+                name = WITHOUT_EITHER if tuned else WITHOUT_AUGMENTATION
+                rows[name] = self.scored(plain, *own, test, trained)
             for name in self.settings.baselines:
                 baseline = LEARNERS[name](published[0].dim)
-                if itself or not isinstance(learner, type(baseline)):
+                if not isinstance(learner, type(baseline)):
                     rows[name] = self.scored(baseline, *published, test)
+                elif own[1] is not published[1]:
+                    rows[f"{name}{FROZEN}"] = self.scored(baseline, *published, test)
         return rows
 
     def scored(
         self, learner: Learner, features: TaskFeatures, encoder: Encoder, test: EpisodeBatch, trained: bool = False
     ) -> Evaluation:
-        """Scores of a learner that no new text has any part in."""
+        """Scores of a learner that no new text has any part in, but for those that its encoder was trained on."""
         if self.settings.classes == "test":
             if not trained:
                 files = training_files(self.home, learner, self.task, encoder, self._trainer, self.settings)

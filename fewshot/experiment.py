@@ -15,7 +15,7 @@ from fewshot.evaluation import Evaluation, evaluate
 from fewshot.final_stage import FinalResult
 from fewshot.learners import Learner
 from fewshot.meta_training import calibrate, meta_train, meta_train_encoder
-from fewshot.plan import Plan, Tuner, most_shots, trains_encoder
+from fewshot.plan import QUICK, Plan, Tuner, most_shots, trains_encoder
 from fewshot.preparing import (
     check_alone,
     check_task,
@@ -28,10 +28,9 @@ from fewshot.processes import main_first
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
 from fewshot.training import EncoderTrainer, MetaTrainer, TrainedEncoder, TrainingHistory, TrainingHome
+from fewshot.unused import unused_groups, unused_settings
 
 log = logging.getLogger(__name__)
-
-QUICK = EncoderTrainer(steps=30, learning_rate=2e-4, evaluate_every=30)  # as conf/encoder_training/quick.yaml has it
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def run_experiment(
     probe = make_learner(1)
     check_task(task, settings)
     plan = Plan.of(settings, ladder or Ladder(), probe, most_shots(task, settings))
-    settings = plan.settings(settings)
+    asked, settings = settings, plan.settings(settings)
     course = Course(task, trainer, settings, home or TrainingHome())
     trainable = trains_encoder(encoder, settings, task, probe)
     check_alone(task, settings, trainable, augmentation)
@@ -114,8 +113,11 @@ def run_experiment(
     if stage is not None:
         stage.check(probe)
     log.info("%s", plan.sentence())
-    for ignored in plan.ignored(settings):
-        log.warning("%s", ignored)
+    for unused in (
+        *unused_settings(plan, asked),
+        *unused_groups(plan, encoder.trainable, trainable, encoder_trainer, quick_trainer, tuners),
+    ):
+        log.warning("%s", unused)
     with course.timed("encode"), main_first():
         published = features = encode_task(task, encoder, settings.label_names)
     learner = make_learner(features.dim)
@@ -141,9 +143,8 @@ def run_experiment(
         final = course.finish(plan.final_stage, tuners or {}, learner, used, shown.test_features, test, evaluation)
         test = test[: len(final.adaptations)]
         without[WITHOUT_FINAL_STAGE], evaluation = evaluation[: len(test)], final.evaluation
-    itself = encoder_training is not None or final is not None
     baselines = without | course.compared(
-        learner, make_learner, (features, used), (published, encoder), stage, test, itself
+        learner, make_learner, (features, used), (published, encoder), stage, test, final is not None
     )
     return ExperimentResult(
         *(learner, evaluation, baselines, test, history, used, encoder_training, course.timings, stage, plan, final)

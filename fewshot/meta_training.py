@@ -66,7 +66,8 @@ def meta_train_encoder(
     home, also = home or TrainingHome(), None if augmented is None else _digest(augmented)
     files = training_files(home, learner, task, encoder, trainer, settings, of="encoder", augmented=also)
     # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
-    valid = valid_episodes(task, replace(settings, shots=min(settings.shots, 1)), trainer.valid_texts)
+    one_shot = replace(settings, shots=min(settings.shots, 1), support_noise=0.0)
+    valid = valid_episodes(task, one_shot, trainer.valid_texts)
     trained = trainer.fit(
         encoder, make_learner, task, valid, settings.label_names, settings.seed, files, augmented=augmented
     )

@@ -12,9 +12,11 @@ from fewshot.learners import Learner
 from fewshot.preparing import scored_classes
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
+from fewshot.training import EncoderTrainer
 
 Tuner = HeadTuner | FineTuner
 FINE_TUNING = ("lora", "adapter", "full")
+QUICK = EncoderTrainer(steps=30, learning_rate=2e-4, evaluate_every=30)  # as conf/encoder_training/quick.yaml has it
 # With fewer classes an encoder is trained on too little, and selected by chance.
 _TRAIN_CLASSES, _VALID_CLASSES = 10, 5
 
@@ -63,7 +65,7 @@ class Plan:
     def of(cls, settings: Settings, ladder: Ladder, learner: Learner, most: int | None = None) -> "Plan":
         """Follow the ladder, as far as the settings leave it open.
 
-        1. Shots that no class has do not count.
+        1. Beside a fixed test part, shots that no class has left do not count.
         2. Stages that fine-tune do so on each support, but for `final_stage=none`.
         3. Where all classes are told apart at once by two texts each or more, there are a few supports, and not six
            hundred small episodes; what goes by prototypes then gives way to a tuned head below those stages.
@@ -73,16 +75,23 @@ class Plan:
             settings: of the run.
             ladder: the borders.
             learner: what is meta-trained.
-            most: texts that the largest class has for the support; None is as many as there are shots.
+            most: texts that the largest class has beside a fixed test part; None is as many as there are shots.
 
         Raises:
             ConfigError: the learner's own inner loop tunes the encoder, and a final stage is asked for as well; or the
                 protocol does not go with the other settings.
         """
-        shots = settings.shots if most is None else min(settings.shots, most)
-        rung = ladder.rung(shots, settings.strategy)
-        if shots < settings.shots and settings.strategy == "auto":
+        plan = cls._on(ladder.rung(settings.shots, settings.strategy), settings, learner)
+        if most is None or most >= settings.shots or not plan.fixed_test:
+            return plan
+        rung = ladder.rung(most, settings.strategy)
+        if settings.strategy == "auto":
             rung = replace(rung, reason=f"{rung.reason} No class has more of the {settings.shots} that were asked for.")
+        return replace(cls._on(rung, settings, learner), fixed_test=True)
+
+    @classmethod
+    def _on(cls, rung: Rung, settings: Settings, learner: Learner) -> "Plan":
+        """What a rung of the ladder means for a run."""
         stage = _final_stage(settings, rung, learner)
         if stage is None and rung.name in FINE_TUNING:
             why = "its inner loop tunes the encoder itself" if learner.reads == "tokens" else "final_stage=none"
@@ -106,17 +115,6 @@ class Plan:
         """Settings with what the plan leaves no choice in: no shots where label names stand alone, and the protocol."""
         shots = 0 if self.rung.name == "zero_shot" else settings.shots
         return replace(settings, shots=shots, protocol="fixed_test" if self.fixed_test else "sampled")
-
-    def ignored(self, settings: Settings) -> list[str]:
-        """Settings other than their defaults that have no part in this run, a sentence for each."""
-        if self.fixed_test:
-            return []
-        names = [name for name in ("supports", "test_texts") if getattr(settings, name) != getattr(Settings, name)]
-        return [
-            f"{name}={getattr(settings, name)} has no part in this run, whose test episodes are sampled "
-            f"(protocol=fixed_test has them share one test part)"
-            for name in names
-        ]
 
     def sentence(self) -> str:
         """What is done and why, for a person to read."""
@@ -160,18 +158,28 @@ def most_shots(task: Task, settings: Settings) -> int:
 def trains_encoder(encoder: Encoder, settings: Settings, task: Task, learner: Learner) -> str:
     """What of the encoder is meta-trained: as its `trainable` says, and for `"auto"` all or nothing.
 
-    All of it where the learner goes by trained prototypes, and the task has classes enough to train and to select on.
+    All of it where the learner goes by trained prototypes, the task has classes enough to train and to select on, and
+    the weights are the published ones.
 
     Args:
         encoder: the encoder.
         settings: of the run.
         task: its train and valid classes.
         learner: whose loss it would be.
+
+    Raises:
+        ConfigError: the learner's inner loop goes through the encoder, which is to be trained by itself as well.
     """
+    if learner.reads == "tokens" and encoder.trainable not in ("auto", "none"):
+        raise ConfigError(
+            f"Got encoder.trainable={encoder.trainable} with a learner whose inner loop goes through the encoder and "
+            f"trains it already. Leave out encoder.trainable, or set learner.adapts=head."
+        )
     if encoder.trainable != "auto":
         return encoder.trainable
     enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
-    able = learner.by_prototypes and learner.is_meta_trained and encoder.quantise is None
+    able = learner.by_prototypes and learner.is_meta_trained and learner.reads == "features"
+    able = able and encoder.quantise is None and encoder.trained is None
     return "full" if able and enough and settings.classes == "test" else "none"
 
 

@@ -8,7 +8,7 @@ from fewshot.adaptation import Ladder
 from fewshot.encoders import TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS, MAML
-from fewshot.plan import Plan, augments, default_tuners, trains_encoder
+from fewshot.plan import QUICK, Plan, augments, default_tuners, trains_encoder
 from fewshot.resources import shipped
 from fewshot.settings import Settings
 from tests.synthetic import small_task
@@ -59,6 +59,9 @@ def test_shots_that_no_class_has_do_not_count():
     assert "No class has more of the 501 that were asked for." in found(501, 41).sentence()
     assert found(51, 51).rung.name == found(60, 300).rung.name == "lora"
     assert found(501, 41, strategy="lora").rung.name == "lora"
+    assert found(501, 41).fixed_test
+    assert found(10, 8).rung.name == "attention"  # episodes are sampled, and have all ten
+    assert found(10, 8, **ALL).rung.name == "prototypes"
 
 
 def test_a_stage_that_tunes_nothing_says_why():
@@ -86,14 +89,6 @@ def test_settings_say_what_the_plan_leaves_no_choice_in():
     assert plan(shots=5, strategy="zero_shot").settings(Settings(shots=5)).shots == 0
     assert plan(shots=5, **ALL).settings(Settings(shots=5)) == Settings(shots=5, protocol="fixed_test")
     assert plan(shots=5).settings(Settings(shots=5)) == Settings(shots=5, protocol="sampled")
-
-
-def test_what_only_a_fixed_test_part_has_a_use_for_is_named_elsewhere():
-    asked = Settings(supports=3, test_texts=10)
-    (supports, test_texts) = plan().ignored(asked)
-    assert supports.startswith("supports=3 has no part in this run")
-    assert test_texts.startswith("test_texts=10 has no part in this run")
-    assert plan().ignored(Settings()) == plan(**ALL).ignored(asked) == []
 
 
 def test_a_learner_that_tunes_the_encoder_itself_has_no_final_stage():
@@ -152,14 +147,19 @@ def test_auto_trains_an_encoder_where_there_are_classes_for_it_and_a_learner_by_
     for learner in ("centroid", "logistic", "ridge", "maml"):
         assert decided(learner=learner) == "none"
     assert decided(trainable="none") == "none"
+    with pytest.raises(ConfigError, match=r"encoder.trainable=lora with a learner whose inner loop goes through"):
+        trains_encoder(
+            TransformerEncoder("some/model", trainable="lora"),
+            Settings(),
+            small_task((10, 5, 3)),
+            MAML(4, adapts="lora"),
+        )
     assert decided((2, 2, 2), trainable="lora") == "lora"
 
 
 def test_the_quick_training_is_that_of_its_config_file():
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
-
-    from fewshot.experiment import QUICK
 
     config = OmegaConf.load(shipped("conf") / "encoder_training" / "quick.yaml")
     plain = [json.dumps(trainer.determining()) for trainer in (instantiate(config, _convert_="all"), QUICK)]

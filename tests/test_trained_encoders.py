@@ -1,6 +1,8 @@
 """A whole experiment whose encoder is meta-trained first."""
 
 import dataclasses
+import json
+from statistics import mean
 
 import pytest
 import torch
@@ -9,9 +11,11 @@ from fewshot.encoders import SentenceTransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.experiment import encode_task, meta_train_encoder, run_experiment, valid_episodes
 from fewshot.learners import LEARNERS, MAML, Prototypical
-from fewshot.report.results import build_results
+from fewshot.plan import trains_encoder
+from fewshot.report.results import build_results, write_results
 from fewshot.settings import Settings
 from fewshot.training import EncoderTrainer, MetaTrainer, TrainingHome
+from tests.synthetic import small_task
 from tests.tiny_models import save_sentence_transformer
 from tests.training.first_word import first_word_task
 
@@ -42,8 +46,33 @@ def test_the_learner_has_the_trained_encoder_and_the_baselines_the_published_one
     frozen = run_experiment(task, encoder.replace(trainable="none"), Prototypical, MetaTrainer(steps=0), SETTINGS)
     assert result.evaluation.accuracy.mean > frozen.evaluation.accuracy.mean + 0.2
     assert torch.equal(result.baselines["centroid"].logits, frozen.baselines["centroid"].logits)
-    assert "prototypical" in result.baselines  # the same learner without the trained encoder
-    assert "prototypical" not in frozen.baselines
+    assert list(result.baselines) == ["centroid", "prototypical, frozen encoder"]
+    assert list(frozen.baselines) == ["centroid"]
+
+
+def test_the_scores_of_each_episode_are_those_of_who_is_named(result, task, tmp_path):
+    results = build_results(task, {}, "prototypical", SETTINGS, result)
+    write_results(tmp_path, results, result)
+    told = json.loads((tmp_path / "episode_accuracies.json").read_text())
+    assert list(told) == ["prototypical", "centroid", "prototypical, frozen encoder"]
+    for name, accuracies in told.items():
+        assert mean(accuracies) == pytest.approx(results["baselines"].get(name, results)["accuracy"]["mean"])
+
+
+def test_the_encoder_is_selected_by_right_labels_whatever_the_noise(task, encoder):
+    noisy = dataclasses.replace(SETTINGS, shots=5, support_noise=0.2, episodes=4)
+    trainer = dataclasses.replace(TRAINER, steps=1)
+    result = run_experiment(
+        task, encoder, LEARNERS["prototypical"], MetaTrainer(steps=0), noisy, encoder_trainer=trainer
+    )
+    assert result.encoder_training.history.steps == 1
+
+
+def test_weights_that_are_trained_already_are_not_trained_again_by_auto(result, encoder):
+    trained = result.encoder.replace(trainable="auto")
+    large = small_task((10, 5, 3))
+    assert trains_encoder(trained, SETTINGS, large, Prototypical(4)) == "none"
+    assert trains_encoder(encoder.replace(trainable="auto"), SETTINGS, large, Prototypical(4)) == "full"
 
 
 def test_results_tell_what_was_trained_and_what_it_gave(result, task, encoder):
@@ -99,7 +128,7 @@ def test_maml_through_the_encoder_reads_tokens_and_needs_no_training_of_the_enco
     settings = dataclasses.replace(SETTINGS, episodes=3, baselines=())
     trainer = MetaTrainer(steps=2, evaluate_every=2, episodes_per_step=1, ways=4, shots=[1], queries=1)
     learner = lambda dim: MAML(dim, adapts="encoder", inner_steps=1)  # noqa: E731
-    result = run_experiment(task, encoder, learner, trainer, settings)
+    result = run_experiment(task, encoder.replace(trainable="auto"), learner, trainer, settings)
     assert result.encoder_training is None
     assert result.history.steps == 2
     assert len(result.evaluation.accuracies) == 3

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from fewshot.course import WITHOUT_AUGMENTATION, WITHOUT_FINAL_STAGE
+from fewshot.course import ITSELF
 from fewshot.evaluation import Estimate
 
 
@@ -21,7 +21,7 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     names = "with label names" if results["label_names"] else "without label names"
     noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
     unequal = " (unequal)" if results["realistic"] else ""
-    itself = [name for name in (WITHOUT_FINAL_STAGE, WITHOUT_AUGMENTATION) if name in results["baselines"]]
+    itself = [name for name in ITSELF if name in results["baselines"]]
     published = results.get("encoder_training") and len(results["baselines"]) > len(itself)
     frozen = "\nbaselines with the frozen encoder" if published else ""
     own = "".join(f"; {name}: the same learner" for name in itself)

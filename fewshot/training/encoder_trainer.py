@@ -27,8 +27,8 @@ from fewshot.training.loop_settings import LoopSettings, Precision, Schedule
 
 log = logging.getLogger(__name__)
 
-# What each kind of training starts from: low-rank updates begin at zero and bear larger steps.
-_LEARNING_RATES = {"full": 1e-4, "lora": 1e-3}
+# What each kind of training starts from: what begins at zero bears larger steps.
+_LEARNING_RATES = {"full": 1e-4, "lora": 1e-3, "adapter": 1e-3}
 Weighting = Literal["constant", "uncertainty"]
 _TARGET_TEXTS = 32  # of the target domain in a step
 
@@ -60,7 +60,7 @@ class EncoderTrainer(LoopSettings):
         ways: classes in the episode of a step, all train classes when None.
         shots: support sizes, taken in turn.
         queries: queries per class.
-        learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA.
+        learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA and adapters.
         layer_decay: what the rate is multiplied by from one layer to the next lower one.
         scalar_learning_rate: rate of the learner's scalars and of learned term weights.
         scale: first value of the learner's factor from cosine to logit, where it learns one; a small one goes on

@@ -59,6 +59,12 @@ def test_it_learns_what_carries_over_to_classes_it_has_not_seen(folder, task, va
     assert trained.kept == 1.0
 
 
+@pytest.mark.parametrize("trainable", ["full", "lora", "adapter"])
+def test_each_kind_of_training_has_a_rate_of_its_own(folder, task, valid, trainable):
+    trained = fit(folder, task, valid, encoder=encoder_of(folder, trainable=trainable), steps=1, learning_rate=None)
+    assert trained.history.steps == 1
+
+
 def test_the_published_encoder_stays_as_it_is_and_the_trained_one_differs(folder, task, valid):
     encoder = encoder_of(folder)
     before = encoder.encode(task.texts[:3])
