@@ -42,7 +42,7 @@ class SentenceTransformerEncoder(Encoder):
     def _source(self) -> Source:
         bare = "/" not in self.model and not Path(self.model).exists()
         model = f"sentence-transformers/{self.model}" if bare else self.model
-        return locate(model, self.revision, self.trust_remote_code, self.pickled_weights)
+        return locate(model, self.revision, self.trust_remote_code, self.pickled_weights, modules=True)
 
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
         if self.model == bundled.NAME:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,12 @@ from fewshot.encoders import bundled
 from fewshot.encoders.hub import download
 from fewshot.errors import EncoderError
 
+log = logging.getLogger(__name__)
+
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _READ_BY_MODELS = {".json", ".jinja", ".model", ".py", ".safetensors", ".spm", ".txt"}
 _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
+_TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.*", "*.model", "*.spm")
 
 
 @dataclass(frozen=True)
@@ -29,18 +33,23 @@ class Source:
 
 
 def locate(
-    model: str, revision: str | None = None, trust_remote_code: bool = False, pickled_weights: bool = False
+    model: str,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    pickled_weights: bool = False,
+    modules: bool = False,
 ) -> Source:
     """Find a model: bundled, in a folder, in the local cache of the Hugging Face hub, or on the hub itself.
 
     A hub model that is already here is used as it is, without asking the hub for news, so that a run gives
-    the same features next week.
+    the same features next week. Of one that is here in part, the rest of the same commit is fetched.
 
     Args:
         model: `bundled.NAME`, a folder, or a hub id such as `"deepseek-ai/deepseek-llm-7b-base"`.
         revision: branch, tag or commit on the hub.
         trust_remote_code: also fetch the model's own Python files.
         pickled_weights: accept .bin weights.
+        modules: whether it is read as a sentence-transformers model, by its `modules.json`.
 
     Raises:
         EncoderError: there is no such model, it has no weights of an accepted kind, or the hub cannot be reached.
@@ -60,8 +69,13 @@ def locate(
     snapshot = cached_snapshot(model, revision, pickled_weights)
     if snapshot is None:
         snapshot = download(model, revision, trust_remote_code, pickled_weights)
+    elif not _is_whole(snapshot, modules):
+        snapshot = download(model, snapshot.name, trust_remote_code, pickled_weights)
     _check_weights(model, snapshot, pickled_weights)
-    return Source(snapshot, f"commit:{model}@{snapshot.name}")
+    if modules and not (snapshot / "modules.json").is_file():
+        log.warning("%s has no modules.json in %s: the mean over its tokens is taken", model, snapshot)
+    # A commit names the weights; of the rest, not all may be here, and what is here decides on pooling and tokens.
+    return Source(snapshot, f"commit:{model}@{snapshot.name}+{digest(snapshot, weights=False)[:16]}")
 
 
 def cached_snapshot(model: str, revision: str | None = None, pickled_weights: bool = False) -> Path | None:
@@ -96,16 +110,28 @@ def pickled_parts(folder: Path) -> list[Path]:
     return [part for part in parts if any(part.glob(_PICKLED)) and not any(part.glob(_SAFE))]
 
 
-def digest(folder: Path, pickled_weights: bool = False) -> str:
-    """SHA-256 over names and contents of all the files that loading a model may read."""
+def digest(folder: Path, pickled_weights: bool = False, weights: bool = True) -> str:
+    """SHA-256 over names and contents of all the files that loading a model may read, weights or not."""
     total = hashlib.sha256()
-    read = [file for file in folder.rglob("*") if file.suffix in _READ_BY_MODELS]
+    read = [file for file in folder.rglob("*") if file.suffix in _READ_BY_MODELS - {"" if weights else ".safetensors"}]
     read += folder.rglob(_PICKLED) if pickled_weights else []
     for name in sorted(file.relative_to(folder) for file in read):
         with open(folder / name, "rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         total.update(f"{name.as_posix()}\0{content}\n".encode())
     return total.hexdigest()
+
+
+def _is_whole(snapshot: Path, modules: bool) -> bool:
+    """Whether all is here that says how the weights are to be read, as far as a folder alone can tell."""
+    if not modules:
+        return (snapshot / "config.json").is_file() and any(any(snapshot.glob(name)) for name in _TOKENIZERS)
+    try:
+        parts = json.loads((snapshot / "modules.json").read_text("utf-8"))
+        needed = [part["path"] for part in parts if not part["type"].endswith(".Normalize")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all(any((snapshot / path).glob("*.json")) for path in needed)
 
 
 def _is_complete(index: Path) -> bool:

@@ -12,6 +12,7 @@ from huggingface_hub import errors
 from fewshot.encoders import SentenceTransformerEncoder, TransformerEncoder, bundled
 from fewshot.encoders.source import cached_snapshot, has_weights, locate
 from fewshot.errors import EncoderError
+from tests.tiny_models import save_sentence_transformer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ADVICE = "encoder.model=/path/to/folder"
@@ -67,7 +68,7 @@ def test_a_folder_is_named_by_its_content(checkpoints, tmp_path):
 def test_a_model_in_the_hub_cache_is_used_without_the_hub(in_the_hub_cache, monkeypatch, checkpoints):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("asked the hub"))
     source = locate(in_the_hub_cache)
-    assert source.identity == f"commit:someone/tiny@{COMMIT}"
+    assert source.identity.startswith(f"commit:someone/tiny@{COMMIT}+")
     assert locate(in_the_hub_cache, revision=COMMIT) == source
     from_hub = TransformerEncoder(in_the_hub_cache, cache=None, dtype="float32").encode(["heart"])
     from_folder = TransformerEncoder(str(checkpoints["llama"]), cache=None, dtype="float32").encode(["heart"])
@@ -92,11 +93,52 @@ def test_a_model_that_is_not_here_is_downloaded_without_pickles_and_code(hub, mo
         return str(shutil.copytree(checkpoints["llama"], hub / COMMIT))
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert locate("someone/tiny", "v1").identity == f"commit:someone/tiny@{COMMIT}"
+    assert locate("someone/tiny", "v1").identity.startswith(f"commit:someone/tiny@{COMMIT}+")
     assert (asked["model"], asked["revision"]) == ("someone/tiny", "v1")
     assert "*.safetensors" in asked["allow_patterns"]
     assert not {"*.bin", "*.py", "*.pt"} & set(asked["allow_patterns"])
     assert not any(pattern == "*" for pattern in asked["allow_patterns"])
+
+
+@pytest.mark.parametrize("missing", ["modules.json", "1_Pooling/config.json"])
+def test_a_model_that_is_here_in_part_is_completed_before_it_is_read(hub, monkeypatch, tmp_path, missing):
+    whole = save_sentence_transformer(tmp_path / "whole")
+    snapshot = hub / "models--someone--tiny" / "snapshots" / COMMIT
+    shutil.copytree(whole, snapshot)
+    (snapshot / missing).unlink()
+    asked = []
+
+    def download(model, revision, **_):
+        asked.append(revision)
+        return str(shutil.copytree(whole, snapshot, dirs_exist_ok=True))
+
+    def unreachable(*_, **__):
+        return str(snapshot)  # as it is, which is what comes of a hub that cannot be reached
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    in_part = SentenceTransformerEncoder("someone/tiny", revision=COMMIT, cache=None).fingerprint
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    encoder = SentenceTransformerEncoder("someone/tiny", revision=COMMIT, cache=None, dtype="float32")
+    assert encoder.fingerprint != in_part
+    assert asked == [COMMIT]
+    assert torch.equal(
+        encoder.encode(["heart"]),
+        SentenceTransformerEncoder(str(whole), cache=None, dtype="float32").encode(["heart"]),
+    )
+    SentenceTransformerEncoder("someone/tiny", revision=COMMIT, cache=None).load()
+    assert asked == [COMMIT]
+
+
+def test_a_tokenizer_that_is_not_here_is_fetched(in_the_hub_cache, hub, monkeypatch, checkpoints):
+    snapshot = hub / "models--someone--tiny" / "snapshots" / COMMIT
+    for file in snapshot.glob("*token*"):
+        file.unlink()
+    monkeypatch.setattr(
+        huggingface_hub,
+        "snapshot_download",
+        lambda *_, **__: str(shutil.copytree(checkpoints["llama"], snapshot, dirs_exist_ok=True)),
+    )
+    assert TransformerEncoder(in_the_hub_cache, cache=None).encode(["heart"]).shape[0] == 1
 
 
 def response(status):
