@@ -158,7 +158,7 @@ def training_files(
     training = {
         "task": task.sha256,
         "encoder": encoder.fingerprint,
-        **({} if of == "learner" else {"trained": encoder.training_settings()}),
+        **({"trained": encoder.training_settings()} if of == "encoder" or learner.reads == "tokens" else {}),
         "learner": {"class": kind, **learner.arguments},
         "training": trainer.determining(),
         "label_names": task.label_texts() if settings.label_names else None,

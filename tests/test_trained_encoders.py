@@ -11,6 +11,7 @@ from fewshot.encoders import SentenceTransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.experiment import encode_task, meta_train_encoder, run_experiment, valid_episodes
 from fewshot.learners import LEARNERS, MAML, Prototypical
+from fewshot.meta_training import training_files
 from fewshot.plan import trains_encoder
 from fewshot.report.results import build_results, write_results
 from fewshot.settings import Settings
@@ -132,6 +133,17 @@ def test_maml_through_the_encoder_reads_tokens_and_needs_no_training_of_the_enco
     assert result.encoder_training is None
     assert result.history.steps == 2
     assert len(result.evaluation.accuracies) == 3
+
+
+def test_what_an_inner_loop_adapts_of_an_encoder_has_a_part_in_the_name_of_its_checkpoints(task, encoder, tmp_path):
+    def folder(learner, **settings):
+        given = (TrainingHome(tmp_path), learner, task, encoder.replace(**settings), MetaTrainer(), SETTINGS)
+        return training_files(*given).checkpoints.folder
+
+    through = MAML(8, adapts="lora")
+    assert folder(through) == folder(through)
+    assert folder(through, lora_alpha=32.0) != folder(through)
+    assert folder(MAML(8), lora_alpha=32.0) == folder(MAML(8))
 
 
 def test_too_few_classes_are_refused(task, encoder):

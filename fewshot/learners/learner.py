@@ -2,8 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int, Num
@@ -135,6 +136,16 @@ class Learner(nn.Module, ABC):
     def is_meta_trained(self) -> bool:
         """Whether there is anything to meta-train."""
         return any(parameter.requires_grad for parameter in self.parameters())
+
+    @property
+    def attached(self) -> Mapping[str, Any]:
+        """What the learner's weights go with, of the encoder that was handed over; empty where none was."""
+        return {}
+
+    @property
+    def pretrained(self) -> Sequence[Tensor]:
+        """Of the parameters that are meta-trained those of a published model; by default none."""
+        return ()
 
     @abstractmethod
     def adapt(self, support: Support) -> Classifier:

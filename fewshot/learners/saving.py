@@ -29,7 +29,8 @@ def save_learner(learner: Learner, folder: Path | str, details: Mapping[str, Any
     folder = Path(folder)
     write_tensors(folder / "learner.safetensors", learner.state_dict())
     content = {"class": type(learner).__name__, "arguments": learner.arguments, "details": dict(details or {})}
-    write_json(folder / "learner.json", content)
+    attached = {"attached": dict(learner.attached)} if learner.attached else {}
+    write_json(folder / "learner.json", content | attached)
 
 
 def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
@@ -40,7 +41,8 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
         encoder: the one that it was trained with, for a learner that reads tokens; others need none.
 
     Raises:
-        ConfigError: a file is missing or damaged, the class is none of this package's, or an encoder is needed.
+        ConfigError: a file is missing or damaged, the class is none of this package's, an encoder is needed, or it is
+            not the one that the learner was trained with.
     """
     from fewshot.learners import LEARNERS
 
@@ -51,6 +53,7 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
         learner = classes[content["class"]](**content["arguments"])
     if encoder is not None:
         learner.attach(encoder)
+        _check_attached(folder, content.get("attached", {}), learner.attached)
     elif learner.reads == "tokens":
         raise ConfigError(
             f"The learner in {str(folder)!r} adapts an encoder, and none was given. Expected the one that it was "
@@ -59,6 +62,15 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
     with _readable(folder):
         learner.load_state_dict(load_file(folder / "learner.safetensors"))
     return learner
+
+
+def _check_attached(folder: Path, saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    other = next((name for name in saved if saved[name] != given.get(name)), None)
+    if other is not None:
+        raise ConfigError(
+            f"The learner in {str(folder)!r} was trained with an encoder of {other}={saved[other]}, and the one given "
+            f"has {other}={given.get(other)}. Expected the same weights and settings. Make the encoder as it was then."
+        )
 
 
 @contextmanager

@@ -29,9 +29,11 @@ class MetaTrainer(LoopSettings):
             train classes when None.
         shots: support sizes, taken in turn, so that one learner serves them all; at 0 label names stand alone.
         queries: queries per class.
-        learning_rate: AdamW's rate for weight matrices; a learner's own `meta_lr` goes before it.
+        learning_rate: AdamW's rate for weight matrices, and for all parameters of an encoder that an inner loop goes
+            through; a learner's own `meta_lr` goes before it.
         scalar_learning_rate: its rate for scalars such as temperatures and attention weights.
-        weight_decay: AdamW's decay of weight matrices; it pulls a residual map back to the identity.
+        weight_decay: AdamW's decay of weight matrices, but for an encoder's; it pulls a residual map back to the
+            identity.
         support_noise: share of wrong labels in half of the steps that have four or more shots; teaches an
             attention whom not to trust.
 
@@ -107,9 +109,13 @@ class MetaTrainer(LoopSettings):
     def _groups(self, learner: Learner) -> list[dict[str, Any]]:
         trained = [p for p in learner.parameters() if p.requires_grad]
         rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
+        published = {id(parameter) for parameter in learner.pretrained}
+        own = [p for p in trained if id(p) not in published]
         return [
-            {"params": [p for p in trained if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "lr": self.scalar_learning_rate, "weight_decay": 0.0},
+            {"params": [p for p in own if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay},
+            {"params": [p for p in own if p.ndim < 2], "lr": self.scalar_learning_rate, "weight_decay": 0.0},
+            # Neither a scalar's rate for biases and norms, nor a pull towards zero for what others have trained.
+            {"params": [p for p in trained if id(p) in published], "lr": rate, "weight_decay": 0.0},
         ]
 
     def _draw(self, train: ClassPools, step: int, generator: torch.Generator) -> EpisodeBatch:

@@ -14,6 +14,9 @@ from fewshot.errors import ConfigError
 from fewshot.learners.maml.named import Parameters
 from fewshot.learners.maml.tokens import tokens_of
 
+# Settings of an encoder that say what of it is adapted, and what the adapted numbers mean.
+_NAMED = ("policy", "lora_rank", "lora_alpha", "lora_rank_stabilised", "lora_dora", "lora_targets", "lora_experts")
+
 
 class Body:
     """Features of token rows, given the adapted parameters.
@@ -36,6 +39,9 @@ class Body:
         self.trainable = TrainableEncoder(
             encoder.replace(trainable={"lora": "lora", "encoder": "full"}[adapts]), generator
         )
+        named = {name: getattr(encoder, name) for name in _NAMED}
+        # In 32 bits, which is the same on machines with and without fast bfloat16.
+        self.described = {"fingerprint": encoder.replace(dtype="float32").fingerprint, **named}
         if second_order:
             _turn_to_eager_attention(self.trainable.backbone, encoder.model)
         # Name → parameter, before any step.

@@ -20,6 +20,7 @@ them from uniform to the last over the training.  Reptile's inner loop reads the
 as one more example.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -54,7 +55,8 @@ class MAML(ProjectedLearner):
     Args:
         dim: number of features.
         inner_lr: rate of the inner loop, or its first value.
-        meta_lr: rate of the outer loop for weight matrices.
+        meta_lr: rate of the outer loop for weight matrices, and for all that is adapted of an encoder; None is
+            `training.learning_rate`.
         inner_steps: steps of the inner loop.
         first_order: take the gradients of the inner loop as constants.
         adapts: what the inner loop changes: the `"head"`; the `"network"`, which is hidden layer and head; `"lora"`,
@@ -80,7 +82,7 @@ class MAML(ProjectedLearner):
         self,
         dim: int,
         inner_lr: float = 0.01,
-        meta_lr: float = 3e-4,
+        meta_lr: float | None = None,
         inner_steps: int = 5,
         first_order: bool = False,
         adapts: Adapts = "head",
@@ -136,6 +138,18 @@ class MAML(ProjectedLearner):
         self.first = NamedParameters({**first, **self.body.start})
         self.rates = self._inner_rates()
         self.eval()
+
+    @property
+    def attached(self) -> Mapping[str, Any]:
+        """The encoder's fingerprint and how its parameters are adapted."""
+        return {} if self.body is None else self.body.described
+
+    @property
+    def pretrained(self) -> Sequence[Tensor]:
+        """The parameters of the attached encoder."""
+        if self.body is None:
+            return ()
+        return [parameter for name, parameter in self.first.named().items() if name in self.body.names]
 
     def train(self, mode: bool = True) -> "MAML":
         """Training mode; dropout of an attached encoder goes with it."""

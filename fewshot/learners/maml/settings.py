@@ -23,7 +23,7 @@ class MAMLSettings:
     """
 
     inner_lr: float
-    meta_lr: float
+    meta_lr: float | None
     inner_steps: int
     first_order: bool
     adapts: Adapts
@@ -40,9 +40,10 @@ class MAMLSettings:
         for name, words in _WORDS.items():
             if getattr(self, name) not in get_args(words):
                 raise ConfigError(f"Got learner.{name}={getattr(self, name)}, expected {' or '.join(get_args(words))}.")
-        check_positive(inner_lr=self.inner_lr, meta_lr=self.meta_lr, inner_steps=self.inner_steps, scale=self.scale)
-        if self.hidden is not None:
-            check_positive(hidden=self.hidden)
+        check_positive(inner_lr=self.inner_lr, inner_steps=self.inner_steps, scale=self.scale)
+        for name in ("meta_lr", "hidden"):
+            if getattr(self, name) is not None:
+                check_positive(**{name: getattr(self, name)})
         if problems := self._contradictions():
             raise ConfigError("\n".join(problems))
         if self.engine == "learn2learn":

@@ -12,6 +12,7 @@ from fewshot.learners import MAML, Support, load_learner, save_learner
 from fewshot.learners.maml import token_rows
 from fewshot.learners.maml.body import Body
 from fewshot.randomness import child_generator
+from fewshot.training import MetaTrainer
 from tests.fakes import FakeEncoder
 from tests.synthetic import seeded
 from tests.tiny_models import ARCHITECTURES, DIM, WORDS, save_transformer
@@ -207,6 +208,27 @@ def test_saved_and_loaded_it_gives_identical_logits(encoders, tmp_path, settings
         ConfigError, match=r"adapts an encoder, and none was given.*load_learner\(folder, encoder=encoder\)"
     ):
         load_learner(tmp_path)
+
+
+def test_another_encoder_than_it_was_trained_with_is_refused(encoders, tmp_path):
+    save_learner(attached(encoders()), tmp_path)
+    for name, value in (("lora_alpha", 64.0), ("lora_rank", 3), ("policy", "layered")):
+        with pytest.raises(ConfigError, match=rf"trained with an encoder of {name}=.*has {name}={value}"):
+            load_learner(tmp_path, encoder=encoders().replace(**{name: value}))
+    with pytest.raises(ConfigError, match="trained with an encoder of fingerprint="):
+        load_learner(tmp_path, encoder=encoders().replace(max_length=3))
+
+
+def test_a_published_encoder_is_trained_at_one_rate_and_not_pulled_to_zero(encoders):
+    for adapts in ("lora", "encoder"):
+        learner = attached(encoders(), adapts=adapts)
+        groups = MetaTrainer(learning_rate=1e-4)._groups(learner)
+        of = {id(p): group for group in groups for p in group["params"]}
+        assert {id(p) for p in learner.parameters() if p.requires_grad} == of.keys()
+        for name, parameter in learner.named_parameters():
+            if parameter.requires_grad:
+                rate = 1e-2 if name == "log_scale" else 1e-4
+                assert (of[id(parameter)]["lr"], of[id(parameter)]["weight_decay"]) == (rate, 0.0), name
 
 
 def test_without_an_encoder_it_says_what_to_do(encoders):
