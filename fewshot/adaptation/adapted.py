@@ -1,7 +1,7 @@
 """A text classifier that was adapted to labelled texts: an encoder, a head, and the user's labels."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,19 +35,19 @@ class AdaptedClassifier:
 
     encoder: Encoder
     head: CosineHead
-    labels: tuple[str, ...]
+    labels: tuple[str | int, ...]
     details: Mapping[str, Any] = field(default_factory=dict)
 
-    def logits(self, texts: Sequence[str]) -> Float[Tensor, "n_texts n_classes"]:
+    def logits(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Calibrated logits, in nats, of each label for each text; float32 on the CPU."""
         with torch.no_grad():
             return self.head(self.encoder.encode(texts)) / self.head.temperature
 
-    def probabilities(self, texts: Sequence[str]) -> Float[Tensor, "n_texts n_classes"]:
+    def probabilities(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Probability of each label for each text."""
         return self.logits(texts).softmax(-1)
 
-    def predict(self, texts: Sequence[str]) -> list[str]:
+    def predict(self, texts: Iterable[str]) -> list[str | int]:
         """The most probable label of each text."""
         return [self.labels[number] for number in self.logits(texts).argmax(-1).tolist()]
 

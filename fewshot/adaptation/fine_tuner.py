@@ -15,6 +15,7 @@ from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.adaptation.tuning import Tuning
 from fewshot.encoders import Encoder
 from fewshot.learners import Learner
+from fewshot.processes import process_count
 from fewshot.training import LoopSettings, TrainingFiles
 from fewshot.training.loop_settings import Precision, Schedule
 
@@ -117,7 +118,8 @@ class FineTuner(LoopSettings):
             >>> plan.steps, plan.evaluate_every
             (40, 10)
         """
-        steps = min(self.steps, math.ceil(self.epochs * n_texts / self.batch))
+        a_step = self.batch * self.accumulate * process_count()
+        steps = min(self.steps, math.ceil(self.epochs * n_texts / a_step))
         return replace(self, steps=steps, evaluate_every=max(self.evaluate_every, math.ceil(steps / self.looks)))
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:

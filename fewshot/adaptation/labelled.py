@@ -1,7 +1,8 @@
 """The labelled texts that a model is adapted to, and how a part of them is held out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -27,7 +28,7 @@ class LabelledTexts:
 
     texts: Sequence[str]
     classes: Int[Tensor, " n_texts"]
-    labels: tuple[str, ...]
+    labels: tuple[str | int, ...]
     label_names: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -50,28 +51,30 @@ class LabelledTexts:
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], labels: Sequence[str], label_names: dict[str, str] | None = None
+        cls, texts: Iterable[str], labels: Iterable[Any], label_names: Mapping[Any, str] | None = None
     ) -> "LabelledTexts":
         """From the user's own labels; classes are in the order of their names.
 
         Args:
-            texts: what is labelled.
-            labels: the label of each text.
+            texts: what is labelled; a list, an array or a column.
+            labels: the label of each text, likewise; strings, or whole numbers.
             label_names: label → readable name; classes that stand only here have no text. None: not used.
 
         Raises:
-            TaskError: see the class; or a label has no name.
+            TaskError: see the class; or a label has no name, or is neither a string nor a whole number.
 
         Example:
             >>> LabelledTexts.of(["a b", "c d", "e"], ["y", "x", "y"]).classes.tolist()
             [1, 0, 1]
         """
-        known = tuple(sorted({*labels, *(label_names or {})}))
-        nameless = [] if label_names is None else [label for label in known if label not in label_names]
+        texts, labels = list(texts), [_plain(label) for label in labels]
+        names_of = None if label_names is None else {_plain(label): name for label, name in label_names.items()}
+        known = tuple(sorted({*labels, *(names_of or {})}, key=lambda label: (isinstance(label, str), label)))
+        nameless = [] if names_of is None else [label for label in known if label not in names_of]
         if nameless:
             raise TaskError(f"The label {nameless[0]!r} has no label name. Add one, or leave label names out.")
         numbers = {label: number for number, label in enumerate(known)}
-        names = None if label_names is None else tuple(label_names[label] for label in known)
+        names = None if names_of is None else tuple(names_of[label] for label in known)
         return cls(texts, torch.tensor([numbers[label] for label in labels], dtype=torch.long), known, names)
 
     @property
@@ -135,3 +138,14 @@ class LabelledTexts:
             if len(members) > 1:
                 fold[members[order]] = (first + torch.arange(len(members))) % n_folds
         return [((fold != held).nonzero().flatten(), (fold == held).nonzero().flatten()) for held in range(n_folds)]
+
+
+def _plain(label: Any) -> str | int:
+    """A label as JSON can hold it: numpy's scalars are unwrapped."""
+    plain = label.item() if hasattr(label, "item") else label
+    if isinstance(plain, (str, int)):
+        return plain
+    raise TaskError(
+        f"Got the label {label!r}, a {type(label).__name__}; expected a string or a whole number. Convert it, or leave "
+        f"out the text that has it."
+    )

@@ -104,7 +104,9 @@ class Tuning:
         folds = self.support.folds(n_folds, self.seed)
         n_names = len(self.texts) - len(self.support.texts)
         plan = self.settings.planned(min(len(kept) for kept, _ in folds) + n_names)
-        logits = torch.cat([self._curve(number, *fold, plan) for number, fold in enumerate(folds, start=1)], dim=1)
+        curves = [self._curve(number, *fold, plan) for number, fold in enumerate(folds, start=1)]
+        looks = min(len(curve) for curve in curves)  # one that diverges ends early
+        logits = torch.cat([curve[:looks] for curve in curves], dim=1)
         before = torch.cat([self._logits(self.features, *fold) for fold in folds])
         classes = torch.cat([self.support.classes[held] for _, held in folds])
         right = (logits.argmax(-1) == classes).double().mean(1)

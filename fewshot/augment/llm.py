@@ -149,7 +149,8 @@ class LanguageModel(Source):
         client = ChatClient(self._endpoint, self._budget, pace, self.retries, self.concurrency)
         with track(f"Asking {self.model}", total=len(missing), unit="answers") as advance:
             for place, answer in client.ask_all([questions[place] for place in missing], _is_usable):
-                self._answers.write(keys[missing[place]], answer, self.model, self._endpoint.host)
+                if answer is not None:
+                    self._answers.write(keys[missing[place]], answer, self.model, self._endpoint.host)
                 texts[missing[place]].take(answer)
                 n_answers += 1
                 advance()
@@ -176,7 +177,8 @@ class LanguageModel(Source):
         n_answers = sum(text.n_answers for text in texts)
         n_useless = sum(text.n_useless for text in texts)
         if n_useless:
-            where = "" if self._answers.folder is None else f" They are kept in {str(self._answers.folder)!r}."
+            kept = 0 if self._answers.folder is None else sum(text.n_kept for text in texts)
+            where = f" They are kept in {str(self._answers.folder)!r}." if kept else ""
             logger.warning(
                 "%d of %d answers of %s held no texts and were skipped: refusals, or not in the form asked for.%s",
                 *(n_useless, n_answers, self.model, where),
@@ -226,6 +228,7 @@ class _Text:
     more: bool = True  # whether another round is worth asking for
     n_answers: int = 0
     n_useless: int = 0
+    n_kept: int = 0  # of the useless ones
 
     def question(self, kind: Kind, wanted: int, number: int) -> Question:
         """The question of a round."""
@@ -238,11 +241,12 @@ class _Text:
         seed = child_seed(self.request.text_seed(LanguageModel.name, self.index), f"round/{number}") % _SEEDS
         return Question(tuple(prompt.messages()), seed)
 
-    def take(self, answer: str) -> None:
-        """Add the new texts of an answer."""
+    def take(self, answer: str | None) -> None:
+        """Add the new texts of an answer; None is none that is kept."""
         self.n_answers += 1
-        found = texts_of(answer)
+        found = texts_of(answer or "")
         self.n_useless += not found
+        self.n_kept += not found and answer is not None
         known = {normalise(text) for text in (self.text, *self.written)}
         before = len(self.written)
         for text in found:

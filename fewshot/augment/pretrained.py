@@ -92,7 +92,7 @@ class Checkpoint:
                 f"{', '.join(missing[:2])} among them. Expected a model of the kind {self.head}. Set {self.setting} "
                 f"to one."
             )
-        limit = token_limit(LONGEST, tokenizer, module.config)
+        limit = token_limit(LONGEST, tokenizer, module.config) or LONGEST
         return Pretrained(tokenizer, module.eval().to(device), device, limit)
 
     def _tokenizer(self, folder: Path) -> Any:

@@ -141,6 +141,9 @@ def _open(file: Path) -> Shard | None:
         return read_shard(file)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        logger.warning("The feature file %s cannot be read now (%s); its texts are encoded again.", file, error)
+        return None
     except DamagedShardError as error:
         logger.warning(
             "The feature file %s cannot be used: %s. It is removed, and its texts are encoded again.",

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,11 +152,11 @@ class Encoder(EncoderSettings, ABC):
         features = self._forward(placed)
         return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
 
-    def encode(self, texts: Sequence[str]) -> Float[Tensor, "n_texts dim"]:
+    def encode(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
         """Features by the weights that the fingerprint names: read from the cache, or computed and put there.
 
         Args:
-            texts: may repeat; each distinct one is encoded once.
+            texts: a list, an array or a column; they may repeat, and each distinct one is encoded once.
 
         Returns:
             float32 on the CPU, in the order of `texts`.
@@ -164,9 +164,17 @@ class Encoder(EncoderSettings, ABC):
         Raises:
             EncoderError: the weights cannot be loaded, or give NaN or infinity.
             StorageError: the cache cannot be written.
+            TypeError: something among them is no text.
         """
         if isinstance(texts, str):
             raise TypeError("encode takes a sequence of texts; got one text. Put it into a list.")
+        texts = list(texts)  # of numpy and pandas too
+        other = next((number for number, text in enumerate(texts) if not isinstance(text, str)), None)
+        if other is not None:
+            raise TypeError(
+                f"encode takes texts; number {other} is {texts[other]!r}, a {type(texts[other]).__name__}. Leave it "
+                f"out, or put a text in its place."
+            )
         if not texts:
             return self.compute(["."])[:0]
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}

@@ -40,7 +40,7 @@ class Shallow:
             EncoderError: the backbone has no such layer.
         """
         layers = find_stack(backbone).layers
-        if not -len(layers) - 1 <= self.layer <= len(layers):
+        if not layers or not -len(layers) - 1 <= self.layer <= len(layers):
             raise EncoderError(
                 f"Encoder model {model!r} has {len(layers) or 'no'} hidden layers, so encoder.shallow_layer="
                 f"{self.layer} is none of them. Set a smaller number, or null."

@@ -53,8 +53,8 @@ def read_shard(path: Path) -> Shard:
     """Map a shard into memory and check it.
 
     Raises:
-        FileNotFoundError: it is gone.
-        DamagedShardError: it is truncated, changed or unreadable.
+        OSError: it is gone, or cannot be read.
+        DamagedShardError: it is truncated or changed.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -62,9 +62,7 @@ def read_shard(path: Path) -> Shard:
         with safe_open(str(path), framework="pt") as file:
             keys, features = file.get_tensor("keys"), file.get_tensor("features")
             expected = (file.metadata() or {}).get(_CHECKSUM)
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, ValueError) as error:
         raise DamagedShardError(f"reading it failed with {str(error).rstrip('.')!r}") from error
     if _checksum(keys, features) != expected:
         raise DamagedShardError("its content does not match its checksum")

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+_NO_LIMIT = 10**9
 _COUNT_FROM_PADDING = {"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod"}
 
 
@@ -64,13 +65,13 @@ class TokenizedTexts:
         return inputs
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int, accepted: frozenset[str]) -> TokenizedTexts:
+def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int | None, accepted: frozenset[str]) -> TokenizedTexts:
     """Cut texts into tokens.
 
     Args:
         tokenizer: of transformers, the fast kind or not.
         texts: at least one.
-        max_length: most tokens of a text, special ones included; the rest is cut off.
+        max_length: most tokens of a text, special ones included; the rest is cut off. None cuts nothing.
         accepted: names of the inputs that the model takes.
 
     Returns:
@@ -78,21 +79,22 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int, accepted: fr
     """
     # Half a surrogate pair is no text to a tokenizer and would stop the whole run.
     cleaned = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-    encoded = tokenizer(cleaned, truncation=True, max_length=max_length, return_attention_mask=False)
+    cut = max_length is not None
+    encoded = tokenizer(cleaned, truncation=cut, max_length=max_length, return_attention_mask=False)
     ids = encoded["input_ids"]
     padding = {name: 0 for name in encoded if name in accepted}
     padding["input_ids"] = next(
         (token for token in (tokenizer.pad_token_id, tokenizer.eos_token_id) if token is not None), 0
     )
     columns = {name: [row or [padding[name]] for row in encoded[name]] for name in padding}
-    full = [index for index, row in enumerate(ids) if len(row) >= max_length]
+    full = [index for index, row in enumerate(ids) if max_length is not None and len(row) >= max_length]
     if getattr(encoded, "encodings", None):  # only the fast kind tells a text that just fits from one that was cut
         full = [index for index in full if encoded.encodings[index].overflowing]
     return TokenizedTexts(columns, padding, len(full))
 
 
-def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int:
-    """Most tokens of a text: what was asked for, within what tokenizer and table of positions allow.
+def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int | None:
+    """Most tokens of a text: what was asked for, within what tokenizer and table of positions allow; None for any.
 
     Args:
         max_length: None is no limit of one's own.
@@ -105,4 +107,5 @@ def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int:
         # RoBERTa and its kin count positions from behind the padding id.
         offset = (config.pad_token_id or 0) + 1 if config.model_type in _COUNT_FROM_PADDING else 0
         limits.append(positions - offset)
-    return min(limit for limit in limits if limit is not None)
+    # A tokenizer that knows of no limit says 1e30.
+    return min((limit for limit in limits if limit is not None and limit < _NO_LIMIT), default=None)

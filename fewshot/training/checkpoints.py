@@ -10,6 +10,7 @@
     SHA256SUMS              as `sha256sum` writes and checks it
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -138,8 +139,9 @@ class Checkpoints:
         for number in self._numbers()[:-_KEPT]:
             shutil.rmtree(self._path(number), ignore_errors=True)
         for leftover in self.folder.glob(".*.tmp"):
-            if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
-                shutil.rmtree(leftover, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another run has just finished it
+                if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+                    shutil.rmtree(leftover, ignore_errors=True)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"checkpoint-{number:06d}"

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.encoders import TrainableEncoder
-from fewshot.encoders.batching import by_tokens
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
@@ -146,7 +145,9 @@ class EncoderObjective(nn.Module):
             [self.target[index] for index in batch.target.tolist()],
             *self._augmented_texts(batch),
         ]
-        embeddings = normalize(self._embed([text for group in groups for text in group]), dim=-1)
+        embeddings = normalize(
+            self.encoder.embed_texts([text for group in groups for text in group], self.tokens_per_pass), dim=-1
+        )
         parts = _Embedded(*embeddings.split([len(group) for group in groups]))
         return {name: self._term(name, step, batch, parts) for name in self.weights if name != "adversarial"}
 
@@ -202,18 +203,6 @@ class EncoderObjective(nn.Module):
         for name, log_variance in self.log_variances.items():
             weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance
         return torch.stack(list(weighted.values())).sum()
-
-    def _embed(self, texts: Sequence[str]) -> Float[Tensor, "n_texts dim"]:
-        """Texts of similar length go together, so that little work goes into padding."""
-        tokens = self.encoder.tokenize(texts)
-        lengths = tokens["attention_mask"].sum(1)
-        passes = by_tokens(lengths.tolist(), self.tokens_per_pass)
-        rows = [
-            self.encoder({name: column[indices, : int(lengths[indices].max())] for name, column in tokens.items()})
-            for indices in passes
-        ]
-        order = torch.tensor([index for indices in passes for index in indices]).argsort()
-        return torch.cat(rows).float()[order.to(rows[0].device)]
 
 
 @dataclass(frozen=True)

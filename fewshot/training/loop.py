@@ -1,5 +1,7 @@
 """The one outer loop: draw, step, look at the valid classes, keep the best."""
 
+import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from fewshot.training.history import Progress, TrainingHistory
 from fewshot.training.keeper import Keeper, TrainingFiles
 from fewshot.training.loop_settings import LoopSettings
 from fewshot.training.weights import load_trained_weights, trained_weights
+
+log = logging.getLogger(__name__)
 
 
 def run_loop(
@@ -46,6 +50,8 @@ def run_loop(
         stream: name of the generators; another process than the first adds its number.
         count: batch → number of texts in it, for the rate behind the progress bar.
         files: where checkpoints and TensorBoard events go; None writes none.
+
+    A training whose loss or weights become NaN or infinite ends there, with a warning.
 
     Raises:
         ConfigError: `resume` where weights are sharded, or TensorBoard where it is not installed.
@@ -86,10 +92,14 @@ class _Loop:
                 advance(progress.step)
                 while not self._is_over():
                     losses = self._step()
+                    if not math.isfinite(losses["loss"]):
+                        self._warn_diverged()
+                        break
                     advance(note=self._note(losses))
                     keeper.tell(progress, losses)
                     if progress.step % settings.evaluate_every == 0 or progress.step == settings.steps:
-                        self._look()
+                        if not self._look():
+                            break
                         keeper.keep(progress, over=self._is_over())
         load_trained_weights(objective, progress.best)
         objective.eval()
@@ -103,9 +113,14 @@ class _Loop:
         self.seconds += time.perf_counter() - started
         return losses
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Score the weights, and keep them if they are the best; false where training has made them no numbers."""
         progress, objective = self.progress, self.engine.objective
         self.engine.gather()
+        finite = all(bool(weights.isfinite().all()) for weights in trained_weights(objective).values())
+        if progress.step and not self.engine.agree(float(finite)):
+            self._warn_diverged()
+            return False
         objective.eval()
         with torch.no_grad():
             score = self.engine.agree(float(self.score()))
@@ -113,6 +128,14 @@ class _Loop:
         if not progress.scores or score > progress.scores[progress.best_step]:
             progress.best_step, progress.best = progress.step, trained_weights(objective)
         progress.scores[progress.step] = score
+        return True
+
+    def _warn_diverged(self) -> None:
+        log.warning(
+            "The training has diverged by step %d: its loss or its weights are no numbers any more. It ends here, with "
+            "the weights of step %d, which were the best. A lower learning rate may help.",
+            *(self.progress.step, self.progress.best_step),
+        )
 
     def _is_over(self) -> bool:
         progress, settings = self.progress, self.settings

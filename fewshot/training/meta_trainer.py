@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.noise import corrupt_support
 from fewshot.episodes.sampler import ClassPools, sample_episodes
+from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
@@ -87,10 +88,16 @@ class MetaTrainer(LoopSettings):
             The history, empty where there was nothing to train.
 
         Raises:
+            ConfigError: 0 shots, and no label names.
             TaskError: a train class is too small for one shot and the queries.
         """
         if not learner.is_meta_trained:
             return TrainingHistory()
+        if features.label_names is None and 0 in self.shots:
+            raise ConfigError(
+                f"Got {self.GROUP}.shots={list(self.shots)} without label names, which leaves nothing to go by at 0 "
+                f"shots. Leave out the 0, or set label_names=true."
+            )
         if learner.reads == "features":
             learner.prepare(features.class_means(train))
         if len(train.classes) < 2 or self.steps == 0:

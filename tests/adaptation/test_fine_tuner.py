@@ -153,6 +153,21 @@ def test_probabilities_come_calibrated_from_held_out_texts(adapted):
     assert calibrated < raw
 
 
+@pytest.mark.parametrize("folds", [1, 2])
+def test_a_tuning_that_diverges_leaves_what_was_there(encoder, folds, caplog):
+    wild = quick("full", learning_rate=1e30, folds=folds, max_gradient_norm=None)
+    model = wild.fit(encoder, support_of(6), head=HEADS)
+    assert "has diverged" in caplog.text
+    assert model.details["stage"] in ("head", "prototypes")
+    assert bool(model.logits(["red"]).isfinite().all())
+
+
+def test_several_batches_a_step_see_each_text_as_often():
+    plan = FineTuner(epochs=2.0, batch=32)
+    assert plan.planned(640).steps == 40
+    assert FineTuner(epochs=2.0, batch=32, accumulate=4).planned(640).steps == 10
+
+
 @pytest.mark.parametrize(
     ("n_texts", "steps", "evaluate_every"), [(640, 40, 10), (64, 4, 5), (6400, 100, 25), (10, 1, 5)]
 )

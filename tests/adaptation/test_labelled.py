@@ -1,5 +1,8 @@
 """Labelled texts: what is accepted, and what is held out of them."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +25,26 @@ def test_classes_follow_the_labels_in_the_order_of_their_names():
     assert support.classes.tolist() == [1, 0, 1]
     assert support.label_names == ("ex", "why", "zed")
     assert support.counts.tolist() == [1, 2, 0]
+
+
+def test_arrays_and_columns_are_as_good_as_lists():
+    listed = LabelledTexts.of(["a", "b", "c"], [7, 3, 7])
+    for texts, labels in (
+        (np.array(["a", "b", "c"]), np.array([7, 3, 7])),
+        (np.array(["a", "b", "c"], dtype=object), torch.tensor([7, 3, 7])),
+    ):
+        given = LabelledTexts.of(texts, labels)
+        assert given.labels == listed.labels == (3, 7)
+        assert json.dumps(given.labels) == "[3, 7]"
+        assert given.classes.tolist() == listed.classes.tolist() == [1, 0, 1]
+        assert list(given.texts) == listed.texts
+    assert LabelledTexts.of(["a", "b"], ["x", 2]).labels == (2, "x")
+
+
+@pytest.mark.parametrize("label", [None, 1.5, float("nan"), ("a", "b")])
+def test_a_label_that_a_file_cannot_hold_is_refused(label):
+    with pytest.raises(TaskError, match=r"Got the label .*expected a string or a whole number"):
+        LabelledTexts.of(["a", "b"], ["x", label])
 
 
 def test_names_stand_behind_the_texts_as_one_more_of_their_class():

@@ -313,9 +313,6 @@ def test_a_missing_package_is_one_sentence(ask, monkeypatch):
         Reply("I cannot help with that."),
         Reply('{"texts": []}'),
         Reply(None),
-        Reply(raw='{"choices": []}'),
-        Reply(raw="{cut"),
-        Reply(raw="hello", headers={"Content-Type": "text/html"}),
         Reply(status=400, message="Content Exists Risk"),
     ],
 )
@@ -330,6 +327,23 @@ def test_a_useless_answer_is_asked_for_once_more_and_then_skipped(server, ask, b
     ]
     server.script = []
     assert ask(("x", "y", "z"), most=1) == [[], ["b"], ["a"]]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Reply(raw='{"choices": []}'),
+        Reply(raw="{cut"),
+        Reply(raw="hello", headers={"Content-Type": "text/html"}),
+    ],
+)
+def test_what_is_no_answer_of_a_chat_is_not_kept(server, ask, bad, caplog):
+    server.script = [bad, bad, written("b")]
+    assert ask(("x", "y"), most=1) == [[], ["b"]]
+    assert "1 of 2 answers of deepseek-flash held no texts" in caplog.text
+    assert "kept" not in caplog.text
+    server.script = [written("a")]
+    assert ask(("x", "y"), most=1) == [["a"], ["b"]]
 
 
 def model_folder(caplog):

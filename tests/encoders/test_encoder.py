@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,6 +53,16 @@ def test_no_texts_give_no_rows_of_the_right_width(minilm):
 def test_one_text_instead_of_a_list_is_refused(minilm):
     with pytest.raises(TypeError, match="list"):
         minilm.encode("heart attack")
+
+
+def test_arrays_are_as_good_as_lists_and_what_is_no_text_is_named(minilm):
+    texts = ["heart attack", "bone"]
+    for array in (np.array(texts), np.array(texts, dtype=object)):
+        assert torch.equal(minilm.encode(array), minilm.encode(texts))
+    assert minilm.encode(np.array([], dtype=str)).shape == (0, 384)
+    for other in (None, float("nan"), 3, b"bone"):
+        with pytest.raises(TypeError, match=rf"number 1 is {other!r}, a {type(other).__name__}"):
+            minilm.encode(np.array(["heart", other], dtype=object))
 
 
 def test_odd_texts_have_finite_features(minilm):

@@ -174,6 +174,18 @@ def test_what_a_killed_run_left_half_written_is_removed_after_a_while(tmp_path):
     assert not old.exists()
 
 
+def test_a_leftover_that_another_run_finishes_just_now_is_no_error(tmp_path, monkeypatch):
+    store = checkpoints(tmp_path)
+    store.write(content(2))
+    vanished = store.folder / ".checkpoint-000009.other.tmp"
+    original = type(store.folder).glob
+    monkeypatch.setattr(
+        type(store.folder), "glob", lambda self, what: [vanished] if what == ".*.tmp" else original(self, what)
+    )
+    store.write(content(4))
+    assert store.newest() == 2
+
+
 def test_a_folder_that_another_machine_does_not_see_is_a_sentence(tmp_path):
     with pytest.raises(StorageError, match="all processes see"):
         checkpoints(tmp_path).read(3)

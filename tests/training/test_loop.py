@@ -44,6 +44,35 @@ def test_the_score_gets_better_and_the_best_weights_stay():
     assert len(history.losses) == history.steps == 60
 
 
+class Cliff(Slope):
+    """From a weight of -4 on, its loss or its gradient is no number any more."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def forward(self, batch):
+        loss = super().forward(batch)
+        if self.weight > -3.5:
+            return loss
+        if self.what == "gradient":  # of the root at zero; the loss itself is finite
+            return loss + (self.weight - self.weight.detach()).abs().sqrt()
+        return loss * float(self.what)
+
+
+@pytest.mark.parametrize("what", ["nan", "inf", "gradient"])
+@pytest.mark.parametrize("evaluate_every", [1, 2, 3])
+def test_a_training_that_diverges_ends_with_the_best_weights_and_a_warning(what, evaluate_every, caplog):
+    cliff = Cliff(what)
+    settings = LoopSettings(steps=12, evaluate_every=evaluate_every, patience=9, max_gradient_norm=1.0)
+    groups = [{"params": [cliff.weight], "lr": 1.0, "weight_decay": 0.0}]
+    history = run_loop(settings, cliff, groups, lambda *_: 1.0, lambda: -float(cliff.weight.detach()), seed=0)
+    assert "The training has diverged by step" in caplog.text
+    assert history.best_step == 4 // evaluate_every * evaluate_every
+    assert float(cliff.weight.detach()) == pytest.approx(-history.best_step)
+    assert history.steps in (5, 6)
+
+
 @pytest.mark.parametrize(
     ("schedule", "warmup", "expected"),
     [

@@ -141,6 +141,12 @@ def test_one_train_class_leaves_the_learner_as_it_is():
     assert same(learner, LEARNERS["prototypical"](DIM))
 
 
+@pytest.mark.parametrize("name", ["prototypical", "attention_prototypical", "maml"])
+def test_no_shots_without_label_names_are_refused(name):
+    with pytest.raises(ConfigError, match=r"training\.shots=\[0, 5\] without label names.*Leave out the 0"):
+        fit(FEATURES, name, replace(TRAINER, shots=[0, 5]))
+
+
 # Settings.
 
 

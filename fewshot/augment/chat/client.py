@@ -57,7 +57,7 @@ class ChatClient:
 
     def ask_all(
         self, questions: Sequence[Question], is_usable: Callable[[str], bool] = bool
-    ) -> Iterator[tuple[int, str]]:
+    ) -> Iterator[tuple[int, str | None]]:
         """Ask questions, in their order as far as several at a time have one.
 
         Args:
@@ -65,7 +65,7 @@ class ChatClient:
             is_usable: whether an answer can be used; one that cannot is asked for once more.
 
         Yields:
-            Index of the question with its answer, as answers come; nothing for questions beyond the budget.
+            Index of the question with its answer, see `ask`, as answers come; nothing for questions beyond the budget.
 
         Raises:
             ConfigError: no key, or the openai package is missing.
@@ -92,7 +92,7 @@ class ChatClient:
         if failure is not None:
             raise failure
 
-    def ask(self, question: Question, is_usable: Callable[[str], bool] = bool) -> str:
+    def ask(self, question: Question, is_usable: Callable[[str], bool] = bool) -> str | None:
         """Ask one question.
 
         Args:
@@ -100,7 +100,8 @@ class ChatClient:
             is_usable: whether an answer can be used; one that cannot is asked for once more.
 
         Returns:
-            The answer, usable or not; empty where the endpoint refused this question.
+            The answer, usable or not; empty where the endpoint refused this question. None where what came twice is no
+            answer of a chat, such as the page of a proxy.
 
         Raises:
             BudgetSpent: the budget does not allow it.
@@ -108,14 +109,14 @@ class ChatClient:
             EndpointError: no answer.
         """
         answer = self._answer(question)
-        if is_usable(answer):
+        if answer is not None and is_usable(answer):
             return answer
         try:
             return self._answer(question)
         except BudgetSpent:
             return answer
 
-    def _answer(self, question: Question) -> str:
+    def _answer(self, question: Question) -> str | None:
         from openai import OpenAIError
 
         request = self.endpoint.request(question.messages, question.seed)
@@ -135,7 +136,7 @@ class ChatClient:
                 logger.debug("%s: %s, again in %.1f s", self.endpoint.host, type(error).__name__, seconds)
                 self.pace.hold(seconds)
             except ValueError:  # a body that is no JSON
-                return ""
+                return None
             else:
                 self._reached = True
                 usage = getattr(completion, "usage", None)
@@ -144,10 +145,10 @@ class ChatClient:
         raise AssertionError("the last try returns or raises")
 
 
-def _content(completion: Any) -> str:
-    """What was written; empty where the answer has another form than was promised."""
+def _content(completion: Any) -> str | None:
+    """What was written, empty for nothing; None where this is no chat's answer."""
     try:
         content = completion.choices[0].message.content
     except (AttributeError, IndexError, TypeError):
-        return ""
+        return None
     return content if isinstance(content, str) else ""
