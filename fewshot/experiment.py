@@ -19,6 +19,7 @@ from fewshot.plan import QUICK, Plan, Tuner, most_shots, trains_encoder
 from fewshot.preparing import (
     check_alone,
     check_task,
+    check_unseen,
     encode_task,
     test_episodes,
     tokenize_task,
@@ -108,6 +109,10 @@ def run_experiment(
     course = Course(task, trainer, settings, home or TrainingHome())
     trainable = trains_encoder(encoder, settings, task, probe)
     check_alone(task, settings, trainable, augmentation)
+    check_unseen(task, encoder, settings)
+    how = (quick_trainer or QUICK) if encoder.trainable == "auto" else (encoder_trainer or EncoderTrainer())
+    if trainable != "none":
+        how.target_texts()  # what cannot be read shows before anything is encoded
     stage = None if augmentation is None else AugmentationStage(augmentation, task, settings)
     test = test_episodes(task, settings, episodes_folder)
     if stage is not None:
@@ -126,7 +131,6 @@ def run_experiment(
         learner.attach(encoder)
         features = tokenize_task(task, encoder, settings.label_names)
     elif trainable != "none":
-        how = (quick_trainer or QUICK) if encoder.trainable == "auto" else (encoder_trainer or EncoderTrainer())
         encoder_training = course.train_encoder(encoder.replace(trainable=trainable), make_learner, how, stage)
         with course.timed("encode_again"), main_first():
             features = encode_task(task, encoder_training.encoder, settings.label_names)

@@ -77,6 +77,22 @@ def check_alone(task: Task, settings: Settings, trainable: str, augmentation: Se
         )
 
 
+def check_unseen(task: Task, encoder: Encoder, settings: Settings) -> None:
+    """Warn of an encoder whose training has looked at classes that are scored."""
+    scored = {task.classes[label] for label in scored_classes(task, settings)}
+    weights = encoder.trained
+    while weights is not None:
+        both = sorted(scored & {*weights.seen.get("classes", ())}) if weights.seen.get("task") == task.name else []
+        if both:
+            log.warning(
+                "The encoder's weights were trained or selected on %d of the classes that are scored, such as %r "
+                "(task %s, split %s): these scores are too good. Expected weights that have not seen them. Use the "
+                "split that they were trained on, or encoder.weights=null.",
+                *(len(both), both[0], weights.seen["task"], weights.seen.get("split")),
+            )
+        weights = weights.below
+
+
 def test_episodes(task: Task, settings: Settings, kept: Path | None) -> EpisodeBatch:
     """The frozen test episodes, with wrong labels in the support where they are asked for.
 

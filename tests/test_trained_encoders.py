@@ -13,6 +13,7 @@ from fewshot.experiment import encode_task, meta_train_encoder, run_experiment, 
 from fewshot.learners import LEARNERS, MAML, Prototypical
 from fewshot.meta_training import training_files
 from fewshot.plan import trains_encoder
+from fewshot.preparing import check_unseen
 from fewshot.report.results import build_results, write_results
 from fewshot.settings import Settings
 from fewshot.training import EncoderTrainer, MetaTrainer, TrainingHome
@@ -67,6 +68,24 @@ def test_the_encoder_is_selected_by_right_labels_whatever_the_noise(task, encode
         task, encoder, LEARNERS["prototypical"], MetaTrainer(steps=0), noisy, encoder_trainer=trainer
     )
     assert result.encoder_training.history.steps == 1
+
+
+def test_weights_that_have_seen_what_is_scored_are_named(result, task, tmp_path, caplog):
+    result.encoder_training.trainable.save(tmp_path / "encoder")
+    loaded = SentenceTransformerEncoder(result.encoder.model, cache=None, dtype="float32", weights=tmp_path / "encoder")
+    assert loaded.trained.seen == {
+        "task": task.name,
+        "split": task.split,
+        "classes": [task.classes[label] for part in ("train", "valid") for label in task.parts[part]],
+    }
+    check_unseen(task, loaded, SETTINGS)
+    assert not caplog.records
+    swapped = dataclasses.replace(task, parts={**task.parts, "test": task.parts["train"][:2]})
+    check_unseen(swapped, loaded, SETTINGS)
+    check_unseen(task, loaded, dataclasses.replace(SETTINGS, classes="all"))
+    first, everything = (record.getMessage() for record in caplog.records)
+    assert "trained or selected on 2 of the classes that are scored" in first
+    assert f"on {len(task.parts['train']) + len(task.parts['valid'])} of the classes" in everything
 
 
 def test_weights_that_are_trained_already_are_not_trained_again_by_auto(result, encoder):

@@ -63,7 +63,7 @@ class CosineHead(nn.Module):
         """
         projection = ResidualProjection(features.shape[1], centring)
         trained = getattr(learner, "projection", None)
-        if isinstance(trained, ResidualProjection):
+        if isinstance(trained, ResidualProjection) and not trained.is_identity:
             projection = copy.deepcopy(trained)
         else:
             projection.fit_centre(_means(normalize(features, dim=-1), classes, label_names, n_classes))

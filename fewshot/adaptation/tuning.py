@@ -18,6 +18,7 @@ from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.adaptation.tuned_copy import TunedCopy
 from fewshot.encoders import Encoder
 from fewshot.learners import Learner
+from fewshot.processes import as_main
 from fewshot.training import TrainingFiles
 
 if TYPE_CHECKING:
@@ -91,11 +92,11 @@ class Tuning:
         for share in self.settings.interpolation:
             copy.trainable.interpolate(share)
             logits[share] = self._logits(copy.trainable.compute(self.texts), kept, held)
-        best = max(logits, key=lambda share: _accuracy(logits[share], classes))
+        best = as_main(max(logits, key=lambda share: _accuracy(logits[share], classes)))
         copy.trainable.interpolate(best)
         comparison = Comparison.of(_hits(before, classes), _hits(logits[best], classes))
         details["interpolation"] = best
-        if not comparison.pays(self.settings.margin):
+        if not as_main(comparison.pays(self.settings.margin)):
             return Tuned(comparison, details)
         return self._tuned(copy, comparison, details, logits[best], classes)
 
@@ -110,12 +111,12 @@ class Tuning:
         before = torch.cat([self._logits(self.features, *fold) for fold in folds])
         classes = torch.cat([self.support.classes[held] for _, held in folds])
         right = (logits.argmax(-1) == classes).double().mean(1)
-        best = int(right.argmax())
+        best = as_main(int(right.argmax()))
         steps = [min(look * plan.evaluate_every, plan.steps) for look in range(len(right))]
         curve = {str(step): share for step, share in zip(steps, right.tolist(), strict=True)}
         details = {"folds": n_folds, "best_step": steps[best], "curve": curve}
         comparison = Comparison.of(_hits(before, classes), _hits(logits[best] if best else before, classes))
-        if not comparison.pays(self.settings.margin):
+        if not as_main(comparison.pays(self.settings.margin)):
             return Tuned(comparison, details)
         copy = self._copy(torch.arange(len(self.support.texts)), replace(plan, patience=0))
         # The scores of the looks rise up to the step that was best, so the loop ends with the weights of that step.

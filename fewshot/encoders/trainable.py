@@ -50,14 +50,18 @@ class TrainableEncoder(nn.Module):
         encoder: `trainable`, `policy`, `dropout`, `lora_*` and `adapter_*` are read from it. Where its weights are
             trained ones already, training goes on from these, and "published" below means them.
         generator: draws the first matrices of LoRA or of adapters; None: the same ones each time.
+        seen: what it is trained and selected on, see `TrainedWeights`.
 
     Raises:
         ConfigError: the encoder's `trainable` is `"none"`.
         EncoderError: the weights cannot be loaded, or the architecture is not known well enough.
     """
 
-    def __init__(self, encoder: Encoder, generator: torch.Generator | None = None):
+    def __init__(
+        self, encoder: Encoder, generator: torch.Generator | None = None, seen: Mapping[str, Any] | None = None
+    ):
         super().__init__()
+        self.seen = dict(seen or {})
         if encoder.trainable in ("none", "auto"):
             raise ConfigError(
                 "Got encoder.trainable=none for an encoder that is to be trained, expected lora, adapter or full. "
@@ -230,7 +234,7 @@ class TrainableEncoder(nn.Module):
         """What differs from the published model now, for `Encoder.with_trained`."""
         parameters = self._trained() if self._adapter is None else self._adapter.parameters(self.backbone)
         model, identity = self.published.model, self.published.identity
-        return TrainedWeights(model, identity, _copied(parameters), self._adapter, self.published.trained)
+        return TrainedWeights(model, identity, _copied(parameters), self._adapter, self.published.trained, self.seen)
 
     def merged(self) -> Encoder:
         """An encoder with the weights as they are now: the published model's settings, precision and speed again.

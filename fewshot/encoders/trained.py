@@ -39,6 +39,7 @@ class TrainedWeights:
             weights of the small parts; LoRA's by their names in peft's files.
         adapter: the small parts beside the published weights; None is full fine-tuning.
         below: what an earlier training had changed, where this one started from that.
+        seen: `task`, `split` and `classes` that they were trained and selected on; empty where that is not known.
     """
 
     model: str
@@ -46,6 +47,7 @@ class TrainedWeights:
     tensors: Mapping[str, Tensor] = field(repr=False)
     adapter: Adapter | None = None
     below: "TrainedWeights | None" = None
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -147,7 +149,8 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
     description = {"format": FORMAT, "model": weights.model, "base": weights.base, "digest": weights.digest}
     description["kind"] = "full" if weights.adapter is None else weights.adapter.KIND
     stacked = {} if weights.below is None else {"below": BELOW}
-    write_json(folder / DESCRIPTION, description | stacked | {"settings": dict(settings)})
+    seen = {"seen": dict(weights.seen)} if weights.seen else {}
+    write_json(folder / DESCRIPTION, description | stacked | seen | {"settings": dict(settings)})
 
 
 def read_trained(folder: Path | str) -> TrainedWeights:
@@ -167,7 +170,8 @@ def read_trained(folder: Path | str) -> TrainedWeights:
         kind = None if description["kind"] == "full" else ADAPTERS[description["kind"]]
         adapter = None if kind is None else kind.from_json(json.loads((folder / kind.CONFIG).read_text("utf-8")))
         tensors = load_file(folder / (CHANGED if kind is None else kind.TENSORS))
-        weights = TrainedWeights(description["model"], description["base"], tensors, adapter, below)
+        seen = dict(description.get("seen", {}))
+        weights = TrainedWeights(description["model"], description["base"], tensors, adapter, below, seen)
         expected = description["digest"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise EncoderError(

@@ -33,6 +33,11 @@ class ResidualProjection(nn.Module):
         self.weight = nn.Parameter(torch.zeros(dim, dim))
         self.register_buffer("centre", torch.zeros(dim))
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing has been fitted or trained yet, so that unit vectors stay what they are."""
+        return not (self.centre.any() or self.weight.any())
+
     def fit_centre(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
         """Set the centre from the means of the train classes, each class counting the same."""
         self.centre.copy_(self.centring * class_means.mean(0))

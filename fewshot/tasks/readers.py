@@ -23,8 +23,12 @@ class Row:
     place: str
 
 
-def find_texts(folder: Path) -> Path:
+def find_texts(folder: Path, setting: str = "task.path") -> Path:
     """The one file `texts.*` of a task folder.
+
+    Args:
+        folder: where it is looked for.
+        setting: what names the folder, for messages.
 
     Raises:
         TaskError: there is no such folder or file, or more than one.
@@ -32,7 +36,7 @@ def find_texts(folder: Path) -> Path:
     if not folder.is_dir():
         raise TaskError(
             f"The task folder {str(folder)!r} does not exist. Expected a folder with texts.jsonl, texts.csv, "
-            f"texts.tsv or texts.parquet. Set task.path to it."
+            f"texts.tsv or texts.parquet. Set {setting} to it."
         )
     found = [folder / f"texts.{suffix}" for suffix in FORMATS if (folder / f"texts.{suffix}").is_file()]
     if len(found) == 1:
@@ -78,6 +82,25 @@ def read_rows(path: Path, text_column: str = "text", label_column: str = "label"
             f"{path} has no labelled texts. Expected one a line, each with {text_column!r} and {label_column!r}. "
             f"Add some, or set task.path to another folder."
         )
+
+
+def read_texts(path: Path, column: str = "text") -> Iterator[str]:
+    """Read the texts of a file, in file order; other columns are not looked at.
+
+    Args:
+        path: a file whose suffix is one of `FORMATS`.
+        column: the column (or key) of the text.
+
+    Raises:
+        TaskError: not UTF-8, not valid in its format, the column missing, an empty text.
+    """
+    for place, record in _READERS[path.suffix](path):
+        if column not in record:
+            raise TaskError(
+                f"{place} has no column {column!r}; it has {', '.join(map(repr, record)) or 'none'}. "
+                f"{_separator_hint(record)}Rename the column of the texts to {column!r}."
+            )
+        yield _text(record[column], column, place)
 
 
 def read_json(path: Path) -> Any:

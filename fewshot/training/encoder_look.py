@@ -11,6 +11,7 @@ from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
+from fewshot.processes import as_main
 from fewshot.tasks import Task
 
 
@@ -59,7 +60,7 @@ class EncoderLook:
         for share in shares:
             self.trainable.interpolate(share)
             scores[share] = self()
-        best = max(scores, key=lambda share: scores[share])
+        best = as_main(max(scores, key=lambda share: scores[share]))
         self.trainable.interpolate(best)
         return best
 

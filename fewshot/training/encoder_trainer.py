@@ -1,9 +1,11 @@
 """Meta-training of an encoder: episodes of the train classes, embedded in every step."""
 
+import hashlib
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -12,11 +14,12 @@ from torch import nn
 from fewshot.encoders import Encoder, TrainableEncoder, TrainableShare
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import ClassPools, sample_episodes
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, TaskError
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.randomness import child_generator
-from fewshot.tasks import Task, load_folder
+from fewshot.tasks import Task
+from fewshot.tasks.readers import find_texts, read_texts
 from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.encoder_look import EncoderLook, published_features
 from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective
@@ -78,7 +81,8 @@ class EncoderTrainer(LoopSettings):
         adversarial_size: how far they are moved, as a share of the length of a text's embeddings.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
         temperature: of the contrastive and the augmentation term.
-        target: task folder of the target domain, for alignment; its labels are not looked at.
+        target: folder of the target domain, for alignment, with `texts.jsonl`, `.csv`, `.tsv` or `.parquet`; only the
+            column `text` is read.
         interpolation: shares of the way from the published to the trained weights, of which the best on the valid
             classes is kept.
         valid_texts: texts of each valid class that the looks embed.
@@ -184,7 +188,9 @@ class EncoderTrainer(LoopSettings):
             TaskError: a train class is too small for one shot and the queries.
         """
         variants = self._augmented(task, augmented)
-        trainable = TrainableEncoder(encoder, child_generator(seed, "encoder/lora"))
+        classes = [task.classes[label] for part in ("train", "valid") for label in task.parts[part]]
+        seen = {"task": task.name, "split": task.split, "classes": classes}
+        trainable = TrainableEncoder(encoder, child_generator(seed, "encoder/lora"), seen)
         names = task.label_texts() if label_names else None
         published = published_features(encoder, task, names)
         learner = self._head(make_learner, published, task).to(next(trainable.parameters()).device)
@@ -255,13 +261,32 @@ class EncoderTrainer(LoopSettings):
             names,
             weights={term: getattr(self, f"{term}_weight") for term in TERMS},
             teacher=published,
-            target=load_folder(self.target).texts if self.target and self.alignment_weight else (),
+            target=self.target_texts(),
             augmented=augmented,
             adversarial_size=self.adversarial_size,
             temperature=self.temperature,
             tokens_per_pass=self.tokens_per_pass,
             learned_weights=self.weighting == "uncertainty",
         )
+
+    def target_texts(self) -> tuple[str, ...]:
+        """The distinct texts of the target domain, none where there is no alignment.
+
+        Raises:
+            TaskError: the folder has none that can be read.
+        """
+        if not (self.target and self.alignment_weight):
+            return ()
+        found = tuple(dict.fromkeys(read_texts(find_texts(Path(self.target).expanduser(), f"{self.GROUP}.target"))))
+        if not found:
+            raise TaskError(f"{self.target} has no texts to align with. Add some, or set {self.GROUP}.target=null.")
+        return found
+
+    def determining(self) -> dict[str, Any]:
+        """As of any training, with the texts of the target domain in the place of their folder."""
+        texts = self.target_texts()
+        digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+        return super().determining() | {"target": digest if texts else None}
 
     def _groups(self, trainable: TrainableEncoder, objective: EncoderObjective) -> list[dict[str, Any]]:
         rate = self.learning_rate

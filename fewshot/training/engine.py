@@ -38,8 +38,11 @@ class Engine:
             gradient_accumulation_steps=settings.accumulate, device_placement=False, kwargs_handlers=handlers
         )
         self.settings, self.objective = settings, objective
-        self.device = next(parameter.device for parameter in objective.parameters() if parameter.requires_grad)
-        self.shared = self.device.type == self.accelerator.device.type
+        devices = [parameter.device for parameter in objective.parameters() if parameter.requires_grad]
+        kinds = [device.type == self.accelerator.device.type for device in devices]
+        # Some learners have scalars of their own on the CPU, beside an encoder on a GPU.
+        self.device = devices[kinds.index(True)] if any(kinds) else devices[0]
+        self.shared = all(kinds)
         kind = self.accelerator.distributed_type
         self.sharded = self.shared and kind in (DistributedType.FSDP, DistributedType.DEEPSPEED)
         trained = copy.deepcopy(objective) if self.sharded else objective

@@ -73,6 +73,13 @@ def test_a_share_of_the_mean_over_classes_is_taken_away():
     np.testing.assert_allclose(head.projection.centre.numpy(), centre, atol=1e-6)
 
 
+def test_a_learner_that_was_never_trained_brings_no_centre():
+    features, classes = torch.randn(12, 8, generator=torch.Generator().manual_seed(0)) + 1, torch.arange(12) % 3
+    for learner in (None, LEARNERS["prototypical"](8)):
+        head = CosineHead.from_prototypes(features, classes, None, 3, centring=1.0, learner=learner)
+        assert float(head.projection.centre.norm()) > 0.5
+
+
 def test_its_state_is_all_that_there_is_to_it():
     head = CosineHead.from_prototypes(drawn(6, 5), CLASSES, None, 3, scale=12.0, centring=0.3)
     head.temperature.fill_(1.7)

@@ -5,7 +5,7 @@ import torch
 
 from fewshot.encoders import SentenceTransformerEncoder
 from fewshot.episodes.frozen import EpisodeRequest, draw
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, TaskError
 from fewshot.learners import AttentionPrototypical, Centroid, Logistic, Prototypical
 from fewshot.training import EncoderTrainer, TrainingHome
 from tests.tiny_models import save_sentence_transformer
@@ -63,6 +63,33 @@ def test_it_learns_what_carries_over_to_classes_it_has_not_seen(folder, task, va
 def test_each_kind_of_training_has_a_rate_of_its_own(folder, task, valid, trainable):
     trained = fit(folder, task, valid, encoder=encoder_of(folder, trainable=trainable), steps=1, learning_rate=None)
     assert trained.history.steps == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["text\nheart attack\nheart attack\nbone\n", "text,label\nbone,a\nheart attack,a\nheart attack,b\n"]
+)
+def test_of_the_target_domain_only_the_texts_are_read(tmp_path, content):
+    (tmp_path / "texts.csv").write_text(content)
+    trainer = EncoderTrainer(target=str(tmp_path), alignment_weight=0.5)
+    assert set(trainer.target_texts()) == {"heart attack", "bone"}
+    assert [path.name for path in tmp_path.iterdir()] == ["texts.csv"]
+    before = trainer.determining()["target"]
+    (tmp_path / "texts.csv").write_text(content + ("liver\n" if content.startswith("text\n") else "liver,a\n"))
+    assert trainer.determining()["target"] != before
+    assert EncoderTrainer(target=str(tmp_path)).target_texts() == ()  # weight 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("term\nbone\n", "no column 'text'"), ("text\n", "no texts to align with"), (None, "encoder_training.target")],
+)
+def test_a_target_that_cannot_be_read_is_one_sentence(tmp_path, content, said):
+    folder = tmp_path / "domain"
+    if content is not None:
+        folder.mkdir()
+        (folder / "texts.csv").write_text(content)
+    with pytest.raises(TaskError, match=said):
+        EncoderTrainer(target=str(folder), alignment_weight=0.5).target_texts()
 
 
 def test_the_published_encoder_stays_as_it_is_and_the_trained_one_differs(folder, task, valid):
