@@ -200,7 +200,11 @@ class Course:
                 files = training_files(self.home, learner, self.task, encoder, self._trainer, self.settings)
                 meta_train(learner, self.task, features, self._trainer, self.settings, files)
             calibrate(learner, features, valid_episodes(self.task, self.settings)[0])
-        return evaluate(learner, features, test)
+        return self.evaluated(learner, features, test)
+
+    def evaluated(self, learner: Learner, features: TaskFeatures, test: EpisodeBatch) -> Evaluation:
+        """Scores, with intervals that go with how the test episodes are made."""
+        return evaluate(learner, features, test, one_test_part=self.settings.protocol == "fixed_test")
 
     @property
     def _trainer(self) -> MetaTrainer:

@@ -11,7 +11,7 @@ from fewshot.augment.stage import AugmentationStage
 from fewshot.course import WITHOUT_FINAL_STAGE, Course
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation import Evaluation, evaluate
+from fewshot.evaluation import Evaluation
 from fewshot.final_stage import FinalResult
 from fewshot.learners import Learner
 from fewshot.meta_training import calibrate, meta_train, meta_train_encoder
@@ -141,7 +141,7 @@ def run_experiment(
     whose = "all" if settings.classes == "all" else "the test"
     log.info("Evaluating on %d episodes, %d-way %d-shot, of %s classes", len(test), test.n_way, settings.shots, whose)
     with course.timed("evaluate"):
-        evaluation = evaluate(learner, shown.test_features, test)
+        evaluation = course.evaluated(learner, shown.test_features, test)
     final, without = None, {}
     if plan.final_stage is not None:
         final = course.finish(plan.final_stage, tuners or {}, learner, used, shown.test_features, test, evaluation)

@@ -108,7 +108,8 @@ class FinalStage:
             "" if len(scored) == len(episodes) else " (minutes= gives it more time)",
             ", ".join(f"{name} on {count}" for name, count in kept.items()),
         )
-        return FinalResult(self.name, _joined(scored, episodes, seconds), [one.details for one in scored], classifier)
+        joined = _joined(scored, episodes, seconds, before)
+        return FinalResult(self.name, joined, [one.details for one in scored], classifier)
 
     def _adapt(
         self, learner: Learner, encoder: Encoder, features: TaskFeatures, episode: EpisodeBatch, number: int
@@ -215,7 +216,7 @@ def _texts_and_ways(task: Task, episode: EpisodeBatch) -> tuple[list[str], Tenso
     return [task.texts[place] for place in places.tolist()], torch.cat([support, episode.targets[0]])
 
 
-def _joined(scored: list[_Scored], episodes: EpisodeBatch, seconds: float) -> Evaluation:
+def _joined(scored: list[_Scored], episodes: EpisodeBatch, seconds: float, before: Evaluation) -> Evaluation:
     return Evaluation(
         torch.stack([one.logits for one in scored]),
         episodes[: len(scored)].targets,
@@ -223,4 +224,5 @@ def _joined(scored: list[_Scored], episodes: EpisodeBatch, seconds: float) -> Ev
         torch.tensor([one.intra_class_distance for one in scored], dtype=torch.double),
         torch.tensor([one.inter_class_distance for one in scored], dtype=torch.double),
         seconds,
+        before[: len(scored)].texts,
     )

@@ -40,7 +40,7 @@ class ClusterEncoder:
         loud: labels whose texts have four times the noise that others have.
     """
 
-    model, trainable = "clusters", "none"
+    model, trainable, trained = "clusters", "none", None
 
     def __init__(self, loud=()):
         self.loud, self.asked = set(loud), []

@@ -10,6 +10,7 @@ from fewshot.adaptation import HeadTuner, load_adapted
 from fewshot.adaptation.decision import Comparison
 from fewshot.encoders import TransformerEncoder
 from fewshot.errors import ConfigError
+from fewshot.evaluation import Estimate
 from fewshot.experiment import run_experiment
 from fewshot.final_stage import labelled_texts
 from fewshot.learners import Centroid, Prototypical
@@ -72,6 +73,26 @@ def test_lora_on_each_support_is_compared_with_what_was_before(tuned):
         assert details["stage"] == "lora"
         assert details["held_out"]["n_texts"] == 4 * round(0.2 * 24)
     assert result.timings["final_stage"] > 0
+
+
+def test_intervals_cover_other_test_texts_too(tuned, task):
+    settings, result = tuned
+    texts = result.episodes.query.flatten(1)
+    for evaluation in (result.evaluation, result.baselines[WITHOUT]):
+        assert torch.equal(evaluation.texts, texts)
+        assert evaluation.accuracy == Estimate.over_texts(evaluation.hits, texts)
+    told = build_results(task, {}, "centroid", settings, result)
+    hits = result.evaluation.hits - result.baselines[WITHOUT].hits
+    assert told["baselines"][WITHOUT]["difference"]["ci95"] == Estimate.over_texts(hits, texts).ci95
+    assert "interval over supports and test texts" in comparison_table(told | {"support_noise": 0.0}).caption
+
+
+def test_one_support_has_an_interval_over_texts(task, encoder):
+    settings, result = run(task, encoder, shots=1, supports=1, classes="all")
+    told = build_results(task, {}, "centroid", settings, result)
+    assert 0.05 < told["accuracy"]["ci95"] < 0.2  # of 60 texts
+    assert 0 < told["macro_f1"]["ci95"] < 0.2
+    assert "interval over test texts" in comparison_table(told | {"support_noise": 0.0}).caption
 
 
 def test_what_is_scored_is_the_classifier_that_is_saved(tuned, task, tmp_path):

@@ -1,4 +1,8 @@
-"""Whether something tuned is better than what was there before, on texts that neither has seen."""
+"""Whether something tuned is better than what was there before, on texts that neither was trained on.
+
+What is tuned was also selected on these texts (which look, which share of the way, which pull), so that its score on
+them flatters a little; a margin stands against that. Test texts have no part in it.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two classifiers on the same held-out texts.
+    """Two classifiers on the same held-out texts, on which the second one was selected.
 
     Args:
         before: accuracy of the one that is there.

@@ -18,6 +18,7 @@ from fewshot.tasks.task import Task
 
 log = logging.getLogger(__name__)
 
+_FEW = 5  # test texts of a class; with fewer it is worth a warning
 _SEED = 0  # the seed of a run changes training, never what is measured on
 
 
@@ -26,8 +27,9 @@ def fixed_test_episodes(
 ) -> EpisodeBatch:
     """Episodes that differ in their supports, and in their classes where `ways` is fewer than all.
 
-    1. Of each class the same texts are the test part, `test_texts` or half of the smallest class. Which ones depends on
-       the name of the task and the label alone: not on shots, on other classes, or on the class split.
+    1. Of each class the same texts are the test part, `test_texts` or half of the smallest class. Which come first
+       depends on the name of the task and the label alone, not on shots or on the class split; how many, on the
+       smallest class too.
     2. A support has up to `shots` of the other texts of a class; where there are fewer, all of them, and the mask is
        false behind them.
     3. The support with fewer shots is the beginning of the one with more.
@@ -57,6 +59,12 @@ def fixed_test_episodes(
             f"support and one for the test part. Add texts, or set task.min_texts=2 to leave such classes out."
         )
     queries = min(test_texts, len(members[smallest]) // 2)
+    if queries < min(test_texts, _FEW):
+        log.warning(
+            "The test part has %d texts of each class, for the class %r has %d texts; expected %d. Add texts of it, or "
+            "leave out classes as small as that (task.min_texts=%d).",
+            *(queries, task.classes[classes[smallest]], len(members[smallest]), test_texts, 2 * _FEW),
+        )
     parted = [_parted(task, label, own, queries) for label, own in zip(classes, members, strict=True)]
     short = [len(rest) for _, rest in parted if len(rest) < shots]
     if short:

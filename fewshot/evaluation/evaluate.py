@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation.distances import class_distances
-from fewshot.evaluation.intervals import Estimate
-from fewshot.evaluation.metrics import accuracy, expected_calibration_error, macro_f1
+from fewshot.evaluation.intervals import Estimate, paired_difference
+from fewshot.evaluation.metrics import accuracy, expected_calibration_error, macro_f1, macro_f1_shares
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 
@@ -31,6 +31,7 @@ class Evaluation:
         intra_class_distance: see `class_distances`.
         inter_class_distance: see `class_distances`.
         seconds: time for adaptation and logits, without the distances.
+        texts: which text each query is, where all episodes have one test part: intervals then cover other texts too.
     """
 
     logits: Float[Tensor, "episodes n_query n_way"]
@@ -39,13 +40,16 @@ class Evaluation:
     intra_class_distance: Float[Tensor, " episodes"]
     inter_class_distance: Float[Tensor, " episodes"]
     seconds: float
+    texts: Int[Tensor, "episodes n_query"] | None = None
 
     def __getitem__(self, episodes: slice) -> "Evaluation":
         """The scores of some of the episodes."""
         temperature = self.temperature if isinstance(self.temperature, float) else self.temperature[episodes]
         parts = (self.logits, self.targets, self.intra_class_distance, self.inter_class_distance)
         logits, targets, intra, inter = (part[episodes] for part in parts)
-        return Evaluation(logits, targets, temperature, intra, inter, self.seconds * len(logits) / len(self.logits))
+        seconds, texts = self.seconds * len(logits) / len(self.logits), self.texts
+        texts = None if texts is None else texts[episodes]
+        return Evaluation(logits, targets, temperature, intra, inter, seconds, texts)
 
     @property
     def accuracies(self) -> Float[Tensor, " episodes"]:
@@ -53,14 +57,27 @@ class Evaluation:
         return accuracy(self.logits, self.targets)
 
     @property
+    def hits(self) -> Float[Tensor, "episodes n_query"]:
+        """1 for each query that is classified rightly."""
+        return (self.logits.argmax(-1) == self.targets).double()
+
+    @property
     def accuracy(self) -> Estimate:
-        """Accuracy with its interval over episodes."""
-        return Estimate.of(self.accuracies)
+        """Accuracy with its interval."""
+        return Estimate.of(self.accuracies) if self.texts is None else Estimate.over_texts(self.hits, self.texts)
 
     @property
     def macro_f1(self) -> Estimate:
-        """Macro-F1 with its interval over episodes."""
-        return Estimate.of(macro_f1(self.logits, self.targets))
+        """Macro-F1 with its interval."""
+        if self.texts is None:
+            return Estimate.of(macro_f1(self.logits, self.targets))
+        return Estimate.over_texts(macro_f1_shares(self.logits, self.targets), self.texts)
+
+    def difference(self, other: "Evaluation") -> Estimate:
+        """Accuracy minus that of another learner on the same episodes, with its interval."""
+        if self.texts is None:
+            return paired_difference(self.accuracies, other.accuracies)
+        return Estimate.over_texts(self.hits - other.hits, self.texts)
 
     @property
     def mean_temperature(self) -> float:
@@ -90,13 +107,16 @@ def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[E
     return sum(scores) / len(scores)
 
 
-def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> Evaluation:
+def evaluate(
+    learner: Learner, features: TaskFeatures, episodes: EpisodeBatch, one_test_part: bool = False
+) -> Evaluation:
     """Score a learner.
 
     Args:
         learner: meta-trained, where it has anything to train.
         features: features of the task's texts.
         episodes: meta-test (or meta-valid) episodes.
+        one_test_part: whether their queries are the same texts, as in `fixed_test_episodes`.
     """
     logits, distances, seconds = [], [], 0.0
     started = time.perf_counter()
@@ -111,7 +131,8 @@ def evaluate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -
             texts, ways = embedded.all_texts(batch)
             distances.append(class_distances(classifier.metric(texts), ways))
     intra, inter = (torch.cat(part) for part in zip(*distances, strict=True))
-    return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds)
+    queries = episodes.query.flatten(1) if one_test_part else None
+    return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds, queries)
 
 
 def episodes_per_pass(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> int:

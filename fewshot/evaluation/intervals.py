@@ -1,10 +1,22 @@
-"""Means over episodes with their 95 % intervals."""
+"""Means over episodes with their 95 % intervals.
+
+Sampled episodes are taken as independent. Where a few supports are scored on one test part, the mean depends on the
+supports and on the test texts, and the interval covers both, as that of a mean over two crossed factors:
+
+    half^2 = (t s / sqrt(n))^2 + (z e)^2        e^2 = k / (k - 1) * sum_j (sum_i r_ij)^2 / N^2
+
+with s the standard deviation of the means over n supports, t its quantile, r_ij the residual of text j with support i,
+k texts and N residuals in all. What both share is counted twice, which makes it a little wide.
+
+Source: Cameron, Gelbach and Miller 2011, "Robust Inference with Multiway Clustering", equation 2.11, without its last
+    term.
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from jaxtyping import Float
-from scipy.special import stdtrit
+from jaxtyping import Float, Int
+from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 
@@ -14,7 +26,8 @@ class Estimate:
 
     Args:
         mean: the mean.
-        ci95: half the width of the 95 % interval (Student's t); None where one episode gives none.
+        ci95: half the width of the 95 % interval (Student's t); None where one episode gives none, and texts are not
+            looked at.
         std: standard deviation over episodes; None where one episode gives none.
         n: number of episodes.
     """
@@ -40,6 +53,29 @@ class Estimate:
             return cls(mean, None, None, n)
         std = float(values.std())
         return cls(mean, float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n), std, n)
+
+    @classmethod
+    def over_texts(
+        cls, values: Float[Tensor, "episodes n_query"], texts: Int[Tensor, "episodes n_query"]
+    ) -> "Estimate":
+        """Estimate the mean over supports that are scored on the same texts, for other supports and other texts.
+
+        Args:
+            values: of each query, such as 1 where it is classified rightly.
+            texts: which text each query is.
+
+        Example:
+            >>> import torch
+            >>> Estimate.over_texts(torch.tensor([[1.0, 1.0, 1.0, 0.0]]), torch.arange(4)[None]).ci95  # 1.96 * 0.25
+            0.4899...
+        """
+        values = values.double()
+        over_supports = cls.of(values.mean(1))
+        ids, places = texts.unique(return_inverse=True)
+        residuals = (values - over_supports.mean).flatten()
+        sums = residuals.new_zeros(len(ids)).index_add_(0, places.flatten(), residuals)
+        error = float(sums.square().sum().sqrt()) / values.numel() * math.sqrt(len(ids) / max(1, len(ids) - 1))
+        return replace(over_supports, ci95=math.hypot(over_supports.ci95 or 0.0, float(ndtri(0.975)) * error))
 
     def percent(self, sign: bool = False) -> str:
         """As "84.2 ± 0.5", in per cent."""

@@ -24,6 +24,25 @@ def macro_f1(
     return f1.mean(-1)
 
 
+def macro_f1_shares(
+    logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
+) -> Float[Tensor, "episodes n_query"]:
+    """What each query has to do with an episode's macro-F1: values whose mean is the macro-F1, and whose spread is its.
+
+    Macro-F1 plus, for each query, the number of queries times the derivative by the query's weight (the infinitesimal
+    jackknife); a mean such as accuracy would give the 1 or 0 of the query.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 21.
+    """
+    n_query, n_way = logits.shape[1:]
+    predicted = torch.nn.functional.one_hot(logits.argmax(-1), n_way).double()
+    actual = torch.nn.functional.one_hot(targets, n_way).double()
+    hits, sizes = (predicted * actual).sum(1), (predicted.sum(1) + actual.sum(1)).clamp(min=1)
+    of_hit, of_member = 2 / sizes, 2 * hits / sizes.square()  # F1 = 2 hits / sizes
+    derivative = (predicted * actual) @ of_hit[..., None] - (predicted + actual) @ of_member[..., None]
+    return macro_f1(logits, targets)[:, None] + n_query / n_way * derivative[..., 0]
+
+
 def expected_calibration_error(
     logits: Float[Tensor, "episodes n_query n_way"],
     targets: Int[Tensor, "episodes n_query"],

@@ -53,7 +53,9 @@ def collect(folder: Path) -> list[Run]:
 def sweep_table(runs: Iterable[Run]) -> Table:
     """One row per run; where episodes are the same, the paired difference to the first run on them."""
     runs = list(runs)
-    table = Table(caption="± is the 95 % interval; difference: paired, to the first run on the same episodes")
+    shared = any((run.results.get("strategy") or {}).get("protocol") == "fixed_test" for run in runs)
+    over = " (over supports alone, where these have one test part)" if shared else ""
+    table = Table(caption=f"± is the 95 % interval; difference: paired, to the first run on the same episodes{over}")
     varying = [key for key in _VARYING if len({_shown(run, key) for run in runs}) > 1]
     columns = ("task", "split", "ways", "shots", *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE")
     for column in columns:

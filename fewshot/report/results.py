@@ -7,9 +7,11 @@
     learner                         name on the command line
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     the settings
     episodes_sha256                 hash of the test episodes: equal hashes can be compared pairwise
-    accuracy, macro_f1              {mean, ci95, std} over episodes, as fractions
+    accuracy, macro_f1              {mean, ci95, std} over episodes, as fractions; where all have one test part, ci95
+                                    covers other test texts too
     ece, ece_uncalibrated           expected calibration error after and before `temperature`
-    temperature                     fitted on valid classes
+    temperature                     fitted on valid classes, or for what was tuned on texts held out of its support
+                                    (the mean); 1 where there are neither
     intra_class_distance, inter_class_distance      {mean, ci95, std}; see `fewshot.evaluation.distances`
     baselines                       name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
     strategy                        {stage, reason, asked, final_stage, protocol, classes, support_texts: {smallest,
@@ -37,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation import Estimate, Evaluation, paired_difference
+from fewshot.evaluation import Estimate, Evaluation
 from fewshot.experiment import ExperimentResult
 from fewshot.final_stage import FinalResult
 from fewshot.plan import Plan
@@ -82,7 +84,7 @@ def build_results(
     """
     ours = result.evaluation
     baselines = {
-        name: scores(theirs) | {"difference": as_json(paired_difference(ours.accuracies, theirs.accuracies))}
+        name: scores(theirs) | {"difference": as_json(ours.difference(theirs))}
         for name, theirs in result.baselines.items()
     }
     return {

@@ -27,7 +27,7 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     own = "".join(f"; {name}: the same learner" for name in itself)
     table = Table(
         title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot{unequal}, {names}{noise}",
-        caption=f"{_episodes(results)}; ± is the 95 % interval over them{own}{frozen}",
+        caption=f"{_episodes(results)}; ± is the 95 % interval over {_factors(results)}{own}{frozen}",
     )
     columns = ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter")
     for column in columns:
@@ -52,6 +52,13 @@ def _episodes(results: Mapping[str, Any]) -> str:
     if sizes["smallest"] < results["shots"]:
         supports += f" of {sizes['smallest']} to {sizes['largest']} texts per class"
     return f"{supports} beside one test part of {texts} texts per class, {seen}"
+
+
+def _factors(results: Mapping[str, Any]) -> str:
+    """Over what the intervals are."""
+    if (results.get("strategy") or {}).get("protocol") != "fixed_test":
+        return "them"
+    return "supports and test texts" if results["episodes"] > 1 else "test texts"
 
 
 def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:

@@ -4,6 +4,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 
 from fewshot.evaluation import accuracy, expected_calibration_error, macro_f1
+from fewshot.evaluation.metrics import macro_f1_shares
 from tests.synthetic import seeded
 
 
@@ -34,6 +35,22 @@ def test_macro_f1_is_that_of_scikit_learn(guesses):
         for t, p in zip(targets, logits.argmax(-1), strict=True)
     ]
     np.testing.assert_allclose(macro_f1(logits, targets), expected)
+
+
+def test_shares_of_macro_f1_are_its_derivatives_by_the_weights_of_queries(guesses):
+    logits, targets = guesses
+    shares = macro_f1_shares(logits, targets)
+    np.testing.assert_allclose(shares.mean(1), macro_f1(logits, targets))
+    truth, found = targets[0].numpy(), logits[0].argmax(-1).numpy()
+    for query in range(3):
+        weights = np.ones(len(truth))
+        weights[query] += 1e-6
+        scores = [
+            f1_score(truth, found, labels=range(6), average="macro", zero_division=0, sample_weight=w)
+            for w in (np.ones(len(truth)), weights)
+        ]
+        expected = scores[0] + len(truth) * (scores[1] - scores[0]) / 1e-6
+        assert float(shares[0, query]) == pytest.approx(expected, abs=1e-4)
 
 
 def test_macro_f1_by_hand():
