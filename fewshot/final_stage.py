@@ -122,6 +122,8 @@ class FinalStage:
         else:
             files = None if self.home == TrainingHome() else self._files(encoder, own, episode, number)
             adapted = self.tuner.fit(encoder, support, own, seed, self.head, files)
+            if adapted.details["stage"] == self.tuner.trainable:
+                adapted = replace(adapted, details={**adapted.details, "stage": self.name})
         if adapted.details["stage"] in KEPT:
             return adapted
         judged = adapted.details["held_out"]

@@ -75,6 +75,13 @@ def test_lora_on_each_support_is_compared_with_what_was_before(tuned):
     assert result.timings["final_stage"] > 0
 
 
+def test_a_stage_goes_by_its_own_name_whatever_it_trains(task, encoder):
+    tuners = TUNERS | {"light": quick("full", margin=0.0, folds=2)}
+    _, result = run(task, encoder, final_stage="light", shots=12, tuners=tuners)
+    assert "light" in {details["stage"] for details in result.final.adaptations} <= {"light", "head"}
+    assert result.final.classifier.details["stage"] == "light"
+
+
 def test_intervals_cover_other_test_texts_too(tuned, task):
     settings, result = tuned
     texts = result.episodes.query.flatten(1)
