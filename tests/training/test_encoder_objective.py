@@ -90,6 +90,17 @@ def test_terms_are_weighted_and_see_the_texts_the_names_the_teacher_and_the_targ
     assert losses["loss"].item() == pytest.approx(sum(weights[name] * losses[name].item() for name in weights))
 
 
+@pytest.mark.parametrize("name", ["contrastive", "consistency"])
+def test_terms_with_a_low_temperature_are_computed_in_32_bits(encoder, task, episodes, name, monkeypatch):
+    seen = []
+    terms = "fewshot.training.encoder_objective." + {"contrastive": "supervised_contrastive"}.get(name, name)
+    monkeypatch.setattr(terms, lambda ours, *_: seen.append((ours @ ours.T).dtype) or ours.sum())
+    features = features_of(encoder, task)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        objective(encoder, task, weights={name: 1.0}, teacher=features)(EncoderBatch(episodes))
+    assert seen == [torch.float32]
+
+
 @pytest.fixture
 def augmented(task):
     """Two variants of every second text of the train classes."""
