@@ -1,5 +1,6 @@
 """Episodic meta-training: draw episodes from the train classes, watch the valid classes, keep the best."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from fewshot.training.history import TrainingHistory
 from fewshot.training.keeper import TrainingFiles
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import POSITIVE, LoopSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,13 @@ class MetaTrainer(LoopSettings):
             learner.prepare(features.class_means(train))
         if len(train.classes) < 2 or self.steps == 0:
             return TrainingHistory()
+        smallest = int(train.sizes.min())
+        if max(self.shots) + self.queries > smallest:
+            log.info(
+                "Training episodes have fewer than %d shots and %d queries, for the smallest train class has %d texts "
+                "(task.min_texts leaves such classes out)",
+                *(max(self.shots), self.queries, smallest),
+            )
         return run_loop(
             self,
             _EpisodicLoss(learner, features),

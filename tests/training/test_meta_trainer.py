@@ -17,6 +17,7 @@ from tests.training.nuisance import (
     LABELS,
     META_TRAINED,
     N_CLASSES,
+    PER_CLASS,
     TRAIN,
     TRAINER,
     VALID,
@@ -145,6 +146,17 @@ def test_one_train_class_leaves_the_learner_as_it_is():
 def test_no_shots_without_label_names_are_refused(name):
     with pytest.raises(ConfigError, match=r"training\.shots=\[0, 5\] without label names.*Leave out the 0"):
         fit(FEATURES, name, replace(TRAINER, shots=[0, 5]))
+
+
+def test_a_small_train_class_that_shortens_all_episodes_is_told(caplog):
+    def told(**settings):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            fit(FEATURES, "prototypical", replace(TRAINER, steps=1, **settings))
+        return f"the smallest train class has {PER_CLASS} texts" in caplog.text
+
+    assert told(shots=[1, PER_CLASS], queries=2)
+    assert not told(shots=[1, PER_CLASS - 2], queries=2)
 
 
 # Settings.
