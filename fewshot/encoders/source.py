@@ -72,10 +72,11 @@ def locate(
     elif not _is_whole(snapshot, modules):
         snapshot = download(model, snapshot.name, trust_remote_code, pickled_weights)
     _check_weights(model, snapshot, pickled_weights)
+    identity = f"commit:{model}@{snapshot.name}"
     if modules and not (snapshot / "modules.json").is_file():
         log.warning("%s has no modules.json in %s: the mean over its tokens is taken", model, snapshot)
-    # A commit names the weights; of the rest, not all may be here, and what is here decides on pooling and tokens.
-    return Source(snapshot, f"commit:{model}@{snapshot.name}+{digest(snapshot, weights=False)[:16]}")
+        identity += "+mean"  # it may come later, where the hub could not be reached
+    return Source(snapshot, identity)
 
 
 def cached_snapshot(model: str, revision: str | None = None, pickled_weights: bool = False) -> Path | None:
@@ -110,10 +111,10 @@ def pickled_parts(folder: Path) -> list[Path]:
     return [part for part in parts if any(part.glob(_PICKLED)) and not any(part.glob(_SAFE))]
 
 
-def digest(folder: Path, pickled_weights: bool = False, weights: bool = True) -> str:
-    """SHA-256 over names and contents of all the files that loading a model may read, weights or not."""
+def digest(folder: Path, pickled_weights: bool = False) -> str:
+    """SHA-256 over names and contents of all the files that loading a model may read."""
     total = hashlib.sha256()
-    read = [file for file in folder.rglob("*") if file.suffix in _READ_BY_MODELS - {"" if weights else ".safetensors"}]
+    read = [file for file in folder.rglob("*") if file.suffix in _READ_BY_MODELS]
     read += folder.rglob(_PICKLED) if pickled_weights else []
     for name in sorted(file.relative_to(folder) for file in read):
         with open(folder / name, "rb") as file:
@@ -124,8 +125,10 @@ def digest(folder: Path, pickled_weights: bool = False, weights: bool = True) ->
 
 def _is_whole(snapshot: Path, modules: bool) -> bool:
     """Whether all is here that says how the weights are to be read, as far as a folder alone can tell."""
+    if not any(any(snapshot.rglob(name)) for name in _TOKENIZERS):
+        return False
     if not modules:
-        return (snapshot / "config.json").is_file() and any(any(snapshot.glob(name)) for name in _TOKENIZERS)
+        return (snapshot / "config.json").is_file()
     try:
         parts = json.loads((snapshot / "modules.json").read_text("utf-8"))
         needed = [part["path"] for part in parts if not part["type"].endswith(".Normalize")]

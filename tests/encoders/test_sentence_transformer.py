@@ -59,4 +59,4 @@ def test_a_bare_name_is_looked_for_under_sentence_transformers(model, monkeypatc
     monkeypatch.setattr("fewshot.encoders.source.has_weights", lambda *_: True)
     monkeypatch.setattr("fewshot.encoders.source._is_whole", lambda *_: True)
     identity = SentenceTransformerEncoder(model)._source.identity
-    assert identity.startswith("commit:sentence-transformers/all-mpnet-base-v2@all-mpnet-base-v2+")
+    assert identity == "commit:sentence-transformers/all-mpnet-base-v2@all-mpnet-base-v2+mean"
