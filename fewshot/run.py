@@ -1,4 +1,6 @@
-"""The main job: `python -m fewshot.run +task=medical_terms shots=5`.  The only room that knows Hydra.
+"""The main job: `python -m fewshot.run +task=medical_terms shots=5`.
+
+With `building` and `command_line` this is the only code that knows Hydra.
 
 compose → build → encode → meta-train → calibrate → evaluate → report.  Returns the metric, for sweeps.
 """

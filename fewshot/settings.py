@@ -46,7 +46,7 @@ class Settings:
         baselines: names of learners scored on the same episodes.
         strategy: the stage of the ladder; `auto` goes by the number of shots.
         final_stage: what tunes on the support of each episode; `auto` goes by the stage of the ladder.
-        classes: `test`, or `all` classes of the task at once, of which then none is trained on.
+        classes: which are scored: those of the `test` part, or `all` of the task, of which then none is trained on.
         protocol: `sampled` episodes with queries of their own, or a `fixed_test` part of the texts, see
             `fixed_test_episodes`; `auto` is the latter where a final stage tunes or all classes are scored.
         test_texts: most texts of a class in the fixed test part.

@@ -28,7 +28,7 @@ class Ladder:
 
     Args:
         prototypes_from: fewest for which support texts are averaged; with less, label names stand alone.
-        attention_from: fewest for which attention weighs them.
+        attention_from: fewest for which new texts are tried in the support, whose texts attention weighs.
         lora_above: most without LoRA on the encoder.
         full_above: most with LoRA; with more, all weights are fine-tuned.
 

@@ -2,8 +2,8 @@
 
 It is asked for paraphrases of each text, or for new texts of its class, and told which classes a new text must not be
 mistaken for: those whose names are nearest to its own (the idea of GPT3Mix, Yoo et al., 2021,
-https://arxiv.org/abs/2104.08826, which prompts with the labels of a task). Every answer is kept on disk, so that a
-second run asks nothing, needs neither key nor network, and gives the same texts.
+https://arxiv.org/abs/2104.08826, which prompts with the labels of a task). Every answer of the model is kept on disk
+(`cache=null`: none), so that a second run asks nothing, needs neither key nor network, and gives the same texts.
 """
 
 import logging

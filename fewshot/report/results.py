@@ -3,9 +3,10 @@
     task, split, task_sha256        name, class split, hash of texts, labels and split
     encoder                         {model, fingerprint}, as published
     encoder_training                null, or {trainable, policy, parameters, parameter_share, steps, best_step, kept,
-                                    valid_accuracy, valid_accuracy_before, fingerprint}; the baselines are without it
+                                    valid_accuracy, valid_accuracy_before, fingerprint}; the baselines are without it,
+                                    but for the learner itself without augmentation or final stage
     learner                         name on the command line
-    ways, shots, queries, seed, label_names, realistic, support_noise, episodes     the settings
+    ways, shots, queries, seed, label_names, realistic, support_noise, episodes     as scored
     episodes_sha256                 hash of the test episodes: equal hashes can be compared pairwise
     accuracy, macro_f1              {mean, ci95, std} over episodes, as fractions; where all have one test part, ci95
                                     covers other test texts too
