@@ -64,10 +64,8 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
             raise ConfigError(unknown_setting(key, known))
         if root.split("/")[0] == "augment" and key != "augment":
             _check_augmented(override, overrides)
-        if rest and any(re.match(rf"{root}\b", place) for place in _packages(folders)):
-            _check_packaged(key.lstrip("~"), folders)
-        if root in _GROUPS and rest and not override.startswith("+"):  # the constructor judges what `+` adds
-            _check_group_setting(root, rest, overrides, folders)
+        if rest and not override.startswith(("+", "~")) and root not in ("hydra",):
+            override = f"++{override}"  # a YAML states what differs from the constructor, which judges every name
         result.append(f"+task={value}" if key == "task" and not override.startswith("~") else override)
     has_task = any(override.startswith("+task=") and override != "+task=" for override in result)
     if not has_task and not _PASS_THROUGH & {flag.split("=")[0] for flag in flags}:
