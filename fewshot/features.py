@@ -1,9 +1,18 @@
-"""The features of a task: one matrix that all episodes index."""
+"""The features of a task: one matrix that all episodes index, and features of new texts beside it.
 
+A text and its kept new texts v_1 ... v_n are one point, or each is evidence of its own:
+
+    merged      x' = |x| normalize(x + weight * mean_i v_i)        the text, seen through several wordings
+    evidence    x counts 1, each v_i counts weight / n
+
+Merged new texts never change how much a text counts beside the other texts and the label name of its class.
+"""
+
+import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -11,43 +20,126 @@ from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import ClassPools
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import Learner, Support
-from fewshot.variants import Variants
 
-_PASS = 2**25  # features of variants that are looked at at once, 128 MiB
+_PASS = 2**25  # elements of the variants' features that are gathered at once, 128 MiB
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Features of variants of a task's texts, and their weight beside the texts themselves.
+
+    A variant is evidence in an episode only where its cosine to the prototype of its own class exceeds that to every
+    other by `margin`.  The kept variants of a text share `weight` equally, so that a text with many of them counts no
+    more than one with few.
+
+    Args:
+        features: one row per variant, by the encoder that gave the features of the texts.
+        rows: for each text of the task rows of `features`, best first; -1 is padding.
+        weight: of all variants of a text together, where the text itself has 1.
+        margin: by which a variant must be nearer to its own class than to any other, in cosine.
+        merge: whether a text and its variants are one point; else each variant is evidence of its own.
+
+    Raises:
+        ConfigError: a weight that is not above zero, or a margin that no two cosines have.
+    """
+
+    features: Float[Tensor, "n_variants dim"]
+    rows: Int[Tensor, "n_texts max_variants"]
+    weight: float = 0.5
+    margin: float = 0.0
+    merge: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.weight) and self.weight > 0):
+            raise ConfigError(f"Got augment.weight={self.weight}, expected a number above 0.")
+        if not -2 <= self.margin <= 2:
+            raise ConfigError(
+                f"Got augment.margin={self.margin}, expected a difference of two cosines, from -2 to 2. Set "
+                f"augment.margin=0, or -2 to leave nothing out."
+            )
+
+    @property
+    def max_variants(self) -> int:
+        """Places for variants that every text has."""
+        return self.rows.shape[1]
+
+    def of(self, texts: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch max_variants"]:
+        """Rows of the variants of some texts; -1 where there is none.
+
+        Args:
+            texts: indices into the task's texts; -1 stands for no text.
+        """
+        return self.rows[texts.clamp(min=0)].masked_fill((texts < 0)[..., None], -1)
+
+    def at(self, rows: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch dim"]:
+        """Features at rows; the value at a row of -1 is arbitrary."""
+        # A single index along the first dimension is several times faster than advanced indexing by a larger tensor.
+        return self.features.index_select(0, rows.flatten().clamp(min=0)).view(*rows.shape, -1)
+
+    def kept(
+        self,
+        rows: Int[Tensor, "episodes n_way k_shot max_variants"],
+        prototypes: Float[Tensor, "episodes n_way dim"],
+    ) -> Bool[Tensor, "episodes n_way k_shot max_variants"]:
+        """Which variants are nearer to the prototype of their own class than to any other, by more than the margin.
+
+        Args:
+            rows: of the variants of each support text.
+            prototypes: unit vectors, made without variants.
+        """
+        episodes, n_way, k_shot, max_variants = rows.shape
+        features = self.at(rows.flatten(1))
+        products = (features @ prototypes.mT).view(episodes, n_way, k_shot * max_variants, n_way)
+        own = products.diagonal(dim1=1, dim2=3).mT
+        itself = torch.eye(n_way, dtype=torch.bool, device=rows.device)[:, None]
+        nearest_other = products.masked_fill(itself, -math.inf).amax(-1)
+        length = features.norm(dim=-1).view(own.shape)
+        nearer = (own - nearest_other > self.margin * length).view(rows.shape)
+        return nearer & (rows >= 0)
+
+    def weights(
+        self, kept: Bool[Tensor, "episodes n_way k_shot max_variants"]
+    ) -> Float[Tensor, "episodes n_way k_shot max_variants"]:
+        """The weight of each variant, given which are kept."""
+        return self.weight * kept / kept.sum(-1, keepdim=True).clamp(min=1)
+
+    def merged(
+        self,
+        texts: Float[Tensor, "episodes n_way k_shot dim"],
+        rows: Int[Tensor, "episodes n_way k_shot max_variants"],
+        kept: Bool[Tensor, "episodes n_way k_shot max_variants"],
+    ) -> Float[Tensor, "episodes n_way k_shot dim"]:
+        """Each text moved towards the mean of its kept variants; its length stays, and so does a text without any."""
+        weights = self.weights(kept).to(texts.dtype)
+        variants = self.at(rows.flatten(2)).view(*rows.shape, -1)
+        moved = texts + torch.einsum("ewkv,ewkvd->ewkd", weights, variants)
+        moved = normalize(moved, dim=-1) * texts.norm(dim=-1, keepdim=True)
+        return torch.where(kept.any(-1, keepdim=True), moved, texts)
 
 
 @dataclass(frozen=True)
 class TaskFeatures:
     """Features of a task's texts and of its label names.
 
-    For a learner that reads tokens (`Learner.reads`) a row holds the token ids of a text instead, see
-    `fewshot.learners.maml.token_rows`.
-
     Args:
         texts: one row per text of the task.
         label_names: one row per class id, or None where label names are not used.
         variants: features of texts made from those of the task, which stand beside them in a support, or None.
-        judges: what these features were before a learner embedded them, or None where they are the encoder's own:
-            in the encoder's space it is decided which variants an episode keeps, so that all learners get the same.
+        encoded: these features before a learner embedded them, or None where they are the encoder's own: the
+            encoder's space decides which variants an episode keeps, so that all learners get the same.
 
     Raises:
-        ConfigError: variants beside token ids.
         ValueError: variants of other texts, or of other width.
     """
 
     texts: Num[Tensor, "n_texts dim"]
     label_names: Num[Tensor, "n_classes dim"] | None = None
     variants: Variants | None = None
-    judges: "TaskFeatures | None" = None
+    encoded: "TaskFeatures | None" = None
 
     def __post_init__(self) -> None:
         if self.variants is None:
             return
-        if not self.texts.is_floating_point():
-            raise ConfigError(
-                "Got variants of texts for a learner that reads tokens, whose inner loop goes through the encoder. "
-                "Set augment=none, or learner.adapts=head."
-            )
         if (len(self.variants.rows), self.variants.features.shape[1]) != tuple(self.texts.shape):
             raise ValueError(
                 f"Got variants of {len(self.variants.rows)} texts with {self.variants.features.shape[1]} features, "
@@ -55,8 +147,8 @@ class TaskFeatures:
             )
 
     @property
-    def moves(self) -> bool:
-        """Whether a text is another point in each episode, because variants are merged into it."""
+    def vary_by_episode(self) -> bool:
+        """True if the features of a text depend on the episode, because variants are merged into it."""
         return self.variants is not None and self.variants.merge
 
     @property
@@ -71,31 +163,32 @@ class TaskFeatures:
 
     def without_label_names(self) -> "TaskFeatures":
         """The same texts, label names left out."""
-        judges = None if self.judges is None else self.judges.without_label_names()
-        return replace(self, label_names=None, judges=judges)
+        encoded = None if self.encoded is None else self.encoded.without_label_names()
+        return replace(self, label_names=None, encoded=encoded)
 
     def without_variants(self) -> "TaskFeatures":
         """The task's own texts alone."""
-        return replace(self, variants=None, judges=None)
+        return replace(self, variants=None, encoded=None)
 
     def embedded(self, learner: Learner, batch: EpisodeBatch) -> "TaskFeatures":
         """The texts of some episodes and the label names as `learner.embed` maps them, each once.
 
         Raises:
-            ValueError: variants are merged into texts, which are then other points in each episode.
+            ValueError: variants are merged into texts, whose features then depend on the episode.
         """
-        if self.moves:
-            raise ValueError("Got features with merged variants, whose texts are other points in each episode.")
+        if self.vary_by_episode:
+            raise ValueError("Got features with merged variants, which depend on the episode.")
         used = torch.cat([batch.support.flatten(), batch.query.flatten()]).clamp(min=0).unique()
-        return TaskFeatures(
-            _embedded_rows(learner, self.texts, used),
-            None if self.label_names is None else learner.embed(self.label_names),
-            None if self.variants is None else self._embedded_variants(learner, batch, self.variants),
-            None if self.variants is None else self._judges,
-        )
+        texts = _embedded_rows(learner, self.texts, used)
+        label_names = None if self.label_names is None else learner.embed(self.label_names)
+        if self.variants is None:
+            return TaskFeatures(texts, label_names)
+        rows = self.variants.of(batch.support.unique()).unique()
+        embedded = _embedded_rows(learner, self.variants.features, rows[rows >= 0])
+        return TaskFeatures(texts, label_names, replace(self.variants, features=embedded), self._encoded)
 
     def support(self, batch: EpisodeBatch) -> Support:
-        """What a learner may see of the episodes before the queries.
+        """The evidence that a learner gets of the episodes before the queries.
 
         Variants that are kept are merged into their texts.  Where they are evidence of their own, `k_shot` counts the
         places of a class: first those of the batch, then those of the variants of each text; the mask is true where a
@@ -105,34 +198,34 @@ class TaskFeatures:
         if self.variants is None:
             return support
         rows = self.variants.of(batch.support)
-        kept = self._judges._kept(batch)
+        kept = self._encoded._kept(batch)
         if self.variants.merge:
             return replace(support, features=self.variants.merged(support.features, rows, kept))
         weights = self.variants.weights(kept).to(support.features.dtype)
         return Support(
-            torch.cat([support.features, self.variants.at(rows.flatten(2))], dim=2),
-            torch.cat([support.mask, kept.flatten(2)], dim=2),
-            support.label_names,
-            torch.cat([support.mask.to(weights.dtype), weights.flatten(2)], dim=2),
-            torch.cat([torch.zeros_like(support.mask), torch.ones_like(kept.flatten(2))], dim=2),
+            features=torch.cat([support.features, self.variants.at(rows.flatten(2))], dim=2),
+            mask=torch.cat([support.mask, kept.flatten(2)], dim=2),
+            label_names=support.label_names,
+            weights=torch.cat([support.mask.to(weights.dtype), weights.flatten(2)], dim=2),
+            variants=torch.cat([torch.zeros_like(support.mask), torch.ones_like(kept.flatten(2))], dim=2),
         )
 
-    def kept_variants(self, batch: EpisodeBatch) -> Bool[Tensor, "episodes n_way k_shot most"]:
+    def kept_variants(self, batch: EpisodeBatch) -> Bool[Tensor, "episodes n_way k_shot max_variants"]:
         """Which variants `support` takes: true at `[e, w, k, i]` for `variants.of(batch.support)[e, w, k, i]`.
 
         Raises:
             ValueError: there are no variants.
         """
         if self.variants is None:
-            raise ValueError("Got features without variants, expected some to tell which are kept.")
-        one = batch.n_way * batch.k_shot * self.variants.most * self._judges.dim
-        return torch.cat([self._judges._kept(part) for part in batch.split(max(1, _PASS // max(1, one)))])
+            raise ValueError("Got features without variants, expected some to choose from.")
+        one = batch.n_way * batch.k_shot * self.variants.max_variants * self._encoded.dim
+        return torch.cat([self._encoded._kept(part) for part in batch.split(max(1, _PASS // max(1, one)))])
 
     def query(self, batch: EpisodeBatch) -> Num[Tensor, "episodes queries dim"]:
         """Features of the queries, way by way."""
         return self.texts[batch.query.flatten(1)]
 
-    def all_texts(self, batch: EpisodeBatch) -> tuple[Num[Tensor, "episodes n dim"], Tensor]:
+    def all_texts(self, batch: EpisodeBatch) -> tuple[Num[Tensor, "episodes n dim"], Int[Tensor, "episodes n"]]:
         """Support and query features of each episode with the way of each; rows of padding have way -1.
 
         Texts of the task alone, no variants.
@@ -142,22 +235,18 @@ class TaskFeatures:
         return self.texts[indices.clamp(min=0).flatten(1)], ways.flatten(1)
 
     @property
-    def _judges(self) -> "TaskFeatures":
-        return self if self.judges is None else self.judges
+    def _encoded(self) -> "TaskFeatures":
+        return self if self.encoded is None else self.encoded
 
     def _real_support(self, batch: EpisodeBatch) -> Support:
         features = self.texts[batch.support.clamp(min=0)]
         names = self.label_names[batch.classes] if self.label_names is not None else None
         return Support(features, batch.support_mask, names)
 
-    def _kept(self, batch: EpisodeBatch) -> Bool[Tensor, "episodes n_way k_shot most"]:
+    def _kept(self, batch: EpisodeBatch) -> Bool[Tensor, "episodes n_way k_shot max_variants"]:
         assert self.variants is not None
         prototypes = normalize(self._real_support(batch).with_names_as_shots().mean(), dim=-1)
         return self.variants.kept(self.variants.of(batch.support.masked_fill(~batch.support_mask, -1)), prototypes)
-
-    def _embedded_variants(self, learner: Learner, batch: EpisodeBatch, variants: Variants) -> Variants:
-        rows = variants.of(batch.support.unique()).unique()
-        return replace(variants, features=_embedded_rows(learner, variants.features, rows[rows >= 0]))
 
 
 def _embedded_rows(learner: Learner, features: Tensor, used: Tensor) -> Tensor:

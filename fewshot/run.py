@@ -55,14 +55,17 @@ def run(config: DictConfig) -> float:
     """
     started = time.perf_counter()
     # Imported here: composing, listing tasks and refusing a typo need neither torch nor the rest.
-    from fewshot.experiment import run_experiment
-    from fewshot.plan import augments, default_tuners
+    from fewshot.adaptation.tuners import default_tuners
+    from fewshot.experiment.experiment import run_experiment
+    from fewshot.experiment.protocol import Protocol
+    from fewshot.recipe import Recipe
     from fewshot.report.results import add_process, build_results, write_results
     from fewshot.report.table import comparison_table, show
     from fewshot.settings import Settings
-    from fewshot.training import TrainingHome
+    from fewshot.training import Store
 
     settings = Settings.checked(**_settings(config))
+    protocol = Protocol(**{name: getattr(settings, name) for name in Protocol.__dataclass_fields__})
     context = HydraConfig.get()
     folder = Path(context.runtime.output_dir)
     ladder, tuners = build(config, "ladder"), {name: build(config, f"adaptation.{name}") for name in default_tuners()}
@@ -72,31 +75,31 @@ def run(config: DictConfig) -> float:
     for note in task.notes:
         log.info("  %s", note)
     encoder = build(config, "encoder")
-    rehearsed = build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded
-    name = context.runtime.choices["learner"]
-    if context.runtime.choices["augment"] == _BY_STAGE and not augments(ladder, settings, task, rehearsed):
-        augmentation = None
-    result = run_experiment(
-        task,
-        encoder,
-        lambda dim: build(config, "learner", dim=dim),
-        build(config, "training"),
-        settings,
-        episodes_folder=Path(config.output) / "episodes" if is_main() else None,
-        home=TrainingHome(Path(config.output) / "checkpoints", folder / "tensorboard"),
+    build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded
+    recipe = Recipe(
+        encoder=encoder,
+        learner=lambda dim: build(config, "learner", dim=dim),
+        trainable=encoder.trainable,
+        trainer=build(config, "training"),
         encoder_trainer=build(config, "encoder_training"),
-        augmentation=augmentation,
-        ladder=ladder,
-        tuners=tuners,
         quick_trainer=build(config, "quick_training"),
+        augmentation="by_stage" if context.runtime.choices["augment"] == _BY_STAGE else augmentation,
+        ladder=ladder,
+        strategy=settings.strategy,
+        final_stage=settings.final_stage,
+        tuners=tuners,
     )
-    described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
-    if result.plan is not None:
-        settings = result.plan.settings(settings)
-    results = build_results(task, described, name, settings, result)
+    store = Store(
+        episodes=Path(config.output) / "episodes" if is_main() else None,
+        checkpoints=Path(config.output) / "checkpoints",
+        events=folder / "tensorboard",
+        resume=settings.resume,
+    )
+    result = run_experiment(recipe, task, protocol, store)
+    results = build_results(task, context.runtime.choices["learner"], result)
     if is_main():
-        _save(folder, result, results, described)
-        n_encoded = sum(used.n_encoded for used in {encoder, result.encoder})
+        _save(folder, task, result, results)
+        n_encoded = sum(used.n_encoded for used in {encoder, result.model.encoder})
         add_process(results, time.perf_counter() - started, n_encoded, context.overrides.task)
         write_results(folder, results, result)
         show(comparison_table(results))
@@ -192,22 +195,22 @@ def _settings(config: DictConfig) -> dict[str, Any]:
     return {field.name: plain[field.name] for field in fields(Settings) if field.name in plain}
 
 
-def _save(folder: Path, result: Any, results: dict[str, Any], encoder: dict[str, str]) -> None:
+def _save(folder: Path, task: Any, result: Any, results: dict[str, Any]) -> None:
     from fewshot.learners import save_learner
 
     details = {key: results[key] for key in ("task", "split", "task_sha256", "shots", "ways", "seed", "label_names")}
-    encoder = encoder | {"fingerprint": result.encoder.fingerprint}
+    encoder = results["encoder"] | {"fingerprint": result.model.encoder.fingerprint}
     if result.encoder_training is not None and result.encoder_training.kept:
         result.encoder_training.trainable.save(folder / "encoder")
         encoder = encoder | {"weights": "../encoder"}
-    save_learner(result.learner, folder / "learner", {"encoder": encoder, **details})
-    if result.final is not None and result.final.classifier is not None:
-        result.final.classifier.save(folder / "adapted")
-        log.info("fewshot.load_adapted(%r) reads the classifier that was tuned last", _relative(folder / "adapted"))
+    save_learner(result.model.learner, folder / "learner", {"encoder": encoder, **details})
+    if result.scored.classifier is not None:
+        result.scored.classifier.save(folder / "adapted")
+        log.info("TextClassifier.load(%r) reads the classifier that was tuned last", _relative(folder / "adapted"))
     if result.augmentation is not None and result.augmentation.asked.save:
         from fewshot.report.augmentation import write_table
 
-        write_table(folder / "augmented.tsv", result.augmentation)
+        write_table(folder / "augmented.tsv", result.augmentation, task)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from fewshot.episodes import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures
 from fewshot.learners import Prototypical
-from fewshot.variants import Variants
+from fewshot.features import Variants
 
 
 @pytest.fixture

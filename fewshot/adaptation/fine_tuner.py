@@ -9,13 +9,13 @@ from typing import ClassVar, Literal, get_args
 
 from torch import Tensor
 
-from fewshot.adaptation.adapted import AdaptedClassifier
 from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.adaptation.tuning import Tuning
 from fewshot.encoders import Encoder
 from fewshot.learners import Learner
 from fewshot.processes import process_count
+from fewshot.text_classifier import TextClassifier
 from fewshot.training import LoopSettings, TrainingFiles
 from fewshot.training.loop_settings import Precision, Schedule
 
@@ -138,7 +138,7 @@ class FineTuner(LoopSettings):
         seed: int = 0,
         head: HeadTuner | None = None,
         files: TrainingFiles | None = None,
-    ) -> AdaptedClassifier:
+    ) -> TextClassifier:
         """Adapt an encoder, published or meta-trained, to a support.
 
         Args:
@@ -160,7 +160,7 @@ class FineTuner(LoopSettings):
         if int(support.counts.max()) < 2:
             log.info("No class has a text to spare, so nothing can be held out: the encoder stays as it is")
             return before
-        tuning = Tuning(self, encoder, support, learner, heads, before.details["pull"], seed)
+        tuning = Tuning(self, encoder, support, learner, heads, before.details["l2_to_prototypes"], seed)
         n_folds = self.folds_of(support)
         found = tuning.held_out_once(files) if n_folds == 1 else tuning.cross_validated(n_folds)
         pays = found.encoder is not None
@@ -183,4 +183,6 @@ class FineTuner(LoopSettings):
         )
         if found.encoder is None or found.head is None:
             return replace(before, details=details)
-        return AdaptedClassifier(found.encoder, found.head, support.labels, details)
+        return TextClassifier(
+            found.encoder, found.head.classifier(), support.labels, float(found.head.temperature), details
+        )

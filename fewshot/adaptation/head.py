@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 
 from fewshot.learners import Learner
 from fewshot.learners.projection import ResidualProjection
+from fewshot.learners.prototypical import ProjectedPrototype
 
 
 class CosineHead(nn.Module):
@@ -77,6 +78,11 @@ class CosineHead(nn.Module):
     def n_classes(self) -> int:
         """How many classes it tells apart."""
         return len(self.rows)
+
+    def classifier(self) -> ProjectedPrototype:
+        """What the head computes, as a classifier of one episode that stays as it is."""
+        with torch.no_grad():
+            return ProjectedPrototype(normalize(self.rows, dim=-1)[None], self.log_scale.exp(), self.projection)
 
     def twin(self) -> "CosineHead":
         """A copy whose rows, and nothing else, are trained."""

@@ -1,9 +1,9 @@
 """Tune the head alone, on features that are computed once: seconds, on a CPU.
 
-    min_w  mean_c mean_{i in c} CE(logits(x_i), c) + pull / n_classes * sum_c |w_c - p_c|^2
+    min_w  mean_c mean_{i in c} CE(logits(x_i), c) + l2 / n_classes * sum_c |w_c - p_c|^2
 
-The rows w start from the prototypes p and are held to them by `pull`, which cross-validation on the support chooses,
-as it does whether tuning pays at all. The scale stays as it is: trained on the few texts that it is to be right on, it
+The rows w start from the prototypes p, and an L2 penalty keeps them near. Cross-validation on the support chooses its
+weight `l2`, and whether tuning pays at all. The scale stays as it is: trained on the few texts that it is to be right on, it
 grows without bound and takes the margin away (banking77, 77 classes, 5 texts each, texts not in the test part: 80.1 %
 with a trained scale, 82.5 % with 20, 80.2 % by the prototypes).
 
@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fewshot.adaptation.adapted import AdaptedClassifier
 from fewshot.adaptation.calibration import calibrate
 from fewshot.adaptation.decision import Comparison
 from fewshot.adaptation.head import CosineHead
@@ -28,6 +27,7 @@ from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.errors import ConfigError
 from fewshot.learners import Learner
+from fewshot.text_classifier import TextClassifier
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class HeadTuner:
     """Rows of a cosine classifier, from prototypes to the support, as far as cross-validation says that it pays.
 
     Args:
-        pulls: how strongly the rows are held to the prototypes; the best of these.
+        l2_to_prototypes: weights of the penalty to choose from.
         folds: of the cross-validation; fewer where the largest class has fewer texts.
         margin: standard errors by which tuning has to beat the prototypes on texts held out.
         scale: factor from cosine to logit.
         centring: share of the mean over classes that is taken away, where no learner brings a centre.
-        iterations: most of L-BFGS.
+        iterations: at most, of L-BFGS.
     """
 
-    pulls: Sequence[float] = (0.1, 1.0)
+    l2_to_prototypes: Sequence[float] = (0.1, 1.0)
     folds: int = 4
     margin: float = 0.5
     scale: float = 20.0
@@ -59,23 +59,23 @@ class HeadTuner:
         wrong = [name for name in ("scale", "iterations") if not getattr(self, name) > 0]
         wrong += [name for name in ("margin",) if not getattr(self, name) >= 0]
         wrong += ["folds"] if self.folds < 2 else []
-        wrong += ["pulls"] if not self.pulls or min(self.pulls) < 0 else []
+        wrong += ["l2_to_prototypes"] if not self.l2_to_prototypes or min(self.l2_to_prototypes) < 0 else []
         wrong += ["centring"] if not 0 <= self.centring <= 1 else []
         if wrong:
             got = ", ".join(f"adaptation.{name}={getattr(self, name)}" for name in wrong)
             raise ConfigError(
-                f"Got {got}. Expected pulls as a list of numbers of 0 or more, folds of 2 or more, centring as a share "
+                f"Got {got}. Expected l2_to_prototypes as a list of numbers of 0 or more, folds of 2 or more, centring as a share "
                 f"from 0 to 1, margin of 0 or more and the others above 0. Correct what is named."
             )
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
-        """What of a support is kept and what is held out, to judge by; nothing where no class has two texts."""
+        """The folds of a support, (kept, held out) each; none where no class has two texts."""
         n_folds = min(self.folds, int(support.counts.max()))
         return support.folds(n_folds, seed) if n_folds > 1 else []
 
     def fit(
         self, encoder: Encoder, support: LabelledTexts, learner: Learner | None = None, seed: int = 0
-    ) -> AdaptedClassifier:
+    ) -> TextClassifier:
         """Tune a head on the encoder's features of the support.
 
         Args:
@@ -90,18 +90,18 @@ class HeadTuner:
         """
         everything = support.with_names_as_texts()
         features = encoder.encode(everything.texts)
-        head, comparison, pull = self.tuned(features, support, learner, seed)
+        head, comparison, l2 = self.tuned(features, support, learner, seed)
         details = {
-            "stage": "head" if pull is not None else "prototypes" if len(support.texts) else "zero_shot",
-            "pull": pull,
+            "stage": "head" if l2 is not None else "prototypes" if len(support.texts) else "zero_shot",
+            "l2_to_prototypes": l2,
             "held_out": vars(comparison),
         }
-        return AdaptedClassifier(encoder, head, support.labels, details)
+        return TextClassifier(encoder, head.classifier(), support.labels, float(head.temperature), details)
 
     def tuned(
         self, features: Float[Tensor, "n_all dim"], support: LabelledTexts, learner: Learner | None, seed: int
     ) -> tuple[CosineHead, Comparison, float | None]:
-        """The head, how it compares with prototypes, and the pull; None where the prototypes are kept.
+        """The head, how it compares with prototypes, and the weight of its penalty; None where the prototypes are kept.
 
         Args:
             features: of the support's texts, and of the label names behind them where there are any.
@@ -112,7 +112,7 @@ class HeadTuner:
         splits = self.splits(support, seed)
         if not splits:
             return self.start(features, support, learner), Comparison(0.0, 0.0, 0.0, 0), None
-        options: list[float | None] = [None, *self.pulls]
+        options: list[float | None] = [None, *self.l2_to_prototypes]
         logits: dict[float | None, list[Tensor]] = {option: [] for option in options}
         targets = []
         n_texts = len(support.texts)
@@ -125,7 +125,7 @@ class HeadTuner:
                 logits[option].append(_logits(head, features[held]))
         target = torch.cat(targets)
         hits = {option: torch.cat(parts).argmax(1) == target for option, parts in logits.items()}
-        best = max(self.pulls, key=lambda pull: int(hits[pull].sum()))
+        best = max(self.l2_to_prototypes, key=lambda l2: int(hits[l2].sum()))
         comparison = Comparison.of(hits[None], hits[best])
         chosen = best if comparison.pays(self.margin) else None
         head = self.tune(self.start(features, support, learner), features, support, chosen)
@@ -141,9 +141,9 @@ class HeadTuner:
             texts, support.classes, own, n_classes, scale=self.scale, centring=self.centring, learner=learner
         )
 
-    def tune(self, start: CosineHead, features: Tensor, support: LabelledTexts, pull: float | None) -> CosineHead:
-        """A head tuned from another one, on all that is given; without a pull the other one itself."""
-        if pull is None:
+    def tune(self, start: CosineHead, features: Tensor, support: LabelledTexts, l2: float | None) -> CosineHead:
+        """A head tuned from another one, on all that is given; without a penalty the other one itself."""
+        if l2 is None:
             return start
         classes = support.with_names_as_texts().classes
         counts = torch.bincount(classes, minlength=start.n_classes)
@@ -156,7 +156,7 @@ class HeadTuner:
         def closure() -> Tensor:
             optimiser.zero_grad()
             losses = nn.functional.cross_entropy(head.of_embedded(embedded), classes, reduction="none")
-            loss = (shares * losses).sum() + pull * (head.rows - start.rows.detach()).square().sum() / len(head.rows)
+            loss = (shares * losses).sum() + l2 * (head.rows - start.rows.detach()).square().sum() / len(head.rows)
             loss.backward()
             return loss
 

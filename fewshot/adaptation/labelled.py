@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import TaskError
 from fewshot.randomness import child_generator
 
@@ -81,6 +82,14 @@ class LabelledTexts:
     def counts(self) -> Int[Tensor, " n_classes"]:
         """Number of texts of each class."""
         return torch.bincount(self.classes, minlength=len(self.labels))
+
+    def episode(self) -> EpisodeBatch:
+        """The support as an episode without queries; indices are places in `texts`."""
+        rows = torch.full((1, len(self.labels), int(self.counts.max())), -1)
+        for way in range(len(self.labels)):
+            members = (self.classes == way).nonzero().flatten()
+            rows[0, way, : len(members)] = members
+        return EpisodeBatch(torch.arange(len(self.labels))[None], rows, rows >= 0, rows[:, :, :0])
 
     def subset(self, chosen: Int[Tensor, " n_chosen"]) -> "LabelledTexts":
         """Some of the texts, of the same classes."""

@@ -1,12 +1,13 @@
-"""Several adapted models over one loaded encoder."""
+"""Several classifiers over one loaded encoder."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from fewshot.adaptation.adapted import AdaptedClassifier, load_adapted
 from fewshot.encoders import Encoder
 from fewshot.encoders.shared import SharedModel
 from fewshot.errors import ConfigError
+from fewshot.text_classifier import TextClassifier
 
 
 class AdapterSwitch:
@@ -24,14 +25,14 @@ class AdapterSwitch:
 
     def __init__(self, encoder: Encoder):
         self._model = SharedModel(encoder)
-        self._classifiers: dict[str, AdaptedClassifier] = {}
+        self._classifiers: dict[str, TextClassifier] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """In the order in which they were added."""
         return tuple(self._classifiers)
 
-    def add(self, name: str, model: AdaptedClassifier | Path | str) -> AdaptedClassifier:
+    def add(self, name: str, model: TextClassifier | Path | str) -> TextClassifier:
         """Add a classifier, in the place of one of this name.
 
         Args:
@@ -42,11 +43,11 @@ class AdapterSwitch:
             The classifier over the shared encoder.
 
         Raises:
-            ConfigError: a folder without an adapted model, or one of another encoder.
+            ConfigError: a folder without an classifier, or one of another encoder.
             EncoderError: it was adapted from another published model.
         """
-        if not isinstance(model, AdaptedClassifier):
-            model = load_adapted(model, self._model.published)
+        if not isinstance(model, TextClassifier):
+            model = TextClassifier.load(model, self._model.published)
         encoder = self._model.encoder(model.encoder.trained)
         if encoder.replace(dtype="float32").fingerprint != model.encoder.replace(dtype="float32").fingerprint:
             raise ConfigError(
@@ -54,10 +55,10 @@ class AdapterSwitch:
                 f"{encoder.settings()}. Expected the same model, pooling and shallow layer. "
                 f"Give it a switch of its own."
             )
-        self._classifiers[name] = AdaptedClassifier(encoder, model.head, model.labels, model.details)
+        self._classifiers[name] = replace(model, encoder=encoder)
         return self._classifiers[name]
 
-    def use(self, name: str) -> AdaptedClassifier:
+    def use(self, name: str) -> TextClassifier:
         """The classifier of a name, its weights in place.
 
         Raises:
@@ -65,12 +66,12 @@ class AdapterSwitch:
         """
         if name not in self._classifiers:
             known = ", ".join(self._classifiers) or "none yet: add one first"
-            raise ConfigError(f"There is no adapted model {name!r}. Expected one of {known}. Correct the name.")
+            raise ConfigError(f"There is no classifier {name!r}. Expected one of {known}. Correct the name.")
         classifier = self._classifiers[name]
         classifier.encoder.load()
         return classifier
 
     @property
-    def all(self) -> Mapping[str, AdaptedClassifier]:
+    def all(self) -> Mapping[str, TextClassifier]:
         """Name → classifier."""
         return dict(self._classifiers)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.augment.semantic_filter import REASONS, Verdict
-from fewshot.variants import Variants
+from fewshot.features import Variants
 
 
 @dataclass(frozen=True)

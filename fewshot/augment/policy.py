@@ -15,7 +15,7 @@ from fewshot.evaluation.metrics import accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.progress import track
-from fewshot.variants import Variants
+from fewshot.features import Variants
 
 
 @dataclass(frozen=True)

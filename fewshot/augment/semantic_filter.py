@@ -5,7 +5,7 @@
                        cos(t', p_own) - cos(t', p_other) > margin for every other prototype
 
 A proposal below the band says something else, one above it nothing new.  Prototypes depend on the other classes of an
-episode: for those the last condition is `fewshot.variants.Variants`'.
+episode: for those the last condition is `fewshot.features.Variants`'.
 """
 
 from collections.abc import Sequence

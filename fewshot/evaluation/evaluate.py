@@ -139,7 +139,7 @@ def episodes_per_pass(learner: Learner, features: TaskFeatures, episodes: Episod
     """Episodes that are scored together; one by one where each has an adapted encoder of its own."""
     if learner.reads == "tokens":
         return 1
-    places = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.most)
+    places = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.max_variants)
     texts = episodes.n_way * (places + episodes.n_query + 1)
     largest = texts * max(features.dim, episodes.n_way * (places + 1))
     return max(1, _ELEMENTS // largest)
@@ -147,7 +147,7 @@ def episodes_per_pass(learner: Learner, features: TaskFeatures, episodes: Episod
 
 def _embedded(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> tuple[TaskFeatures, Learner]:
     """What is scored: features that each went through the learner's embedding once, where they stay the same."""
-    if features.moves:
+    if features.vary_by_episode:
         return features, learner
     return features.embedded(learner, episodes), learner.on_embedded()
 

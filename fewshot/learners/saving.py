@@ -1,22 +1,35 @@
-"""A learner in a folder: `learner.safetensors` for weights, `learner.json` for everything else.  No pickle."""
+"""Learners and adapted classifiers as safetensors and JSON.  No pickle, and no class outside of this package."""
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from fewshot.encoders.encoder import Encoder
 from fewshot.errors import ConfigError
-from fewshot.learners.learner import Learner
+from fewshot.learners.attention_prototypical import AttentionClassifier
+from fewshot.learners.centroid import NearestPrototype
+from fewshot.learners.learner import Classifier, Learner
+from fewshot.learners.linear import DualLinear, PrimalLinear
+from fewshot.learners.maml.network import Layer, Network
+from fewshot.learners.maml.on_features import AdaptedNetwork
+from fewshot.learners.projection import ResidualProjection
+from fewshot.learners.prototypical import ProjectedPrototype
 from fewshot.storage import write_json, write_tensors
+
+_CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, PrimalLinear, AdaptedNetwork)
+_PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
 
 
 def save_learner(learner: Learner, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
-    """Write a learner.
+    """Write a learner to `learner.safetensors` and `learner.json`.
 
     Args:
         learner: any learner of this package.
@@ -62,6 +75,71 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
     with _readable(folder):
         learner.load_state_dict(load_file(folder / "learner.safetensors"))
     return learner
+
+
+def described_classifier(classifier: Classifier) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A classifier as a description that JSON can hold, and its tensors by name.
+
+    Args:
+        classifier: what a learner of this package adapted to a support.
+    """
+    tensors: dict[str, Tensor] = {}
+    return _described(classifier, "classifier", tensors), tensors
+
+
+def classifier_from(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Classifier:
+    """The classifier that `described_classifier` described; its logits are identical.
+
+    Args:
+        description: the description.
+        tensors: by name.
+
+    Raises:
+        KeyError, TypeError, ValueError: the description is none of a classifier, or a tensor is missing.
+    """
+    classifier = _built(description, tensors)
+    if not isinstance(classifier, Classifier):
+        raise ValueError(f"got a {type(classifier).__name__}, expected a classifier")
+    return classifier
+
+
+def _described(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        tensors[name] = value.detach()
+        return {"tensor": name}
+    if isinstance(value, nn.Module):
+        if isinstance(value, ResidualProjection):
+            tensors |= {f"{name}.{key}": tensor for key, tensor in value.state_dict().items()}
+        return {"module": type(value).__name__, "name": name}
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        parts = {key: _described(part, f"{name}.{key}", tensors) for key, part in fields.items()}
+        return {"class": type(value).__name__, "fields": parts}
+    return value
+
+
+def _built(description: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if not isinstance(description, Mapping):
+        return description
+    if "tensor" in description:
+        return tensors[description["tensor"]]
+    if "module" in description:
+        if description["module"] == "Identity":
+            return nn.Identity()
+        weight, centre = (tensors[f"{description['name']}.{key}"] for key in ("weight", "centre"))
+        projection = ResidualProjection(len(weight))
+        projection.load_state_dict({"weight": weight, "centre": centre})
+        return projection.requires_grad_(False)
+    fields = {key: _built(part, tensors) for key, part in description["fields"].items()}
+    return _PARTS[description["class"]](**fields)
+
+
+def frozen_copy(learner: Learner) -> Learner:
+    """A copy of a learner in eval mode whose parameters stay as they are, for classifiers that outlive a training."""
+    import copy
+
+    with torch.no_grad():
+        return copy.deepcopy(learner).requires_grad_(False).eval()
 
 
 def _check_attached(folder: Path, saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fewshot.augment.stage import AugmentationStage, Made
+from fewshot.experiment.augmentation import AugmentationResult, NewTexts
 from fewshot.storage import atomic
 from fewshot.tasks.task import Task
 
 COLUMNS = ("part", "label", "text", "source", "augmented", "how", "cosine", "dropped", "supports", "within_margin")
 
 
-def augmentation_json(stage: AugmentationStage) -> dict[str, Any]:
+def augmentation_json(result: AugmentationResult) -> dict[str, Any]:
     """The value of `augment` in `results.json`.
 
     settings        as asked for
@@ -26,20 +26,21 @@ def augmentation_json(stage: AugmentationStage) -> dict[str, Any]:
     decision        null, or {chosen, sentence, episodes, accuracy_without, trials}
     notes           where words are from
     """
-    used = stage.augmentation
+    used, sources = result.used, list(result.asked.sources or ())
+    augments = result.support is not None or result.meta_training
     return {
-        "settings": stage.asked.settings(),
-        "support": stage.augments_support,
-        "meta_training": stage.augments_training,
-        "sources": list(used.sources or ()) if stage.augments_support or stage.augments_training else [],
+        "settings": result.asked.settings(),
+        "support": result.support is not None,
+        "meta_training": result.meta_training,
+        "sources": list(used.sources or ()) if augments else [],
         "weight": used.weight,
-        "made": {part: _made(made, list(stage.asked.sources or ())) for part, made in stage.made.items()},
-        "decision": None if stage.decision is None else stage.decision.as_json(),
-        "notes": list(dict.fromkeys(note for notes in stage.notes.values() for note in notes)),
+        "made": {part: _made(new_texts, sources) for part, new_texts in result.new_texts.items()},
+        "decision": None if result.decision is None else result.decision.as_json(),
+        "notes": list(dict.fromkeys(note for new_texts in result.new_texts.values() for note in new_texts.notes)),
     }
 
 
-def _made(made: Made, sources: list[str]) -> dict[str, Any]:
+def _made(made: NewTexts, sources: list[str]) -> dict[str, Any]:
     return {
         "texts": len(made.places),
         "texts_per_class": made.texts_per_class,
@@ -47,7 +48,7 @@ def _made(made: Made, sources: list[str]) -> dict[str, Any]:
     }
 
 
-def write_table(path: Path, stage: AugmentationStage) -> None:
+def write_table(path: Path, result: AugmentationResult, task: Task) -> None:
     """Write every proposed text with what became of it, tab-separated, whole or not at all.
 
     The columns are `COLUMNS`; `dropped` is empty for a text that was kept, and then `supports` says in how many
@@ -59,11 +60,11 @@ def write_table(path: Path, stage: AugmentationStage) -> None:
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
-        for made in stage.made.values():
-            writer.writerows(_rows(made, stage.task))
+        for new_texts in result.new_texts.values():
+            writer.writerows(_rows(new_texts, task))
 
 
-def _rows(made: Made, task: Task) -> Iterator[tuple[str, ...]]:
+def _rows(made: NewTexts, task: Task) -> Iterator[tuple[str, ...]]:
     nearer = iter(made.nearer)
     uses = made.uses or ("",) * len(made.places)
     for place, text, judged, supports in zip(made.places, made.bank.texts, made.bank.judged, uses, strict=True):

@@ -41,11 +41,9 @@ from typing import Any
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Estimate, Evaluation
-from fewshot.experiment import ExperimentResult
-from fewshot.final_stage import FinalResult
-from fewshot.plan import Plan
+from fewshot.experiment.evaluating import Scored
+from fewshot.experiment.result import ExperimentResult
 from fewshot.report.augmentation import augmentation_json
-from fewshot.settings import Settings
 from fewshot.storage import write_json
 from fewshot.tasks.task import Task
 from fewshot.training import TrainedEncoder, TrainingHistory
@@ -71,19 +69,15 @@ def scores(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def build_results(
-    task: Task, encoder: dict[str, str], learner: str, settings: Settings, result: ExperimentResult
-) -> dict[str, Any]:
+def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[str, Any]:
     """The content of `results.json`, but for what only the process knows (see `add_process`).
 
     Args:
         task: the task.
-        encoder: model and fingerprint.
         learner: name of the learner.
-        settings: the settings of the run.
         result: what was found.
     """
-    ours = result.evaluation
+    ours, plan, protocol = result.evaluation, result.plan, result.plan.protocol
     baselines = {
         name: scores(theirs) | {"difference": as_json(ours.difference(theirs))}
         for name, theirs in result.baselines.items()
@@ -92,22 +86,22 @@ def build_results(
         "task": task.name,
         "split": task.split,
         "task_sha256": task.sha256,
-        "encoder": encoder,
+        "encoder": {"model": plan.encoder.model, "fingerprint": plan.encoder.fingerprint},
         "encoder_training": None if result.encoder_training is None else _encoder_training(result.encoder_training),
         "learner": learner,
         "ways": result.episodes.n_way,
-        "shots": settings.shots,
+        "shots": protocol.shots,
         "queries": result.episodes.n_query,
-        "seed": settings.seed,
-        "label_names": settings.label_names,
-        "realistic": settings.realistic,
-        "support_noise": settings.support_noise,
+        "seed": protocol.seed,
+        "label_names": protocol.label_names,
+        "realistic": protocol.realistic,
+        "support_noise": protocol.support_noise,
         "episodes": len(result.episodes),
         "episodes_sha256": result.episodes.sha256(),
         **scores(ours),
         "baselines": baselines,
-        "strategy": None if result.plan is None else _strategy(result.plan, settings, result.episodes),
-        "adaptation": None if result.final is None else adaptation_json(result.final),
+        "strategy": _strategy(result),
+        "adaptation": adaptation_json(plan.final_stage.name, result.scored) if plan.final_stage else None,
         "augment": None if result.augmentation is None else augmentation_json(result.augmentation),
         "meta_training": _training(result.history),
         "timings": {
@@ -118,20 +112,20 @@ def build_results(
     }
 
 
-def _strategy(plan: Plan, settings: Settings, episodes: EpisodeBatch) -> dict[str, Any]:
-    sizes = episodes.support_mask.sum(-1)
+def _strategy(result: ExperimentResult) -> dict[str, Any]:
+    plan, sizes = result.plan, result.episodes.support_mask.sum(-1)
     return {
         "stage": plan.rung.name,
         "reason": plan.rung.reason,
-        "asked": plan.asked,
-        "final_stage": plan.final_stage,
-        "protocol": "fixed_test" if plan.fixed_test else "sampled",
-        "classes": settings.classes,
+        "asked": plan.strategy,
+        "final_stage": None if plan.final_stage is None else plan.final_stage.name,
+        "protocol": plan.protocol.protocol,
+        "classes": plan.protocol.classes,
         "support_texts": {"smallest": int(sizes.min()), "largest": int(sizes.max())},
     }
 
 
-def adaptation_json(final: FinalResult) -> dict[str, Any]:
+def adaptation_json(stage: str, scored: Scored) -> dict[str, Any]:
     """The value of `adaptation` in `results.json`.
 
     stage       name of the final stage
@@ -143,11 +137,11 @@ def adaptation_json(final: FinalResult) -> dict[str, Any]:
                 it was tuned
     """
     return {
-        "stage": final.stage,
-        "supports": len(final.adaptations),
-        "kept": dict(Counter(str(details["stage"]) for details in final.adaptations)),
-        "seconds": final.evaluation.seconds,
-        "each": [dict(details) for details in final.adaptations],
+        "stage": stage,
+        "supports": len(scored.adaptations),
+        "kept": dict(Counter(str(details["stage"]) for details in scored.adaptations)),
+        "seconds": scored.evaluation.seconds,
+        "each": [dict(details) for details in scored.adaptations],
     }
 
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from fewshot.course import ITSELF
 from fewshot.evaluation import Estimate
+from fewshot.experiment.result import ITSELF
 
 
 def interval(value: Mapping[str, float | None], sign: bool = False) -> str:

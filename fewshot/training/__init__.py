@@ -3,19 +3,19 @@
 from fewshot.training.checkpoints import Checkpoints
 from fewshot.training.encoder_trainer import EncoderTrainer, TrainedEncoder
 from fewshot.training.history import TrainingHistory
-from fewshot.training.keeper import TrainingFiles, TrainingHome
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import LoopSettings
 from fewshot.training.meta_trainer import MetaTrainer
+from fewshot.training.store import Store, TrainingFiles
 
 __all__ = [
     "Checkpoints",
     "EncoderTrainer",
     "LoopSettings",
     "MetaTrainer",
+    "Store",
     "TrainedEncoder",
     "TrainingFiles",
     "TrainingHistory",
-    "TrainingHome",
     "run_loop",
 ]

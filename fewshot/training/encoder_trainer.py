@@ -24,9 +24,9 @@ from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.encoder_look import EncoderLook, published_features
 from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective
 from fewshot.training.history import TrainingHistory
-from fewshot.training.keeper import TrainingFiles
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import LoopSettings, Precision, Schedule
+from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 

@@ -2,67 +2,23 @@
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fewshot import __version__
 from fewshot.errors import ConfigError, StorageError
-from fewshot.processes import process_count
 from fewshot.training.checkpoints import Checkpoint, Checkpoints
 from fewshot.training.engine import Engine
 from fewshot.training.events import Events
 from fewshot.training.history import Progress
 from fewshot.training.loop_settings import LoopSettings
+from fewshot.training.store import TrainingFiles
 from fewshot.training.weights import load_trained_weights, trained_weights
 
 log = logging.getLogger(__name__)
 
 _LARGEST_SHARE = 0.02  # of the time, for checkpoints: a slow disk has longer pauses
-
-
-@dataclass(frozen=True)
-class TrainingFiles:
-    """Where a training may write.
-
-    Args:
-        checkpoints: its checkpoints; None keeps none.
-        events: folder for TensorBoard, used with `training.tensorboard=true`.
-    """
-
-    checkpoints: Checkpoints | None = None
-    events: Path | None = None
-
-
-@dataclass(frozen=True)
-class TrainingHome:
-    """Where the trainings of a run may write.
-
-    Args:
-        checkpoints: home of the checkpoints of all runs; None keeps none.
-        events: folder for TensorBoard.
-    """
-
-    checkpoints: Path | None = None
-    events: Path | None = None
-
-    def files(self, name: str, training: Mapping[str, Any], resume: bool = False) -> TrainingFiles:
-        """The places of one training.
-
-        Args:
-            name: what is trained on what, for people.
-            training: what determines the weights, as JSON can hold it; version and number of processes are added.
-            resume: whether it goes on from its newest checkpoint.
-        """
-        everything = {**training, "version": __version__, "processes": process_count()}
-        return TrainingFiles(
-            None if self.checkpoints is None else Checkpoints(self.checkpoints, name, everything, resume),
-            None if self.events is None else self.events / name,
-        )
 
 
 class Keeper:

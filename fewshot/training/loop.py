@@ -14,8 +14,9 @@ from fewshot.progress import track
 from fewshot.randomness import child_generator, child_seed
 from fewshot.training.engine import Engine
 from fewshot.training.history import Progress, TrainingHistory
-from fewshot.training.keeper import Keeper, TrainingFiles
+from fewshot.training.keeper import Keeper
 from fewshot.training.loop_settings import LoopSettings
+from fewshot.training.store import TrainingFiles
 from fewshot.training.weights import load_trained_weights, trained_weights
 
 log = logging.getLogger(__name__)

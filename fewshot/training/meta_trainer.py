@@ -16,9 +16,9 @@ from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.training.history import TrainingHistory
-from fewshot.training.keeper import TrainingFiles
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import POSITIVE, LoopSettings
+from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from fewshot.errors import ConfigError
 from fewshot.evaluation import Estimate, evaluate, paired_difference
 from fewshot.features import TaskFeatures
 from fewshot.learners import Centroid
-from fewshot.variants import Variants
+from fewshot.features import Variants
 from tests.synthetic import clusters, pools_of, seeded
 
 

@@ -9,7 +9,7 @@ from fewshot.episodes import ClassPools, sample_episodes, sample_realistic_episo
 from fewshot.evaluation import accuracy, class_distances, evaluate, expected_calibration_error, macro_f1, predict
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Support
-from fewshot.variants import Variants
+from fewshot.features import Variants
 from tests.synthetic import clusters, primed, seeded
 
 DIM = 32

@@ -8,7 +8,7 @@ import torch
 from fewshot.episodes import ClassPools, sample_realistic_episodes
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS
-from fewshot.variants import Variants
+from fewshot.features import Variants
 from tests.synthetic import seeded
 
 LABELS = torch.arange(120) % 6

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewshot.errors import ConfigError
-from fewshot.variants import Variants
+from fewshot.features import Variants
 from tests.synthetic import seeded
 
 E, W, K, MOST, DIM = 2, 3, 2, 4, 5
@@ -29,7 +29,7 @@ def drawn(margin=0.0):
 def test_of_gives_the_rows_of_each_text_and_none_for_no_text():
     variants = Variants(torch.zeros(3, DIM), torch.tensor([[0, 2], [1, -1]]))
     assert variants.of(torch.tensor([[1, 0], [-1, 1]])).tolist() == [[[1, -1], [0, 2]], [[-1, -1], [1, -1]]]
-    assert variants.most == 2
+    assert variants.max_variants == 2
 
 
 @pytest.mark.parametrize("margin", [-2.0, -0.2, 0.0, 0.3])

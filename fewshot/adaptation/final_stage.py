@@ -1,0 +1,105 @@
+"""The final stage: tune a head or the encoder on a support, and keep the learner's own classifier if that is better."""
+
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
+
+from fewshot.adaptation.fine_tuner import FineTuner
+from fewshot.adaptation.head_tuner import HeadTuner
+from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.encoders import Encoder
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.evaluation.held_out import held_out_accuracy
+from fewshot.features import TaskFeatures
+from fewshot.learners import Learner
+from fewshot.text_classifier import TextClassifier
+from fewshot.training.store import Store, TrainingFiles
+
+Tuner = HeadTuner | FineTuner
+UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own classifier stays
+
+
+@dataclass(frozen=True)
+class FinalStage:
+    """The tuner of a final stage.
+
+    Args:
+        name: of the stage.
+        tuner: tunes on a support.
+        head: tunes the head that the encoder's tuning has to beat.
+    """
+
+    name: str
+    tuner: Tuner
+    head: HeadTuner = field(default_factory=HeadTuner)
+
+    def tune(
+        self,
+        own: TextClassifier,
+        learner: Learner,
+        support: LabelledTexts,
+        features: TaskFeatures,
+        episode: EpisodeBatch,
+        seed: int = 0,
+        store: Store | None = None,
+    ) -> TextClassifier:
+        """Tune on a support.
+
+        Args:
+            own: the learner's classifier for this support.
+            learner: meta-trained and calibrated; tuning starts from its projection, if it goes by prototypes.
+            support: all that is labelled.
+            features: of the support's texts and label names, new texts beside them.
+            episode: the support as an episode over `features`.
+            seed: root seed.
+            store: where trainings keep checkpoints and events; None keeps none.
+
+        Returns:
+            The tuned classifier if it is better than prototypes and than the learner on held-out texts, else `own`.
+            `details` tells which stage it is, what was compared, steps and seconds.
+        """
+        start = learner if learner.by_prototypes else None
+        if isinstance(self.tuner, HeadTuner):
+            tuned = self.tuner.fit(own.encoder, support, start, seed)
+        else:
+            files = None if store is None or not store.keeps_trainings else self._files(self.tuner, own.encoder, start, support, seed, store)
+            tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
+        stage = str(tuned.details["stage"])
+        if stage in UNTUNED:
+            return replace(own, details=tuned.details)
+        # A head that the encoder's tuning did not beat is the classifier from before it.
+        head_alone = stage == "head" and isinstance(self.tuner, FineTuner)
+        held_out = tuned.details["held_out"]["before" if head_alone else "after"]
+        learners = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
+        better = learners <= held_out
+        stage = UNTUNED[0] if not better else stage if head_alone else self.name
+        details = {**tuned.details, "stage": stage, "learner_held_out": learners}
+        return replace(tuned if better else own, details=details)
+
+    def _files(
+        self,
+        tuner: FineTuner,
+        encoder: Encoder,
+        learner: Learner | None,
+        support: LabelledTexts,
+        seed: int,
+        store: Store,
+    ) -> TrainingFiles | None:
+        """Where the tuner's training writes, named by all that has a part in its weights."""
+        determining = {
+            "encoder": encoder.fingerprint,
+            "trained": encoder.replace(trainable=tuner.trainable).training_settings(),
+            "learner": None if learner is None else _digest(learner),
+            "support": [list(support.texts), support.classes.tolist(), support.label_names],
+            "training": tuner.determining(),
+            "head": asdict(self.head),
+            "seed": seed,
+        }
+        return store.files(f"adaptation-{self.name}", determining)
+
+
+def _digest(learner: Learner) -> str:
+    """A hash of the weights from which tuning starts."""
+    digest = hashlib.sha256(type(learner).__name__.encode())
+    for name, value in learner.state_dict().items():
+        digest.update(name.encode() + value.cpu().numpy().tobytes())
+    return digest.hexdigest()

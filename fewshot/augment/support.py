@@ -1,0 +1,76 @@
+"""New texts for the texts of a support: the same for each text, whatever other texts stand beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.augment.augmenter import SemanticAugmentation
+from fewshot.augment.bank import Bank
+from fewshot.augment.source import AugmentRequest
+from fewshot.encoders import Encoder
+from fewshot.processes import main_first
+
+
+@dataclass(frozen=True)
+class SupportAugmentation:
+    """How a support is augmented, and what is known beside it.
+
+    Args:
+        augmentation: the sources and settings.
+        seed: root seed.
+        label_names: label → name of classes that a new text must not be mistaken for, beside those of the support.
+        synonyms: text → other names of the same thing.
+        excluded: normalised texts that no new text may equal, such as those of a task.
+        use_labels: whether sources may use the labels; not so where some are wrong on purpose.
+    """
+
+    augmentation: SemanticAugmentation
+    seed: int = 0
+    label_names: Mapping[str | int, str] = field(default_factory=dict)
+    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    excluded: frozenset[str] = frozenset()
+    use_labels: bool = True
+
+    def request(
+        self, texts: Sequence[str], labels: Sequence[str | int], names: Mapping[str | int, str], most: int, encoder: Encoder
+    ) -> AugmentRequest:
+        """What the sources are asked for.
+
+        Args:
+            texts: distinct.
+            labels: of each text.
+            names: label → name of the texts' own classes; empty where label names are not used.
+            most: new texts of one text, at most.
+            encoder: judges whether a new text means the same.
+        """
+        known = dict(self.label_names) | {k: name for k, name in names.items() if k not in self.label_names}
+        known = known if names else {}
+        places = {label: place for place, label in enumerate(known)}
+        return AugmentRequest(
+            texts=tuple(texts),
+            most=most,
+            seed=self.seed,
+            synonyms=tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else (),
+            classes=tuple(places[label] for label in labels) if known and self.use_labels else (),
+            class_names=tuple(known.values()),
+            embed=partial(_unit_features, encoder),
+        )
+
+    def make(
+        self, texts: Sequence[str], labels: Sequence[str | int], names: Mapping[str | int, str], most: int, encoder: Encoder
+    ) -> Bank:
+        """New texts of each text; arguments as for `request`.
+
+        Raises:
+            FewshotError: a source lacks what it needs.
+        """
+        with main_first():
+            return self.augmentation.make(self.request(texts, labels, names, most, encoder), self.excluded)
+
+
+def _unit_features(encoder: Encoder, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
+    return normalize(encoder.encode(list(texts)), dim=-1)

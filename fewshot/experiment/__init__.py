@@ -1,0 +1,1 @@
+"""Experiments: a recipe on a task by a protocol, in phases that take and return immutable values."""

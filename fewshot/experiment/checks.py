@@ -1,0 +1,100 @@
+"""What an experiment refuses or warns of before anything slow begins."""
+
+import logging
+
+from fewshot.augment.augmenter import SemanticAugmentation
+from fewshot.encoders import Encoder
+from fewshot.errors import ConfigError, TaskError
+from fewshot.experiment.episodes import scored_classes
+from fewshot.experiment.protocol import Protocol
+from fewshot.learners import Learner
+from fewshot.tasks.splits import FEWEST_TO_SPLIT
+from fewshot.tasks.task import Task
+
+log = logging.getLogger(__name__)
+
+
+def check_task(task: Task, protocol: Protocol) -> None:
+    """Refuse a task that the protocol cannot score.
+
+    Raises:
+        TaskError: label names are asked for, and some say nothing.
+        ConfigError: fewer than two test classes, or none to train and to select on.
+    """
+    nameless = task.nameless_classes()
+    if protocol.label_names and nameless:
+        raise TaskError(
+            f"The label {nameless[0]!r} is only a number, so as a label name it says nothing ({len(nameless)} such "
+            f'labels). Give names in label_names.json, like {{"{nameless[0]}": "..."}}, or set label_names=false.'
+        )
+    if protocol.classes == "test" and not (task.parts["train"] and task.parts["valid"]):
+        raise ConfigError(
+            f"The task {task.name!r} has {len(task.classes)} classes, but {FEWEST_TO_SPLIT} are needed for "
+            f"classes=test: one to train on, one to select on, two to test on. Set classes=all ways=all, which tells "
+            f"all classes apart and is scored on texts that are held out, or add classes."
+        )
+    if protocol.classes == "test" and len(task.parts["test"]) < 2:
+        raise ConfigError(
+            f"The task {task.name!r} has {len(task.parts['test'])} test class, but an episode needs two or more. "
+            f"Move classes to test in class_splits.json, or add classes."
+        )
+
+
+def check_all_scored(
+    task: Task, protocol: Protocol, trainable: str | None, augmentation: SemanticAugmentation | None
+) -> None:
+    """Refuse what needs train or valid classes where all classes are scored, and new texts without shots.
+
+    Raises:
+        ConfigError: says what to leave out.
+    """
+    if protocol.shots == 0 and augmentation is not None:
+        raise ConfigError("Got shots=0, which leaves no text to make others from. Set augment=none.")
+    if protocol.classes == "test":
+        return
+    instead = ", or classes=test" if len(task.classes) >= FEWEST_TO_SPLIT else ""
+    if trainable is not None:
+        raise ConfigError(
+            f"Got encoder.trainable={trainable} with classes=all: all classes of {task.name!r} are scored, so "
+            f"none is left to meta-train on. Set encoder.trainable=none{instead}."
+        )
+    if augmentation is not None and (augmentation.policy is not None or "meta_training" in augmentation.use):
+        raise ConfigError(
+            f"Got classes=all with augmentation that goes by train or valid classes, of which {task.name!r} then has "
+            f"none. Set augment=semantic or augment=none{instead}."
+        )
+
+
+def check_augmentation(augmentation: SemanticAugmentation, task: Task, protocol: Protocol, learner: Learner) -> None:
+    """Refuse augmentation that has no room, no classes to decide on, or a learner without features.
+
+    Raises:
+        ConfigError: says what to leave out.
+    """
+    augmentation.most(protocol.shots)
+    if augmentation.policy is not None and len(task.parts["valid"]) < 2:
+        raise ConfigError(
+            f"Got augment.policy, but the task {task.name!r} has {len(task.parts['valid'])} valid class to decide on, "
+            f"expected two or more. Set augment=semantic or none, or move classes in class_splits.json."
+        )
+    if learner.reads == "tokens":
+        raise ConfigError(
+            f"Got augmentation with a learner that reads tokens ({learner.title}), expected one on features. Set "
+            f"augment=none, or learner.adapts=head."
+        )
+
+
+def warn_of_seen_classes(task: Task, encoder: Encoder, protocol: Protocol) -> None:
+    """Warn of an encoder whose training has seen classes that are scored."""
+    scored = {task.classes[label] for label in scored_classes(task, protocol)}
+    weights = encoder.trained
+    while weights is not None:
+        both = sorted(scored & {*weights.seen.get("classes", ())}) if weights.seen.get("task") == task.name else []
+        if both:
+            log.warning(
+                f"The encoder's weights were trained or selected on {len(both)} of the classes that are scored, such "
+                f"as {both[0]!r} (task {weights.seen['task']}, split {weights.seen.get('split')}): these scores are "
+                f"too good. Expected weights that have not seen them. Use the split that they were trained on, or "
+                f"encoder.weights=null."
+            )
+        weights = weights.below

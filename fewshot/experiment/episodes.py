@@ -1,0 +1,136 @@
+"""The episodes of a protocol, the features of a task, and a support as a user would hand it in."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch.nn.functional import normalize
+
+from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.encoders import Encoder
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.fixed_test import fixed_test_episodes
+from fewshot.episodes.frozen import EpisodeRequest, draw, frozen_episodes
+from fewshot.episodes.noise import corrupt_support
+from fewshot.errors import ConfigError
+from fewshot.experiment.protocol import Protocol
+from fewshot.features import TaskFeatures
+from fewshot.processes import main_first
+from fewshot.randomness import child_generator
+from fewshot.resources import shipped
+from fewshot.tasks.task import Task
+
+log = logging.getLogger(__name__)
+
+_MAX_VALID_SHOTS = 20  # with more, evaluations of them cost most of the time of a meta-training
+# Meta-valid episodes: enough that half a point can be seen, few enough that an evaluation takes a tenth of a second.
+VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
+
+
+@dataclass(frozen=True)
+class TaskEncoder:
+    """Features of a task by any encoder, computed once for each.
+
+    Args:
+        task: its texts, and its label names where they are used.
+        label_names: whether they are used.
+    """
+
+    task: Task
+    label_names: bool
+    _found: dict[Encoder, TaskFeatures] = field(default_factory=dict, repr=False)
+
+    def __call__(self, encoder: Encoder) -> TaskFeatures:
+        """Unit features of all texts, and of the label names where they are used."""
+        if encoder not in self._found:
+            names = self.task.label_texts() if self.label_names else []
+            log.info("Encoding %s texts with %s", f"{len(self.task.texts) + len(names):,}", encoder.model)
+            with main_first():
+                features = normalize(encoder.encode([*self.task.texts, *names]), dim=-1)
+            texts, of_names = features.tensor_split([len(self.task.texts)])
+            self._found[encoder] = TaskFeatures(texts, of_names if self.label_names else None)
+        return self._found[encoder]
+
+
+def scored_classes(task: Task, protocol: Protocol) -> Sequence[int]:
+    """Ids of the classes that are scored."""
+    return task.parts["test"] if protocol.classes == "test" else range(len(task.classes))
+
+
+def test_episodes(task: Task, protocol: Protocol, kept: Path | None = None) -> EpisodeBatch:
+    """The frozen test episodes, with wrong labels in the support where they are asked for.
+
+    Args:
+        task: the task.
+        protocol: which episodes; with `protocol="fixed_test"` all have one test part.
+        kept: where sampled episodes that are not shipped are kept; None keeps none.
+
+    Raises:
+        ConfigError, TaskError: the classes cannot fill the episodes.
+    """
+    if protocol.protocol == "fixed_test":
+        alone = protocol.shots == 0 and protocol.ways is None
+        supports = 1 if alone else min(protocol.supports, protocol.episodes)
+        classes = scored_classes(task, protocol)
+        episodes = fixed_test_episodes(task, classes, protocol.ways, protocol.shots, protocol.test_texts, supports)
+    else:
+        request = EpisodeRequest(
+            "test", protocol.ways, protocol.shots, protocol.queries, protocol.episodes, protocol.realistic
+        )
+        folder = shipped("episodes") / task.name
+        episodes = frozen_episodes(task, request, folder if folder.is_dir() else None, kept)
+    noise = protocol.support_noise
+    if not noise:
+        return episodes
+    if not bool(episodes.support_mask.all()):
+        raise ConfigError(
+            f"Got support_noise={noise} where some classes have fewer than {protocol.shots} texts for the support; "
+            f"noise needs equal sizes. Lower shots, or set support_noise=0."
+        )
+    return corrupt_support(episodes, noise, child_generator(0, f"noise/{task.name}/{noise}"))
+
+
+def valid_episodes(
+    task: Task, protocol: Protocol, max_texts: int | None = None, fewer: int = 1
+) -> list[EpisodeBatch]:
+    """Episodes of the valid classes: with the ways and shots of the test episodes, and with all classes at once.
+
+    Support sizes are equal and labels right, whatever the test episodes are; shots shrink to what the smallest
+    class allows.
+
+    Args:
+        task: the task.
+        protocol: ways and shots.
+        max_texts: of each class that episodes are drawn from; None is all.
+        fewer: how many times fewer episodes than there are for a learner on cached features.
+    """
+    pools = task.pools("valid") if max_texts is None else task.pools("valid").thinned(max_texts)
+    n_classes, smallest = len(pools.classes), int(pools.sizes.min())
+    queries = max(1, min(_VALID_QUERIES, smallest - 1))
+    shots = min(protocol.shots, max(1, smallest - queries), _MAX_VALID_SHOTS)
+    ways = min(protocol.ways or n_classes, n_classes)
+    requests = [EpisodeRequest("valid", ways, shots, queries, VALID_EPISODES // fewer)]
+    if ways < n_classes:
+        requests.append(EpisodeRequest("valid", None, shots, queries, _VALID_ALL_WAY_EPISODES // fewer))
+    return [draw(task, request, pools) for request in requests]
+
+
+def labelled_support(task: Task, episode: EpisodeBatch, label_names: bool) -> LabelledTexts:
+    """The support of an episode as a user would hand it in.
+
+    Args:
+        task: the task.
+        episode: a batch of one.
+        label_names: whether they are evidence.
+    """
+    ways = torch.arange(episode.n_way)[:, None].expand_as(episode.support[0])[episode.support_mask[0]]
+    places, classes = episode.support[0][episode.support_mask[0]].tolist(), episode.classes[0].tolist()
+    names = task.label_texts()
+    return LabelledTexts(
+        texts=[task.texts[place] for place in places],
+        classes=ways,
+        labels=tuple(task.classes[label] for label in classes),
+        label_names=tuple(names[label] for label in classes) if label_names else None,
+    )

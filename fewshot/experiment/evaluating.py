@@ -1,0 +1,131 @@
+"""Score a meta-model on episodes: all at once where the learner alone adapts, one support after the other else."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from fewshot.adaptation.final_stage import UNTUNED
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.evaluation import Evaluation, class_distances, evaluate
+from fewshot.experiment.augmentation import NewTexts, augmented_support
+from fewshot.experiment.episodes import TaskEncoder, labelled_support
+from fewshot.experiment.plan import Plan
+from fewshot.meta_model import MetaModel
+from fewshot.processes import as_main
+from fewshot.progress import track
+from fewshot.tasks.task import Task
+from fewshot.text_classifier import TextClassifier
+from fewshot.training import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What scoring a meta-model gives.
+
+    Args:
+        evaluation: of the episodes that there was time for, the first ones.
+        new_texts: those of the supports, if they are augmented.
+        adaptations: where each support is tuned on: what was compared on held-out texts, steps, seconds and so on.
+        classifier: of the last episode in which tuning paid; None where it never did.
+    """
+
+    evaluation: Evaluation
+    new_texts: NewTexts | None = None
+    adaptations: tuple[Mapping[str, Any], ...] = ()
+    classifier: TextClassifier | None = None
+
+
+def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, encoded: TaskEncoder) -> Scored:
+    """Score what the learner makes of each support, without the final stage.
+
+    Args:
+        model: its final stage has no part.
+        task: the task.
+        episodes: the test episodes.
+        plan: of the experiment.
+        encoded: features of the task.
+    """
+    features, new_texts = encoded(model.encoder), None
+    if model.augmentation is not None:
+        features, new_texts = augmented_support(
+            model.augmentation, task, "test", features, model.encoder, episodes, episodes.k_shot
+        )
+        log.info(new_texts.sentence())
+    evaluation = evaluate(model.learner, features, episodes, one_test_part=plan.fixed_test)
+    return Scored(evaluation, new_texts)
+
+
+def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, store: Store | None = None) -> Scored:
+    """Adapt to one support after the other and score the classifiers, as many as the time allows.
+
+    Args:
+        model: adapts to each support.
+        task: the task.
+        episodes: the test episodes.
+        plan: of the experiment; its protocol says how many minutes there are.
+        store: where trainings keep checkpoints and events.
+    """
+    assert plan.final_stage is not None
+    name, minutes, started = plan.final_stage.name, plan.protocol.minutes, time.perf_counter()
+    log.info(f"Final stage ({name}) on up to {len(episodes)} supports in {minutes:g} minutes")
+    scored: list[_Episode] = []
+    classifier = None
+    with track(f"Final stage ({name})", total=len(episodes)) as advance:
+        for number in range(len(episodes)):
+            if number and as_main(time.perf_counter() - started) > 60 * minutes:
+                break
+            support = labelled_support(task, episodes[number], plan.protocol.label_names)
+            adapted = model.adapt_to(support, plan.protocol.seed, store)
+            scored.append(_Episode.of(adapted, task, episodes[number]))
+            classifier = classifier if adapted.details["stage"] in UNTUNED else adapted
+            advance()
+    seconds = time.perf_counter() - started
+    stages = Counter("the learner" if one.stage in UNTUNED else one.stage for one in scored)
+    short = "" if len(scored) == len(episodes) else " (minutes= gives it more time)"
+    kept = ", ".join(f"{stage} on {count}" for stage, count in stages.items())
+    log.info(f"Final stage ({name}): {len(scored)} of {len(episodes)} supports in {seconds:.0f} s{short}; kept {kept}")
+    done = episodes[: len(scored)]
+    evaluation = Evaluation(
+        logits=torch.stack([one.logits for one in scored]),
+        targets=done.targets,
+        temperature=torch.tensor([one.temperature for one in scored]),
+        intra_class_distance=torch.tensor([one.intra_class_distance for one in scored], dtype=torch.double),
+        inter_class_distance=torch.tensor([one.inter_class_distance for one in scored], dtype=torch.double),
+        seconds=seconds,
+        texts=done.query.flatten(1) if plan.fixed_test else None,
+    )
+    return Scored(evaluation, adaptations=tuple(one.details for one in scored), classifier=classifier)
+
+
+@dataclass(frozen=True)
+class _Episode:
+    """The scores of one adapted classifier."""
+
+    logits: torch.Tensor
+    temperature: float
+    intra_class_distance: float
+    inter_class_distance: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, classifier: TextClassifier, task: Task, episode: EpisodeBatch) -> "_Episode":
+        support = episode.support[0][episode.support_mask[0]]
+        ways = torch.arange(episode.n_way)[:, None].expand_as(episode.support[0])[episode.support_mask[0]]
+        queries = [task.texts[place] for place in episode.query.flatten().tolist()]
+        texts = [task.texts[place] for place in support.tolist()] + queries
+        intra, inter = class_distances(classifier.embed(texts)[None], torch.cat([ways, episode.targets[0]])[None])
+        return cls(
+            classifier.logits(queries), classifier.temperature, float(intra), float(inter), dict(classifier.details)
+        )
+
+    @property
+    def stage(self) -> str:
+        return str(self.details["stage"])
+

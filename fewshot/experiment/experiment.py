@@ -1,0 +1,114 @@
+"""An experiment: a recipe is meta-trained on a task, and scored on the episodes of a protocol beside its baselines."""
+
+import logging
+from dataclasses import replace
+
+from fewshot.encoders import Encoder
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.evaluation import Evaluation, evaluate
+from fewshot.experiment.checks import warn_of_seen_classes
+from fewshot.experiment.episodes import TaskEncoder, test_episodes
+from fewshot.experiment.evaluating import score, score_each
+from fewshot.experiment.meta_training import MetaTrained, meta_train, recalibrated, timed, trained_learner
+from fewshot.experiment.plan import Plan
+from fewshot.experiment.protocol import Protocol
+from fewshot.experiment.result import (
+    FROZEN,
+    WITHOUT_AUGMENTATION,
+    WITHOUT_EITHER,
+    WITHOUT_FINAL_STAGE,
+    ExperimentResult,
+)
+from fewshot.learners import LEARNERS
+from fewshot.recipe import Recipe
+from fewshot.tasks.task import Task
+from fewshot.training import Store
+
+log = logging.getLogger(__name__)
+
+
+def run_experiment(
+    recipe: Recipe, task: Task, protocol: Protocol | None = None, store: Store | None = None
+) -> ExperimentResult:
+    """Meta-train on the train classes, select and calibrate on the valid classes, score on the test classes.
+
+    With `classes="all"` every class is scored, so nothing is meta-trained or calibrated on any.
+
+    Args:
+        recipe: encoder, learner, trainers, augmentation, ladder.
+        task: the task.
+        protocol: which episodes of which classes; None is the default one.
+        store: where episodes, checkpoints and events are kept; None keeps none.
+
+    Raises:
+        FewshotError: anything that the user can mend.
+    """
+    protocol, store = protocol or Protocol(), store or Store()
+    plan = recipe.plan(task, protocol)
+    warn_of_seen_classes(task, plan.encoder, protocol)
+    episodes = test_episodes(task, plan.protocol, store.episodes)
+    log.info(plan.sentence())
+    for note in plan.notes:
+        log.warning(note)
+    encoded = TaskEncoder(task, protocol.label_names)
+    trained = meta_train(task, plan, store, encoded)
+    model, timings = trained.model, dict(trained.timings)
+    whose = "all" if protocol.classes == "all" else "the test"
+    log.info(
+        f"Evaluating on {len(episodes)} episodes, {episodes.n_way}-way {plan.protocol.shots}-shot, of {whose} classes"
+    )
+    with timed(timings, "evaluate"):
+        scored = score(model, task, episodes, plan, encoded)
+    augmentation = trained.augmentation
+    augmentation = None if augmentation is None else augmentation.with_new_texts(scored.new_texts)
+    before: dict[str, Evaluation] = {}
+    if plan.final_stage is not None:
+        without = scored.evaluation
+        with timed(timings, "final_stage"):
+            scored = score_each(model, task, episodes, plan, store)
+        episodes = episodes[: len(scored.evaluation.logits)]
+        before[WITHOUT_FINAL_STAGE] = without[slice(len(episodes))]
+    with timed(timings, "baselines"):
+        baselines = before | _baselines(trained, task, plan, episodes, store, encoded)
+    return ExperimentResult(
+        plan=plan,
+        model=model,
+        scored=scored,
+        baselines=baselines,
+        episodes=episodes,
+        history=trained.history,
+        encoder_training=trained.encoder_training,
+        augmentation=augmentation,
+        timings=timings,
+    )
+
+
+def _baselines(
+    trained: MetaTrained, task: Task, plan: Plan, episodes: EpisodeBatch, store: Store, encoded: TaskEncoder
+) -> dict[str, Evaluation]:
+    """Scores of the learner without augmentation, and of the baselines on the published encoder.
+
+    The learner is a baseline of its own where its encoder is not the published one.
+    """
+    rows, model, published = {}, trained.model, plan.encoder
+
+    def evaluated(learner, encoder: Encoder) -> Evaluation:
+        return evaluate(learner, encoded(encoder), episodes, one_test_part=plan.fixed_test)
+
+    result = trained.augmentation
+    if result is not None and (result.support is not None or result.meta_training):
+        name = WITHOUT_AUGMENTATION if plan.final_stage is None else WITHOUT_EITHER
+        features = encoded(model.encoder)
+        if result.meta_training:
+            plain = trained_learner(plan.learner, task, plan, model.encoder, features, store)
+        else:
+            plain = recalibrated(model.learner, task, plan, features)
+        rows[name] = evaluated(plain, model.encoder)
+    for name in plan.protocol.baselines:
+        kind = LEARNERS[name]
+        itself = isinstance(model.learner, kind)
+        if itself and model.encoder is published:
+            continue
+        learner = trained_learner(kind, task, replace(plan, trainable=None), published, encoded(published), store)
+        rows[f"{name}{FROZEN}" if itself else name] = evaluated(learner, published)
+    return rows

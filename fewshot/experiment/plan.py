@@ -1,0 +1,266 @@
+"""What a recipe means for a task and a protocol: the stage, the final stage, which episodes. Made once, then followed."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from fewshot.adaptation.final_stage import FinalStage, Tuner
+from fewshot.adaptation.ladder import Ladder, Rung
+from fewshot.augment.augmenter import SemanticAugmentation
+from fewshot.encoders import Encoder
+from fewshot.episodes.fixed_test import most_support
+from fewshot.errors import ConfigError
+from fewshot.experiment.episodes import scored_classes
+from fewshot.experiment.protocol import Protocol, nothing_labelled
+from fewshot.learners import Learner
+from fewshot.tasks.task import Task
+from fewshot.training import EncoderTrainer, MetaTrainer
+
+FINE_TUNING = ("lora", "adapter", "full")
+FINAL_STAGES = ("auto", "none", "head", "light")  # that can be asked for by name, below the stages that fine-tune
+# With fewer classes an encoder is trained on too little, and selected by chance.
+_TRAIN_CLASSES, _VALID_CLASSES = 10, 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of a recipe as one task and protocol call for them.
+
+    Args:
+        protocol: with its choices made: no shots where label names stand alone; sampled episodes or a fixed test part.
+        encoder: as published, or with trained weights of its own.
+        learner: number of features → learner.
+        trainer: of learners.
+        trainable: which part of the encoder is meta-trained; None is nothing.
+        encoder_trainer: trains it.
+        augmentation: makes new texts; None makes none.
+        rung: the stage of the ladder, and why.
+        strategy: the stage that was asked for, or `auto`.
+        final_stage: tunes on the support of each episode; None tunes nothing.
+        notes: settings that somebody changed and that have no part in this plan, a sentence each.
+    """
+
+    protocol: Protocol
+    encoder: Encoder
+    learner: Callable[[int], Learner]
+    trainer: MetaTrainer
+    trainable: str | None
+    encoder_trainer: EncoderTrainer
+    augmentation: SemanticAugmentation | None
+    rung: Rung
+    strategy: str
+    final_stage: FinalStage | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fixed_test(self) -> bool:
+        """Whether all episodes have one test part."""
+        return self.protocol.protocol == "fixed_test"
+
+    def sentence(self) -> str:
+        """The stage and its reason, for a person to read."""
+        final = self.final_stage
+        then = "" if final is None or final.name == self.rung.name else f", then {final.name}"
+        kept = "" if final is None else " on each support, kept where it pays"
+        return f"Stage {self.rung.name}{then}{kept}: {self.rung.reason}"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the ladder says.
+
+    Args:
+        rung: the stage.
+        final_stage: name of the stage that tunes on each support; None tunes nothing.
+        fixed_test: whether all episodes have one test part.
+    """
+
+    rung: Rung
+    final_stage: str | None
+    fixed_test: bool
+
+
+def stages(
+    ladder: Ladder, strategy: str, final_stage: str, learner: Learner, protocol: Protocol, task: Task
+) -> Stages:
+    """Follow the ladder, as far as the settings leave it open.
+
+    1. Beside a fixed test part, shots that no class has left do not count.
+    2. Stages that fine-tune do so on each support, but for `final_stage="none"`.
+    3. Where all classes are told apart at once by two texts each or more, there are a few supports, and not six
+       hundred small episodes; prototypes then give way to a tuned head below those stages.
+    4. Where something tunes, where all classes are scored, and for 3, one test part is fixed.
+
+    Args:
+        ladder: the borders.
+        strategy: the stage that is asked for, or `auto`.
+        final_stage: likewise.
+        learner: what is meta-trained.
+        protocol: as it was asked for.
+        task: its scored classes.
+
+    Raises:
+        ConfigError: the settings contradict each other.
+    """
+    if final_stage not in FINAL_STAGES:
+        raise ConfigError(f"Got final_stage={final_stage!r}, expected one of {', '.join(FINAL_STAGES)}. Correct it.")
+    _check_labelled(strategy, final_stage, protocol)
+    found = _on(ladder.rung(protocol.shots, strategy), strategy, final_stage, learner, protocol)
+    largest = most_support(task, scored_classes(task, protocol), protocol.test_texts)
+    if largest >= protocol.shots or not found.fixed_test:
+        return found
+    rung = ladder.rung(largest, strategy)
+    if strategy == "auto":
+        rung = replace(rung, reason=f"{rung.reason} No class has more of the {protocol.shots} that were asked for.")
+    return replace(_on(rung, strategy, final_stage, learner, protocol), fixed_test=True)
+
+
+def trainable_part(trainable: str, encoder: Encoder, learner: Learner, task: Task, protocol: Protocol) -> str | None:
+    """Which part of the encoder is meta-trained: as it was asked for, and for `"auto"` all or nothing.
+
+    All of it where the learner goes by trained prototypes, the task has classes enough to train and to select on, and
+    the weights are the published ones.
+
+    Args:
+        trainable: what was asked for.
+        encoder: the encoder.
+        learner: whose loss it would be.
+        task: its train and valid classes.
+        protocol: which classes are scored.
+
+    Raises:
+        ConfigError: the learner's inner loop goes through the encoder, which is to be trained by itself as well.
+    """
+    if learner.reads == "tokens" and trainable not in ("auto", "none"):
+        raise ConfigError(
+            f"Got encoder.trainable={trainable} with a learner whose inner loop goes through the encoder and "
+            f"trains it already. Leave out encoder.trainable, or set learner.adapts=head."
+        )
+    if trainable != "auto":
+        return None if trainable == "none" else trainable
+    enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
+    able = learner.by_prototypes and learner.is_meta_trained and learner.reads == "features"
+    able = able and encoder.quantise is None and encoder.trained is None
+    return "full" if able and enough and protocol.classes == "test" else None
+
+
+def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
+    """A sentence for each setting of the protocol that is not its default and has no part in the plan.
+
+    Args:
+        plan: the plan, without its notes.
+        asked: the protocol as it was asked for.
+    """
+    if plan.fixed_test:
+        why = "whose test episodes share one test part (test_texts= is its size, supports= how many there are)"
+        names = ["queries"] + (["episodes"] if asked.episodes > asked.supports else [])
+    else:
+        why = "whose test episodes are sampled (protocol=fixed_test has them share one test part)"
+        names = ["supports", "test_texts"]
+    reasons = dict.fromkeys(names, why)
+    if plan.final_stage is None:
+        reasons["minutes"] = "which has no final stage"
+    return [
+        f"{name}={getattr(asked, name)} has no part in this run, {why}"
+        for name, why in reasons.items()
+        if getattr(asked, name) != getattr(Protocol, name)
+    ]
+
+
+def unused_parts(
+    plan: Plan,
+    trainable: str,
+    trainers: Mapping[str, tuple[EncoderTrainer, EncoderTrainer]],
+    tuners: Mapping[str, tuple[Tuner, Tuner]],
+) -> list[str]:
+    """A sentence for each part of a recipe that is not its default and has no part in the plan.
+
+    Args:
+        plan: the plan, without its notes.
+        trainable: as it was asked for.
+        trainers: `encoder_training` and `quick_training` → as given, and by default.
+        tuners: final stage → likewise.
+    """
+    if plan.trainable is None:
+        used, why = "", "which does not meta-train the encoder (encoder.trainable=full does)"
+    elif trainable == "auto":
+        used, why = "quick_training", "where encoder.trainable=auto goes by quick_training (full, by encoder_training)"
+    else:
+        used, why = "encoder_training", f"where encoder.trainable={trainable} goes by encoder_training"
+    reasons = {name: why for name, pair in trainers.items() if name != used and _differ(*pair)}
+    final = None if plan.final_stage is None else plan.final_stage.name
+    stage = "has no final stage" if final is None else f"has the final stage {final}"
+    for name, pair in tuners.items():
+        if (final is None or name not in (final, "head")) and _differ(*pair):
+            reasons[f"adaptation.{name}"] = f"which {stage}"
+    return [f"What was set of {name} has no part in this run, {why}" for name, why in reasons.items()]
+
+
+def _differ(given: EncoderTrainer | Tuner, default: EncoderTrainer | Tuner) -> bool:
+    return json.dumps(vars(given), default=vars) != json.dumps(vars(default), default=vars)  # a list is like a tuple
+
+
+def _check_labelled(strategy: str, final_stage: str, protocol: Protocol) -> None:
+    if protocol.shots == 0:
+        got, cure = "shots=0", "Raise shots"
+    elif strategy == "zero_shot":
+        got, cure = "strategy=zero_shot", "Leave it out"
+    else:
+        return
+    problems = nothing_labelled(got, cure, vars(protocol))
+    for name, value, fine in (
+        ("final_stage", final_stage, ("auto", "none")),
+        ("strategy", strategy, ("auto", "zero_shot")),
+    ):
+        if value not in fine:
+            problems.append(f"Got {got} with {name}={value}, which needs labelled texts. {cure}, or write {name}=auto.")
+    if problems:
+        raise ConfigError(problems[0])
+
+
+def _on(rung: Rung, strategy: str, final_stage: str, learner: Learner, protocol: Protocol) -> Stages:
+    """What a rung of the ladder means for an experiment."""
+    final = _final_stage(rung, strategy, final_stage, learner, protocol)
+    if final is None and rung.name in FINE_TUNING:
+        why = "its inner loop tunes the encoder itself" if learner.reads == "tokens" else "final_stage=none"
+        rung = replace(rung, reason=f"{rung.reason} Nothing is tuned on the supports ({why}).")
+    fixed_test = final is not None or protocol.classes == "all" or _together(strategy, protocol)
+    if protocol.protocol != "auto":
+        fixed_test = protocol.protocol == "fixed_test"
+    if fixed_test and protocol.realistic:
+        raise ConfigError(
+            f"Got realistic=true where one test part of the texts is fixed, with supports of equal sizes (stage "
+            f"{rung.name}, final stage {final or 'none'}, classes={protocol.classes}). Set realistic=false."
+        )
+    if not fixed_test and protocol.classes == "all":
+        raise ConfigError(
+            "Got protocol=sampled with classes=all, which is scored on a fixed test part of the texts. Leave one out."
+        )
+    return Stages(rung, final, fixed_test)
+
+
+def _final_stage(rung: Rung, strategy: str, asked: str, learner: Learner, protocol: Protocol) -> str | None:
+    own = rung.name in FINE_TUNING
+    if learner.reads == "tokens":
+        if asked not in ("auto", "none") or (own and strategy != "auto"):
+            raise ConfigError(
+                f"Got strategy={strategy} and final_stage={asked} with a learner whose inner loop goes through the "
+                f"encoder already. Set learner.adapts=head, or strategy=auto and final_stage=none."
+            )
+        return None
+    if own and strategy != "auto" and asked != "auto":
+        raise ConfigError(
+            f"Got strategy={strategy} with final_stage={asked}, which are two final stages. Leave one out."
+        )
+    if asked != "auto":
+        return None if asked == "none" else asked
+    if own:
+        return rung.name
+    by_head = _together(strategy, protocol) and learner.by_prototypes and rung.name != "zero_shot"
+    return "head" if by_head else None
+
+
+def _together(strategy: str, protocol: Protocol) -> bool:
+    """Whether all classes are told apart at once, by texts that suffice to tune on and to hold some out."""
+    sampled = protocol.protocol == "sampled" or protocol.realistic
+    return protocol.ways is None and protocol.shots >= 2 and strategy != "zero_shot" and not sampled

@@ -1,0 +1,135 @@
+"""How a text classifier is made: the encoder, the learner, their trainers, augmentation, and the ladder of stages."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from fewshot.adaptation.final_stage import FinalStage, Tuner
+from fewshot.adaptation.ladder import Ladder
+from fewshot.adaptation.tuners import default_tuners
+from fewshot.augment.augmenter import SemanticAugmentation
+from fewshot.augment.policy import AugmentationPolicy
+from fewshot.encoders import Encoder, SentenceTransformerEncoder
+from fewshot.experiment.checks import check_all_scored, check_augmentation, check_task
+from fewshot.experiment.meta_training import meta_train
+from fewshot.experiment.plan import Plan, stages, trainable_part, unused_parts, unused_settings
+from fewshot.experiment.protocol import Protocol
+from fewshot.learners import AttentionPrototypical, Learner
+from fewshot.meta_model import MetaModel
+from fewshot.tasks.task import Task
+from fewshot.training import EncoderTrainer, MetaTrainer, Store
+
+QUICK = EncoderTrainer(steps=30, learning_rate=2e-4, evaluate_every=30)
+
+
+def _minilm() -> Encoder:
+    return SentenceTransformerEncoder("bundled/all-MiniLM-L6-v2", shallow_layer=3)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is made.  The defaults are those of `python -m fewshot.run`.
+
+    Args:
+        encoder: text → features; the MiniLM weights that come with the install.
+        learner: number of features → learner.
+        trainable: which part of the encoder is meta-trained: `"none"`, `"lora"`, `"adapter"`, `"full"`; `"auto"` is
+            `"full"`, briefly, where the learner goes by trained prototypes and the task has classes enough.
+        trainer: of the learner.
+        encoder_trainer: of the encoder.
+        quick_trainer: of the encoder with `trainable="auto"`.
+        augmentation: makes new texts of those of supports, or of the train classes; `"by_stage"` makes some in the
+            attention stage of the ladder, if valid classes say that they help; None makes none.
+        ladder: the number of shots → stage.
+        strategy: the stage; `"auto"` goes by the ladder.
+        final_stage: tunes on the support of each episode: `"none"`, `"head"`, `"light"`; `"auto"` goes by the stage.
+        tuners: final stage → its tuner, where it is not the default.
+    """
+
+    encoder: Encoder = field(default_factory=_minilm)
+    learner: Callable[[int], Learner] = AttentionPrototypical
+    trainable: str = "auto"
+    trainer: MetaTrainer = field(default_factory=MetaTrainer)
+    encoder_trainer: EncoderTrainer = field(default_factory=EncoderTrainer)
+    quick_trainer: EncoderTrainer = QUICK
+    augmentation: SemanticAugmentation | Literal["by_stage"] | None = "by_stage"
+    ladder: Ladder = field(default_factory=Ladder)
+    strategy: str = "auto"
+    final_stage: str = "auto"
+    tuners: Mapping[str, Tuner] = field(default_factory=dict)
+
+    def plan(self, task: Task, protocol: Protocol | None = None) -> Plan:
+        """What this recipe means for a task and a protocol; nothing is encoded or trained yet.
+
+        Args:
+            task: the task.
+            protocol: which episodes of which classes; None is the default one.
+
+        Raises:
+            TaskError, ConfigError: recipe, task and protocol do not go together.
+        """
+        asked = protocol or Protocol()
+        check_task(task, asked)
+        probe = self.learner(1)
+        found = stages(self.ladder, self.strategy, self.final_stage, probe, asked, task)
+        shots = 0 if found.rung.name == "zero_shot" else asked.shots
+        protocol = replace(asked, shots=shots, protocol="fixed_test" if found.fixed_test else "sampled")
+        trainable = trainable_part(self.trainable, self.encoder, probe, task, protocol)
+        augmentation = self._augmentation(found.rung.name, probe, task, protocol)
+        check_all_scored(task, protocol, trainable, augmentation)
+        if augmentation is not None:
+            check_augmentation(augmentation, task, protocol, probe)
+        trainer = self.trainer
+        if not shots and 0 not in trainer.shots:  # a learner that gets no text in test episodes learns from some without
+            trainer = replace(trainer, shots=(0, *trainer.shots))
+        encoder_trainer = self.quick_trainer if self.trainable == "auto" else self.encoder_trainer
+        if trainable is not None:
+            encoder_trainer.target_texts()  # an unreadable folder shows before anything is encoded
+        tuners = default_tuners() | dict(self.tuners)
+        head, final = tuners["head"], None
+        if found.final_stage is not None:
+            final = FinalStage(found.final_stage, tuners[found.final_stage], head)
+        plan = Plan(
+            protocol=protocol,
+            encoder=self.encoder,
+            learner=self.learner,
+            trainer=trainer,
+            trainable=trainable,
+            encoder_trainer=encoder_trainer,
+            augmentation=augmentation,
+            rung=found.rung,
+            strategy=self.strategy,
+            final_stage=final,
+        )
+        return replace(plan, notes=(*unused_settings(plan, asked), *self._unused_parts(plan)))
+
+    def meta_train(self, task: Task, protocol: Protocol | None = None, store: Store | None = None) -> MetaModel:
+        """Meta-train on the train classes of a task, select and calibrate on its valid classes.
+
+        Args:
+            task: the task; its test classes have no part.
+            protocol: shots, label names and so on; None is the default one.
+            store: where trainings keep checkpoints and events; None keeps none.
+
+        Raises:
+            FewshotError: anything that the user can mend.
+        """
+        return meta_train(task, self.plan(task, protocol), store).model
+
+    def _augmentation(self, stage: str, learner: Learner, task: Task, protocol: Protocol) -> SemanticAugmentation | None:
+        if self.augmentation != "by_stage":
+            return self.augmentation
+        able = protocol.classes == "test" and len(task.parts["valid"]) > 1 and learner.reads == "features"
+        if stage != "attention" or not able:
+            return None
+        return SemanticAugmentation(
+            per_text=5, valid_texts=20, policy=AugmentationPolicy(weights=(0.5,), episodes=100)
+        )
+
+    def _unused_parts(self, plan: Plan) -> list[str]:
+        tuners = {name: (self.tuners.get(name, tuner), tuner) for name, tuner in default_tuners().items()}
+        trainers = {
+            "encoder_training": (self.encoder_trainer, EncoderTrainer()),
+            "quick_training": (self.quick_trainer, QUICK),
+        }
+        return unused_parts(plan, self.trainable, trainers, tuners)
