@@ -78,9 +78,11 @@ class Recipe:
         augmentation = self._augmentation(found.rung.name, probe, task, protocol)
         check_all_scored(task, protocol, trainable, augmentation)
         if augmentation is not None:
-            check_augmentation(augmentation, task, protocol, probe)
+            check_augmentation(augmentation, task, found.max_shots, probe)
         trainer = self.trainer
-        if not shots and 0 not in trainer.shots:  # a learner that gets no text in test episodes learns from some without
+        if (
+            not shots and 0 not in trainer.shots
+        ):  # a learner that gets no text in test episodes learns from some without
             trainer = replace(trainer, shots=(0, *trainer.shots))
         encoder_trainer = self.quick_trainer if self.trainable == "auto" else self.encoder_trainer
         if trainable is not None:
@@ -97,6 +99,7 @@ class Recipe:
             trainable=trainable,
             encoder_trainer=encoder_trainer,
             augmentation=augmentation,
+            max_shots=found.max_shots,
             rung=found.rung,
             strategy=self.strategy,
             final_stage=final,
@@ -116,15 +119,15 @@ class Recipe:
         """
         return meta_train(task, self.plan(task, protocol), store).model
 
-    def _augmentation(self, stage: str, learner: Learner, task: Task, protocol: Protocol) -> SemanticAugmentation | None:
+    def _augmentation(
+        self, stage: str, learner: Learner, task: Task, protocol: Protocol
+    ) -> SemanticAugmentation | None:
         if self.augmentation != "by_stage":
             return self.augmentation
         able = protocol.classes == "test" and len(task.parts["valid"]) > 1 and learner.reads == "features"
         if stage != "attention" or not able:
             return None
-        return SemanticAugmentation(
-            per_text=5, valid_texts=20, policy=AugmentationPolicy(weights=(0.5,), episodes=100)
-        )
+        return SemanticAugmentation(per_text=5, valid_texts=20, policy=AugmentationPolicy(weights=(0.5,), episodes=100))
 
     def _unused_parts(self, plan: Plan) -> list[str]:
         tuners = {name: (self.tuners.get(name, tuner), tuner) for name, tuner in default_tuners().items()}

@@ -6,9 +6,8 @@ import torch
 
 from fewshot.episodes import EpisodeBatch
 from fewshot.errors import ConfigError
-from fewshot.features import TaskFeatures
+from fewshot.features import TaskFeatures, Variants
 from fewshot.learners import Prototypical
-from fewshot.features import Variants
 
 
 @pytest.fixture

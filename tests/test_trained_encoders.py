@@ -6,14 +6,14 @@ from statistics import mean
 
 import pytest
 import torch
+from fewshot.meta_training import training_files
+from fewshot.plan import trains_encoder
+from fewshot.preparing import check_unseen
 
 from fewshot.encoders import SentenceTransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.experiment import encode_task, meta_train_encoder, run_experiment, valid_episodes
 from fewshot.learners import LEARNERS, MAML, Prototypical
-from fewshot.meta_training import training_files
-from fewshot.plan import trains_encoder
-from fewshot.preparing import check_unseen
 from fewshot.report.results import build_results, write_results
 from fewshot.settings import Settings
 from fewshot.training import EncoderTrainer, MetaTrainer, TrainingHome

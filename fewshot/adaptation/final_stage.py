@@ -61,7 +61,11 @@ class FinalStage:
         if isinstance(self.tuner, HeadTuner):
             tuned = self.tuner.fit(own.encoder, support, start, seed)
         else:
-            files = None if store is None or not store.keeps_trainings else self._files(self.tuner, own.encoder, start, support, seed, store)
+            files = (
+                None
+                if store is None or not store.keeps_trainings
+                else self._files(self.tuner, own.encoder, start, support, seed, store)
+            )
             tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
         stage = str(tuned.details["stage"])
         if stage in UNTUNED:

@@ -12,10 +12,9 @@ from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.evaluation import Estimate, paired_difference, predict
 from fewshot.evaluation.metrics import accuracy
-from fewshot.features import TaskFeatures
+from fewshot.features import TaskFeatures, Variants
 from fewshot.learners.learner import Learner
 from fewshot.progress import track
-from fewshot.features import Variants
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,12 @@ class SupportAugmentation:
     use_labels: bool = True
 
     def request(
-        self, texts: Sequence[str], labels: Sequence[str | int], names: Mapping[str | int, str], most: int, encoder: Encoder
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | int],
+        names: Mapping[str | int, str],
+        most: int,
+        encoder: Encoder,
     ) -> AugmentRequest:
         """What the sources are asked for.
 
@@ -61,7 +66,12 @@ class SupportAugmentation:
         )
 
     def make(
-        self, texts: Sequence[str], labels: Sequence[str | int], names: Mapping[str | int, str], most: int, encoder: Encoder
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | int],
+        names: Mapping[str | int, str],
+        most: int,
+        encoder: Encoder,
     ) -> Bank:
         """New texts of each text; arguments as for `request`.
 

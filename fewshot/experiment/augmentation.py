@@ -74,13 +74,13 @@ class NewTexts:
             row["outside_margin"] = 1 - used[source] / possible[source] if possible[source] else None
         return table
 
-    def sentence(self) -> str:
+    def sentence(self, sources: Iterable[str]) -> str:
         """What stands in the supports, for a person to read."""
-        counts = self.counts(dict.fromkeys(one.source for row in self.bank.kept() for one in row))
+        counts = self.bank.counts(list(sources))
         of = ", ".join(f"{name} {row['kept']:,} of {row['proposed']:,}" for name, row in counts.items())
         return (
             f"Support of the test episodes: {self.texts_per_class or 0:.0f} texts a class instead of "
-            f"{sum(self.uses) / self.supports:.0f}; kept of what was made: {of or 'nothing'}"
+            f"{sum(self.uses) / self.supports:.0f}; kept of what was made: {of}"
         )
 
 
@@ -207,6 +207,7 @@ def decided(
     augmentation: SemanticAugmentation,
     task: Task,
     protocol: Protocol,
+    max_shots: int,
     learner: Learner,
     features: TaskFeatures,
     encoder: Encoder,
@@ -218,6 +219,7 @@ def decided(
         augmentation: with a policy.
         task: its valid classes.
         protocol: of the experiment.
+        max_shots: support texts that a class has, at most.
         learner: meta-trained.
         features: of the task.
         encoder: which gave them.
@@ -229,7 +231,7 @@ def decided(
     places = _support_texts([episodes])
     choices = policy.choices(list(augmentation.sources or ()))
     how = for_part(augmentation, task, protocol, "valid")
-    most = min(augmentation.most(protocol.shots), augmentation.valid_variants)
+    most = min(augmentation.most(max_shots), augmentation.valid_variants)
     texts, labels = _texts_and_labels(task, places)
     with main_first():
         request = how.request(texts, labels, how.label_names, most, encoder)

@@ -65,13 +65,13 @@ def check_all_scored(
         )
 
 
-def check_augmentation(augmentation: SemanticAugmentation, task: Task, protocol: Protocol, learner: Learner) -> None:
+def check_augmentation(augmentation: SemanticAugmentation, task: Task, shots: int, learner: Learner) -> None:
     """Refuse augmentation that has no room, no classes to decide on, or a learner without features.
 
     Raises:
         ConfigError: says what to leave out.
     """
-    augmentation.most(protocol.shots)
+    augmentation.most(shots)
     if augmentation.policy is not None and len(task.parts["valid"]) < 2:
         raise ConfigError(
             f"Got augment.policy, but the task {task.name!r} has {len(task.parts['valid'])} valid class to decide on, "

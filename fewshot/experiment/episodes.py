@@ -59,7 +59,7 @@ def scored_classes(task: Task, protocol: Protocol) -> Sequence[int]:
     return task.parts["test"] if protocol.classes == "test" else range(len(task.classes))
 
 
-def test_episodes(task: Task, protocol: Protocol, kept: Path | None = None) -> EpisodeBatch:
+def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> EpisodeBatch:
     """The frozen test episodes, with wrong labels in the support where they are asked for.
 
     Args:
@@ -92,9 +92,7 @@ def test_episodes(task: Task, protocol: Protocol, kept: Path | None = None) -> E
     return corrupt_support(episodes, noise, child_generator(0, f"noise/{task.name}/{noise}"))
 
 
-def valid_episodes(
-    task: Task, protocol: Protocol, max_texts: int | None = None, fewer: int = 1
-) -> list[EpisodeBatch]:
+def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None, fewer: int = 1) -> list[EpisodeBatch]:
     """Episodes of the valid classes: with the ways and shots of the test episodes, and with all classes at once.
 
     Support sizes are equal and labels right, whatever the test episodes are; shots shrink to what the smallest

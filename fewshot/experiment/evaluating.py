@@ -57,7 +57,7 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
         features, new_texts = augmented_support(
             model.augmentation, task, "test", features, model.encoder, episodes, episodes.k_shot
         )
-        log.info(new_texts.sentence())
+        log.info(new_texts.sentence(model.augmentation.augmentation.sources or ()))
     evaluation = evaluate(model.learner, features, episodes, one_test_part=plan.fixed_test)
     return Scored(evaluation, new_texts)
 
@@ -128,4 +128,3 @@ class _Episode:
     @property
     def stage(self) -> str:
         return str(self.details["stage"])
-

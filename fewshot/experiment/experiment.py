@@ -7,7 +7,7 @@ from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Evaluation, evaluate
 from fewshot.experiment.checks import warn_of_seen_classes
-from fewshot.experiment.episodes import TaskEncoder, test_episodes
+from fewshot.experiment.episodes import TaskEncoder, episodes_of
 from fewshot.experiment.evaluating import score, score_each
 from fewshot.experiment.meta_training import MetaTrained, meta_train, recalibrated, timed, trained_learner
 from fewshot.experiment.plan import Plan
@@ -46,7 +46,7 @@ def run_experiment(
     protocol, store = protocol or Protocol(), store or Store()
     plan = recipe.plan(task, protocol)
     warn_of_seen_classes(task, plan.encoder, protocol)
-    episodes = test_episodes(task, plan.protocol, store.episodes)
+    episodes = episodes_of(task, plan.protocol, store.episodes)
     log.info(plan.sentence())
     for note in plan.notes:
         log.warning(note)

@@ -76,6 +76,8 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     Raises:
         ConfigError: the task has fewer than two train or valid classes, and the encoder is to be trained on them.
     """
+    if plan.protocol.classes == "all":
+        log.info("All classes are scored, so none is there to meta-train or to calibrate on")
     store, timings = store or Store(), dict[str, float]()
     encoded = encoded or TaskEncoder(task, plan.protocol.label_names)
     encoder, asked = plan.encoder, plan.augmentation
@@ -108,13 +110,13 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     if result is not None and valid is not None:
         with timed(timings, "augment"):
             if result.asked.policy is not None:
-                result = decided(result.asked, task, plan.protocol, learner, features, encoder, valid)
+                result = decided(
+                    result.asked, task, plan.protocol, plan.max_shots, learner, features, encoder, valid
+                )
             if result.support is not None:
                 how = for_part(result.support, task, plan.protocol, "valid")
                 valid = few_text_episodes(result.asked, task, valid, len(valid))
-                features, new = augmented_support(
-                    how, task, "valid", features, encoder, valid, plan.protocol.shots
-                )
+                features, new = augmented_support(how, task, "valid", features, encoder, valid, plan.max_shots)
                 result = result.with_new_texts(new)
     if valid is not None:
         with timed(timings, "calibrate"):
@@ -182,10 +184,7 @@ def train_learner(
         store: where checkpoints and events go.
         new_texts: what stands for these new texts, as JSON can hold it; None where there are none.
     """
-    if plan.protocol.classes == "all":
-        log.info("All classes are scored, so none is there to meta-train or to calibrate on")
-        return TrainingHistory()
-    if not learner.is_meta_trained:
+    if plan.protocol.classes == "all" or not learner.is_meta_trained:
         return TrainingHistory()
     classes = {part: len(task.parts[part]) for part in PARTS}
     if min(classes["train"], classes["valid"]) < 2:

@@ -1,4 +1,4 @@
-"""What a recipe means for a task and a protocol: the stage, the final stage, which episodes. Made once, then followed."""
+"""What a recipe means for a task and a protocol: the stage, the final stage, which episodes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -34,6 +34,7 @@ class Plan:
         trainable: which part of the encoder is meta-trained; None is nothing.
         encoder_trainer: trains it.
         augmentation: makes new texts; None makes none.
+        max_shots: support texts that a class has, at most; fewer than the shots where no class has so many.
         rung: the stage of the ladder, and why.
         strategy: the stage that was asked for, or `auto`.
         final_stage: tunes on the support of each episode; None tunes nothing.
@@ -47,6 +48,7 @@ class Plan:
     trainable: str | None
     encoder_trainer: EncoderTrainer
     augmentation: SemanticAugmentation | None
+    max_shots: int
     rung: Rung
     strategy: str
     final_stage: FinalStage | None
@@ -73,16 +75,16 @@ class Stages:
         rung: the stage.
         final_stage: name of the stage that tunes on each support; None tunes nothing.
         fixed_test: whether all episodes have one test part.
+        max_shots: support texts that a class has, at most.
     """
 
     rung: Rung
     final_stage: str | None
     fixed_test: bool
+    max_shots: int
 
 
-def stages(
-    ladder: Ladder, strategy: str, final_stage: str, learner: Learner, protocol: Protocol, task: Task
-) -> Stages:
+def stages(ladder: Ladder, strategy: str, final_stage: str, learner: Learner, protocol: Protocol, task: Task) -> Stages:
     """Follow the ladder, as far as the settings leave it open.
 
     1. Beside a fixed test part, shots that no class has left do not count.
@@ -112,7 +114,7 @@ def stages(
     rung = ladder.rung(largest, strategy)
     if strategy == "auto":
         rung = replace(rung, reason=f"{rung.reason} No class has more of the {protocol.shots} that were asked for.")
-    return replace(_on(rung, strategy, final_stage, learner, protocol), fixed_test=True)
+    return replace(_on(rung, strategy, final_stage, learner, protocol), fixed_test=True, max_shots=largest)
 
 
 def trainable_part(trainable: str, encoder: Encoder, learner: Learner, task: Task, protocol: Protocol) -> str | None:
@@ -236,7 +238,7 @@ def _on(rung: Rung, strategy: str, final_stage: str, learner: Learner, protocol:
         raise ConfigError(
             "Got protocol=sampled with classes=all, which is scored on a fixed test part of the texts. Leave one out."
         )
-    return Stages(rung, final, fixed_test)
+    return Stages(rung, final, fixed_test, protocol.shots)
 
 
 def _final_stage(rung: Rung, strategy: str, asked: str, learner: Learner, protocol: Protocol) -> str | None:

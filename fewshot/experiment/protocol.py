@@ -80,9 +80,7 @@ class Protocol:
         problems += [line for name, choices in _CHOICES.items() for line in choice(name, values[name], choices)]
         minutes = values["minutes"]
         if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf:
-            problems.append(
-                f"Got minutes={as_typed(minutes)}, expected a number above 0. Write minutes={cls.minutes}."
-            )
+            problems.append(f"Got minutes={as_typed(minutes)}, expected a number above 0. Write minutes={cls.minutes}.")
         if values["shots"] == 0:
             problems += nothing_labelled("shots=0", "Raise shots", values)
         baselines = values["baselines"]

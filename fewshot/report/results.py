@@ -39,7 +39,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Estimate, Evaluation
 from fewshot.experiment.evaluating import Scored
 from fewshot.experiment.result import ExperimentResult

@@ -38,7 +38,7 @@ def accuracy(classifier, per_class: int = 40) -> float:
     return sum(a == b for a, b in zip(classifier.predict(texts), labels, strict=True)) / len(labels)
 
 
-HEADS = HeadTuner(pulls=(0.1,), folds=2, iterations=15)
+HEADS = HeadTuner(l2_to_prototypes=(0.1,), folds=2, iterations=15)
 
 
 def quick(kind="lora", **settings) -> FineTuner:

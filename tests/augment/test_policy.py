@@ -8,9 +8,8 @@ from fewshot.augment.policy import Decision, Trial
 from fewshot.episodes import sample_episodes
 from fewshot.errors import ConfigError
 from fewshot.evaluation import Estimate, evaluate, paired_difference
-from fewshot.features import TaskFeatures
+from fewshot.features import TaskFeatures, Variants
 from fewshot.learners import Centroid
-from fewshot.features import Variants
 from tests.synthetic import clusters, pools_of, seeded
 
 

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from fewshot.episodes import ClassPools, sample_realistic_episodes
-from fewshot.features import TaskFeatures
+from fewshot.features import TaskFeatures, Variants
 from fewshot.learners import LEARNERS
-from fewshot.features import Variants
 from tests.synthetic import seeded
 
 LABELS = torch.arange(120) % 6

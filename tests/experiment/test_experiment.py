@@ -9,15 +9,16 @@ from fewshot.encoders import Encoder
 from fewshot.episodes.frozen import EpisodeRequest, draw
 from fewshot.errors import ConfigError, TaskError
 from fewshot.evaluation import fit_temperature, predict
-from fewshot.experiment import encode_task, run_experiment, valid_episodes
+from fewshot.experiment.episodes import TaskEncoder, valid_episodes
+from fewshot.experiment.protocol import Protocol
 from fewshot.learners import LEARNERS, AttentionPrototypical, Centroid, Prototypical
 from fewshot.randomness import child_generator
-from fewshot.settings import Settings
-from fewshot.training import MetaTrainer, TrainingHistory
+from fewshot.training import MetaTrainer, Store, TrainingHistory
+from tests.experiments import experiment
 from tests.synthetic import small_task
 
 DIM = 16
-SETTINGS = Settings(ways=3, shots=3, queries=4, episodes=60, baselines=())
+SETTINGS = Protocol(ways=3, shots=3, queries=4, episodes=60, baselines=())
 TRAINER = MetaTrainer(
     steps=20,
     episodes_per_step=8,
@@ -40,7 +41,7 @@ class ClusterEncoder:
         loud: labels whose texts have four times the noise that others have.
     """
 
-    model, trainable, trained = "clusters", "none", None
+    model, trained = "clusters", None
 
     def __init__(self, loud=()):
         self.loud, self.asked = set(loud), []
@@ -63,7 +64,8 @@ def task():
 
 
 def run(task, learner=Centroid, settings=SETTINGS, trainer=TRAINER, encoder=None, folder=None):
-    return run_experiment(task, encoder or ClusterEncoder(), learner, trainer, settings, folder)
+    store = Store(episodes=folder)
+    return experiment(task, encoder or ClusterEncoder(), learner, trainer, settings, store)
 
 
 def labels_of(task, part):
@@ -77,7 +79,7 @@ def result(task):
 
 
 def test_the_learner_is_meta_trained_and_beats_chance_on_the_test_classes(task, result):
-    assert type(result.learner) is AttentionPrototypical
+    assert type(result.model.learner) is AttentionPrototypical
     assert result.history.steps == 20
     assert result.history.best_step > 0
     assert result.evaluation.accuracy.mean - result.evaluation.accuracy.ci95 > 0.45  # chance is a third
@@ -85,9 +87,9 @@ def test_the_learner_is_meta_trained_and_beats_chance_on_the_test_classes(task, 
 
 
 def test_the_scores_are_those_of_the_learner_on_the_episodes(task, result):
-    features = encode_task(task, ClusterEncoder(), label_names=True)
-    assert torch.equal(predict(result.learner, features, result.episodes), result.evaluation.logits)
-    assert result.evaluation.temperature == float(result.learner.temperature)
+    features = TaskEncoder(task, label_names=True)(ClusterEncoder())
+    assert torch.equal(predict(result.model.learner, features, result.episodes), result.evaluation.logits)
+    assert result.evaluation.temperature == float(result.model.learner.temperature)
 
 
 def test_the_episodes_are_the_frozen_ones_whatever_the_seed(task, result):
@@ -124,8 +126,8 @@ def test_the_seed_decides_the_training(task):
 def test_no_test_text_changes_the_learner_or_its_temperature(task):
     quiet = run(task, AttentionPrototypical)
     loud = run(task, AttentionPrototypical, encoder=ClusterEncoder(labels_of(task, "test")))
-    weights = quiet.learner.state_dict()
-    assert all(torch.equal(value, weights[key]) for key, value in loud.learner.state_dict().items())
+    weights = quiet.model.learner.state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in loud.model.learner.state_dict().items())
     assert loud.history == quiet.history
     assert loud.evaluation.accuracy.mean < quiet.evaluation.accuracy.mean - 0.1
 
@@ -141,7 +143,7 @@ def test_the_temperature_is_that_of_the_valid_episodes(task):
         return Centroid(dim, scale=100.0)
 
     result = run(task, overconfident)
-    features = encode_task(task, ClusterEncoder(), label_names=True)
+    features = TaskEncoder(task, label_names=True)(ClusterEncoder())
     [batch, _] = valid_episodes(task, SETTINGS)
     expected = fit_temperature(predict(overconfident(DIM), features, batch), batch.targets)
     assert result.evaluation.temperature == pytest.approx(expected)
@@ -218,7 +220,7 @@ def test_too_few_classes_to_train_or_select_on_leave_the_learner_untrained_with_
         f"{sizes[0]} and {sizes[1]}"
     ]
     assert result.history == TrainingHistory()
-    assert float(result.learner.projection.weight.detach().abs().max()) == 0
+    assert float(result.model.learner.projection.weight.detach().abs().max()) == 0
     assert result.evaluation.accuracy.mean > 0.4
     assert (result.evaluation.temperature == 1.0) is (sizes[1] == 1)
 
@@ -246,7 +248,7 @@ def test_one_test_class_is_refused():
 def test_a_description_is_encoded_with_its_name(task):
     described = replace(task, descriptions=("the first of all", *[""] * 24))
     encoder = ClusterEncoder()
-    features = encode_task(described, encoder, label_names=True)
+    features = TaskEncoder(described, label_names=True)(encoder)
     assert encoder.asked[0][len(task.texts)] == "label00: the first of all"
     assert features.texts.shape == (300, DIM)
     expected = ClusterEncoder().encode(task.label_names[1:])

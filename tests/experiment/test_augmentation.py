@@ -8,21 +8,22 @@ import pytest
 import torch
 
 from fewshot.augment import AugmentationPolicy, SemanticAugmentation
-from fewshot.augment.stage import AugmentationStage
-from fewshot.course import WITHOUT_AUGMENTATION
 from fewshot.errors import ConfigError
 from fewshot.evaluation import evaluate
-from fewshot.experiment import encode_task, run_experiment, valid_episodes
+from fewshot.experiment.augmentation import augmented_support, decided, for_part
+from fewshot.experiment.episodes import TaskEncoder, valid_episodes
+from fewshot.experiment.protocol import Protocol
+from fewshot.experiment.result import WITHOUT_AUGMENTATION
 from fewshot.learners import AttentionPrototypical, Centroid, Prototypical
 from fewshot.report.augmentation import COLUMNS, augmentation_json, write_table
-from fewshot.settings import Settings
 from fewshot.tasks.task import normalise
-from fewshot.training import MetaTrainer, TrainingHome
+from fewshot.training import MetaTrainer, Store
 from tests.augment.sources import Listed, Prefixes
+from tests.experiments import experiment
 from tests.fakes import FakeEncoder
 from tests.synthetic import small_task
 
-SETTINGS = Settings(ways=3, shots=2, queries=4, episodes=30, baselines=("centroid",))
+SETTINGS = Protocol(ways=3, shots=2, queries=4, episodes=30, baselines=("centroid",))
 TRAINER = MetaTrainer(steps=6, episodes_per_step=2, ways=4, shots=(1, 2), queries=2, evaluate_every=3)
 WIDE = {"lowest_cosine": 0.0, "highest_cosine": 0.999, "duplicate_cosine": 0.999, "margin": -2.0}
 
@@ -43,7 +44,7 @@ def augmentation(*sources, **settings) -> SemanticAugmentation:
 
 
 def run(task, made=None, learner=Centroid, settings=SETTINGS, **more):
-    return run_experiment(task, FakeEncoder(dim=24), learner, TRAINER, settings, augmentation=made, **more)
+    return experiment(task, FakeEncoder(dim=24), learner, TRAINER, settings, augmentation=made, **more)
 
 
 def asked_of(source, task) -> set[int]:
@@ -72,35 +73,36 @@ def test_the_support_is_augmented_and_the_same_learner_without_is_beside_it(task
 
 def test_the_scores_are_those_of_features_with_variants(task, result):
     encoder = FakeEncoder(dim=24)
-    stage = AugmentationStage(augmentation(), task, SETTINGS)
-    features = stage.on("test", encode_task(task, encoder, True), encoder, result.episodes)
+    how = for_part(augmentation(), task, SETTINGS, "test")
+    own = TaskEncoder(task, True)(encoder)
+    features, _ = augmented_support(how, task, "test", own, encoder, result.episodes, 2)
 
-    again = evaluate(result.learner, features, result.episodes)
+    again = evaluate(result.model.learner, features, result.episodes)
 
     assert torch.allclose(again.logits, result.evaluation.logits, atol=1e-5)
 
 
 def test_only_texts_that_stand_in_a_support_are_augmented(task, result):
-    stage = result.augmentation
+    new_texts = result.augmentation.new_texts
 
     for part, texts in (("valid", task.parts["valid"]), ("test", task.parts["test"])):
-        made = stage.made[part]
+        made = new_texts[part]
         assert {int(task.labels[place]) for place in made.places} <= set(texts)
     test = result.episodes
-    assert set(stage.made["test"].places) == set(test.support.unique().tolist())
-    assert set(stage.made) == {"valid", "test"}
+    assert set(new_texts["test"].places) == set(test.support.unique().tolist())
+    assert set(new_texts) == {"valid", "test"}
 
 
 def test_no_new_text_equals_any_text_of_the_task(task):
     other = task.texts[-1].upper()
     source = Listed({text: [other, f"some {text}"] for text in task.texts})
 
-    stage = run(task, augmentation(source)).augmentation
+    new_texts = run(task, augmentation(source)).augmentation.new_texts
 
-    kept = {normalise(one.text) for made in stage.made.values() for row in made.bank.kept() for one in row}
+    kept = {normalise(one.text) for made in new_texts.values() for row in made.bank.kept() for one in row}
     assert kept
     assert not kept & {normalise(text) for text in task.texts}
-    assert stage.made["test"].bank.counts(["listed"])["listed"]["task_text"] == len(stage.made["test"].places)
+    assert new_texts["test"].bank.counts(["listed"])["listed"]["task_text"] == len(new_texts["test"].places)
 
 
 def test_train_texts_are_augmented_where_they_are_wanted(task):
@@ -110,31 +112,27 @@ def test_train_texts_are_augmented_where_they_are_wanted(task):
     result = run(task, made, Prototypical)
 
     assert asked_of(source, task) == set(task.parts["train"])
-    bank = result.augmentation.made["train"].bank
+    bank = result.augmentation.new_texts["train"].bank
     assert len(bank.texts) == 3 * 6
     assert {len(row) for row in bank.kept()} == {2}
     plain = run(task, None, Prototypical)
     assert torch.equal(result.baselines[WITHOUT_AUGMENTATION].logits, plain.evaluation.logits)
     assert not torch.equal(
-        result.learner.state_dict()["projection.weight"], plain.learner.state_dict()["projection.weight"]
+        result.model.learner.state_dict()["projection.weight"], plain.model.learner.state_dict()["projection.weight"]
     )
 
 
 def test_both_uses_at_once(task):
-    stage = run(task, augmentation(use=("support", "meta_training")), AttentionPrototypical).augmentation
+    found = run(task, augmentation(use=("support", "meta_training")), AttentionPrototypical).augmentation
 
-    assert set(stage.made) == {"train", "valid", "test"}
+    assert set(found.new_texts) == {"train", "valid", "test"}
 
 
 def test_a_training_with_new_texts_has_its_own_checkpoints(task, tmp_path):
     trainer = replace(TRAINER, checkpoint_seconds=0.0)
     for made in (None, augmentation(use=("meta_training",)), augmentation(use=("meta_training",), weight=0.25)):
-        home = TrainingHome(tmp_path / "all")
-        run_experiment(
-            *(task, FakeEncoder(dim=24), Prototypical, trainer, replace(SETTINGS, baselines=())),
-            home=home,
-            augmentation=made,
-        )
+        store, protocol = Store(checkpoints=tmp_path / "all"), replace(SETTINGS, baselines=())
+        experiment(task, FakeEncoder(dim=24), Prototypical, trainer, protocol, store, augmentation=made)
 
     assert len(list((tmp_path / "all").iterdir())) == 3
 
@@ -171,36 +169,36 @@ def test_the_texts_of_a_class_come_to_per_class(result):
     json = augmentation_json(result.augmentation)
 
     assert json["made"]["test"]["texts_per_class"] == 6  # two texts, each with two prefixes
-    assert result.augmentation.most == 4  # (10 - 2) / 2, of which the source has two
     assert json["made"]["test"]["sources"]["prefixes"]["outside_margin"] == 0
 
 
 def test_valid_texts_have_fewer_new_ones(task):
-    stage = run(task, augmentation(Prefixes(), valid_variants=2)).augmentation
+    new_texts = run(task, augmentation(Prefixes(), valid_variants=2)).augmentation.new_texts
 
-    kept = {part: {len(row) for row in made.bank.kept()} for part, made in stage.made.items()}
+    kept = {part: {len(row) for row in made.bank.kept()} for part, made in new_texts.items()}
     assert kept == {"valid": {2}, "test": {4}}  # (10 - 2) / 2
 
 
 def test_the_margin_is_counted_as_the_features_count_it(task):
     result = run(task, augmentation(margin=0.3))
-    stage, batch, encoder = result.augmentation, result.episodes, FakeEncoder(dim=24)
+    batch, encoder = result.episodes, FakeEncoder(dim=24)
 
-    features = stage.on("test", encode_task(task, encoder, True), encoder, batch)
+    own = TaskEncoder(task, True)(encoder)
+    features, new_texts = augmented_support(result.model.augmentation, task, "test", own, encoder, batch, 2)
     kept = features.kept_variants(batch)
-    share = augmentation_json(stage)["made"]["test"]["sources"]["prefixes"]["outside_margin"]
+    share = augmentation_json(result.augmentation)["made"]["test"]["sources"]["prefixes"]["outside_margin"]
     assert 0.02 < share < 0.98
     assert share == pytest.approx(1 - float(kept.float().mean()))
-    assert stage.made["test"].texts_per_class == pytest.approx(2 + float(kept.sum()) / (30 * 3))
+    assert new_texts.texts_per_class == pytest.approx(2 + float(kept.sum()) / (30 * 3))
 
 
 def test_the_table_has_a_line_for_every_proposal(task, result, tmp_path):
-    write_table(tmp_path / "augmented.tsv", result.augmentation)
+    write_table(tmp_path / "augmented.tsv", result.augmentation, task)
 
     with open(tmp_path / "augmented.tsv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert tuple(rows[0]) == COLUMNS
-    assert len(rows) == sum(2 * len(made.places) for made in result.augmentation.made.values())
+    assert len(rows) == sum(2 * len(made.places) for made in result.augmentation.new_texts.values())
     places = {text: place for place, text in enumerate(task.texts)}
     for row in rows:
         assert row["label"] == task.classes[int(task.labels[places[row["text"]]])]
@@ -215,7 +213,7 @@ def test_notes_of_sources_come_once(task, result):
     assert augmentation_json(result.augmentation)["notes"] == ["Prefixes: a, the."]
 
 
-def decided(task, source, caplog, **settings):
+def run_with_policy(task, source, caplog, **settings):
     policy = AugmentationPolicy(weights=(0.5, 2.0), episodes=60)
     with caplog.at_level(logging.INFO, logger="fewshot"):
         return run(task, augmentation(*source, policy=policy, **settings))
@@ -227,7 +225,7 @@ def test_auto_turns_on_what_helps_on_valid_classes_and_says_so(task, caplog):
     )
     useless = Listed({text: [f"thing {text}"] for text in task.texts}, "useless")
 
-    result = decided(task, (helpful, useless), caplog)
+    result = run_with_policy(task, (helpful, useless), caplog)
 
     json = augmentation_json(result.augmentation)
     assert len(json["decision"]["trials"]) == 3 * 2
@@ -244,7 +242,7 @@ def test_auto_turns_on_what_helps_on_valid_classes_and_says_so(task, caplog):
 def test_auto_turns_off_what_does_not_help(task, caplog):
     harmful = Listed({text: [f"{NAMES[(i // 12 + 1) % 15]} {text.split()[1]}"] for i, text in enumerate(task.texts)})
 
-    result = decided(task, (harmful,), caplog)
+    result = run_with_policy(task, (harmful,), caplog)
 
     json = augmentation_json(result.augmentation)
     assert json["decision"]["chosen"] is None
@@ -257,10 +255,11 @@ def test_auto_turns_off_what_does_not_help(task, caplog):
 def test_the_decision_looks_at_valid_classes_only(task, caplog):
     source = Prefixes()
     policy = AugmentationPolicy(weights=(1.0,), episodes=20)
-    stage = AugmentationStage(augmentation(source, policy=policy, valid_texts=6), task, SETTINGS)
+    made = augmentation(source, policy=policy, valid_texts=6)
     encoder, learner = FakeEncoder(dim=24), Centroid(24)
 
-    stage.decide(learner, encode_task(task, encoder, True), encoder, valid_episodes(task, SETTINGS)[0])
+    features, like = TaskEncoder(task, True)(encoder), valid_episodes(task, SETTINGS)[0]
+    decided(made, task, SETTINGS, 2, learner, features, encoder, like)
 
     assert asked_of(source, task) == set(task.parts["valid"])
     assert len({text for asked in source.asked for text in asked.texts}) <= 4 * (2 + 5)
@@ -274,12 +273,12 @@ def test_what_cannot_be_augmented_is_refused_before_anything_is_encoded(task):
         reads = "tokens"
 
     with pytest.raises(ConfigError, match=r"reads tokens .* Set augment=none, or learner.adapts=head"):
-        run_experiment(task, encoder, Reader, TRAINER, SETTINGS, augmentation=augmentation())
+        experiment(task, encoder, Reader, TRAINER, SETTINGS, augmentation=augmentation())
     with pytest.raises(ConfigError, match=r"Got augment\.per_class=2 with shots=2"):
-        run_experiment(task, encoder, Centroid, TRAINER, SETTINGS, augmentation=augmentation(per_class=2))
+        experiment(task, encoder, Centroid, TRAINER, SETTINGS, augmentation=augmentation(per_class=2))
     auto = augmentation(policy=AugmentationPolicy())
     with pytest.raises(ConfigError, match=r"1 valid class to decide on.* Set augment=semantic"):
-        run_experiment(small_task((6, 1, 5)), encoder, Centroid, TRAINER, SETTINGS, augmentation=auto)
+        experiment(small_task((6, 1, 5)), encoder, Centroid, TRAINER, SETTINGS, augmentation=auto)
 
 
 def test_a_source_that_makes_nothing_is_a_warning_and_no_augmentation(task, caplog):
@@ -291,14 +290,13 @@ def test_a_source_that_makes_nothing_is_a_warning_and_no_augmentation(task, capl
 
 
 def test_auto_with_sources_that_make_nothing_augments_nothing(task, caplog):
-    stage = decided(task, (Listed({}),), caplog).augmentation
-    assert not stage.augments_support
-    assert stage.decision is None
+    found = run_with_policy(task, (Listed({}),), caplog).augmentation
+    assert (found.support, found.decision) == (None, None)
     assert "no source made a text that the filter keeps" in caplog.text
 
 
 def test_unequal_supports_are_augmented_too(task):
     result = run(task, augmentation(), settings=replace(SETTINGS, realistic=True))
 
-    made = result.augmentation.made["test"]
+    made = result.augmentation.new_texts["test"]
     assert made.texts_per_class == pytest.approx(3 * float(result.episodes.support_mask.float().sum()) / 90)
