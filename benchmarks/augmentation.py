@@ -20,12 +20,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from fewshot.augment.stage import AugmentationStage
 from omegaconf import DictConfig
 
 from benchmarks.experiments import SPLITS, composed, splits_of
 from benchmarks.record import record
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.stage import AugmentationStage
 from fewshot.augment.texts import augment_texts
 from fewshot.encoders import Encoder
 from fewshot.evaluation import Estimate, evaluate, paired_difference

@@ -18,10 +18,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from fewshot.augment.stage import AugmentationStage
+
 from benchmarks.accuracy import ASKED
 from benchmarks.experiments import SPLITS, composed, splits_of
 from benchmarks.record import record
-from fewshot.augment.stage import AugmentationStage
 from fewshot.encoders import Encoder
 from fewshot.evaluation import evaluate
 from fewshot.experiment import calibrate, encode_task, meta_train, meta_train_encoder, test_episodes, valid_episodes

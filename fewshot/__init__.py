@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fewshot.adaptation import AdaptedClassifier, FineTuner, HeadTuner, LabelledTexts, Ladder, load_adapted
+    from fewshot.adaptation import FineTuner, HeadTuner, LabelledTexts, Ladder
     from fewshot.augment import (
         AugmentationPolicy,
         AugmentRequest,
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from fewshot.episodes.sampler import sample_episodes, sample_realistic_episodes
     from fewshot.errors import ConfigError, EncoderError, FewshotError, StorageError, TaskError
     from fewshot.evaluation import Estimate, Evaluation, evaluate, paired_difference
-    from fewshot.experiment import ExperimentResult, encode_task, run_experiment
+    from fewshot.experiment.experiment import run_experiment
+    from fewshot.experiment.protocol import Protocol
+    from fewshot.experiment.result import ExperimentResult
     from fewshot.features import TaskFeatures
     from fewshot.learners import (
         LEARNERS,
@@ -34,17 +36,21 @@ if TYPE_CHECKING:
         load_learner,
         save_learner,
     )
+    from fewshot.meta_model import MetaModel
+    from fewshot.recipe import Recipe
     from fewshot.settings import Settings
     from fewshot.tasks import Task, load_bundled, load_folder, load_hub
-    from fewshot.training import EncoderTrainer, LoopSettings, MetaTrainer, TrainingHome, run_loop
+    from fewshot.text_classifier import TextClassifier
+    from fewshot.training import EncoderTrainer, LoopSettings, MetaTrainer, Store, run_loop
 
 # Loaded when first asked for (PEP 562), so that `import fewshot` costs milliseconds and pulls in nothing.
 _HOME = {
-    "fewshot.adaptation": ("AdaptedClassifier", "FineTuner", "HeadTuner", "LabelledTexts", "Ladder", "load_adapted"),
+    "fewshot.adaptation": ("FineTuner", "HeadTuner", "LabelledTexts", "Ladder"),
     "fewshot.augment": (
         "AugmentRequest",
         "AugmentationPolicy",
         "Proposal",
+        "Protocol",
         "SemanticAugmentation",
         "Source",
         "augment_texts",
@@ -55,8 +61,13 @@ _HOME = {
     "fewshot.episodes.sampler": ("sample_episodes", "sample_realistic_episodes"),
     "fewshot.errors": ("ConfigError", "EncoderError", "FewshotError", "StorageError", "TaskError"),
     "fewshot.evaluation": ("Estimate", "Evaluation", "evaluate", "paired_difference"),
-    "fewshot.experiment": ("ExperimentResult", "encode_task", "run_experiment"),
+    "fewshot.experiment.experiment": ("run_experiment",),
+    "fewshot.experiment.protocol": ("Protocol",),
+    "fewshot.experiment.result": ("ExperimentResult",),
     "fewshot.features": ("TaskFeatures",),
+    "fewshot.meta_model": ("MetaModel",),
+    "fewshot.recipe": ("Recipe",),
+    "fewshot.text_classifier": ("TextClassifier",),
     "fewshot.learners": (
         "LEARNERS",
         "MAML",
@@ -65,6 +76,7 @@ _HOME = {
         "Learner",
         "Logistic",
         "Prototypical",
+        "Recipe",
         "Ridge",
         "Support",
         "load_learner",
@@ -72,14 +84,13 @@ _HOME = {
     ),
     "fewshot.settings": ("Settings",),
     "fewshot.tasks": ("Task", "load_bundled", "load_folder", "load_hub"),
-    "fewshot.training": ("EncoderTrainer", "LoopSettings", "MetaTrainer", "TrainingHome", "run_loop"),
+    "fewshot.training": ("EncoderTrainer", "LoopSettings", "MetaTrainer", "Store", "run_loop"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "LEARNERS",
     "MAML",
-    "AdaptedClassifier",
     "AttentionPrototypical",
     "AugmentRequest",
     "AugmentationPolicy",
@@ -100,28 +111,30 @@ __all__ = [
     "Learner",
     "Logistic",
     "LoopSettings",
+    "MetaModel",
     "MetaTrainer",
     "Proposal",
+    "Protocol",
     "Prototypical",
+    "Recipe",
     "Ridge",
     "SemanticAugmentation",
     "SentenceTransformerEncoder",
     "Settings",
     "Source",
     "StorageError",
+    "Store",
     "Support",
     "Task",
     "TaskError",
     "TaskFeatures",
+    "TextClassifier",
     "TrainableEncoder",
-    "TrainingHome",
     "TransformerEncoder",
     "__version__",
     "augment_texts",
     "corrupt_support",
-    "encode_task",
     "evaluate",
-    "load_adapted",
     "load_bundled",
     "load_folder",
     "load_hub",

@@ -13,7 +13,7 @@ from fewshot.augment.support import SupportAugmentation
 from fewshot.encoders import Encoder
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
-from fewshot.learners.saving import frozen_copy
+from fewshot.learners.saving import frozen
 from fewshot.text_classifier import TextClassifier
 from fewshot.training.store import Store
 
@@ -72,9 +72,9 @@ class MetaModel:
         """
         episode = support.episode()
         features = self._features(support, episode.k_shot)
-        learner = frozen_copy(self.learner)
+        learner = self.learner
         with torch.no_grad():
-            classifier = learner.adapt(features.support(episode))
+            classifier = frozen(learner.adapt(features.support(episode)))
         details = {"stage": UNTUNED[0] if len(support.texts) else UNTUNED[1]}
         own = TextClassifier(self.encoder, classifier, support.labels, float(learner.temperature), details)
         if self.final_stage is None:

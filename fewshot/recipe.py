@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from fewshot.adaptation.final_stage import FinalStage, Tuner
+from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.ladder import Ladder
 from fewshot.adaptation.tuners import default_tuners
 from fewshot.augment.augmenter import SemanticAugmentation
@@ -88,8 +89,10 @@ class Recipe:
         if trainable is not None:
             encoder_trainer.target_texts()  # an unreadable folder shows before anything is encoded
         tuners = default_tuners() | dict(self.tuners)
-        head, final = tuners["head"], None
+        final = None
         if found.final_stage is not None:
+            head = tuners["head"]
+            assert isinstance(head, HeadTuner)
             final = FinalStage(found.final_stage, tuners[found.final_stage], head)
         plan = Plan(
             protocol=protocol,

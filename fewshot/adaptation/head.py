@@ -15,9 +15,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fewshot.learners import Learner
+from fewshot.learners import Classifier, Learner
 from fewshot.learners.projection import ResidualProjection
 from fewshot.learners.prototypical import ProjectedPrototype
+from fewshot.learners.saving import frozen
 
 
 class CosineHead(nn.Module):
@@ -79,10 +80,11 @@ class CosineHead(nn.Module):
         """How many classes it tells apart."""
         return len(self.rows)
 
-    def classifier(self) -> ProjectedPrototype:
+    def classifier(self) -> Classifier:
         """What the head computes, as a classifier of one episode that stays as it is."""
         with torch.no_grad():
-            return ProjectedPrototype(normalize(self.rows, dim=-1)[None], self.log_scale.exp(), self.projection)
+            rows = normalize(self.rows, dim=-1)[None]
+            return frozen(ProjectedPrototype(rows, self.log_scale.exp(), self.projection))
 
     def twin(self) -> "CosineHead":
         """A copy whose rows, and nothing else, are trained."""

@@ -127,7 +127,9 @@ def for_part(augmentation: SemanticAugmentation, task: Task, protocol: Protocol,
         part: whose classes.
     """
     classes = range(len(task.classes)) if protocol.classes == "all" else task.parts[part]
-    names = {task.classes[label]: task.label_names[label] for label in classes} if protocol.label_names else {}
+    names: dict[str | int, str] = {}
+    if protocol.label_names:
+        names = {task.classes[label]: task.label_names[label] for label in classes}
     return SupportAugmentation(
         augmentation=augmentation,
         seed=protocol.seed,

@@ -110,9 +110,7 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     if result is not None and valid is not None:
         with timed(timings, "augment"):
             if result.asked.policy is not None:
-                result = decided(
-                    result.asked, task, plan.protocol, plan.max_shots, learner, features, encoder, valid
-                )
+                result = decided(result.asked, task, plan.protocol, plan.max_shots, learner, features, encoder, valid)
             if result.support is not None:
                 how = for_part(result.support, task, plan.protocol, "valid")
                 valid = few_text_episodes(result.asked, task, valid, len(valid))

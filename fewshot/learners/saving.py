@@ -103,9 +103,14 @@ def classifier_from(description: Mapping[str, Any], tensors: Mapping[str, Tensor
     return classifier
 
 
+def frozen(classifier: Classifier) -> Classifier:
+    """A copy of a classifier that no training of its learner changes, and that is the same after saving and loading."""
+    return classifier_from(*described_classifier(classifier))
+
+
 def _described(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        tensors[name] = value.detach()
+        tensors[name] = value.detach().clone(memory_format=torch.contiguous_format)
         return {"tensor": name}
     if isinstance(value, nn.Module):
         if isinstance(value, ResidualProjection):
@@ -132,14 +137,6 @@ def _built(description: Any, tensors: Mapping[str, Tensor]) -> Any:
         return projection.requires_grad_(False)
     fields = {key: _built(part, tensors) for key, part in description["fields"].items()}
     return _PARTS[description["class"]](**fields)
-
-
-def frozen_copy(learner: Learner) -> Learner:
-    """A copy of a learner in eval mode whose parameters stay as they are, for classifiers that outlive a training."""
-    import copy
-
-    with torch.no_grad():
-        return copy.deepcopy(learner).requires_grad_(False).eval()
 
 
 def _check_attached(folder: Path, saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -111,8 +111,8 @@ def test_the_same_seed_gives_the_same_model(encoder, folds):
     first, again, other = (
         quick(folds=folds, epochs=4.0, margin=0.0).fit(encoder, support, seed=s, head=HEADS) for s in (0, 0, 1)
     )
-    assert torch.equal(first.logits(support.texts), again.logits(support.texts))
-    assert not torch.equal(first.logits(support.texts), other.logits(support.texts))
+    assert torch.equal(first.predict_proba(support.texts), again.predict_proba(support.texts))
+    assert not torch.equal(first.predict_proba(support.texts), other.predict_proba(support.texts))
 
 
 def test_a_tuning_that_was_stopped_goes_on_to_the_same_bits(encoder, tmp_path):
@@ -147,9 +147,10 @@ def test_probabilities_come_calibrated_from_held_out_texts(adapted):
     classifier = adapted["lora"]
     texts, labels = coloured(40, seed=99)
     truth = torch.tensor([classifier.labels.index(label) for label in labels])
-    calibrated = torch.nn.functional.cross_entropy(classifier.logits(texts), truth)
-    raw = torch.nn.functional.cross_entropy(classifier.logits(texts) * classifier.head.temperature, truth)
-    assert classifier.head.temperature != 1
+    logits = classifier.logits(texts)
+    calibrated, raw = (torch.nn.functional.cross_entropy(logits / t, truth) for t in (classifier.temperature, 1.0))
+    assert classifier.temperature != 1
+    assert torch.equal(classifier.predict_proba(texts), (logits / classifier.temperature).softmax(-1))
     assert calibrated < raw
 
 

@@ -40,7 +40,7 @@ def test_it_pays_where_prototypes_are_fooled(names):
     features, support, query = problem(20, names=names, nuisance=2.5)
     tuner = HeadTuner()
     head, comparison, pull = tuner.tuned(features, support, None, seed=0)
-    assert pull in tuner.pulls
+    assert pull in tuner.l2_to_prototypes
     assert comparison.after > comparison.before
     assert comparison.n_texts == 120
     assert accuracy(head, query) > accuracy(tuner.start(features, support, None), query) + 0.05
@@ -116,7 +116,7 @@ def test_from_texts_to_labels():
     classifier = HeadTuner().fit(FakeEncoder(), LabelledTexts.of(texts, labels))
     assert classifier.predict(["crowfood", "the bear"]) == ["crow", "bear"]
     assert classifier.details["stage"] in ("prototypes", "head")
-    torch.testing.assert_close(classifier.probabilities(texts).sum(1), torch.ones(12))
+    torch.testing.assert_close(classifier.predict_proba(texts).sum(1), torch.ones(12))
 
 
 def test_label_names_alone_are_enough():
@@ -129,8 +129,8 @@ def test_label_names_alone_are_enough():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("pulls", []),
-        ("pulls", [-1.0]),
+        ("l2_to_prototypes", []),
+        ("l2_to_prototypes", [-1.0]),
         ("folds", 1),
         ("margin", -0.1),
         ("scale", 0.0),

@@ -38,5 +38,5 @@ def test_what_does_not_belong_is_refused(adapted, tiny):
     switch = AdapterSwitch(TransformerEncoder(str(tiny), dtype="float32", cache=None, pooling="cls"))
     with pytest.raises(ConfigError, match=r"'lora' was adapted from .* Give it a switch of its own"):
         switch.add("lora", adapted["lora"])
-    with pytest.raises(ConfigError, match=r"no adapted model 'lora'\. Expected one of none yet"):
+    with pytest.raises(ConfigError, match=r"no classifier 'lora'\. Expected one of none yet"):
         switch.use("lora")
