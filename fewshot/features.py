@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.sampler import ClassPools
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import Learner, Support
+from fewshot.tasks.class_pools import ClassPools
 
 _PASS = 2**25  # elements of the variants' features that are gathered at once, 128 MiB
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from fewshot.episodes import ClassPools
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Learner, Support
+from fewshot.tasks.class_pools import ClassPools
 from fewshot.tasks.task import Task
 
 

@@ -2,6 +2,6 @@
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.noise import corrupt_support
-from fewshot.episodes.sampler import ClassPools, sample_episodes, sample_realistic_episodes
+from fewshot.episodes.sampler import sample_episodes, sample_realistic_episodes
 
-__all__ = ["ClassPools", "EpisodeBatch", "corrupt_support", "sample_episodes", "sample_realistic_episodes"]
+__all__ = ["EpisodeBatch", "corrupt_support", "sample_episodes", "sample_realistic_episodes"]

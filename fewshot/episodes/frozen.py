@@ -13,9 +13,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.sampler import ClassPools, check_request, sample_episodes, sample_realistic_episodes
+from fewshot.episodes.sampler import check_request, sample_episodes, sample_realistic_episodes
 from fewshot.randomness import child_generator
 from fewshot.storage import write_tensors
+from fewshot.tasks.class_pools import ClassPools
 from fewshot.tasks.task import Part, Task
 
 log = logging.getLogger(__name__)

@@ -4,64 +4,15 @@ Vinyals et al. 2016, "Matching Networks for One Shot Learning" (the N-way K-shot
 Triantafillou et al. 2020, "Meta-Dataset", section 3.2 (episodes with unequal class sizes).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError, TaskError
+from fewshot.tasks.class_pools import ClassPools
 
 _DECK_ELEMENTS = 8_000_000  # 64 MB: more episodes than fit are shuffled in turns
-
-
-@dataclass(frozen=True)
-class ClassPools:
-    """The texts that each class can lend to episodes.
-
-    Args:
-        classes: class ids, one per row.
-        members: text indices of each class, padded with -1 behind `sizes`.
-        sizes: number of texts of each class.
-        names: what the user calls the classes, for messages.
-    """
-
-    classes: Int[Tensor, " n_classes"]
-    members: Int[Tensor, "n_classes largest"]
-    sizes: Int[Tensor, " n_classes"]
-    names: tuple[str, ...]
-
-    @classmethod
-    def from_labels(
-        cls, labels: Int[Tensor, " n_texts"], classes: Sequence[int], names: Sequence[str] | None = None
-    ) -> "ClassPools":
-        """Group the texts of the given classes.
-
-        Args:
-            labels: class id of each text.
-            classes: the class ids to keep, in the order of the rows.
-            names: name of every class id; the ids themselves when absent.
-        """
-        groups = [(labels == c).nonzero().flatten() for c in classes]
-        members = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True, padding_value=-1)
-        sizes = torch.tensor([len(group) for group in groups])
-        return cls(torch.tensor(list(classes)), members, sizes, tuple(names[c] if names else str(c) for c in classes))
-
-    def thinned(self, most: int) -> "ClassPools":
-        """The same classes with at most `most` texts each, spread evenly over what a class has.
-
-        Example:
-            >>> pools = ClassPools.from_labels(torch.tensor([0] * 9 + [1] * 2), classes=[0, 1])
-            >>> pools.thinned(3).members.tolist()
-            [[0, 3, 6], [9, 10, -1]]
-        """
-        sizes = self.sizes.clamp(max=most)
-        places = torch.arange(int(sizes.max())) * self.sizes[:, None] // sizes[:, None]
-        beyond = torch.arange(int(sizes.max())) >= sizes[:, None]
-        members = self.members.gather(1, places.masked_fill(beyond, 0)).masked_fill(beyond, -1)
-        return replace(self, members=members, sizes=sizes)
 
 
 def sample_episodes(

@@ -11,7 +11,7 @@ from typing import Literal
 from jaxtyping import Int
 from torch import Tensor
 
-from fewshot.episodes.sampler import ClassPools
+from fewshot.tasks.class_pools import ClassPools
 
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")

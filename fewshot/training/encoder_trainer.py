@@ -13,12 +13,13 @@ from torch import nn
 
 from fewshot.encoders import Encoder, TrainableEncoder, TrainableShare
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.sampler import ClassPools, sample_episodes
+from fewshot.episodes.sampler import sample_episodes
 from fewshot.errors import ConfigError, TaskError
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.randomness import child_generator
 from fewshot.tasks import Task
+from fewshot.tasks.class_pools import ClassPools
 from fewshot.tasks.readers import find_texts, read_texts
 from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.encoder_look import EncoderLook, published_features

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.noise import corrupt_support
-from fewshot.episodes.sampler import ClassPools, sample_episodes
+from fewshot.episodes.sampler import sample_episodes
 from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
+from fewshot.tasks.class_pools import ClassPools
 from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import POSITIVE, LoopSettings

@@ -8,8 +8,9 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from fewshot.episodes import ClassPools, sample_episodes, sample_realistic_episodes
+from fewshot.episodes import sample_episodes, sample_realistic_episodes
 from fewshot.errors import ConfigError, TaskError
+from fewshot.tasks.class_pools import ClassPools
 from tests.synthetic import pools_of, seeded
 
 SAMPLERS = [sample_episodes, sample_realistic_episodes]

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.episodes import ClassPools, sample_episodes, sample_realistic_episodes
+from fewshot.episodes import sample_episodes, sample_realistic_episodes
 from fewshot.evaluation import accuracy, class_distances, evaluate, expected_calibration_error, macro_f1, predict
 from fewshot.features import TaskFeatures, Variants
 from fewshot.learners import LEARNERS, Support
+from fewshot.tasks.class_pools import ClassPools
 from tests.synthetic import clusters, primed, seeded
 
 DIM = 32

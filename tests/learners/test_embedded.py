@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fewshot.episodes import ClassPools, sample_realistic_episodes
+from fewshot.episodes import sample_realistic_episodes
 from fewshot.features import TaskFeatures, Variants
 from fewshot.learners import LEARNERS
+from fewshot.tasks.class_pools import ClassPools
 from tests.synthetic import seeded
 
 LABELS = torch.arange(120) % 6

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from fewshot.episodes import ClassPools, EpisodeBatch, sample_episodes
+from fewshot.episodes import EpisodeBatch, sample_episodes
 from fewshot.evaluation import evaluate
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Learner
+from fewshot.tasks.class_pools import ClassPools
 from fewshot.training import MetaTrainer, TrainingHistory
 from tests.synthetic import clusters, seeded
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fewshot.episodes import ClassPools
 from fewshot.errors import TaskError
 from fewshot.learners import LEARNERS
+from fewshot.tasks.class_pools import ClassPools
 from tests.training.nuisance import DIM, FEATURES, N_CLASSES, TRAIN, TRAINER, fit, meta_trained, spy_on, valid_episodes
 
 
