@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.record import record
-from fewshot import learn2learn
+from fewshot.learners.maml import learn2learn
 from fewshot.learners import MAML, Support
 
 TASKS, WAYS, SHOTS, QUERIES, DIM, STEPS, INNER_LR = 32, 5, 5, 5, 384, 5, 0.1

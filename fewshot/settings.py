@@ -6,10 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from fewshot.adaptation.ladder import STAGES
-from fewshot.arguments import as_typed
-from fewshot.episodes.noise import wrong_places
-from fewshot.errors import ConfigError
-from fewshot.learners import LEARNERS
+from fewshot.episodes.wrong_labels import wrong_places
+from fewshot.errors import ConfigError, as_typed
+from fewshot.learners.names import NAMES
 
 METRICS = ("accuracy", "macro_f1", "ece")
 FINAL_STAGES = ("none", "head", "light")  # that can be asked for by name below the stages that fine-tune
@@ -35,25 +34,24 @@ class Settings:
     """The settings of a run that belong to no config group.
 
     Args:
-        ways: classes per test episode; None means all.
-        shots: labelled texts per class.
+        ways: classes per test episode; None, on the command line all: all of them at once.
+        shots: labelled texts per class; 0 goes by label names alone.
         queries: texts to classify per class.
-        episodes: number of test episodes.
-        label_names: whether learners may use label names.
-        realistic: unequal support sizes.
+        episodes: test episodes.
+        label_names: use the names of the classes as evidence.
+        realistic: unequal support sizes, at most ways * shots texts in all.
         support_noise: share of wrong labels in the test support.
-        seed: root seed of training.
-        baselines: names of learners scored on the same episodes.
-        strategy: the stage of the ladder; `auto` goes by the number of shots.
-        final_stage: what tunes on the support of each episode; `auto` goes by the stage of the ladder.
-        classes: which are scored: those of the `test` part, or `all` of the task, of which then none is trained on.
-        protocol: `sampled` episodes with queries of their own, or a `fixed_test` part of the texts, see
-            `fixed_test_episodes`; `auto` is the latter where a final stage tunes or all classes are scored.
-        test_texts: most texts of a class in the fixed test part.
-        supports: most supports that are drawn beside the fixed test part.
-        minutes: time for the final stage; it ends after the support on which it runs out.
-        metric: what the run returns.
-        resume: whether trainings go on from their newest checkpoints.
+        seed: of meta-training; test episodes do not depend on it.
+        baselines: learners scored on the same episodes.
+        strategy: stage: auto (by shots) or zero_shot, prototypes, attention, lora, adapter, full.
+        final_stage: what tunes on each support: auto (by stage) or none, head, light.
+        classes: scored: those of the test part, or all of the task, where none is trained on.
+        protocol: sampled episodes, fixed_test (one test part of the texts for all supports), or auto.
+        test_texts: of each class in the fixed test part, half of the smallest class at most.
+        supports: drawn beside the fixed test part.
+        minutes: for the final stage; when they run out, no further support is begun.
+        metric: what a sweep optimises: accuracy, macro_f1 or ece.
+        resume: continue from the newest checkpoint of this very training, to the same bits.
     """
 
     ways: int | None = 5
@@ -118,8 +116,8 @@ def _refuse(values: Mapping[str, Any]) -> None:
     baselines = values["baselines"]
     if isinstance(baselines, str) or not isinstance(baselines, Sequence):
         problems.append(f"Got baselines={as_typed(baselines)}, expected a list such as baselines=[centroid,ridge].")
-    elif unknown := [name for name in baselines if name not in LEARNERS]:
-        problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}. Correct it.")
+    elif unknown := [name for name in baselines if name not in NAMES]:
+        problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(NAMES)}. Correct it.")
     if problems:
         raise ConfigError("\n".join(problems))
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot import __version__
+from fewshot.version import __version__
 from fewshot.errors import ConfigError, StorageError
 from fewshot.processes import process_count
 from fewshot.training.checkpoints import Checkpoint, Checkpoints

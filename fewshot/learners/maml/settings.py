@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fewshot import learn2learn
+from fewshot.learners.maml import learn2learn
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import check_positive
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fewshot import learn2learn
+from fewshot.learners.maml import learn2learn
 from fewshot.learners import MAML, Support
 from tests.synthetic import random_support, seeded
 

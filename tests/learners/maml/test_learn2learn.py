@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from fewshot import learn2learn
+from fewshot.learners.maml import learn2learn
 from fewshot.errors import ConfigError
 from fewshot.learners import MAML
 
 needs_it = pytest.mark.skipif(
     not learn2learn.is_installed(), reason=f"learn2learn is not installed: {learn2learn.HOW_TO_GET_IT}"
 )
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

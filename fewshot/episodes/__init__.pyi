@@ -1,0 +1,5 @@
+from .batch import EpisodeBatch as EpisodeBatch
+from .noise import corrupt_support as corrupt_support
+from .sampler import ClassPools as ClassPools
+from .sampler import sample_episodes as sample_episodes
+from .sampler import sample_realistic_episodes as sample_realistic_episodes
