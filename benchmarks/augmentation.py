@@ -27,13 +27,13 @@ from benchmarks.record import record
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.stage import AugmentationStage
 from fewshot.augment.texts import augment_texts
+from fewshot.cli.build import build
 from fewshot.encoders import Encoder
 from fewshot.evaluation import Estimate, evaluate, paired_difference
 from fewshot.evaluation.metrics import macro_f1
 from fewshot.experiment import encode_task, meta_train, test_episodes, valid_episodes
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Learner
-from fewshot.run import build
 from fewshot.settings import Settings
 from fewshot.tasks import Task
 

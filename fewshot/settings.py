@@ -34,7 +34,7 @@ class Settings:
     """The settings of a run that belong to no config group.
 
     Args:
-        ways: classes per test episode; None, on the command line all: all of them at once.
+        ways: classes per test episode, or all (in Python None).
         shots: labelled texts per class; 0 goes by label names alone.
         queries: texts to classify per class.
         episodes: test episodes.
@@ -43,15 +43,15 @@ class Settings:
         support_noise: share of wrong labels in the test support.
         seed: of meta-training; test episodes do not depend on it.
         baselines: learners scored on the same episodes.
-        strategy: stage: auto (by shots) or zero_shot, prototypes, attention, lora, adapter, full.
-        final_stage: what tunes on each support: auto (by stage) or none, head, light.
-        classes: scored: those of the test part, or all of the task, where none is trained on.
-        protocol: sampled episodes, fixed_test (one test part of the texts for all supports), or auto.
-        test_texts: of each class in the fixed test part, half of the smallest class at most.
-        supports: drawn beside the fixed test part.
-        minutes: for the final stage; when they run out, no further support is begun.
+        strategy: auto or zero_shot, prototypes, attention, lora, adapter, full.
+        final_stage: what tunes on each support: auto or none, head, light.
+        classes: scored: test, or all of the task, and then none is trained on.
+        protocol: auto, sampled episodes, or one fixed_test part of the texts.
+        test_texts: of each class in the fixed test part, at most.
+        supports: how many are drawn beside the fixed test part.
+        minutes: after them the final stage begins no further support.
         metric: what a sweep optimises: accuracy, macro_f1 or ece.
-        resume: continue from the newest checkpoint of this very training, to the same bits.
+        resume: continue from the newest checkpoint of the same training.
     """
 
     ways: int | None = 5

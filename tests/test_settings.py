@@ -1,22 +1,9 @@
 """Settings are checked as a whole, and every mistake is named at once."""
 
-from dataclasses import fields
-
 import pytest
 
 from fewshot.errors import ConfigError
 from fewshot.settings import METRICS, Settings
-
-
-def test_the_defaults_are_those_of_the_config_file():
-    from omegaconf import OmegaConf
-
-    from fewshot.resources import shipped
-
-    config = OmegaConf.load(shipped("conf") / "run.yaml")
-    for field in fields(Settings):
-        written = config[field.name]
-        assert getattr(Settings(), field.name) == (tuple(written) if field.name == "baselines" else written), field.name
 
 
 def test_all_stands_for_every_class():

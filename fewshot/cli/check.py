@@ -70,7 +70,9 @@ def _check_augment(augment: Mapping[str, Any], chosen: str | None, overrides: Se
 
 def _check_places(described: Mapping[str, Any], group: str) -> None:
     """The objects of a group that has several, such as `adaptation.lora`."""
-    known = [f"{group}.{name}" for name, inner in described.items() if isinstance(inner, Mapping) and "_target_" in inner]
+    known = [
+        f"{group}.{name}" for name, inner in described.items() if isinstance(inner, Mapping) and "_target_" in inner
+    ]
     for name, inner in described.items():
         if f"{group}.{name}" not in known:
             setting = next(iter(inner), None) if isinstance(inner, Mapping) else None

@@ -11,27 +11,29 @@ from fewshot.cli.compose import CONF, DEFAULTS, choices, composed
 from fewshot.cli.signatures import source_meanings, source_parameters
 from fewshot.errors import as_typed
 
-_WIDTH, _COLUMN = 100, 38
+_WIDTH, _COLUMN, _LONGEST = 100, 38, 60
 # Without a meaning it is that of the docstring; {} are the choices of the group.
 MAIN: dict[str, dict[str, str]] = {
     "What is classified": {
-        "task": "{}",
-        "task.path": "folder with texts.jsonl, .csv, .tsv or .parquet, for task=folder.",
+        "task": "labelled texts: {}.",
+        "task.path": "folder of texts.jsonl, .csv, .tsv or .parquet (task=folder).",
         "task.split": "which split of the classes into train, valid and test.",
     },
     "With what": {
-        "encoder": "{}",
+        "encoder": "text to vector: {}.",
         "encoder.trainable": "what is meta-trained of it: auto, none, lora, adapter or full.",
-        "learner": "{}",
-        "augment": "new texts in the support: {}",
-        "augment/source": "where they come from, such as [synonym,llm]: {}",
+        "learner": "vectors to classifier: {}.",
+        "augment": "new texts in the support: {}.",
+        "augment/source": "where they come from: {}.",
     },
     "Episodes": dict.fromkeys(
         ("ways", "shots", "queries", "episodes", "label_names", "realistic", "support_noise", "classes"), ""
     ),
-    "By the number of shots": dict.fromkeys(
-        ("strategy", "ladder.lora_above", "final_stage", "protocol", "test_texts", "supports", "minutes"), ""
-    ),
+    "By the number of shots": {
+        "strategy": "",
+        "ladder.lora_above": "shots per class above which LoRA tunes the encoder.",
+        **dict.fromkeys(("final_stage", "protocol", "test_texts", "supports", "minutes"), ""),
+    },
     "Training and results": dict.fromkeys(("training.steps", "seed", "resume", "baselines", "metric"), "")
     | {"output": "folder of the runs, their results and checkpoints."},
 }
@@ -78,8 +80,8 @@ def _targets() -> Iterator[tuple[str, str, list[str], str]]:
         group = folder.relative_to(CONF).as_posix()
         found: dict[str, list[str]] = {}
         for name in choices(group):
-            target = OmegaConf.load(folder / f"{name}.yaml").get("_target_")
-            if target:
+            target = OmegaConf.select(OmegaConf.load(folder / f"{name}.yaml"), "_target_")
+            if target is not None:
                 found.setdefault(target, []).append(name)
         for target, names in found.items():
             place = {"adaptation": "adaptation.NAME", "augment/source": "augment.sources.NAME"}.get(group, group)
@@ -90,6 +92,8 @@ def _targets() -> Iterator[tuple[str, str, list[str], str]]:
 def _default_and_meaning(config: DictConfig, name: str) -> tuple[str, str]:
     """As the config has it, else its constructor."""
     group, _, setting = name.rpartition(".")
+    if name in ("task", "task.path"):
+        return {"task": "NAME", "task.path": "DIR"}[name], ""
     if name in config.hydra.runtime.choices:
         return str(config.hydra.runtime.choices[name]), ""
     if name == "augment/source":
@@ -104,8 +108,8 @@ def _default_and_meaning(config: DictConfig, name: str) -> tuple[str, str]:
 def _shown(value: Any) -> str:
     """A value as it is typed."""
     if isinstance(value, (list, tuple)) or OmegaConf.is_list(value):
-        return f"[{','.join(map(str, value))}]"
-    return re.sub(r"^'([\w./-]*)'$", r"\1", as_typed(value))
+        return textwrap.shorten(f"[{','.join(map(str, value))}]", _LONGEST, placeholder=" ...]")
+    return textwrap.shorten(re.sub(r"^'([\w./-]*)'$", r"\1", as_typed(value)), _LONGEST)
 
 
 def _entry(name: str, default: str, meaning: str) -> list[str]:

@@ -110,9 +110,10 @@ def _of_function(module: str, node: ast.FunctionDef) -> Iterator[Parameter]:
 
 def _of_fields(module: str, node: ast.ClassDef) -> Iterator[Parameter]:
     for item in node.body:
-        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name) and item.target.id != "_":
-            if "ClassVar" not in ast.unparse(item.annotation):
-                yield _parameter(module, item.target.id, item.annotation, item.value)
+        if not isinstance(item, ast.AnnAssign) or "ClassVar" in ast.unparse(item.annotation):
+            continue
+        if isinstance(item.target, ast.Name) and item.target.id != "_":  # `_: KW_ONLY` is no field
+            yield _parameter(module, item.target.id, item.annotation, item.value)
 
 
 def _parameter(module: str, name: str, annotation: ast.expr | None, default: ast.expr | None) -> Parameter:

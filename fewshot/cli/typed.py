@@ -1,6 +1,7 @@
 """What is typed, before Hydra sees it: `task=x` as well as `+task=x`, flags anywhere, and the list of tasks."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from fewshot.cli.compose import CONF, choices
@@ -57,11 +58,7 @@ def config_folders(arguments: Sequence[str]) -> list[Path]:
         ConfigError: one does not exist.
     """
     found = [Path(word.partition("=")[2]) for word in arguments if word.startswith("--config-dir=")]
-    found += [
-        Path(value)
-        for flag, value in zip(arguments, arguments[1:], strict=False)
-        if flag in ("--config-dir", "-cd")
-    ]
+    found += [Path(value) for flag, value in pairwise(arguments) if flag in ("--config-dir", "-cd")]
     for folder in found:
         if not folder.is_dir():
             raise ConfigError(f"The folder {str(folder)!r} of --config-dir does not exist. Give an existing folder.")

@@ -111,10 +111,16 @@ def load_folder_or_hub(
     folder = path or data_folder(name)
     if folder is not None:
         return load_folder(folder, published=shipped_splits, **shared)
-    columns = {"text_column": text_column, "label_column": label_column, "leave_out": leave_out}
     try:
         return load_hub(
-            dataset, config=config, revision=revision, shipped_splits=shipped_splits, **columns, **shared
+            dataset,
+            config=config,
+            text_column=text_column,
+            label_column=label_column,
+            revision=revision,
+            leave_out=leave_out,
+            shipped_splits=shipped_splits,
+            **shared,
         )
     except TaskError as error:
         local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewshot.version import __version__
 from fewshot.errors import ConfigError, StorageError
 from fewshot.processes import process_count
 from fewshot.training.checkpoints import Checkpoint, Checkpoints
@@ -19,6 +18,7 @@ from fewshot.training.events import Events
 from fewshot.training.history import Progress
 from fewshot.training.loop_settings import LoopSettings
 from fewshot.training.weights import load_trained_weights, trained_weights
+from fewshot.version import __version__
 
 log = logging.getLogger(__name__)
 
