@@ -35,11 +35,12 @@ def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str
         TaskError: the task folder does not exist, or has no texts or columns of these names.
     """
     values = plain_values(config)
-    known = known_settings()
-    if unknown := [key for key in values if key not in known]:
-        raise ConfigError("\n".join(unknown_setting(key, known) for key in unknown))
+    known, typed = known_settings(), [override.lstrip("+") for override in overrides]
+    for key in values:  # a user's own group, or what its files define, is not ours to judge
+        if key not in (*known, *chosen) and any(word.startswith((f"{key}.", f"{key}=")) for word in typed):
+            raise ConfigError(unknown_setting(key, known))
     settings = Settings.checked(**{name: values[name] for name in DEFAULTS if name in values})
-    _check_augment(values.get("augment") or {}, chosen.get("augment"), overrides)
+    _check_augment(values.get("augment") or {}, chosen.get("augment"), typed)
     for group, described in values.items():
         if isinstance(described, Mapping) and "_target_" in described:
             checked_description(described, group, _parameters, {"dim": 1} if group == "learner" else None)
@@ -49,8 +50,7 @@ def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str
     return settings
 
 
-def _check_augment(augment: Mapping[str, Any], chosen: str | None, overrides: Sequence[str]) -> None:
-    typed = [override.lstrip("+") for override in overrides]
+def _check_augment(augment: Mapping[str, Any], chosen: str | None, typed: Sequence[str]) -> None:
     left = chosen == "none" or (chosen == BY_STAGE and f"augment={BY_STAGE}" not in typed)
     settings = [override for override in typed if override.startswith(("augment.", "augment/"))]
     if left and settings:

@@ -56,8 +56,8 @@ def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (
         typed: the arguments of the command line, before anything was put in front of them.
         folders: where the config groups are.
     """
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
+    if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
         known = list(error.options or choices(group, folders))
         plus = "+" if group == "task" else ""
         return (
@@ -68,16 +68,17 @@ def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (
         override = _without_ours(str(error.override), typed)
         if "=" not in override:
             return f"Got {override!r}, expected NAME=VALUE such as shots=5."
+        why = str(error.message).splitlines()[0]
         return (
-            f"Could not read {override!r}: {error.message}. Expected NAME=VALUE. Put a value with brackets, "
+            f"Could not read {override!r}: {why}. Expected NAME=VALUE. Put a value with brackets, "
             f"commas, equals signs or spaces in two pairs of quotes, such as 'task.path=\"/data/a (new) folder\"'."
         )
     found = re.match(r"Could not override '([^']+)'|Could not delete from config. '([^']+)'", str(error))
     key = (found[1] or found[2]) if found else ""
     if key.startswith("augment/"):
         return augmentation_is_off(next((word for word in typed if word.lstrip("+").startswith(key)), key))
-    if found:
-        return unknown_setting(key, known_settings())
+    if found and key not in (known := known_settings()):
+        return unknown_setting(key, known)
     causes = [str(error).strip()]
     cause = error.__cause__
     while cause is not None:

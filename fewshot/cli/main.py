@@ -53,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(error)
     except (HydraException, OmegaConfBaseException) as error:
         return _complain(reworded(error, typed, folders))
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):  # Hydra's, of learner=7
+            raise
+        return _complain(f"{error}, expected the name of a choice, such as learner=ridge.")
     except OSError as error:
         where = f" {str(error.filename)!r}" if error.filename else ""
         return _complain(

@@ -303,6 +303,7 @@ SETTINGS: dict[str, tuple[list[str], list[str]]] = {
         ["+learner.scal=3"],
         ["There is no setting 'learner.scal'", "Did you mean learner.scale?"],
     ),
+    "number for a choice": (["learner=7"], ["Got int, expected the name of a choice, such as learner=ridge"]),
     "no value": (["shots"], ["Got 'shots', expected NAME=VALUE such as shots=5"]),
     "no grammar": (["task.path=/data/new (2"], ["Could not read 'task.path=/data/new (2'", "two pairs of quotes"]),
     "word for a number": (["training.steps=many"], ["Got training.steps='many', expected a whole number"]),
