@@ -21,20 +21,20 @@ from typing import Any
 
 import torch
 from fewshot.augment.stage import AugmentationStage
+from fewshot.settings import Settings
 from omegaconf import DictConfig
 
 from benchmarks.experiments import SPLITS, composed, splits_of
 from benchmarks.record import record
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.texts import augment_texts
+from fewshot.cli.build import build
 from fewshot.encoders import Encoder
 from fewshot.evaluation import Estimate, evaluate, paired_difference
 from fewshot.evaluation.metrics import macro_f1
 from fewshot.experiment import encode_task, meta_train, test_episodes, valid_episodes
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Learner
-from fewshot.run import build
-from fewshot.settings import Settings
 from fewshot.tasks import Task
 
 PARTS = ("sources", "names", "speed")

@@ -13,12 +13,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from fewshot.settings import Settings
+
 from benchmarks.experiments import SPLITS, composed, default_encoder, experiment
 from benchmarks.record import record
+from fewshot.cli.build import build
 from fewshot.encoders import Encoder
 from fewshot.experiment import meta_train_encoder
-from fewshot.run import build
-from fewshot.settings import Settings
 
 LEARNERS = ("centroid", "prototypical", "attention_prototypical")
 

@@ -17,11 +17,11 @@ import torch
 from benchmarks.encoding import take_turns
 from benchmarks.experiments import composed, default_encoder
 from benchmarks.record import record
+from fewshot.cli.build import build
 from fewshot.encoders import Encoder, TrainableEncoder
 from fewshot.episodes import sample_episodes
 from fewshot.learners import Prototypical
 from fewshot.randomness import child_generator
-from fewshot.run import build
 from fewshot.tasks import Task
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, StepTexts
 

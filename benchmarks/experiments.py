@@ -4,22 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
-
-from fewshot.encoders import Encoder
-from fewshot.experiment import ExperimentResult, run_experiment
-from fewshot.resources import shipped
-from fewshot.run import build
 from fewshot.settings import Settings
 
+from fewshot.cli.build import build
+from fewshot.cli.compose import composed
+from fewshot.encoders import Encoder
+from fewshot.experiment import ExperimentResult, run_experiment
+
 SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
-
-
-def composed(*overrides: str) -> DictConfig:
-    """The config of the main job with overrides."""
-    with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return compose("run", list(overrides))
 
 
 def default_encoder(*overrides: str) -> Encoder:

@@ -19,16 +19,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from fewshot.augment.stage import AugmentationStage
+from fewshot.settings import Settings
 
 from benchmarks.accuracy import ASKED
 from benchmarks.experiments import SPLITS, composed, splits_of
 from benchmarks.record import record
+from fewshot.cli.build import build
 from fewshot.encoders import Encoder
 from fewshot.evaluation import evaluate
 from fewshot.experiment import calibrate, encode_task, meta_train, meta_train_encoder, test_episodes, valid_episodes
 from fewshot.report.results import scores
-from fewshot.run import build
-from fewshot.settings import Settings
 
 LEARNER = "attention_prototypical"
 

@@ -46,13 +46,13 @@ from benchmarks.experiments import composed, default_encoder
 from benchmarks.peer_runs import Run, kept, table
 from benchmarks.record import RESULTS, machine, record
 from fewshot.adaptation import HeadTuner, LabelledTexts
+from fewshot.cli.build import build
 from fewshot.encoders import Encoder, bundled
 from fewshot.encoders.precision import resolve_device
 from fewshot.episodes import EpisodeBatch
 from fewshot.episodes.fixed_test import fixed_test_episodes
 from fewshot.errors import ConfigError, FewshotError
 from fewshot.report.results import versions
-from fewshot.run import build
 from fewshot.tasks import Task
 
 TASKS, SHOTS, SEEDS, TEST_TEXTS = ("banking77", "clinc150"), (1, 5, 10), (0, 1, 2), 40

@@ -19,3 +19,13 @@ class EncoderError(FewshotError, RuntimeError):
 
 class StorageError(FewshotError, OSError):
     """A file that could not be written; nothing half-written is left behind."""
+
+
+def as_typed(value: object) -> str:
+    """A value as it would be typed on the command line, for messages.
+
+    Example:
+        >>> [as_typed(value) for value in (None, True, "five", 5)]
+        ['null', 'true', "'five'", '5']
+    """
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)

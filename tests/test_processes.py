@@ -3,8 +3,8 @@
 import pytest
 
 from fewshot import processes, progress
+from fewshot.cli.typed import for_this_process
 from fewshot.errors import ConfigError
-from fewshot.run import _for_this_process
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def test_only_the_main_process_shows_a_bar(launched, monkeypatch):
 def test_hydra_leaves_folders_and_logs_to_the_main_process(launched):
     typed = ["+task=folder", "hydra.run.dir=here", "hydra/job_logging=stdout", "--config-dir", "conf"]
     launched(0, 2)
-    assert _for_this_process(typed) == typed
+    assert for_this_process(typed) == typed
     launched(1, 2)
-    found = _for_this_process(typed)
+    found = for_this_process(typed)
     assert found[-3:] == ["+task=folder", "--config-dir", "conf"]
     assert {"hydra.run.dir=.", "hydra.output_subdir=null", "hydra/job_logging=disabled"} <= set(found)
     assert len(found) == 7
@@ -65,4 +65,4 @@ def test_hydra_leaves_folders_and_logs_to_the_main_process(launched):
 def test_a_sweep_is_refused_in_several_processes(launched):
     launched(0, 2)
     with pytest.raises(ConfigError, match="Got -m in one of 2 processes"):
-        _for_this_process(["+task=folder", "-m"])
+        for_this_process(["+task=folder", "-m"])

@@ -91,4 +91,5 @@ def test_few_modules_stand_at_the_top():
         "progress",
         "randomness",
         "resources",
+        "version",
     }

@@ -1,17 +1,5 @@
 """More shots: the ladder of stages, and the final ones, which tune a head or an encoder on the support itself."""
 
-from fewshot.adaptation.fine_tuner import FineTuner
-from fewshot.adaptation.head_tuner import HeadTuner
-from fewshot.adaptation.labelled import LabelledTexts
-from fewshot.adaptation.ladder import STAGES, Ladder, Rung
-from fewshot.adaptation.switch import AdapterSwitch
+import lazy_loader
 
-__all__ = [
-    "STAGES",
-    "AdapterSwitch",
-    "FineTuner",
-    "HeadTuner",
-    "LabelledTexts",
-    "Ladder",
-    "Rung",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,6 +7,7 @@ from fewshot.errors import ConfigError
 
 Stage = Literal["zero_shot", "prototypes", "attention", "lora", "adapter", "full"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+FINAL_STAGES = ("auto", "none", "head", "light")  # that can be asked for by name, below the stages that fine-tune
 
 
 @dataclass(frozen=True)

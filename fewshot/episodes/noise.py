@@ -5,16 +5,7 @@ from dataclasses import replace
 import torch
 
 from fewshot.episodes.batch import EpisodeBatch
-
-
-def wrong_places(fraction: float, k_shot: int) -> int:
-    """The whole texts in `fraction * k_shot`: never a larger share than was asked for.
-
-    Example:
-        >>> [wrong_places(0.5, 5), wrong_places(0.3, 10), wrong_places(0.1, 4)]
-        [2, 3, 0]
-    """
-    return int(fraction * k_shot + 1e-9)  # 0.3 * 10 may come out a hair below 3
+from fewshot.episodes.wrong_labels import wrong_places
 
 
 def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Generator) -> EpisodeBatch:

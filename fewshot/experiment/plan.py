@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from fewshot.adaptation.final_stage import FinalStage, Tuner
-from fewshot.adaptation.ladder import Ladder, Rung
+from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.encoders import Encoder
 from fewshot.episodes.fixed_test import most_support
@@ -17,7 +17,6 @@ from fewshot.tasks.task import Task
 from fewshot.training import EncoderTrainer, MetaTrainer
 
 FINE_TUNING = ("lora", "adapter", "full")
-FINAL_STAGES = ("auto", "none", "head", "light")  # that can be asked for by name, below the stages that fine-tune
 # With fewer classes an encoder is trained on too little, and selected by chance.
 _TRAIN_CLASSES, _VALID_CLASSES = 10, 5
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fewshot.episodes.noise import wrong_places
-from fewshot.errors import ConfigError
-from fewshot.learners import LEARNERS
+from fewshot.episodes.wrong_labels import wrong_places
+from fewshot.errors import ConfigError, as_typed
+from fewshot.learners.names import NAMES
 
 _CHOICES = {"classes": ("test", "all"), "protocol": ("auto", "sampled", "fixed_test")}
 _WHOLE = (
@@ -25,21 +25,20 @@ class Protocol:
     """The episodes of an experiment.
 
     Args:
-        ways: classes per test episode; None means all.
-        shots: labelled texts per class.
+        ways: classes per test episode, or all (in Python None).
+        shots: labelled texts per class; 0 goes by label names alone.
         queries: texts to classify per class.
-        episodes: number of test episodes.
-        label_names: whether learners may use label names.
-        realistic: unequal support sizes.
+        episodes: test episodes.
+        label_names: use the names of the classes as evidence.
+        realistic: unequal support sizes, at most ways * shots texts in all.
         support_noise: share of wrong labels in the test support.
-        seed: root seed of training; test episodes do not depend on it.
-        baselines: names of learners scored on the same episodes.
-        classes: which are scored: those of the `test` part, or `all` of the task, of which then none is trained on.
-        protocol: `sampled` episodes with queries of their own, or a `fixed_test` part of the texts, see
-            `fixed_test_episodes`; `auto` is the latter where a final stage tunes or all classes are scored.
-        test_texts: texts of a class in the fixed test part, at most.
-        supports: supports that are drawn beside the fixed test part, at most.
-        minutes: time for the final stage; it ends after the support on which it runs out.
+        seed: of meta-training; test episodes do not depend on it.
+        baselines: learners scored on the same episodes.
+        classes: scored: test, or all of the task, and then none is trained on.
+        protocol: auto, sampled episodes, or one fixed_test part of the texts.
+        test_texts: of each class in the fixed test part, at most.
+        supports: how many are drawn beside the fixed test part.
+        minutes: after them the final stage begins no further support.
 
     Raises:
         ConfigError: one line for each value that cannot be used.
@@ -86,8 +85,8 @@ class Protocol:
         baselines = values["baselines"]
         if isinstance(baselines, str) or not isinstance(baselines, Sequence):
             problems.append(f"Got baselines={as_typed(baselines)}, expected a list such as baselines=[centroid,ridge].")
-        elif unknown := [name for name in baselines if name not in LEARNERS]:
-            problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(LEARNERS)}. Correct it.")
+        elif unknown := [name for name in baselines if name not in NAMES]:
+            problems.append(f"Got the baseline {unknown[0]!r}, expected some of {', '.join(NAMES)}. Correct it.")
         return problems
 
 
@@ -127,11 +126,6 @@ def whole(name: str, value: Any, smallest: int, example: str, why: str = "") -> 
     if isinstance(value, int) and not isinstance(value, bool) and value >= smallest:
         return []
     return [f"Got {name}={as_typed(value)}, expected a whole number of {smallest} or more{why}. Write {example}."]
-
-
-def as_typed(value: Any) -> str:
-    """A value as it would be typed: null, true, 'five', 5."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _noise(values: Mapping[str, Any], sound: bool) -> list[str]:

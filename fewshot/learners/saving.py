@@ -57,7 +57,7 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
         ConfigError: a file is missing or damaged, the class is none of this package's, an encoder is needed, or it is
             not the one that the learner was trained with.
     """
-    from fewshot.learners import LEARNERS
+    from fewshot.learners.registry import LEARNERS
 
     folder = Path(folder)
     classes = {kind.__name__: kind for kind in LEARNERS.values()}

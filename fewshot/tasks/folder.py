@@ -9,7 +9,7 @@ from fewshot.errors import ConfigError, StorageError, TaskError
 from fewshot.resources import shipped
 from fewshot.storage import write_json
 from fewshot.tasks.assemble import build_task, clean_rows
-from fewshot.tasks.readers import find_texts, read_json, read_rows
+from fewshot.tasks.readers import find_texts, read_json, read_rows, task_folder
 from fewshot.tasks.splits import MADE, choose_split
 from fewshot.tasks.task import PARTS, Task
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def load_folder(
-    path: str | Path | None,
+    path: str | Path | None = None,
     name: str | None = None,
     split: str | int = "01",
     text_column: str = "text",
@@ -51,9 +51,7 @@ def load_folder(
         ConfigError: no path, or a setting out of range.
         TaskError: the files cannot be used as they are.
     """
-    if not path:
-        raise ConfigError("Got no task.path. Set task.path to the folder with texts.jsonl, .csv, .tsv or .parquet.")
-    folder = Path(path).expanduser()
+    folder = task_folder(path)
     texts = find_texts(folder)
     cleaned = clean_rows(read_rows(texts, text_column, label_column), duplicates, max_words, min_texts)
     splits_file = _own_or_published(folder, "class_splits.json", published)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from fewshot.arguments import checked_arguments
 from fewshot.errors import ConfigError, TaskError
 from fewshot.resources import shipped
 from fewshot.tasks.assemble import build_task, clean_rows
@@ -15,7 +14,7 @@ from fewshot.tasks.task import Task
 
 
 def load_hub(
-    dataset: str | None,
+    dataset: str | None = None,
     config: str | None = None,
     name: str | None = None,
     split: str | int = "01",
@@ -67,29 +66,65 @@ def load_hub(
     )
 
 
-def load_folder_or_hub(name: str, path: str | Path | None, dataset: str, **options: Any) -> Task:
+def load_folder_or_hub(
+    name: str,
+    path: str | Path | None = None,
+    dataset: str | None = None,
+    config: str | None = None,
+    split: str | int = "01",
+    text_column: str = "text",
+    label_column: str = "label",
+    revision: str | None = None,
+    leave_out: tuple[str, ...] | list[str] = (),
+    duplicates: Literal["error", "drop"] = "error",
+    min_texts: int = 0,
+    max_words: int = 1000,
+    shipped_splits: str | None = None,
+) -> Task:
     """Read `path`, else `$FEWSHOT_DATA/NAME`, else the data set from the hub.
 
     Args:
         name: name of the task, and of its folder.
-        path: a task folder, or nothing.
+        path: a task folder, whose columns are `text` and `label`.
         dataset: id on the hub.
-        **options: what `load_hub` takes; `split`, `duplicates`, `min_texts` and `max_words` serve both.
+        config: see `load_hub`, as for the others.
+        split: id of the class split.
+        text_column: column of the text on the hub.
+        label_column: column of the label on the hub.
+        revision: commit or tag.
+        leave_out: labels on the hub that are no class.
+        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
+        min_texts: leave out classes with fewer texts.
+        max_words: longest text accepted, in words.
+        shipped_splits: folder in `episodes/` with published class splits and label names for this data set.
 
     Raises:
-        ConfigError: an option that `load_hub` does not take.
         TaskError: nothing local and the hub cannot be reached, or the content cannot be used.
     """
-    options = checked_arguments(load_hub, options, "task")
+    shared: dict[str, Any] = {
+        "name": name,
+        "split": split,
+        "duplicates": duplicates,
+        "min_texts": min_texts,
+        "max_words": max_words,
+    }
     folder = path or data_folder(name)
-    if folder is None:
-        try:
-            return load_hub(dataset, name=name, **options)
-        except TaskError as error:
-            local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
-            raise TaskError(f"{error} {local}") from error
-    shared = {key: options[key] for key in ("split", "duplicates", "min_texts", "max_words") if key in options}
-    return load_folder(folder, name, published=options.get("shipped_splits"), **shared)
+    if folder is not None:
+        return load_folder(folder, published=shipped_splits, **shared)
+    try:
+        return load_hub(
+            dataset,
+            config=config,
+            text_column=text_column,
+            label_column=label_column,
+            revision=revision,
+            leave_out=leave_out,
+            shipped_splits=shipped_splits,
+            **shared,
+        )
+    except TaskError as error:
+        local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
+        raise TaskError(f"{error} {local}") from error
 
 
 def _download(dataset: str, config: str | None, revision: str | None) -> Any:

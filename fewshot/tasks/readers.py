@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewshot.errors import TaskError
+from fewshot.errors import ConfigError, TaskError
 
 FORMATS = ("jsonl", "csv", "tsv", "parquet")
 
@@ -21,6 +21,17 @@ class Row:
     label: str
     synonyms: tuple[str, ...]
     place: str
+
+
+def task_folder(path: str | Path | None) -> Path:
+    """The folder that `task.path` names.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    if not path:
+        raise ConfigError("Got no task.path. Set task.path to the folder with texts.jsonl, .csv, .tsv or .parquet.")
+    return Path(path).expanduser()
 
 
 def find_texts(folder: Path, setting: str = "task.path") -> Path:

@@ -4,24 +4,18 @@ import csv
 import json
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from fewshot.augment import SemanticAugmentation
-from fewshot.building import build
-from fewshot.command_line import choices
+from fewshot.cli.build import build
+from fewshot.cli.compose import choices, composed
 from fewshot.errors import ConfigError
 from fewshot.resources import shipped
 
 CONF = shipped("conf")
 SOURCES = sorted(path.stem for path in (CONF / "augment" / "source").glob("*.yaml"))
 ON = ("augment=semantic", "augment/source=prefixes", "augment.lowest_cosine=0.1", "augment.margin=-2")
-
-
-def composed(*overrides: str):
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose("run", list(overrides))
 
 
 def test_nothing_is_augmented_by_default(folder, command):
@@ -108,7 +102,7 @@ def test_the_settings_of_the_yaml_are_those_of_the_constructor(name):
     assert (made.policy is not None) is (name == "auto")
     assert made.settings() == plain.settings()
     assert set(composed(f"augment={name}").augment) - {"_target_"} == set(SemanticAugmentation.__dataclass_fields__)
-    assert choices("augment", [CONF])[name]
+    assert choices("augment")[name]
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -176,7 +170,7 @@ def test_a_source_whose_package_is_missing_names_the_extra(monkeypatch):
         error.__cause__ = ModuleNotFoundError("No module named 'nlpaug'", name="nlpaug")
         raise error
 
-    monkeypatch.setattr("fewshot.building.get_object", refuse)
+    monkeypatch.setattr("fewshot.cli.build.get_object", refuse)
 
     with pytest.raises(ConfigError, match=r"needs the package nlpaug.* pip install 'fewshot-text\[augment\]'"):
         build(composed("augment=semantic"), "augment")

@@ -6,10 +6,10 @@ import pytest
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
-from fewshot.arguments import checked_arguments
 from fewshot.augment.back_translation import BackTranslation
 from fewshot.augment.contextual import Contextual
 from fewshot.augment.llm import LanguageModel
+from fewshot.cli.arguments import checked_arguments
 from fewshot.resources import shipped
 
 
@@ -22,5 +22,8 @@ def test_the_yaml_is_the_constructor(source):
     assert get_object(config.pop("_target_")) is source
     assert config == defaults
     assert list(config) == list(defaults)
-    assert checked_arguments(source, config, f"augment.sources.{source.name}") == defaults
+    assert (
+        checked_arguments(inspect.signature(source).parameters, config, f"augment.sources.{source.name}", {})
+        == defaults
+    )
     assert file.read_text().splitlines()[0] == f"# @package augment.sources.{source.name}"

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from fewshot.augment.nlpaug_source import NlpaugSource, join_words, split_words
 from fewshot.augment.source import AugmentRequest
-from fewshot.building import build
+from fewshot.cli.build import build
 from fewshot.errors import ConfigError, FewshotError
 from fewshot.resources import shipped
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 
-from fewshot.arguments import checked_arguments
+from fewshot.cli.arguments import checked_arguments
 from fewshot.encoders import SentenceTransformerEncoder, TransformerEncoder
 from fewshot.encoders.settings import EncoderSettings
 from fewshot.errors import ConfigError
@@ -35,7 +35,7 @@ def test_a_constructor_takes_the_shared_settings_and_its_own(kind, own):
 @pytest.mark.parametrize("kind", [SentenceTransformerEncoder, TransformerEncoder])
 def test_what_is_typed_is_checked_against_the_signature(kind, values, said):
     with pytest.raises(ConfigError, match=said):
-        checked_arguments(kind, {"model": "m"} | values, "encoder")
+        checked_arguments(inspect.signature(kind).parameters, {"model": "m"} | values, "encoder", {})
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from fewshot.cli.settings import RunSettings
 from fewshot.report import results as report
-from fewshot.settings import Settings
 
 DISTANCES = ("intra_class_distance", "inter_class_distance")
 SCORES = ("accuracy", "macro_f1", "ece", "ece_uncalibrated", "temperature", *DISTANCES)
@@ -86,4 +86,4 @@ def test_one_episode_has_no_interval_and_that_is_null(folder, command):
 def test_the_settings_are_all_in_the_results():
     """`metric` says what a sweep optimises, `resume` where a run starts; the rest is told by what came of it."""
     elsewhere = {"metric", "resume", "final_stage", "classes", "protocol", "test_texts", "supports", "minutes"}
-    assert set(Settings.__dataclass_fields__) - elsewhere <= set(documented_keys())
+    assert set(RunSettings.__dataclass_fields__) - elsewhere <= set(documented_keys())

@@ -101,13 +101,6 @@ def test_a_local_folder_wins_over_the_environment_and_that_over_the_hub(tmp_path
     assert asked == [("PolyAI/banking77", "plus", None)]
 
 
-def test_an_option_that_does_not_exist_is_refused_even_with_local_files(tmp_path):
-    write_jsonl(tmp_path, rows())
-
-    with pytest.raises(ConfigError, match=r"no setting 'task\.min_text'\. Did you mean task\.min_texts"):
-        load_folder_or_hub("banking77", str(tmp_path), "PolyAI/banking77", min_text=3)
-
-
 @pytest.mark.parametrize(("name", "split"), [("banking77", "01"), ("clinc150", 5)])
 def test_published_splits_and_names_are_used(name, split, monkeypatch):
     published = json.loads((shipped("episodes") / name / "class_splits.json").read_text(encoding="utf-8"))

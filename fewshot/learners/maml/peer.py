@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from fewshot import learn2learn
+from fewshot.learners.maml import learn2learn
 from fewshot.learners.maml.descent import Loss
 from fewshot.learners.maml.dual import Rates
 from fewshot.learners.maml.named import NamedParameters, Parameters

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fewshot import learn2learn
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import check_positive
+from fewshot.learners.maml import learn2learn
 
 Adapts = Literal["head", "network", "lora", "encoder"]
 HeadInit = Literal["prototypes", "learned"]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from fewshot import learn2learn
 from fewshot.learners import MAML, Support
+from fewshot.learners.maml import learn2learn
 from tests.synthetic import random_support, seeded
 
 pytestmark = pytest.mark.skipif(

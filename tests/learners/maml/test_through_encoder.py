@@ -95,7 +95,7 @@ def test_meta_gradients_of_second_order_are_those_of_finite_differences(encoders
 
 @pytest.mark.parametrize("adapts", ["lora", "encoder"])
 def test_the_engines_agree(encoders, adapts):
-    from fewshot import learn2learn
+    from fewshot.learners.maml import learn2learn
 
     if not learn2learn.is_installed():
         pytest.skip(f"learn2learn is not installed: {learn2learn.HOW_TO_GET_IT}")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from fewshot import learn2learn
 from fewshot.errors import ConfigError
 from fewshot.learners import MAML
+from fewshot.learners.maml import learn2learn
 
 needs_it = pytest.mark.skipif(
     not learn2learn.is_installed(), reason=f"learn2learn is not installed: {learn2learn.HOW_TO_GET_IT}"
 )
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def absent(monkeypatch):
 
 @needs_it
 def test_its_core_loads_without_the_packages_that_it_asks_for():
-    code = "from fewshot.learn2learn import algorithms; import sys; found = algorithms(); "
+    code = "from fewshot.learners.maml.learn2learn import algorithms; import sys; found = algorithms(); "
     code += "print(found.MAML.__name__, *[name for name in ('gym', 'torchvision') if name in sys.modules])"
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (run.stdout.split(), run.stderr) == (["MAML"], "")

@@ -1,13 +1,14 @@
 """Values against annotations: what fits passes untouched, what does not is named."""
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from fewshot.arguments import as_typed, checked_arguments
-from fewshot.errors import ConfigError
+from fewshot.cli.arguments import checked_arguments
+from fewshot.errors import ConfigError, as_typed
 
 
 def target(
@@ -24,6 +25,10 @@ def target(
 ) -> None: ...
 
 
+def checked(function, values, group="task", **fixed):
+    return checked_arguments(signature(function).parameters, values, group, fixed)
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -33,19 +38,19 @@ def target(
     ],
 )
 def test_values_that_fit_come_back_as_they_are(values):
-    assert checked_arguments(target, values, "task") == values
+    assert checked(target, values) == values
 
 
 def test_a_number_where_a_text_goes_becomes_the_text():
-    assert checked_arguments(target, {"path": 2024}, "task") == {"path": "2024"}
+    assert checked(target, {"path": 2024}) == {"path": "2024"}
 
 
 def test_a_whole_number_where_a_number_goes_becomes_one():
-    (rate,) = checked_arguments(target, {"rate": 1}, "task").values()
+    (rate,) = checked(target, {"rate": 1}).values()
     assert type(rate) is float
-    (shares,) = checked_arguments(target, {"shares": [0.5, 1]}, "task").values()
+    (shares,) = checked(target, {"shares": [0.5, 1]}).values()
     assert list(map(type, shares)) == [float, float]
-    (shots,) = checked_arguments(target, {"shots": [1]}, "task").values()
+    (shots,) = checked(target, {"shots": [1]}).values()
     assert type(shots[0]) is int
 
 
@@ -62,18 +67,27 @@ def test_a_whole_number_where_a_number_goes_becomes_one():
         ("shots", 5, "Got task.shots=5, expected a list of whole numbers such as [1,5]."),
         ("shots", [1, "five"], "Got task.shots=[1, 'five'], expected a list of whole numbers such as [1,5]."),
         ("word", "keep", "Got task.word='keep', expected error or drop."),
+        ("steps", -1, "Got task.steps=-1, expected 0 or more."),
+        ("rate", -0.5, "Got task.rate=-0.5, expected 0 or more."),
         ("path", True, "Got task.path=true, expected a text or null."),
     ],
 )
 def test_a_value_of_another_kind_is_refused(name, value, sentence):
     with pytest.raises(ConfigError) as caught:
-        checked_arguments(target, {name: value}, "task")
+        checked(target, {name: value})
     assert str(caught.value) == sentence
+
+
+def test_what_may_be_negative_may_be():
+    def policy(margin: float = 0.0, lowest_cosine: float = 0.3, layer: int | None = None, start: int = -1) -> None: ...
+
+    below = {"margin": -2.0, "lowest_cosine": -1.0, "layer": -1, "start": -3}
+    assert checked(policy, below, "augment") == below
 
 
 def test_all_mistakes_are_named_at_once():
     with pytest.raises(ConfigError) as caught:
-        checked_arguments(target, {"rate": "a", "steps": "b", "pathh": 1}, "task")
+        checked(target, {"rate": "a", "steps": "b", "pathh": 1})
     assert len(str(caught.value).splitlines()) == 3
     assert "Did you mean task.path?" in str(caught.value)
 
@@ -81,13 +95,13 @@ def test_all_mistakes_are_named_at_once():
 def test_what_is_not_the_users_to_choose_is_passed_on_and_never_offered():
     def learner(dim: int, scale: float = 1.0) -> None: ...
 
-    assert checked_arguments(learner, {"scale": 2.0}, "learner", dim=8) == {"scale": 2.0, "dim": 8}
+    assert checked(learner, {"scale": 2.0}, "learner", dim=8) == {"scale": 2.0, "dim": 8}
     with pytest.raises(ConfigError, match=r"no setting 'learner\.dim'.*Expected one of learner\.scale\.$"):
-        checked_arguments(learner, {"dim": 3}, "learner", dim=8)
+        checked(learner, {"dim": 3}, "learner", dim=8)
 
 
 def test_a_function_that_takes_anything_gets_it():
-    assert checked_arguments(lambda **options: None, {"any": 1}, "task") == {"any": 1}
+    assert checked(lambda **options: None, {"any": 1}) == {"any": 1}
 
 
 @pytest.mark.parametrize(("value", "typed"), [(None, "null"), (True, "true"), ("five", "'five'"), (5, "5")])

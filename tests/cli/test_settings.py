@@ -1,30 +1,17 @@
 """Settings are checked as a whole, and every mistake is named at once."""
 
-from dataclasses import fields
-
 import pytest
 
+from fewshot.cli.settings import METRICS, RunSettings
 from fewshot.errors import ConfigError
-from fewshot.settings import METRICS, Settings
-
-
-def test_the_defaults_are_those_of_the_config_file():
-    from omegaconf import OmegaConf
-
-    from fewshot.resources import shipped
-
-    config = OmegaConf.load(shipped("conf") / "run.yaml")
-    for field in fields(Settings):
-        written = config[field.name]
-        assert getattr(Settings(), field.name) == (tuple(written) if field.name == "baselines" else written), field.name
 
 
 def test_all_stands_for_every_class():
-    assert Settings.checked(ways="all").ways is None
+    assert RunSettings.checked(ways="all").ways is None
 
 
 def test_values_are_kept():
-    settings = Settings.checked(ways=7, shots=3, baselines=["ridge"], metric="ece", support_noise=0.4)
+    settings = RunSettings.checked(ways=7, shots=3, baselines=["ridge"], metric="ece", support_noise=0.4)
 
     assert (settings.ways, settings.shots, settings.metric, settings.support_noise) == (7, 3, "ece", 0.4)
     assert settings.baselines == ("ridge",)
@@ -32,7 +19,7 @@ def test_values_are_kept():
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_each_metric_is_accepted(metric):
-    assert Settings.checked(metric=metric).metric == metric
+    assert RunSettings.checked(metric=metric).metric == metric
 
 
 @pytest.mark.parametrize(
@@ -67,7 +54,7 @@ def test_each_metric_is_accepted(metric):
 )
 def test_a_value_out_of_range_is_refused_by_name(name, value, words):
     with pytest.raises(ConfigError) as caught:
-        Settings.checked(**{name: value})
+        RunSettings.checked(**{name: value})
 
     assert name.rstrip("s") in str(caught.value)
     assert words in str(caught.value)
@@ -76,7 +63,7 @@ def test_a_value_out_of_range_is_refused_by_name(name, value, words):
 
 def test_every_mistake_is_named_at_once():
     with pytest.raises(ConfigError) as caught:
-        Settings.checked(shots=-1, queries=0, episodes=0, metric="f1")
+        RunSettings.checked(shots=-1, queries=0, episodes=0, metric="f1")
 
     assert [line.split("=")[0] for line in str(caught.value).splitlines()] == [
         "Got shots",
@@ -88,34 +75,32 @@ def test_every_mistake_is_named_at_once():
 
 def test_noise_needs_equal_support_sizes():
     with pytest.raises(ConfigError, match="equal support sizes"):
-        Settings.checked(support_noise=0.2, realistic=True)
+        RunSettings.checked(support_noise=0.2, realistic=True)
 
 
 def test_noise_that_would_change_nothing_is_refused():
     with pytest.raises(ConfigError, match=r"support_noise=0.3, which is no text of 1 shots"):
-        Settings.checked(shots=1, support_noise=0.3)
+        RunSettings.checked(shots=1, support_noise=0.3)
 
 
 def test_one_and_one_point_zero_are_the_same_noise():
-    assert repr(Settings.checked(support_noise=1)) == repr(Settings.checked(support_noise=1.0))
+    assert repr(RunSettings.checked(support_noise=1)) == repr(RunSettings.checked(support_noise=1.0))
 
 
 def test_the_constructor_checks_as_well():
     with pytest.raises(ConfigError, match=r"shots=-1, expected a whole number of 0 or more"):
-        Settings(shots=-1)
+        RunSettings(shots=-1)
 
 
 @pytest.mark.parametrize(
     "others",
     [
-        {"final_stage": "head"},
         {"label_names": False},
         {"realistic": True},
-        {"strategy": "lora"},
         {"support_noise": 0.2},
     ],
 )
 def test_without_a_labelled_text_there_is_little_to_ask_for(others):
     with pytest.raises(ConfigError, match="shots"):
-        Settings(shots=0, **others)
-    assert Settings(shots=0, strategy="zero_shot").shots == 0
+        RunSettings(shots=0, **others)
+    assert RunSettings(shots=0, strategy="zero_shot").shots == 0

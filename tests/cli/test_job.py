@@ -7,11 +7,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-import fewshot.run
+import fewshot.cli.job
 from fewshot.features import TaskFeatures
 from fewshot.learners import load_learner
+from tests.cli.test_main import in_a_new_process
+from tests.conftest import CONF as TEST_CONF
 from tests.conftest import rows, write_jsonl
-from tests.test_command_line import TEST_CONF, in_a_new_process
 
 SAME_FOR_A_SEED = ("accuracy", "macro_f1", "ece", "ece_uncalibrated", "temperature", "baselines", "meta_training")
 
@@ -20,13 +21,13 @@ SAME_FOR_A_SEED = ("accuracy", "macro_f1", "ece", "ece_uncalibrated", "temperatu
 def returned(monkeypatch):
     """What `run` returned, one entry per job."""
     values = []
-    run = fewshot.run.run
+    run = fewshot.cli.job.run
 
     def spy(config):
         values.append(run(config))
         return values[-1]
 
-    monkeypatch.setattr(fewshot.run, "run", spy)
+    monkeypatch.setattr(fewshot.cli.job, "run", spy)
     return values
 
 

@@ -1,0 +1,133 @@
+"""One run: from the composed config to a recipe, a task and a protocol, and what the run leaves in its folder."""
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fewshot.cli.build import build
+from fewshot.cli.check import BY_STAGE, check
+from fewshot.cli.settings import RunSettings
+from fewshot.processes import is_main
+
+if TYPE_CHECKING:
+    from fewshot.experiment.result import ExperimentResult
+    from fewshot.recipe import Recipe
+    from fewshot.tasks import Task
+
+_REHEARSAL_DIM = 64
+
+log = logging.getLogger(__name__)
+
+
+def run(config: DictConfig) -> float:
+    """Run the composed config.
+
+    Args:
+        config: the content of `conf/run.yaml` with its groups.
+
+    Returns:
+        The metric named by `metric`, as a fraction.
+
+    Raises:
+        FewshotError: anything that the user can mend.
+    """
+    started = time.perf_counter()
+    context = HydraConfig.get()
+    settings = check(config, context.runtime.choices, context.overrides.task)
+    recipe = recipe_of(config, settings, context.runtime.choices)
+    # Imported here: what `check` refuses needs neither torch nor the rest.
+    from fewshot.experiment.experiment import run_experiment
+    from fewshot.report.results import add_process, build_results, write_results
+    from fewshot.report.table import comparison_table, show
+    from fewshot.training import Store
+
+    task = build(config, "task")
+    log.info(str(task))
+    for note in task.notes:
+        log.info(f"  {note}")
+    folder, output = Path(context.runtime.output_dir), Path(config.output)
+    store = Store(
+        episodes=output / "episodes" if is_main() else None,
+        checkpoints=output / "checkpoints",
+        events=folder / "tensorboard",
+        resume=settings.resume,
+    )
+    result = run_experiment(recipe, task, settings.scored, store)
+    results = build_results(task, context.runtime.choices["learner"], result)
+    if is_main():
+        _save(folder, task, result, results)
+        n_encoded = sum(encoder.n_encoded for encoder in {recipe.encoder, result.model.encoder})
+        typed = [override.removeprefix("++") for override in context.overrides.task]
+        add_process(results, time.perf_counter() - started, n_encoded, typed)
+        write_results(folder, results, result)
+        show(comparison_table(results))
+        timings = results["timings"]
+        log.info(
+            f"{timings['total']:.1f} s in all, {timings['episodes_per_second']:.0f} episodes a second, "
+            f"{n_encoded:,} texts encoded; results in {_relative(folder)}"
+        )
+    value = results[settings.metric]
+    return float(value["mean"] if isinstance(value, dict) else value)
+
+
+def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe":
+    """The recipe that a config describes.
+
+    Args:
+        config: composed.
+        settings: of the config that belong to no group.
+        chosen: group → name of its choice.
+
+    Raises:
+        FewshotError: what a constructor refuses.
+    """
+    ladder = build(config, "ladder")
+    from fewshot.adaptation.tuners import default_tuners  # after the ladder, which needs no torch
+    from fewshot.recipe import Recipe
+
+    augmentation = build(config, "augment") if config.get("augment") else None  # before the slow ones
+    encoder = build(config, "encoder")
+    build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before anything is encoded
+    return Recipe(
+        encoder=encoder,
+        learner=lambda dim: build(config, "learner", dim=dim),
+        trainable=encoder.trainable,
+        trainer=build(config, "training"),
+        encoder_trainer=build(config, "encoder_training"),
+        quick_trainer=build(config, "quick_training"),
+        augmentation="by_stage" if chosen["augment"] == BY_STAGE else augmentation,
+        ladder=ladder,
+        strategy=settings.strategy,
+        final_stage=settings.final_stage,
+        tuners={name: build(config, f"adaptation.{name}") for name in default_tuners()},
+    )
+
+
+def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[str, Any]) -> None:
+    from fewshot.learners import save_learner
+
+    details = {key: results[key] for key in ("task", "split", "task_sha256", "shots", "ways", "seed", "label_names")}
+    encoder = results["encoder"] | {"fingerprint": result.model.encoder.fingerprint}
+    if result.encoder_training is not None and result.encoder_training.kept:
+        result.encoder_training.trainable.save(folder / "encoder")
+        encoder = encoder | {"weights": "../encoder"}
+    save_learner(result.model.learner, folder / "learner", {"encoder": encoder, **details})
+    if result.scored.classifier is not None:
+        result.scored.classifier.save(folder / "adapted")
+        log.info(f"TextClassifier.load({_relative(folder / 'adapted')!r}) reads the classifier that was tuned last")
+    if result.augmentation is not None and result.augmentation.asked.save:
+        from fewshot.report.augmentation import write_table
+
+        write_table(folder / "augmented.tsv", result.augmentation, task)
+
+
+def _relative(folder: Path) -> str:
+    try:
+        return os.path.relpath(folder)
+    except ValueError:  # another drive, on Windows
+        return str(folder)

@@ -1,0 +1,123 @@
+"""From `sys.argv` to an exit status: Hydra is called here, and mistakes become sentences."""
+
+import contextlib
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from fewshot.cli import job
+from fewshot.cli.compose import CONF, reworded
+from fewshot.cli.typed import NoTask, config_folders, for_this_process, normalise_arguments
+from fewshot.errors import FewshotError, StorageError
+from fewshot.processes import disconnect, is_main, process_index
+
+_GRACE = 3.0  # seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line.
+
+    Args:
+        arguments: what stands behind `python -m fewshot.run`; `sys.argv[1:]` when None.
+
+    Returns:
+        Exit status: 0; 2 when there is something for the user to mend; 130 after Ctrl-C.
+    """
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    if {"--help", "-h"} & set(typed):
+        from fewshot.cli.help import advanced_help, main_help
+
+        print(advanced_help() if "advanced" in typed else main_help())
+        return 0
+    mistakes: list[FewshotError] = []
+    folders = [CONF]
+    try:
+        folders = config_folders(typed)
+        with _as_argv(for_this_process(normalise_arguments(typed, folders))):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="run")(_task_function(mistakes))()
+        if mistakes:
+            return _complain(mistakes[0])
+        disconnect()
+    except NoTask as listing:
+        return _complain(listing, "")
+    except FewshotError as error:
+        return _complain(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        return _complain(reworded(error, typed, folders))
+    except ValueError as error:
+        if not str(error).startswith("Config group override"):  # Hydra's, of learner=7
+            raise
+        return _complain(f"{error}, expected the name of a choice, such as learner=ridge.")
+    except OSError as error:
+        where = f" {str(error.filename)!r}" if error.filename else ""
+        return _complain(
+            f"Could not write to the output folder{where}: {error.strerror or error}. Expected a folder that can be "
+            f"written. Set output=/another/folder."
+        )
+    except KeyboardInterrupt:
+        print("\nStopped. Texts encoded so far stay in the cache; the run has no results.", file=sys.stderr)
+        return 130
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+    return 0
+
+
+def _task_function(mistakes: list[FewshotError]) -> Callable[[DictConfig], float]:
+    def task_function(config: DictConfig) -> float:
+        try:
+            return _run(config)
+        except FewshotError as error:
+            # Hydra announces a job that raises with all that was typed: good to know in a sweep, else only noise.
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise
+            mistakes.append(error)
+            return math.nan
+
+    return task_function
+
+
+def _run(config: DictConfig) -> float:
+    try:
+        return job.run(config)
+    except OSError as error:
+        if isinstance(error, FewshotError):
+            raise
+        what = repr(str(error.filename)) if error.filename else "a file"
+        raise StorageError(
+            f"Could not read or write {what}: {error.strerror or error}. Expected a file that is there and may be "
+            f"used, on a disk with space. Check it, or set output=/another/folder."
+        ) from error
+
+
+@contextlib.contextmanager
+def _as_argv(arguments: list[str]) -> Iterator[None]:
+    """Hydra reads `sys.argv`, and shows errors its own way unless told to raise them."""
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [before[0][0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = before[0]
+        if before[1] is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before[1]
+
+
+def _complain(message: object, before: str = "error: ") -> int:
+    if not is_main():
+        # What is wrong here is most often wrong in the first process too, which says so; the launcher then ends this.
+        time.sleep(_GRACE)
+        before = f"process {process_index()}: {before}"
+    print(f"{before}{message}", file=sys.stderr, flush=True)
+    return 2

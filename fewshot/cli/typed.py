@@ -1,0 +1,100 @@
+"""What is typed, before Hydra sees it: `task=x` as well as `+task=x`, flags anywhere, and the list of tasks."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from fewshot.cli.compose import CONF, choices
+from fewshot.errors import ConfigError
+from fewshot.processes import is_main, process_count
+
+_WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"}
+_WITHOUT_TASK = {"--hydra-help", "--version", "--info", "-i", "--cfg", "-c", "--shell-completion", "-sc"}
+
+
+class NoTask(ConfigError):
+    """No task was named; the message lists them."""
+
+
+def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CONF,)) -> list[str]:
+    """Arguments for Hydra.
+
+    1. `task=NAME` becomes `+task=NAME` (no task is in the defaults, so Hydra would refuse the first form).
+    2. `group.setting=VALUE` becomes `++group.setting=VALUE`: a YAML states what differs from the constructor, which
+       judges every name.
+    3. Flags such as `-m` may stand anywhere; Hydra wants them before or behind all settings.
+
+    Args:
+        arguments: `sys.argv[1:]`.
+        folders: where the tasks are.
+
+    Raises:
+        NoTask: no task was named, and no flag that needs none; the message lists them.
+    """
+    flags: list[str] = []
+    overrides: list[str] = []
+    takes_value = False
+    for argument in arguments:
+        (flags if takes_value or argument.startswith("-") else overrides).append(argument)
+        takes_value = not takes_value and argument in _WITH_VALUE
+    result = []
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key == "task":
+            override = f"+task={value}" if value else ""
+        elif "." in key.partition("@")[0] and not override.startswith(("+", "~", "hydra.")):
+            override = f"++{override}"
+        result += [override] if override else []
+    has_task = any(override.startswith("+task=") for override in result)
+    if not has_task and not _WITHOUT_TASK & {flag.split("=")[0] for flag in flags}:
+        raise NoTask(_task_list(folders))
+    return result + flags
+
+
+def config_folders(arguments: Sequence[str]) -> list[Path]:
+    """Our own config folder, and those of `--config-dir`.
+
+    Raises:
+        ConfigError: one does not exist.
+    """
+    found = [Path(word.partition("=")[2]) for word in arguments if word.startswith("--config-dir=")]
+    found += [Path(value) for flag, value in pairwise(arguments) if flag in ("--config-dir", "-cd")]
+    for folder in found:
+        if not folder.is_dir():
+            raise ConfigError(f"The folder {str(folder)!r} of --config-dir does not exist. Give an existing folder.")
+    return [CONF, *found]
+
+
+def for_this_process(arguments: list[str]) -> list[str]:
+    """Arguments that make Hydra leave folders, files and logs to the first of several processes.
+
+    Raises:
+        ConfigError: a sweep in several processes.
+    """
+    if process_count() > 1 and {"-m", "--multirun"} & set(arguments):
+        raise ConfigError(
+            f"Got {'-m' if '-m' in arguments else '--multirun'} in one of {process_count()} processes, expected one "
+            f"run. Launch each run of the sweep by itself."
+        )
+    if is_main():
+        return arguments
+    theirs = ("hydra.run.dir", "hydra.output_subdir", "hydra/job_logging", "hydra/hydra_logging")
+    kept = [argument for argument in arguments if argument.lstrip("+").partition("=")[0] not in theirs]
+    own = ["hydra.run.dir=.", "hydra.output_subdir=null", *(f"{name}=disabled" for name in theirs[2:])]
+    return [*own, *kept]  # flags are at the end, and settings may not be on both sides of them
+
+
+def _task_list(folders: Sequence[Path]) -> str:
+    tasks = choices("task", folders)
+    width = max(map(len, tasks))
+    return "\n".join(
+        [
+            "No task was named. The tasks are:",
+            "",
+            *(f"  +task={name:<{width}}  {comment}" for name, comment in tasks.items()),
+            "",
+            "Try:  python -m fewshot.run +task=medical_terms shots=5",
+            "      python -m fewshot.run +task=folder task.path=DIR shots=5",
+            "The main settings:  python -m fewshot.run --help",
+        ]
+    )

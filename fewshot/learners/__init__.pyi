@@ -1,0 +1,12 @@
+from .attention_prototypical import AttentionPrototypical as AttentionPrototypical
+from .centroid import Centroid as Centroid
+from .learner import Classifier as Classifier
+from .learner import Learner as Learner
+from .learner import Support as Support
+from .logistic import Logistic as Logistic
+from .maml import MAML as MAML
+from .prototypical import Prototypical as Prototypical
+from .registry import LEARNERS as LEARNERS
+from .ridge import Ridge as Ridge
+from .saving import load_learner as load_learner
+from .saving import save_learner as save_learner
