@@ -20,25 +20,23 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from fewshot.augment.stage import AugmentationStage
-from fewshot.settings import Settings
-from omegaconf import DictConfig
 
-from benchmarks.experiments import SPLITS, composed, splits_of
+from benchmarks.experiments import SPLITS, STORE, load, protocol, recipe, splits_of
 from benchmarks.record import record
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.texts import augment_texts
-from fewshot.cli.build import build
-from fewshot.encoders import Encoder
-from fewshot.evaluation import Estimate, evaluate, paired_difference
+from fewshot.evaluation import Estimate, Evaluation, evaluate, paired_difference
 from fewshot.evaluation.metrics import macro_f1
-from fewshot.experiment import encode_task, meta_train, test_episodes, valid_episodes
+from fewshot.experiment.augmentation import augmented_support, decided, for_part
+from fewshot.experiment.episodes import TaskEncoder, episodes_of, valid_episodes
+from fewshot.experiment.meta_training import meta_train
+from fewshot.experiment.plan import Plan
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Learner
 from fewshot.tasks import Task
 
 PARTS = ("sources", "names", "speed")
-FEW = ("encoder.trainable=none", "augment.per_text=10")
+FEW = ("trainable=none", "augment.per_text=10")
 
 
 def main() -> None:
@@ -65,67 +63,54 @@ def main() -> None:
 
 def sources(task_name: str, shots: Sequence[int], overrides: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each source at each number of shots."""
-    config = composed(f"+task={task_name}", "task.split='01'", "augment=auto", *FEW, *overrides)
-    task, encoder, augmentation = (build(config, group) for group in ("task", "encoder", "augment"))
-    features = encode_task(task, encoder, label_names=True)
-    rows = []
+    how, task = recipe("augment=auto", *FEW, *overrides), load(task_name)
+    assert isinstance(how.augmentation, SemanticAugmentation)
+    encoded, rows = TaskEncoder(task, label_names=True), []
     for k_shot in shots:
-        settings = Settings.checked(ways=5, shots=k_shot, queries=5)
-        learner = build(config, "learner", dim=features.dim)
-        meta_train(learner, task, features, build(config, "training"), settings)
+        plan = replace(how, augmentation=None).plan(task, protocol(ways=5, shots=k_shot, queries=5))
+        learner = meta_train(task, plan, encoded=encoded).model.learner
         rows += [
             {"task": task_name, "shots": k_shot, **row}
-            for row in _gains(learner, task, features, encoder, augmentation, settings)
+            for row in _gains(learner, task, encoded(how.encoder), plan, how.augmentation)
         ]
     return rows
 
 
 def _gains(
-    learner: Learner,
-    task: Task,
-    features: TaskFeatures,
-    encoder: Encoder,
-    augmentation: SemanticAugmentation,
-    settings: Settings,
+    learner: Learner, task: Task, features: TaskFeatures, plan: Plan, augmentation: SemanticAugmentation
 ) -> list[dict[str, Any]]:
-    test = test_episodes(task, settings, None)
-    without = evaluate(learner, features, test).accuracies
-    deciding = AugmentationStage(augmentation, task, settings)
-    deciding.decide(learner, features, encoder, valid_episodes(task, settings)[0])
+    test = episodes_of(task, plan.protocol, STORE.episodes)
+    without = evaluate(learner, features, test)
+    like, shots, encoder = valid_episodes(task, plan.protocol)[0], plan.protocol.shots, plan.encoder
+    found = decided(augmentation, task, plan.protocol, shots, learner, features, encoder, like).support
     every = dict(augmentation.sources or {})
     rows: list[dict[str, Any]] = []
+
+    def row(label: str, how: SemanticAugmentation) -> dict[str, Any]:
+        part = for_part(how, task, plan.protocol, "test")
+        augmented, new_texts = augmented_support(part, task, "test", features, encoder, test, shots)
+        gain = paired_difference(evaluate(learner, augmented, test).accuracies, without.accuracies)
+        return {"source": label, "texts a class": f"{new_texts.texts_per_class or 0:.0f}", **_shown(without, gain)}
+
     assert augmentation.policy is not None
     for label, names in augmentation.policy.choices(list(every)).items():
         one = replace(augmentation, sources={name: every[name] for name in names}, policy=None)
-        stage = AugmentationStage(one, task, settings)
-        gain = _gain(learner, stage.on("test", features, encoder, test), test, without)
-        texts = stage.made["test"].texts_per_class or 0.0
-        rows.append({"source": label, "texts a class": f"{texts:.0f}", **_shown(without, gain)})
-    row = {"source": "auto: none", "texts a class": str(settings.shots), **_shown(without, None)}
-    if deciding.augments_support:
-        found = deciding.augmentation
-        gain = _gain(learner, deciding.on("test", features, encoder, test), test, without)
-        texts = deciding.made["test"].texts_per_class or 0.0
-        row = {"source": f"auto: {' + '.join(found.sources or ())}, weight {found.weight:g}"}
-        row |= {"texts a class": f"{texts:.0f}", **_shown(without, gain)}
-    return [*rows, row]
+        rows.append(row(label, one))
+    if found is None:
+        return [*rows, {"source": "auto: none", "texts a class": str(shots), **_shown(without, None)}]
+    return [*rows, row(f"auto: {' + '.join(found.sources or ())}, weight {found.weight:g}", found)]
 
 
-def _gain(learner: Learner, augmented: TaskFeatures, test: Any, without: torch.Tensor) -> Estimate:
-    return paired_difference(evaluate(learner, augmented, test).accuracies, without)
-
-
-def _shown(without: torch.Tensor, gain: Estimate | None) -> dict[str, str]:
+def _shown(without: Evaluation, gain: Estimate | None) -> dict[str, str]:
     shown = "0" if gain is None else f"{100 * gain.mean:+.2f} ± {100 * (gain.ci95 or 0.0):.2f}"
-    return {"without": f"{100 * float(without.mean()):.2f}", "gain": shown}
+    return {"without": f"{100 * without.accuracy.mean:.2f}", "gain": shown}
 
 
 def names(task_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     """Macro-F1 of logistic regression with label names and augmentation against neither, mean of the splits."""
     found: dict[str, list[float]] = {"neither": [], "label names": [], "both": []}
     for split in splits_of(task_name):
-        config = composed(f"+task={task_name}", f"task.split='{split}'", "augment=semantic", *FEW, *overrides)
-        for system, value in _macro_f1(config).items():
+        for system, value in _macro_f1(load(task_name, split), overrides).items():
             found[system].append(100 * value)
     mean = {system: sum(values) / len(values) for system, values in found.items()}
     relative = 100 * (mean["both"] / mean["neither"] - 1)
@@ -133,16 +118,16 @@ def names(task_name: str, overrides: Sequence[str]) -> dict[str, Any]:
     return {"task": task_name, "splits": len(found["both"]), **shown, "both against neither": f"{relative:+.1f} %"}
 
 
-def _macro_f1(config: DictConfig) -> dict[str, float]:
-    task, encoder, augmentation = (build(config, group) for group in ("task", "encoder", "augment"))
-    settings = Settings.checked(ways="all", shots=1, queries=5, episodes=100)
-    features = encode_task(task, encoder, label_names=True)
-    test = test_episodes(task, settings, None)
-    stage = AugmentationStage(augmentation, task, settings)
+def _macro_f1(task: Task, overrides: Sequence[str]) -> dict[str, float]:
+    how = recipe("augment=semantic", *FEW, *overrides)
+    assert isinstance(how.augmentation, SemanticAugmentation)
+    asked = protocol(ways="all", shots=1, queries=5, episodes=100)
+    features, test = TaskEncoder(task, label_names=True)(how.encoder), episodes_of(task, asked, STORE.episodes)
+    part = for_part(how.augmentation, task, asked, "test")
     systems = {
         "neither": features.without_label_names(),
         "label names": features,
-        "both": stage.on("test", features, encoder, test),
+        "both": augmented_support(part, task, "test", features, how.encoder, test, 1)[0],
     }
     learner = LEARNERS["logistic"](features.dim)
     return {
@@ -153,8 +138,9 @@ def _macro_f1(config: DictConfig) -> dict[str, float]:
 
 def speed(overrides: Sequence[str]) -> dict[str, Any]:
     """Seconds for 200 texts of each class of banking77 from 5, nothing cached."""
-    config = composed("+task=banking77", "augment=semantic", "encoder.cache=null", *overrides)
-    task, encoder, augmentation = (build(config, group) for group in ("task", "encoder", "augment"))
+    how, task = recipe("augment=semantic", "encoder.cache=null", *overrides), load("banking77")
+    assert isinstance(how.augmentation, SemanticAugmentation)
+    encoder, augmentation = how.encoder, how.augmentation
     by_class = [(task.labels == label).nonzero().flatten()[:5].tolist() for label in range(len(task.classes))]
     places = [place for five in by_class for place in five]
     encoder.encode(["warm"])

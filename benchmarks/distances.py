@@ -13,13 +13,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from fewshot.settings import Settings
-
-from benchmarks.experiments import SPLITS, composed, default_encoder, experiment
+from benchmarks.experiments import SPLITS, default_encoder, experiment, load, protocol, recipe
 from benchmarks.record import record
-from fewshot.cli.build import build
 from fewshot.encoders import Encoder
-from fewshot.experiment import meta_train_encoder
+from fewshot.experiment.meta_training import train_encoder
+from fewshot.training import Store
 
 LEARNERS = ("centroid", "prototypical", "attention_prototypical")
 
@@ -32,7 +30,7 @@ def main() -> None:
     parser.add_argument("--name", default="distances", help="name of the file in benchmarks/results")
     chosen = parser.parse_args()
     logging.getLogger("fewshot").setLevel(logging.WARNING)
-    frozen = default_encoder("encoder.trainable=none", *chosen.set)
+    frozen = default_encoder(*chosen.set)
     rows = []
     for task in chosen.tasks:
         plain: dict[str, float] = {}
@@ -52,12 +50,10 @@ def main() -> None:
 
 
 def trained(task_name: str, overrides: Sequence[str]) -> Encoder:
-    """The encoder, meta-trained on the train classes as `encoder.trainable=full` has it."""
-    config = composed(f"+task={task_name}", "task.split='01'", "encoder.trainable=full", *overrides)
-    task, encoder, trainer = (build(config, group) for group in ("task", "encoder", "encoder_training"))
-    settings = Settings.checked(ways=5, shots=1)
-    found = meta_train_encoder(task, encoder, lambda dim: build(config, "learner", dim=dim), trainer, settings)
-    return found.encoder.replace(trainable="none")
+    """The encoder, meta-trained on the train classes as `trainable=full` has it."""
+    task = load(task_name)
+    plan = recipe("trainable=full", *overrides).plan(task, protocol(ways=5, shots=1))
+    return train_encoder(task, plan, Store()).encoder
 
 
 if __name__ == "__main__":

@@ -1,22 +1,40 @@
 """Experiments as the main job composes them, for the benchmarks to repeat over splits and settings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fewshot.settings import Settings
-
 from fewshot.cli.build import build
 from fewshot.cli.compose import composed
+from fewshot.cli.job import recipe_of
+from fewshot.cli.settings import RunSettings
 from fewshot.encoders import Encoder
-from fewshot.experiment import ExperimentResult, run_experiment
+from fewshot.experiment.experiment import run_experiment
+from fewshot.experiment.protocol import Protocol
+from fewshot.experiment.result import ExperimentResult
+from fewshot.recipe import Recipe
+from fewshot.tasks import Task
+from fewshot.training import Store
 
 SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
+STORE = Store(episodes=Path("outputs") / "episodes")
+
+
+def recipe(*overrides: str) -> Recipe:
+    """What `python -m fewshot.run OVERRIDES` makes."""
+    config = composed(*overrides, with_hydra=True)
+    return recipe_of(config, RunSettings(), config.hydra.runtime.choices)
+
+
+def frozen(*overrides: str) -> Recipe:
+    """The same, with the encoder as it is and without new texts."""
+    return replace(recipe(*overrides), trainable="none", augmentation=None)
 
 
 def default_encoder(*overrides: str) -> Encoder:
-    """The encoder of the main job, frozen."""
-    return build(composed("encoder.trainable=none", *overrides), "encoder")
+    """The encoder of the main job."""
+    return build(composed(*overrides), "encoder")
 
 
 def splits_of(task: str) -> list[str]:
@@ -24,16 +42,19 @@ def splits_of(task: str) -> list[str]:
     return [f"{number:02d}" for number in range(1, SPLITS[task] + 1)]
 
 
+def load(task: str, split: str = "01") -> Task:
+    """A task with one of its class splits."""
+    return build(composed(f"+task={task}", f"task.split='{split}'"), "task")
+
+
+def protocol(**settings: Any) -> Protocol:
+    """A protocol without baselines; `ways` may be "all"."""
+    return RunSettings.checked(baselines=[], **settings).scored
+
+
 def experiment(
     task: str, split: str, learner: str, encoder: Encoder, overrides: Sequence[str] = (), **settings: Any
 ) -> ExperimentResult:
-    """What `python -m fewshot.run +task=TASK task.split=SPLIT learner=LEARNER SETTINGS` measures."""
-    config = composed(f"+task={task}", f"task.split='{split}'", f"learner={learner}", *overrides)
-    return run_experiment(
-        build(config, "task"),
-        encoder,
-        lambda dim: build(config, "learner", dim=dim),
-        build(config, "training"),
-        Settings.checked(baselines=[], **settings),
-        Path("outputs") / "episodes",
-    )
+    """What `python -m fewshot.run +task=TASK task.split=SPLIT learner=LEARNER SETTINGS` measures, encoder frozen."""
+    how = replace(frozen(f"learner={learner}", *overrides), encoder=encoder)
+    return run_experiment(how, load(task, split), protocol(**settings), STORE)

@@ -2,9 +2,9 @@
 
     FEWSHOT_DATA=DIR python -m benchmarks.meta_trained [--tasks banking77 ...] [--splits 01 ...] [--names true false]
 
-Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `encoder.trainable=full`, on
+Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `trainable=full`, on
 the train classes and selected on 1-shot episodes of the valid classes; the learner is then meta-trained on its features
-for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT encoder.trainable=full`.
+for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT trainable=full`.
 `--valid` looks at valid classes only, which is what settings are to be tuned on.  With `--set augment=semantic
 augment.use=[meta_training]` texts of the train classes are augmented for the encoder's training.
 """
@@ -16,19 +16,20 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from fewshot.augment.stage import AugmentationStage
-from fewshot.settings import Settings
-
 from benchmarks.accuracy import ASKED
-from benchmarks.experiments import SPLITS, composed, splits_of
+from benchmarks.experiments import SPLITS, STORE, frozen, load, protocol, recipe, splits_of
 from benchmarks.record import record
-from fewshot.cli.build import build
+from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.encoders import Encoder
-from fewshot.evaluation import evaluate
-from fewshot.experiment import calibrate, encode_task, meta_train, meta_train_encoder, test_episodes, valid_episodes
+from fewshot.experiment.augmentation import train_texts
+from fewshot.experiment.episodes import TaskEncoder, episodes_of
+from fewshot.experiment.evaluating import score
+from fewshot.experiment.meta_training import meta_train, train_encoder
 from fewshot.report.results import scores
+from fewshot.training import Store
 
 LEARNER = "attention_prototypical"
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", help="default: all of the task's")
     parser.add_argument("--names", nargs="+", default=["true", "false"], choices=["true", "false"])
     parser.add_argument("--asked", nargs="+", default=list(ASKED), choices=list(ASKED))
-    parser.add_argument("--set", nargs="+", default=[], help="overrides, such as encoder.trainable=lora")
+    parser.add_argument("--set", nargs="+", default=[], help="overrides, such as trainable=lora")
     parser.add_argument("--valid", action="store_true", help="look at valid classes only; nothing is recorded")
     parser.add_argument("--frozen", action="store_true", help="measure the frozen encoder as well")
     parser.add_argument("--name", default="meta_trained", help="name of the file in benchmarks/results")
@@ -64,36 +65,32 @@ def main() -> None:
 
 def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """Train one encoder, and the learner on its features for each setting."""
-    default = [] if any(s.startswith("encoder.trainable=") for s in chosen.set) else ["encoder.trainable=full"]
-    overrides = (f"+task={task_name}", f"task.split='{split}'", f"learner={LEARNER}", *default, *chosen.set)
-    config = composed(*overrides)
-    task, encoder, trainer = (build(config, group) for group in ("task", "encoder", "encoder_training"))
+    default = [] if any("trainable=" in override for override in chosen.set) else ["trainable=full"]
+    overrides = (f"learner={LEARNER}", *default, *chosen.set)
+    task, how = load(task_name, split), recipe(*overrides)
+    plan = replace(how, augmentation=None).plan(task, protocol(ways=5, shots=1, label_names=names))
     started = time.perf_counter()
-    settings = Settings.checked(ways=5, shots=1, label_names=names)
-    augmented = None
-    if any(override.startswith("augment=") for override in chosen.set):
-        augmented = AugmentationStage(build(config, "augment"), task, settings).train_texts(encoder)
-    trained = meta_train_encoder(
-        task, encoder, lambda dim: build(config, "learner", dim=dim), trainer, settings, augmented=augmented
-    )
+    new_texts = None
+    if isinstance(how.augmentation, SemanticAugmentation):
+        new_texts = train_texts(how.augmentation, task, plan.protocol, how.encoder).by_text()
+    trained = train_encoder(task, plan, Store(), new_texts)
     seconds = time.perf_counter() - started
     systems: dict[str, Encoder] = {"meta-trained": trained.encoder}
     if chosen.frozen:
-        systems = {"frozen": encoder, **systems}
+        systems = {"frozen": how.encoder, **systems}
     details = {"task": task_name, "split": split, "names": names, "best_step": trained.history.best_step}
     details |= {"kept": trained.kept, "minutes": seconds / 60, "parameters": trained.parameters.trained}
-    runs = []
+    runs, encoded = [], TaskEncoder(task, names)
     for system, used in systems.items():
-        features = encode_task(task, used, names)
         for asked in chosen.asked:
-            settings = Settings.checked(queries=5, label_names=names, **ASKED[asked])
-            learner = build(config, "learner", dim=features.dim)
-            history = meta_train(learner, task, features, build(config, "training"), settings)
-            valid = 100 * history.valid_accuracies[history.best_step]
+            with_encoder = replace(frozen(*overrides), encoder=used)
+            plan = with_encoder.plan(task, protocol(queries=5, label_names=names, **ASKED[asked]))
+            found = meta_train(task, plan, encoded=encoded)
+            valid = 100 * found.history.valid_accuracies[found.history.best_step]
             run = {"system": system, "asked": asked, **details, "valid": valid}
             if not chosen.valid:
-                calibrate(learner, features, valid_episodes(task, settings)[0])
-                run |= scores(evaluate(learner, features, test_episodes(task, settings, None)))
+                test = episodes_of(task, plan.protocol, STORE.episodes)
+                run |= scores(score(found.model, task, test, plan, encoded).evaluation)
             runs.append(run)
     return runs
 

@@ -74,7 +74,7 @@ def test_the_table_shows_learner_and_baselines_with_their_intervals(folder, comm
 @pytest.mark.parametrize("learner", ["centroid", "prototypical", "attention_prototypical", "ridge", "logistic"])
 def test_a_saved_learner_gives_identical_logits(learner, folder, command, monkeypatch):
     kept = {}
-    from fewshot import experiment
+    from fewshot.experiment import experiment
 
     run_experiment = experiment.run_experiment
 
@@ -91,7 +91,7 @@ def test_a_saved_learner_gives_identical_logits(learner, folder, command, monkey
     episodes = kept["result"].episodes
     before, after = (
         model.adapt(features.support(episodes)).logits(features.query(episodes)) / model.temperature
-        for model in (kept["result"].learner, loaded)
+        for model in (kept["result"].model.learner, loaded)
     )
     assert torch.equal(before, after)
     details = json.loads((outcome.run_folder / "learner" / "learner.json").read_text(encoding="utf-8"))["details"]
