@@ -38,7 +38,7 @@ from fewshot.settings import Settings
 from fewshot.tasks import Task
 
 PARTS = ("sources", "names", "speed")
-FEW = ("encoder.trainable=none", "augment.per_text=10")
+FEW = ("trainable=none", "augment.per_text=10")
 
 
 def main() -> None:

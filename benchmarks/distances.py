@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--name", default="distances", help="name of the file in benchmarks/results")
     chosen = parser.parse_args()
     logging.getLogger("fewshot").setLevel(logging.WARNING)
-    frozen = default_encoder("encoder.trainable=none", *chosen.set)
+    frozen = default_encoder(*chosen.set)
     rows = []
     for task in chosen.tasks:
         plain: dict[str, float] = {}
@@ -51,12 +51,13 @@ def main() -> None:
 
 
 def trained(task_name: str, overrides: Sequence[str]) -> Encoder:
-    """The encoder, meta-trained on the train classes as `encoder.trainable=full` has it."""
-    config = composed(f"+task={task_name}", "task.split='01'", "encoder.trainable=full", *overrides)
-    task, encoder, trainer = (build(config, group) for group in ("task", "encoder", "encoder_training"))
+    """The encoder, meta-trained on the train classes as `trainable=full` has it."""
+    config = composed(f"+task={task_name}", "task.split='01'", "trainable=full", *overrides)
+    task, encoder, trainable = (build(config, group) for group in ("task", "encoder", "trainable"))
+    trainer = build(config, "encoder_training")
     settings = Settings.checked(ways=5, shots=1)
-    found = meta_train_encoder(task, encoder, lambda dim: build(config, "learner", dim=dim), trainer, settings)
-    return found.encoder.replace(trainable="none")
+    make_learner = lambda dim: build(config, "learner", dim=dim)  # noqa: E731
+    return meta_train_encoder(task, encoder, trainable, make_learner, trainer, settings).encoder
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Experiments as the main job composes them, for the benchmarks to repeat over splits and settings."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
+from fewshot.cli.renamed import renamed
 from fewshot.encoders import Encoder
 from fewshot.experiment import ExperimentResult, run_experiment
 from fewshot.resources import shipped
@@ -18,13 +20,15 @@ SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
 
 def composed(*overrides: str) -> DictConfig:
     """The config of the main job with overrides."""
+    dotted = re.compile(r"\w+\.[^=]*=")  # a setting need not stand in its YAML
+    typed = [f"++{override}" if dotted.match(override) else override for override in renamed(overrides)]
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return compose("run", list(overrides))
+        return compose("run", typed)
 
 
 def default_encoder(*overrides: str) -> Encoder:
-    """The encoder of the main job, frozen."""
-    return build(composed("encoder.trainable=none", *overrides), "encoder")
+    """The encoder of the main job."""
+    return build(composed(*overrides), "encoder")
 
 
 def splits_of(task: str) -> list[str]:

@@ -2,9 +2,9 @@
 
     FEWSHOT_DATA=DIR python -m benchmarks.meta_trained [--tasks banking77 ...] [--splits 01 ...] [--names true false]
 
-Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `encoder.trainable=full`, on
+Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `trainable=full`, on
 the train classes and selected on 1-shot episodes of the valid classes; the learner is then meta-trained on its features
-for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT encoder.trainable=full`.
+for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT trainable=full`.
 `--valid` looks at valid classes only, which is what settings are to be tuned on.  With `--set augment=semantic
 augment.use=[meta_training]` texts of the train classes are augmented for the encoder's training.
 """
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", help="default: all of the task's")
     parser.add_argument("--names", nargs="+", default=["true", "false"], choices=["true", "false"])
     parser.add_argument("--asked", nargs="+", default=list(ASKED), choices=list(ASKED))
-    parser.add_argument("--set", nargs="+", default=[], help="overrides, such as encoder.trainable=lora")
+    parser.add_argument("--set", nargs="+", default=[], help="overrides, such as trainable=lora")
     parser.add_argument("--valid", action="store_true", help="look at valid classes only; nothing is recorded")
     parser.add_argument("--frozen", action="store_true", help="measure the frozen encoder as well")
     parser.add_argument("--name", default="meta_trained", help="name of the file in benchmarks/results")
@@ -63,17 +63,17 @@ def main() -> None:
 
 def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """Train one encoder, and the learner on its features for each setting."""
-    default = [] if any(s.startswith("encoder.trainable=") for s in chosen.set) else ["encoder.trainable=full"]
-    overrides = (f"+task={task_name}", f"task.split='{split}'", f"learner={LEARNER}", *default, *chosen.set)
+    overrides = (f"+task={task_name}", f"task.split='{split}'", f"learner={LEARNER}", "trainable=full", *chosen.set)
     config = composed(*overrides)
-    task, encoder, trainer = (build(config, group) for group in ("task", "encoder", "encoder_training"))
+    task, encoder, trainable = (build(config, group) for group in ("task", "encoder", "trainable"))
+    trainer = build(config, "encoder_training")
     started = time.perf_counter()
     settings = Settings.checked(ways=5, shots=1, label_names=names)
     augmented = None
     if any(override.startswith("augment=") for override in chosen.set):
         augmented = AugmentationStage(build(config, "augment"), task, settings).train_texts(encoder)
     trained = meta_train_encoder(
-        task, encoder, lambda dim: build(config, "learner", dim=dim), trainer, settings, augmented=augmented
+        task, encoder, trainable, lambda dim: build(config, "learner", dim=dim), trainer, settings, augmented=augmented
     )
     seconds = time.perf_counter() - started
     systems: dict[str, Encoder] = {"meta-trained": trained.encoder}

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
         Source,
         augment_texts,
     )
-    from fewshot.encoders import Encoder, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
+    from fewshot.encoders import (
+        Adapter,
+        Encoder,
+        Full,
+        LoRA,
+        SentenceTransformerEncoder,
+        TrainableEncoder,
+        TransformerEncoder,
+    )
     from fewshot.episodes.batch import EpisodeBatch
     from fewshot.episodes.noise import corrupt_support
     from fewshot.episodes.sampler import sample_episodes, sample_realistic_episodes
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
     )
     from fewshot.settings import Settings
     from fewshot.tasks import Task, load_bundled, load_folder, load_hub
-    from fewshot.training import EncoderTrainer, LoopSettings, MetaTrainer, TrainingHome, run_loop
+    from fewshot.training import EncoderTrainer, LoopSettings, MetaTrainer, TrainingFolders, run_loop
 
 # Loaded when first asked for (PEP 562), so that `import fewshot` costs milliseconds and pulls in nothing.
 _HOME = {
@@ -49,7 +57,15 @@ _HOME = {
         "Source",
         "augment_texts",
     ),
-    "fewshot.encoders": ("Encoder", "SentenceTransformerEncoder", "TrainableEncoder", "TransformerEncoder"),
+    "fewshot.encoders": (
+        "Adapter",
+        "Encoder",
+        "Full",
+        "LoRA",
+        "SentenceTransformerEncoder",
+        "TrainableEncoder",
+        "TransformerEncoder",
+    ),
     "fewshot.episodes.batch": ("EpisodeBatch",),
     "fewshot.episodes.noise": ("corrupt_support",),
     "fewshot.episodes.sampler": ("sample_episodes", "sample_realistic_episodes"),
@@ -72,7 +88,7 @@ _HOME = {
     ),
     "fewshot.settings": ("Settings",),
     "fewshot.tasks": ("Task", "load_bundled", "load_folder", "load_hub"),
-    "fewshot.training": ("EncoderTrainer", "LoopSettings", "MetaTrainer", "TrainingHome", "run_loop"),
+    "fewshot.training": ("EncoderTrainer", "LoopSettings", "MetaTrainer", "TrainingFolders", "run_loop"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -80,6 +96,7 @@ __all__ = [
     "LEARNERS",
     "MAML",
     "AdaptedClassifier",
+    "Adapter",
     "AttentionPrototypical",
     "AugmentRequest",
     "AugmentationPolicy",
@@ -94,10 +111,12 @@ __all__ = [
     "ExperimentResult",
     "FewshotError",
     "FineTuner",
+    "Full",
     "HeadTuner",
     "LabelledTexts",
     "Ladder",
     "Learner",
+    "LoRA",
     "Logistic",
     "LoopSettings",
     "MetaTrainer",
@@ -114,7 +133,7 @@ __all__ = [
     "TaskError",
     "TaskFeatures",
     "TrainableEncoder",
-    "TrainingHome",
+    "TrainingFolders",
     "TransformerEncoder",
     "__version__",
     "augment_texts",

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewshot.arguments import unknown_setting
+from fewshot.cli.renamed import renamed
 from fewshot.errors import ConfigError
 
-_GROUPS = ("task", "encoder", "learner", "training", "encoder_training", "augment", "augment/source", "ladder")
+_GROUPS = (
+    *("task", "encoder", "trainable", "learner", "training", "encoder_training", "augment", "augment/source", "ladder"),
+)
 _NO_GROUPS = ("defaults", "accelerate")  # accelerate reads its folder itself
 _NO_SETTINGS = ("_target_", "defaults")
 _WITH_VALUE = {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"}
@@ -49,6 +52,7 @@ def normalise_arguments(arguments: Sequence[str], conf: Path) -> list[str]:
         NoTask: no task was named.
         ConfigError: a choice that does not exist.
     """
+    arguments = renamed(arguments)
     folders = [conf, *_config_dirs(arguments)]
     flags, overrides = _flags_apart(arguments)
     known = _known_settings(folders)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from fewshot.adaptation import HeadTuner
 from fewshot.augment.stage import AugmentationStage
-from fewshot.encoders import Encoder
+from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Evaluation, evaluate
 from fewshot.features import TaskFeatures
@@ -20,7 +20,7 @@ from fewshot.plan import Tuner, default_tuners
 from fewshot.preparing import VALID_EPISODES, valid_episodes
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
-from fewshot.training import EncoderTrainer, MetaTrainer, TrainedEncoder, TrainingHistory, TrainingHome
+from fewshot.training import EncoderTrainer, MetaTrainer, TrainedEncoder, TrainingFolders, TrainingHistory
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,13 @@ class Course:
     task: Task
     trainer: MetaTrainer
     settings: Settings
-    home: TrainingHome
+    home: TrainingFolders
     timings: dict[str, float] = field(default_factory=dict)
 
     def train_encoder(
         self,
         encoder: Encoder,
+        trainable: Trainable,
         make_learner: Callable[[int], Learner],
         trainer: EncoderTrainer,
         stage: AugmentationStage | None,
@@ -79,7 +80,7 @@ class Course:
                 augmented = stage.train_texts(encoder)
         with self.timed("meta_train_encoder"):
             return meta_train_encoder(
-                self.task, encoder, make_learner, trainer, self.settings, self.home, augmented=augmented
+                self.task, encoder, trainable, make_learner, trainer, self.settings, self.home, augmented=augmented
             )
 
     def train(

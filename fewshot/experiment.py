@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from fewshot.adaptation.ladder import Ladder
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.stage import AugmentationStage
 from fewshot.course import WITHOUT_FINAL_STAGE, Course
-from fewshot.encoders import Encoder
+from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Evaluation
 from fewshot.final_stage import FinalResult
@@ -28,7 +29,7 @@ from fewshot.preparing import (
 from fewshot.processes import main_first
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
-from fewshot.training import EncoderTrainer, MetaTrainer, TrainedEncoder, TrainingHistory, TrainingHome
+from fewshot.training import EncoderTrainer, MetaTrainer, TrainedEncoder, TrainingFolders, TrainingHistory
 from fewshot.unused import unused_groups, unused_settings
 
 log = logging.getLogger(__name__)
@@ -73,12 +74,13 @@ def run_experiment(
     trainer: MetaTrainer,
     settings: Settings,
     episodes_folder: Path | None = None,
-    home: TrainingHome | None = None,
+    home: TrainingFolders | None = None,
     encoder_trainer: EncoderTrainer | None = None,
     augmentation: SemanticAugmentation | None = None,
     ladder: Ladder | None = None,
     tuners: Mapping[str, Tuner] | None = None,
     quick_trainer: EncoderTrainer | None = None,
+    trainable: Trainable | Literal["auto", "none"] = "none",
 ) -> ExperimentResult:
     """Meta-train on the train classes, select and calibrate on the valid classes, score on the test classes.
 
@@ -86,7 +88,7 @@ def run_experiment(
 
     Args:
         task: the task.
-        encoder: its `trainable` says whether it is meta-trained first; then every distinct text is encoded once.
+        encoder: every distinct text is encoded once, after it was meta-trained.
         make_learner: number of features → learner.
         trainer: of the learner.
         settings: the rest.
@@ -97,7 +99,8 @@ def run_experiment(
             are without it.
         ladder: says by the shots which stage they are for; None is one with the default borders.
         tuners: name of a final stage → what tunes in it; None is `default_tuners()`.
-        quick_trainer: of an encoder whose `trainable` is `"auto"`; None is `QUICK`.
+        quick_trainer: of the encoder with `trainable="auto"`; None is `QUICK`.
+        trainable: what of the encoder is meta-trained first; `"auto"`: see `trains_encoder`.
 
     Raises:
         FewshotError: anything that the user can mend.
@@ -106,12 +109,13 @@ def run_experiment(
     check_task(task, settings)
     plan = Plan.of(settings, ladder or Ladder(), probe, most_shots(task, settings))
     asked, settings = settings, plan.settings(settings)
-    course = Course(task, trainer, settings, home or TrainingHome())
-    trainable = trains_encoder(encoder, settings, task, probe)
-    check_alone(task, settings, trainable, augmentation)
+    course = Course(task, trainer, settings, home or TrainingFolders())
+    trained = trains_encoder(encoder, trainable, settings, task, probe)
+    kind = "none" if trained is None else trained.kind
+    check_alone(task, settings, kind, augmentation)
     check_unseen(task, encoder, settings)
-    how = (quick_trainer or QUICK) if encoder.trainable == "auto" else (encoder_trainer or EncoderTrainer())
-    if trainable != "none":
+    how = (quick_trainer or QUICK) if trainable == "auto" else (encoder_trainer or EncoderTrainer())
+    if trained is not None:
         how.target_texts()  # what cannot be read shows before anything is encoded
     stage = None if augmentation is None else AugmentationStage(augmentation, task, settings)
     test = test_episodes(task, settings, episodes_folder)
@@ -120,7 +124,7 @@ def run_experiment(
     log.info("%s", plan.sentence())
     for unused in (
         *unused_settings(plan, asked),
-        *unused_groups(plan, encoder.trainable, trainable, encoder_trainer, quick_trainer, tuners),
+        *unused_groups(plan, "auto" if trainable == "auto" else kind, kind, encoder_trainer, quick_trainer, tuners),
     ):
         log.warning("%s", unused)
     with course.timed("encode"), main_first():
@@ -128,10 +132,10 @@ def run_experiment(
     learner = make_learner(features.dim)
     encoder_training = None
     if learner.reads == "tokens":
-        learner.attach(encoder)
+        learner.attach(encoder, None if isinstance(trainable, str) else trainable)
         features = tokenize_task(task, encoder, settings.label_names)
-    elif trainable != "none":
-        encoder_training = course.train_encoder(encoder.replace(trainable=trainable), make_learner, how, stage)
+    elif trained is not None:
+        encoder_training = course.train_encoder(encoder, trained, make_learner, how, stage)
         with course.timed("encode_again"), main_first():
             features = encode_task(task, encoder_training.encoder, settings.label_names)
     used = encoder if encoder_training is None else encoder_training.encoder

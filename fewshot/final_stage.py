@@ -27,7 +27,7 @@ from fewshot.processes import as_main
 from fewshot.progress import track
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
-from fewshot.training import TrainingFiles, TrainingHome
+from fewshot.training import TrainingFiles, TrainingFolders
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class FinalStage:
     head: HeadTuner
     task: Task
     settings: Settings
-    home: TrainingHome
+    home: TrainingFolders
 
     def run(
         self,
@@ -120,9 +120,9 @@ class FinalStage:
         if isinstance(self.tuner, HeadTuner):
             adapted = self.tuner.fit(encoder, support, own, seed)
         else:
-            files = None if self.home == TrainingHome() else self._files(encoder, own, episode, number)
+            files = None if self.home == TrainingFolders() else self._files(encoder, own, episode, number)
             adapted = self.tuner.fit(encoder, support, own, seed, self.head, files)
-            if adapted.details["stage"] == self.tuner.trainable:
+            if adapted.details["stage"] == self.tuner.trainable.kind:
                 adapted = replace(adapted, details={**adapted.details, "stage": self.name})
         if adapted.details["stage"] in KEPT:
             return adapted
@@ -139,7 +139,6 @@ class FinalStage:
         training = {
             "task": self.task.sha256,
             "encoder": encoder.fingerprint,
-            "trained": encoder.replace(trainable=self.tuner.trainable).training_settings(),
             "learner": None if learner is None else _digest(learner),
             "support": episode.sha256(),
             "training": self.tuner.determining(),

@@ -4,10 +4,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
-from fewshot.encoders import Encoder
+from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.evaluation import fit_temperature, predict
@@ -22,8 +22,8 @@ from fewshot.training import (
     MetaTrainer,
     TrainedEncoder,
     TrainingFiles,
+    TrainingFolders,
     TrainingHistory,
-    TrainingHome,
 )
 
 log = logging.getLogger(__name__)
@@ -34,17 +34,19 @@ FEWER = 10  # times fewer episodes where each takes an inner loop through the en
 def meta_train_encoder(
     task: Task,
     encoder: Encoder,
+    trainable: Trainable,
     make_learner: Callable[[int], Learner],
     trainer: EncoderTrainer,
     settings: Settings,
-    home: TrainingHome | None = None,
+    home: TrainingFolders | None = None,
     augmented: Mapping[int, Sequence[str]] | None = None,
 ) -> TrainedEncoder:
     """Meta-train an encoder with a learner's loss.
 
     Args:
         task: the task.
-        encoder: what is trained; it is not changed.
+        encoder: it is not changed.
+        trainable: what is trained of it.
         make_learner: number of features → learner.
         trainer: says how.
         settings: of the run.
@@ -57,19 +59,19 @@ def meta_train_encoder(
     classes = {part: len(task.parts[part]) for part in PARTS}
     if min(classes["train"], classes["valid"]) < 2:
         raise ConfigError(
-            f"Got encoder.trainable={encoder.trainable}, but the task {task.name!r} has {classes['train']} train and "
+            f"Got trainable={trainable.kind}, but the task {task.name!r} has {classes['train']} train and "
             f"{classes['valid']} valid classes; expected two or more of each. Move classes in class_splits.json, or "
-            f"set encoder.trainable=none."
+            f"set trainable=none."
         )
     log.info("Meta-training the encoder on %d train classes", classes["train"])
     learner = make_learner(1)
-    home, also = home or TrainingHome(), None if augmented is None else _digest(augmented)
-    files = training_files(home, learner, task, encoder, trainer, settings, of="encoder", augmented=also)
+    home, also = home or TrainingFolders(), None if augmented is None else _digest(augmented)
+    files = training_files(home, learner, task, encoder, trainer, settings, trainable, augmented=also)
     # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
     one_shot = replace(settings, shots=min(settings.shots, 1), support_noise=0.0)
     valid = valid_episodes(task, one_shot, trainer.valid_texts)
     trained = trainer.fit(
-        encoder, make_learner, task, valid, settings.label_names, settings.seed, files, augmented=augmented
+        encoder, trainable, make_learner, task, valid, settings.label_names, settings.seed, files, augmented=augmented
     )
     accuracies = trained.history.valid_accuracies
     log.info(
@@ -128,13 +130,13 @@ def calibrate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) 
 
 
 def training_files(
-    home: TrainingHome,
+    home: TrainingFolders,
     learner: Learner,
     task: Task,
     encoder: Encoder,
     trainer: LoopSettings,
     settings: Settings,
-    of: str = "learner",
+    trainable: Trainable | None = None,
     augmented: Any = None,
 ) -> TrainingFiles | None:
     """Where a training writes, named by all that has a part in its weights.
@@ -146,19 +148,20 @@ def training_files(
         encoder: gives the features, or is trained.
         trainer: its settings.
         settings: of the run.
-        of: `learner` or `encoder`.
+        trainable: what is trained of the encoder; None where the learner is trained.
         augmented: what stands for the new texts that are trained on, as JSON can hold it; None where there are none.
 
     Returns:
         None where nothing is trained or nothing kept.
     """
-    if (of == "learner" and not learner.is_meta_trained) or home == TrainingHome():
+    if (trainable is None and not learner.is_meta_trained) or home == TrainingFolders():
         return None
-    kind = type(learner).__name__ if of == "learner" else f"{type(learner).__name__}-encoder"
+    kind = type(learner).__name__ if trainable is None else f"{type(learner).__name__}-encoder"
     training = {
         "task": task.sha256,
         "encoder": encoder.fingerprint,
-        **({"trained": encoder.training_settings()} if of == "encoder" or learner.reads == "tokens" else {}),
+        **({"trained": asdict(trainable)} if trainable is not None else {}),
+        **({"attached": dict(learner.attached)} if learner.attached else {}),
         "learner": {"class": kind, **learner.arguments},
         "training": trainer.determining(),
         "label_names": task.label_texts() if settings.label_names else None,

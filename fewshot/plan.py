@@ -2,46 +2,33 @@
 
 from dataclasses import dataclass, replace
 
-from fewshot.adaptation.fine_tuner import FineTuner
+from fewshot.adaptation.fine_tuner import AdapterTuner, FineTuner, FullTuner, LightTuner
 from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.ladder import Ladder, Rung
-from fewshot.encoders import Encoder
+from fewshot.encoders import Encoder, Full, Trainable, check_trainable
 from fewshot.episodes.fixed_test import most_support
 from fewshot.errors import ConfigError
 from fewshot.learners import Learner
 from fewshot.preparing import scored_classes
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
-from fewshot.training import EncoderTrainer
+from fewshot.training import QuickEncoderTrainer
 
 Tuner = HeadTuner | FineTuner
 FINE_TUNING = ("lora", "adapter", "full")
-QUICK = EncoderTrainer(steps=30, learning_rate=2e-4, evaluate_every=30)  # as conf/encoder_training/quick.yaml has it
+QUICK = QuickEncoderTrainer()
 # With fewer classes an encoder is trained on too little, and selected by chance.
 _TRAIN_CLASSES, _VALID_CLASSES = 10, 5
 
 
 def default_tuners() -> dict[str, Tuner]:
-    """What tunes in each final stage, with the settings of `conf/adaptation`."""
+    """The tuner of each final stage."""
     return {
         "head": HeadTuner(),
-        "light": FineTuner(
-            trainable="full",
-            epochs=5.0,
-            steps=100,
-            batch=64,
-            per_class=2,
-            learning_rate=5e-5,
-            head_learning_rate=3e-3,
-            contrastive_weight=1.0,
-            folds=2,
-            interpolation=(1.0,),
-            looks=2,
-            margin=1.0,
-        ),
+        "light": LightTuner(),
         "lora": FineTuner(),
-        "adapter": FineTuner(trainable="adapter"),
-        "full": FineTuner(trainable="full", learning_rate=1e-4, steps=1500, held_out=0.1, held_out_most=50),
+        "adapter": AdapterTuner(),
+        "full": FullTuner(),
     }
 
 
@@ -155,32 +142,40 @@ def most_shots(task: Task, settings: Settings) -> int:
     return most_support(task, scored_classes(task, settings), settings.test_texts)
 
 
-def trains_encoder(encoder: Encoder, settings: Settings, task: Task, learner: Learner) -> str:
-    """What of the encoder is meta-trained: as its `trainable` says, and for `"auto"` all or nothing.
+def trains_encoder(
+    encoder: Encoder, asked: Trainable | str, settings: Settings, task: Task, learner: Learner
+) -> Trainable | None:
+    """What of the encoder is meta-trained before the learner: as asked, and for `"auto"` all or nothing.
 
     All of it where the learner goes by trained prototypes, the task has classes enough to train and to select on, and
     the weights are the published ones.
 
     Args:
         encoder: the encoder.
+        asked: `"auto"`, `"none"`, or what is trained; where the learner's inner loop goes through the encoder, how that
+            adapts it.
         settings: of the run.
         task: its train and valid classes.
         learner: whose loss it would be.
 
     Raises:
-        ConfigError: the learner's inner loop goes through the encoder, which is to be trained by itself as well.
+        ConfigError: the learner's inner loop adapts something else of the encoder, or weights in 4 bits are to be
+            trained in full.
     """
-    if learner.reads == "tokens" and encoder.trainable not in ("auto", "none"):
-        raise ConfigError(
-            f"Got encoder.trainable={encoder.trainable} with a learner whose inner loop goes through the encoder and "
-            f"trains it already. Leave out encoder.trainable, or set learner.adapts=head."
-        )
-    if encoder.trainable != "auto":
-        return encoder.trainable
+    if not isinstance(asked, str):
+        check_trainable(encoder, asked)
+        if learner.reads == "features":
+            return asked
+        if asked.kind != {"lora": "lora", "encoder": "full"}.get(str(learner.arguments["adapts"])):
+            raise ConfigError(
+                f"Got trainable={asked.kind} with a learner whose inner loop goes through the encoder and trains it "
+                f"already. Leave out trainable, or set learner.adapts=head."
+            )
+        return None
     enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
     able = learner.by_prototypes and learner.is_meta_trained and learner.reads == "features"
     able = able and encoder.quantise is None and encoder.trained is None
-    return "full" if able and enough and settings.classes == "test" else "none"
+    return Full() if asked == "auto" and able and enough and settings.classes == "test" else None
 
 
 def augments(ladder: Ladder, settings: Settings, task: Task, learner: Learner) -> bool:

@@ -67,8 +67,8 @@ def check_alone(task: Task, settings: Settings, trainable: str, augmentation: Se
     instead = ", or classes=test" if len(task.classes) >= FEWEST_TO_SPLIT else ""
     if trainable != "none":
         raise ConfigError(
-            f"Got encoder.trainable={trainable} with classes=all: all classes of {task.name!r} are scored, so "
-            f"none is left to meta-train on. Set encoder.trainable=none{instead}."
+            f"Got trainable={trainable} with classes=all: all classes of {task.name!r} are scored, so "
+            f"none is left to meta-train on. Set trainable=none{instead}."
         )
     if augmentation is not None and (augmentation.policy is not None or "meta_training" in augmentation.use):
         raise ConfigError(

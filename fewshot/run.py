@@ -60,7 +60,7 @@ def run(config: DictConfig) -> float:
     from fewshot.report.results import add_process, build_results, write_results
     from fewshot.report.table import comparison_table, show
     from fewshot.settings import Settings
-    from fewshot.training import TrainingHome
+    from fewshot.training import TrainingFolders
 
     settings = Settings.checked(**_settings(config))
     context = HydraConfig.get()
@@ -71,7 +71,7 @@ def run(config: DictConfig) -> float:
     log.info("%s", task)
     for note in task.notes:
         log.info("  %s", note)
-    encoder = build(config, "encoder")
+    encoder, trainable = build(config, "encoder"), _trainable(config)
     rehearsed = build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded
     name = context.runtime.choices["learner"]
     if context.runtime.choices["augment"] == _BY_STAGE and not augments(ladder, settings, task, rehearsed):
@@ -83,12 +83,13 @@ def run(config: DictConfig) -> float:
         build(config, "training"),
         settings,
         episodes_folder=Path(config.output) / "episodes" if is_main() else None,
-        home=TrainingHome(Path(config.output) / "checkpoints", folder / "tensorboard"),
+        home=TrainingFolders(Path(config.output) / "checkpoints", folder / "tensorboard"),
         encoder_trainer=build(config, "encoder_training"),
         augmentation=augmentation,
         ladder=ladder,
         tuners=tuners,
         quick_trainer=build(config, "quick_training"),
+        trainable=trainable,
     )
     described = {"model": encoder.model, "fingerprint": encoder.fingerprint}
     if result.plan is not None:
@@ -103,6 +104,20 @@ def run(config: DictConfig) -> float:
         _tell_end(folder, results, n_encoded)
     value = results[settings.metric]
     return float(value["mean"] if isinstance(value, dict) else value)
+
+
+def _trainable(config: DictConfig) -> Any:
+    """What of the encoder is meta-trained: `"auto"`, `"none"`, or settings."""
+    choice = HydraConfig.get().runtime.choices.get("trainable")
+    if choice not in ("auto", "none"):
+        return build(config, "trainable")
+    if config.get("trainable"):
+        name = next(iter(config.trainable))
+        raise ConfigError(
+            f"Got trainable.{name} with trainable={choice}, which has no settings. Write trainable=lora, adapter or "
+            f"full as well; for a final stage write adaptation.lora.trainable.{name}, for example."
+        )
+    return choice
 
 
 def _tell_end(folder: Path, results: dict[str, Any], n_encoded: int) -> None:

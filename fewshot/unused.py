@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from fewshot.plan import QUICK, Plan, Tuner, default_tuners
 from fewshot.settings import Settings
@@ -43,18 +44,18 @@ def unused_groups(
 
     Args:
         plan: of the run.
-        asked: the encoder's `trainable`.
+        asked: the name in `trainable=` of the run.
         trainable: what of the encoder is meta-trained.
         encoder_trainer: the group `encoder_training`; None is the default, here and below.
         quick_trainer: the group `quick_training`.
         tuners: the groups `adaptation.*`.
     """
     if trainable == "none":
-        used, why = "", "which does not meta-train the encoder (encoder.trainable=full does)"
+        used, why = "", "which does not meta-train the encoder (trainable=full does)"
     elif asked == "auto":
-        used, why = "quick_training", "where encoder.trainable=auto goes by quick_training (full, by encoder_training)"
+        used, why = "quick_training", "where trainable=auto goes by quick_training (full, by encoder_training)"
     else:
-        used, why = "encoder_training", f"where encoder.trainable={asked} goes by encoder_training"
+        used, why = "encoder_training", f"where trainable={asked} goes by encoder_training"
     trainers = {
         "encoder_training": (encoder_trainer, EncoderTrainer()),
         "quick_training": (quick_trainer, QUICK),
@@ -74,4 +75,4 @@ def unused_groups(
 
 
 def _told(settings: EncoderTrainer | Tuner) -> str:
-    return json.dumps(vars(settings))
+    return json.dumps(asdict(settings))

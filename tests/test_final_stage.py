@@ -18,7 +18,7 @@ from fewshot.report.results import build_results
 from fewshot.report.table import comparison_table
 from fewshot.settings import Settings
 from fewshot.tasks.task import Task
-from fewshot.training import MetaTrainer, TrainingHome
+from fewshot.training import MetaTrainer, TrainingFolders
 from tests.adaptation.conftest import coloured, quick
 from tests.tiny_models import save_transformer
 
@@ -226,7 +226,7 @@ def test_a_class_with_fewer_texts_than_shots_lends_what_it_has(task, encoder):
 
 def test_checkpoints_of_each_support_have_their_own_place(task, encoder, tmp_path):
     tuners = TUNERS | {"lora": quick("lora", epochs=2.0, checkpoint_seconds=0.0)}
-    home = TrainingHome(tmp_path)
+    home = TrainingFolders(tmp_path)
     first = run(task, encoder, strategy="lora", tuners=tuners, home=home)[1]
     assert len([path for path in tmp_path.rglob("*") if path.is_dir() and "colours-lora-" in path.name]) == 2
     again = run(task, encoder, strategy="lora", tuners=tuners, home=home, resume=True)[1]

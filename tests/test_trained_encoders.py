@@ -16,7 +16,7 @@ from fewshot.plan import trains_encoder
 from fewshot.preparing import check_unseen
 from fewshot.report.results import build_results, write_results
 from fewshot.settings import Settings
-from fewshot.training import EncoderTrainer, MetaTrainer, TrainingHome
+from fewshot.training import EncoderTrainer, MetaTrainer, TrainingFolders
 from tests.synthetic import small_task
 from tests.tiny_models import save_sentence_transformer
 from tests.training.first_word import first_word_task
@@ -126,7 +126,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(task, encoder, tmp_pat
 
     def train(resume, home):
         settings = dataclasses.replace(SETTINGS, resume=resume)
-        return meta_train_encoder(task, encoder, Prototypical, trainer, settings, TrainingHome(tmp_path / home))
+        return meta_train_encoder(task, encoder, Prototypical, trainer, settings, TrainingFolders(tmp_path / home))
 
     whole = train(False, "whole")
     with monkeypatch.context() as patch:
@@ -156,7 +156,7 @@ def test_maml_through_the_encoder_reads_tokens_and_needs_no_training_of_the_enco
 
 def test_what_an_inner_loop_adapts_of_an_encoder_has_a_part_in_the_name_of_its_checkpoints(task, encoder, tmp_path):
     def folder(learner, **settings):
-        given = (TrainingHome(tmp_path), learner, task, encoder.replace(**settings), MetaTrainer(), SETTINGS)
+        given = (TrainingFolders(tmp_path), learner, task, encoder.replace(**settings), MetaTrainer(), SETTINGS)
         return training_files(*given).checkpoints.folder
 
     through = MAML(8, adapts="lora")

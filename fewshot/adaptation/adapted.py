@@ -101,7 +101,7 @@ def load_adapted(folder: Path | str, encoder: Encoder | None = None) -> AdaptedC
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         described, expected = content["encoder"], content["features"]
         if encoder is None:
-            encoder = _ENCODERS[described["class"]](**described["settings"])
+            encoder = _ENCODERS[described["class"]].from_settings(described["settings"])
         state = load_file(folder / HEAD)
         head = CosineHead(ResidualProjection(state["rows"].shape[1]), state["rows"], 1.0)
         head.load_state_dict(state)

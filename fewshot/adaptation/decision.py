@@ -1,6 +1,6 @@
 """Whether something tuned is better than what was there before, on texts that neither was trained on.
 
-What is tuned was also selected on these texts (which look, which share of the way, which pull), so that its score on
+What is tuned was also selected on these texts (which evaluation, which share of the way, which pull), so that its score on
 them flatters a little; a margin stands against that. Test texts have no part in it.
 """
 

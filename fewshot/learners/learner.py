@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
-from fewshot.encoders.encoder import Encoder
+from fewshot.encoders import Encoder, Trainable
 from fewshot.errors import ConfigError
 
 
@@ -154,8 +154,13 @@ class Learner(nn.Module, ABC):
     def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
         """Take in the means of the train classes before the first step of meta-training; by default nothing."""
 
-    def attach(self, encoder: Encoder) -> None:
-        """Hand over the encoder, before the first use, to a learner that reads tokens; others need none."""
+    def attach(self, encoder: Encoder, trainable: Trainable | None = None) -> None:
+        """Hand over the encoder, before the first use, to a learner that reads tokens; others need none.
+
+        Args:
+            encoder: is not changed.
+            trainable: what the inner loop adapts of it, and how; None: the defaults of what the learner adapts.
+        """
 
     def embed(self, features: Num[Tensor, "n_texts dim"]) -> Num[Tensor, "n_texts dim"]:
         """The part of the learner that looks at each text by itself; by default nothing happens here.

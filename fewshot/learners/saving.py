@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from fewshot.encoders.encoder import Encoder
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import Learner
+from fewshot.learners.maml.body import trainable_of
 from fewshot.storage import write_json, write_tensors
 
 
@@ -51,9 +52,11 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
     with _readable(folder):
         content = json.loads((folder / "learner.json").read_text(encoding="utf-8"))
         learner = classes[content["class"]](**content["arguments"])
+        attached = content.get("attached", {})
+        trainable = trainable_of(content["arguments"]["adapts"], attached) if attached else None
     if encoder is not None:
-        learner.attach(encoder)
-        _check_attached(folder, content.get("attached", {}), learner.attached)
+        learner.attach(encoder, trainable)
+        _check_attached(folder, attached, learner.attached)
     elif learner.reads == "tokens":
         raise ConfigError(
             f"The learner in {str(folder)!r} adapts an encoder, and none was given. Expected the one that it was "
@@ -65,11 +68,11 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
 
 
 def _check_attached(folder: Path, saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    other = next((name for name in saved if saved[name] != given.get(name)), None)
-    if other is not None:
+    expected, found = saved.get("fingerprint"), given.get("fingerprint")
+    if expected != found:
         raise ConfigError(
-            f"The learner in {str(folder)!r} was trained with an encoder of {other}={saved[other]}, and the one given "
-            f"has {other}={given.get(other)}. Expected the same weights and settings. Make the encoder as it was then."
+            f"The learner in {str(folder)!r} was trained with an encoder of fingerprint={expected}, and the one given "
+            f"has {found}. Expected the same weights and settings. Make the encoder as it was then."
         )
 
 

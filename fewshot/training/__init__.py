@@ -1,21 +1,22 @@
 """The outer loop."""
 
 from fewshot.training.checkpoints import Checkpoints
-from fewshot.training.encoder_trainer import EncoderTrainer, TrainedEncoder
-from fewshot.training.history import TrainingHistory
-from fewshot.training.keeper import TrainingFiles, TrainingHome
+from fewshot.training.encoder_trainer import EncoderTrainer, QuickEncoderTrainer
+from fewshot.training.history import TrainedEncoder, TrainingHistory
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import LoopSettings
 from fewshot.training.meta_trainer import MetaTrainer
+from fewshot.training.recorder import TrainingFiles, TrainingFolders
 
 __all__ = [
     "Checkpoints",
     "EncoderTrainer",
     "LoopSettings",
     "MetaTrainer",
+    "QuickEncoderTrainer",
     "TrainedEncoder",
     "TrainingFiles",
+    "TrainingFolders",
     "TrainingHistory",
-    "TrainingHome",
     "run_loop",
 ]

@@ -1,5 +1,6 @@
 """The loss of an encoder in one step: that of its episodes, and terms beside it, weighted."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
@@ -10,6 +11,7 @@ from torch.nn.functional import normalize
 
 from fewshot.encoders import TrainableEncoder
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.training.augmented import AugmentedTexts
@@ -25,7 +27,7 @@ def _none(columns: int) -> Tensor:
 
 @dataclass(frozen=True)
 class EncoderBatch:
-    """What a step looks at.
+    """The texts of a step.
 
     Args:
         episodes: of the train classes.
@@ -138,7 +140,7 @@ class EncoderObjective(nn.Module):
         return {"loss": self._sum(losses), **losses}
 
     def _losses(self, step: StepTexts, batch: EncoderBatch) -> dict[str, Tensor]:
-        """Every term that one look at the batch gives."""
+        """Every term but the adversarial one."""
         names = [] if self.names is None else [self.names[index] for index in step.classes.tolist()]
         groups = [
             [*(self.texts[index] for index in step.texts.tolist()), *names],
@@ -205,6 +207,30 @@ class EncoderObjective(nn.Module):
         for name, log_variance in self.log_variances.items():
             weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance
         return torch.stack(list(weighted.values())).sum()
+
+
+def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
+    """A learner for the loss: its scalars are trained, and its matrices are not.
+
+    Args:
+        learner: changed in place.
+        class_means: published features of the train classes.
+        scale: first value of its factor from cosine to logit, where it learns one.
+
+    Raises:
+        ConfigError: its logits do not follow the features.
+    """
+    if not learner.differentiable:
+        raise ConfigError(
+            f"Got an encoder to train with the learner {learner.title!r}, whose loss has no gradient for the "
+            f"encoder. Set learner=attention_prototypical, prototypical, centroid or ridge, or trainable=none."
+        )
+    learner.prepare(class_means)
+    for name, parameter in learner.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and parameter.ndim < 2)
+        if name == "log_scale":
+            nn.init.constant_(parameter, math.log(scale))
+    return learner
 
 
 @dataclass(frozen=True)

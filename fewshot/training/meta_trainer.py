@@ -1,4 +1,4 @@
-"""Episodic meta-training: draw episodes from the train classes, watch the valid classes, keep the best."""
+"""Episodic meta-training: draw episodes of the train classes, evaluate on the valid classes, keep the best."""
 
 import logging
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.training.history import TrainingHistory
-from fewshot.training.keeper import TrainingFiles
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import POSITIVE, LoopSettings
+from fewshot.training.recorder import TrainingFiles
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +108,8 @@ class MetaTrainer(LoopSettings):
         smallest = int(train.sizes.min())
         if max(self.shots) + self.queries > smallest:
             log.info(
-                "Training episodes have fewer than %d shots and %d queries, for the smallest train class has %d texts "
-                "(task.min_texts leaves such classes out)",
-                *(max(self.shots), self.queries, smallest),
+                f"Training episodes have fewer than {max(self.shots)} shots and {self.queries} queries, for the "
+                f"smallest train class has {smallest} texts (task.min_texts leaves such classes out)"
             )
         return run_loop(
             self,

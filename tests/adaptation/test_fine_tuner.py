@@ -4,10 +4,10 @@ import logging
 
 import pytest
 import torch
+from fewshot.adaptation.tuned_copy import _Draw
 
 from fewshot.adaptation import FineTuner, LabelledTexts
 from fewshot.adaptation.batches import BalancedBatches
-from fewshot.adaptation.tuned_copy import _Draw
 from fewshot.encoders import TrainableEncoder, TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.training import Checkpoints, TrainingFiles

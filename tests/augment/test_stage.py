@@ -17,7 +17,7 @@ from fewshot.learners import AttentionPrototypical, Centroid, Prototypical
 from fewshot.report.augmentation import COLUMNS, augmentation_json, write_table
 from fewshot.settings import Settings
 from fewshot.tasks.task import normalise
-from fewshot.training import MetaTrainer, TrainingHome
+from fewshot.training import MetaTrainer, TrainingFolders
 from tests.augment.sources import Listed, Prefixes
 from tests.fakes import FakeEncoder
 from tests.synthetic import small_task
@@ -129,7 +129,7 @@ def test_both_uses_at_once(task):
 def test_a_training_with_new_texts_has_its_own_checkpoints(task, tmp_path):
     trainer = replace(TRAINER, checkpoint_seconds=0.0)
     for made in (None, augmentation(use=("meta_training",)), augmentation(use=("meta_training",), weight=0.25)):
-        home = TrainingHome(tmp_path / "all")
+        home = TrainingFolders(tmp_path / "all")
         run_experiment(
             *(task, FakeEncoder(dim=24), Prototypical, trainer, replace(SETTINGS, baselines=())),
             home=home,

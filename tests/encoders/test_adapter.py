@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from fewshot.encoders.bottleneck import BottleneckLayer, remove_bottlenecks
 from torch import nn
 
 from fewshot.encoders import SentenceTransformerEncoder, TrainableEncoder
-from fewshot.encoders.bottleneck import BottleneckLayer, remove_bottlenecks
 from fewshot.encoders.layers import find_stack
 from fewshot.errors import ConfigError, EncoderError
 from fewshot.randomness import child_generator

@@ -8,14 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.trainable import TrainableEncoder
+from fewshot.encoders import Encoder, Full, LoRA, Trainable, TrainableEncoder
 from fewshot.errors import ConfigError
 from fewshot.learners.maml.named import Parameters
 from fewshot.learners.maml.tokens import tokens_of
 
-# Settings of an encoder that say what of it is adapted, and what the adapted numbers mean.
-_NAMED = ("policy", "lora_rank", "lora_alpha", "lora_rank_stabilised", "lora_dora", "lora_targets", "lora_experts")
+# What is adapted, and what the adapted numbers mean: name in the file of a learner → setting.
+_NAMED = {"policy": "layers", "dropout": "encoder_dropout"} | {
+    f"lora_{name}": name for name in ("rank", "alpha", "rank_stabilised", "dora", "dropout", "targets", "experts")
+}
 
 
 class Body:
@@ -25,8 +26,8 @@ class Body:
     `train(True)`.
 
     Args:
-        encoder: any encoder that reads token ids; its `policy` and `lora_*` settings say what is adapted.
-        adapts: `"lora"` or `"encoder"`.
+        encoder: any encoder that reads token ids.
+        trainable: what is adapted of it.
         second_order: whether attention must have a second derivative.
         generator: of the first LoRA weights.
 
@@ -35,11 +36,9 @@ class Body:
         EncoderError: the weights cannot be loaded, or their architecture is not known well enough.
     """
 
-    def __init__(self, encoder: Encoder, adapts: str, second_order: bool, generator: torch.Generator):
-        self.trainable = TrainableEncoder(
-            encoder.replace(trainable={"lora": "lora", "encoder": "full"}[adapts]), generator
-        )
-        named = {name: getattr(encoder, name) for name in _NAMED}
+    def __init__(self, encoder: Encoder, trainable: Trainable, second_order: bool, generator: torch.Generator):
+        self.trainable = TrainableEncoder(encoder, trainable, generator)
+        named = {name: getattr(trainable, field) for name, field in _NAMED.items() if hasattr(trainable, field)}
         # In 32 bits, which is the same on machines with and without fast bfloat16.
         self.described = {"fingerprint": encoder.replace(dtype="float32").fingerprint, **named}
         if second_order:
@@ -57,6 +56,18 @@ class Body:
     def train(self, mode: bool) -> None:
         """Dropout on or off."""
         self.trainable.train(mode)
+
+
+def trainable_of(adapts: str, attached: Mapping[str, Any]) -> Trainable:
+    """What a learner in a folder adapts of its encoder.
+
+    Args:
+        adapts: `"lora"` or `"encoder"`.
+        attached: `Body.described`, as it was saved.
+    """
+    if adapts == "encoder":
+        return Full(layers=attached["policy"], encoder_dropout=attached.get("dropout"))
+    return LoRA(**{field: attached[name] for name, field in _NAMED.items() if name in attached})
 
 
 def _turn_to_eager_attention(backbone: Any, model: str) -> None:

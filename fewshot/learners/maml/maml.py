@@ -29,7 +29,7 @@ from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fewshot.encoders.encoder import Encoder
+from fewshot.encoders import Encoder, Full, LoRA, Trainable
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import Support
 from fewshot.learners.maml.body import Body
@@ -115,7 +115,7 @@ class MAML(ProjectedLearner):
             for name, parameter in self.first.named().items():
                 parameter.requires_grad_(name in self.rates.names)
 
-    def attach(self, encoder: Encoder) -> None:
+    def attach(self, encoder: Encoder, trainable: Trainable | None = None) -> None:
         """Take a copy of the encoder, whose parameters the inner loop is to adapt; the learner is in `eval()` then.
 
         Raises:
@@ -125,7 +125,9 @@ class MAML(ProjectedLearner):
         if self.reads == "features":
             return
         generator = child_generator(self.seed, "maml/lora")
-        body = Body(encoder, self.settings.adapts, self.settings.second_order, generator)
+        if trainable is None:
+            trainable = LoRA() if self.settings.adapts == "lora" else Full()
+        body = Body(encoder, trainable, self.settings.second_order, generator)
         with torch.no_grad():
             found = body(body.start, token_rows(encoder, ["one text"])).shape[1]
         if found != self.dim:
