@@ -1,4 +1,4 @@
-"""Every YAML under conf/ composes and instantiates, and says exactly what its constructor takes."""
+"""Every YAML under conf/ composes and instantiates, and says nothing that its constructor does not take."""
 
 import inspect
 import json
@@ -11,7 +11,7 @@ from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import OmegaConf
 
 from fewshot.command_line import choices
-from fewshot.encoders import Encoder
+from fewshot.encoders import Adapter, Encoder, Full, LoRA
 from fewshot.learners import LEARNERS, Learner
 from fewshot.resources import shipped
 from fewshot.tasks import Task, load_hub
@@ -19,8 +19,12 @@ from fewshot.training import MetaTrainer
 from tests.conftest import rows, write_jsonl
 
 CONF = shipped("conf")
-GROUPS = ("task", "encoder", "learner", "training", "encoder_training", "ladder")
-FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+GROUPS = ("task", "encoder", "trainable", "learner", "training", "encoder_training", "ladder")
+TRAINABLES = {"lora": LoRA(), "adapter": Adapter(), "full": Full()}
+# Groups whose YAMLs state only what differs from the constructor.
+DIFFERENCES = ("encoder", "trainable", "training", "encoder_training")
+NAMED = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+FILES = [pair for pair in NAMED if pair not in (("trainable", "none"), ("trainable", "auto"))]  # which hold no settings
 # The encoder says how many features there are; the name of a task's own files is no setting.
 NOT_IN_YAML = {"learner": {"dim"}, "task": {"options"}}
 
@@ -63,10 +67,11 @@ def test_its_keys_are_the_constructors_arguments(group, name):
         optional = {"shipped_splits"} | NOT_IN_YAML.get(group, set())
         if config._target_.endswith("load_bundled"):
             optional = set()
-        assert keys == set(parameters) - optional
+        assert keys <= set(parameters)
+        assert group in DIFFERENCES or keys == set(parameters) - optional
 
 
-@pytest.mark.parametrize(("group", "name"), [pair for pair in FILES if pair[0] in ("task", "encoder")])
+@pytest.mark.parametrize(("group", "name"), [pair for pair in NAMED if pair[0] in ("task", "encoder", "trainable")])
 def test_it_says_in_its_first_line_what_it_is_within_the_width_of_a_screen(group, name):
     first = (CONF / group / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
 
@@ -112,11 +117,18 @@ def test_a_learners_yaml_gives_what_its_constructor_gives(name):
     assert instantiate(composed(f"learner={name}").learner, dim=8).arguments == LEARNERS[name](8).arguments
 
 
-def test_the_trainer_instantiates():
-    trainer = instantiate(composed("training=episodic").training)
+def test_the_trainer_is_that_of_the_constructor():
+    assert instantiate(composed("training=episodic").training) == MetaTrainer()
 
-    assert isinstance(trainer, MetaTrainer)
-    assert list(trainer.shots) == list(MetaTrainer().shots)
+
+@pytest.mark.parametrize("name", TRAINABLES)
+def test_what_is_trained_of_an_encoder_instantiates(name):
+    assert instantiate(composed(f"trainable={name}").trainable) == TRAINABLES[name]
+
+
+@pytest.mark.parametrize("name", ["none", "auto"])
+def test_nothing_and_auto_have_no_settings(name):
+    assert not composed(f"trainable={name}").trainable
 
 
 def test_the_bundled_task_instantiates():
@@ -188,7 +200,7 @@ def test_the_hub_task_instantiates(monkeypatch):
 
 def test_nothing_in_conf_is_left_over():
     families = {path.relative_to(CONF).as_posix() for path in CONF.rglob("*.yaml")}
-    known = {f"{group}/{name}.yaml" for group, name in FILES}
+    known = {f"{group}/{name}.yaml" for group, name in NAMED}
 
     # augment/ and adaptation/ have their own tests, tests/augment/test_augmented_run.py and tests/adaptation/.
     elsewhere = re.compile("(hydra|accelerate|adaptation|augment)/")

@@ -40,7 +40,7 @@ class ClusterEncoder:
         loud: labels whose texts have four times the noise that others have.
     """
 
-    model, trainable, trained = "clusters", "none", None
+    model, trained = "clusters", None
 
     def __init__(self, loud=()):
         self.loud, self.asked = set(loud), []

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fewshot.adaptation.head import CosineHead
 from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
+from fewshot.encoders.settings import of_encoding
 from fewshot.encoders.trained import read_trained, write_trained
 from fewshot.errors import ConfigError
 from fewshot.learners.projection import ResidualProjection
@@ -101,7 +102,7 @@ def load_adapted(folder: Path | str, encoder: Encoder | None = None) -> AdaptedC
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         described, expected = content["encoder"], content["features"]
         if encoder is None:
-            encoder = _ENCODERS[described["class"]].from_settings(described["settings"])
+            encoder = _ENCODERS[described["class"]](**of_encoding(described["settings"]))
         state = load_file(folder / HEAD)
         head = CosineHead(ResidualProjection(state["rows"].shape[1]), state["rows"], 1.0)
         head.load_state_dict(state)

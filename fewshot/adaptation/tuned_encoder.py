@@ -4,7 +4,6 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -47,7 +46,7 @@ class TuningSettings(LoopSettings):
     label_smoothing: float = 0.0
     tokens_per_pass: int = 1024
 
-    def planned(self, n_texts: int) -> Self:
+    def planned(self, n_texts: int) -> "TuningSettings":
         """The settings with `steps` and `evaluate_every` for a number of texts.
 
         Example:

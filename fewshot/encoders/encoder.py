@@ -280,8 +280,8 @@ class Encoder(EncoderSettings, ABC):
         if tokens.n_truncated and not self.n_truncated:
             logger.warning(
                 f"{tokens.n_truncated} of {len(texts)} texts are longer than the encoder reads (max_length="
-                f"{self.max_length} tokens) and were cut. Set encoder.max_length to a larger number, or to null for all "
-                f"that the model allows."
+                f"{self.max_length} tokens) and were cut. Set encoder.max_length to a larger number, or to null for "
+                f"all that the model allows."
             )
         self.n_truncated += tokens.n_truncated
 

@@ -117,9 +117,7 @@ class TrainedLayers:
 
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
-        wrong = {}
-        if self.layers not in get_args(Layers):
-            wrong["layers"] = f"layers as one of {', '.join(get_args(Layers))}"
+        wrong = {} if self.layers in get_args(Layers) else {"layers": f"layers as one of {', '.join(get_args(Layers))}"}
         if self.encoder_dropout is not None and not 0 <= self.encoder_dropout < 1:
             wrong["encoder_dropout"] = "encoder_dropout as a share from 0 to below 1, or null"
         return wrong

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from fewshot.errors import ConfigError
 
@@ -58,13 +58,6 @@ class EncoderSettings:
                 raise ConfigError(f"Got encoder.{name}={value}, expected a positive number of tokens.")
         if self.quantise is not None:
             check_word("quantise", self.quantise, ("4bit",))
-        if isinstance(self.shallow_layer, str):
-            check_word("shallow_layer", self.shallow_layer, ("auto",))
-
-    @classmethod
-    def from_settings(cls, saved: Mapping[str, Any]) -> Self:
-        """An encoder from what `settings` gave, in this version or in one whose encoders said how they are trained."""
-        return cls(**{name: value for name, value in saved.items() if not _OF_TRAINING.fullmatch(name)})
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
@@ -75,6 +68,11 @@ class EncoderSettings:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r})"
+
+
+def of_encoding(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What `EncoderSettings.settings` gave, without what earlier versions said there about training."""
+    return {name: value for name, value in saved.items() if not _OF_TRAINING.fullmatch(name)}
 
 
 def check_word(name: str, value: str, known: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ related words apart, and for rare terms and short requests that is evidence of i
 different things for a sentence embedding: Wang and Kuo 2020, "SBERT-WK".  Nothing is trained here.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -35,11 +35,11 @@ class Shallow:
         self._hidden: Tensor | None = None
 
     @classmethod
-    def of(cls, layer: int | str | None, weight: float, model: str) -> "Shallow | None":
-        """What stands beside the embedding by an encoder's settings; `"auto"` is a layer with the bundled model only."""
+    def of(cls, layer: int | Literal["auto"] | None, weight: float, model: str) -> "Shallow | None":
+        """The layer that an encoder's settings ask for; `"auto"`: the bundled model's, and none of others."""
         if layer == "auto":
             layer = bundled.SHALLOW_LAYER if model == bundled.NAME else None
-        return None if layer is None else cls(int(layer), weight)
+        return None if layer is None else cls(layer, weight)
 
     def watch(self, backbone: nn.Module, model: str) -> None:
         """Keep the layer's hidden states of each forward pass (a last layer's before any final norm).
