@@ -172,10 +172,12 @@ def trains_encoder(
                 f"already. Leave out trainable, or set learner.adapts=head."
             )
         return None
+    if asked == "none":
+        return None
     enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
     able = learner.by_prototypes and learner.is_meta_trained and learner.reads == "features"
     able = able and encoder.quantise is None and encoder.trained is None
-    return Full() if asked == "auto" and able and enough and settings.classes == "test" else None
+    return Full() if able and enough and settings.classes == "test" else None
 
 
 def augments(ladder: Ladder, settings: Settings, task: Task, learner: Learner) -> bool:

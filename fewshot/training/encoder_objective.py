@@ -15,7 +15,7 @@ from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.training.augmented import AugmentedTexts
-from fewshot.training.perturbation import moved, watched, word_layer
+from fewshot.training.perturbation import perturbed, recorded, word_layer
 from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
 
 TERMS = ("task", "contrastive", "consistency", "alignment", "augmentation", "adversarial")
@@ -76,7 +76,7 @@ class EncoderObjective(nn.Module):
         L = w_task L_task + w_contrastive L_contrastive + w_consistency L_consistency + w_alignment L_alignment
             + w_augmentation L_augmentation + w_adversarial L_adversarial
 
-    L_adversarial is the weighted sum of all the others where word embeddings are moved to make it larger.
+    L_adversarial is the weighted sum of all the others where word embeddings are perturbed to make it larger.
 
     With learned weights each w_i multiplies exp(-s_i) and s_i is added, so that a term that cannot be brought down
     counts less.
@@ -90,7 +90,7 @@ class EncoderObjective(nn.Module):
         teacher: features by the published weights, for consistency.
         target: texts of the target domain, for alignment.
         augmented: texts with variants, for augmentation and for positives of the contrastive term.
-        adversarial_size: how far words are moved, see `perturbation`.
+        adversarial_size: size of the perturbation of words, see `perturbation`.
         temperature: of the contrastive term and of augmentation.
         tokens_per_pass: most padded tokens that go through the encoder at once.
         learned_weights: learn the s_i.
@@ -132,10 +132,10 @@ class EncoderObjective(nn.Module):
             losses = self._losses(step, batch)
             return {"loss": self._sum(losses), **losses}
         layer = word_layer(self.encoder)
-        with watched(layer) as seen:
+        with recorded(layer) as seen:
             losses = self._losses(step, batch)
-        moves = seen.moves(self._plain_sum(losses), self.adversarial_size)
-        with moved(layer, moves):
+        perturbations = seen.perturbations(self._plain_sum(losses), self.adversarial_size)
+        with perturbed(layer, perturbations):
             losses["adversarial"] = self._plain_sum(self._losses(step, batch))
         return {"loss": self._sum(losses), **losses}
 

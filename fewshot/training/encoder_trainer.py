@@ -56,8 +56,8 @@ class EncoderTrainer(LoopSettings):
         augmentation_texts: texts of a step in that loss.
         augmentation_variants: variants of each of them.
         augmented_positives: where there are variants, the contrastive term pulls one of each text to its class.
-        adversarial_weight: of the loss where word embeddings are moved against it.
-        adversarial_size: how far they are moved, as a share of the length of a text's embeddings.
+        adversarial_weight: of the loss where word embeddings are perturbed against it.
+        adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
         temperature: of the contrastive and the augmentation term.
         target: folder of the target domain, for alignment, with `texts.jsonl`, `.csv`, `.tsv` or `.parquet`; only the

@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fewshot import __version__
 from fewshot.errors import ConfigError, StorageError
 from fewshot.processes import process_count
 from fewshot.training.checkpoints import Checkpoint, Checkpoints
@@ -58,7 +58,7 @@ class TrainingFolders:
             training: what determines the weights, as JSON can hold it; version and number of processes are added.
             resume: whether it goes on from its newest checkpoint.
         """
-        everything = {**training, "version": __version__, "processes": process_count()}
+        everything = {**training, "version": version("fewshot-text"), "processes": process_count()}
         return TrainingFiles(
             None if self.checkpoints is None else Checkpoints(self.checkpoints, name, everything, resume),
             None if self.events is None else self.events / name,

@@ -133,7 +133,7 @@ def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(damage, tmp_p
         assert store.read(store.newest()).progress.step == 2
     [message] = caplog.messages
     assert "checkpoint-000002 is damaged (" in message
-    assert message.endswith("looking at the one before it.")
+    assert message.endswith("trying the one before it.")
 
 
 def test_where_all_are_damaged_there_is_none(tmp_path):

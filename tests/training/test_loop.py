@@ -219,7 +219,7 @@ def test_it_ends_at_the_step_that_is_asked_for_with_the_weights_of_that_step():
         at_seven = float(slope.weight.detach())
         assert (history.steps, history.best_step) == (7, 7)
         assert at_seven < weights[6]
-    run(lambda: len(weights), None)
+    run(lambda: -float(slope.weight.detach()), None)
     assert weights[7] == at_seven  # the schedule is that of all ten steps
 
 

@@ -10,7 +10,7 @@ from fewshot.episodes import sample_episodes
 from fewshot.errors import ConfigError
 from fewshot.learners import Prototypical
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective
-from fewshot.training.perturbation import fast_gradient, moved, watched, word_layer
+from fewshot.training.perturbation import fast_gradient, perturbed, recorded, word_layer
 from tests.synthetic import seeded
 from tests.tiny_models import ARCHITECTURES, DIM, save_transformer
 from tests.training.first_word import first_word_task
@@ -95,17 +95,17 @@ def test_the_rise_is_that_of_the_gradient_to_first_order(folders, task, architec
 def test_a_move_against_the_gradient_makes_the_loss_smaller(folders, task):
     module = objective(folders["bert"], task, weight=0.0)
     layer, batch = word_layer(module.encoder), batch_of(task)
-    with watched(layer) as seen:
+    with recorded(layer) as seen:
         loss = module(batch)["loss"]
-    moves = seen.moves(loss, 0.01)
-    with moved(layer, [-move for move in moves]):
+    moves = seen.perturbations(loss, 0.01)
+    with perturbed(layer, [-move for move in moves]):
         assert float(module(batch)["loss"].detach()) < float(loss.detach())
     assert float(module(batch)["loss"].detach()) == float(loss.detach())
 
 
 def test_nothing_is_left_on_the_layer_even_after_an_error():
     layer = nn.Embedding(3, 2)
-    for block in (watched(layer), moved(layer, [])):
+    for block in (recorded(layer), perturbed(layer, [])):
         with pytest.raises(RuntimeError, match="stop"), block:
             raise RuntimeError("stop")
     assert not layer._forward_hooks

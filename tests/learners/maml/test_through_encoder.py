@@ -154,7 +154,7 @@ def test_adapting_changes_neither_the_learner_nor_the_encoder(encoders):
 
 def test_features_before_the_first_step_are_those_of_the_encoder(encoders):
     """Padding, as much of it as there is, changes nothing."""
-    body = Body(encoders(), "lora", True, child_generator(0, "test"))
+    body = Body(encoders(), LoRA(rank=2), True, child_generator(0, "test"))
     rows = token_rows(encoders(), TEXTS)
     with torch.no_grad():
         torch.testing.assert_close(body(body.start, rows), encoders().encode(TEXTS))
@@ -165,7 +165,7 @@ def test_a_token_that_is_also_padding_stays_a_token(encoders):
     encoder = encoders("llama")
     rows = token_rows(encoder, ["heart [PAD]", "heart [PAD] attack"])
     assert rows[0].tolist()[1:] == [0, -1]
-    body = Body(encoder, "lora", False, child_generator(0, "test"))
+    body = Body(encoder, LoRA(rank=2), False, child_generator(0, "test"))
     with torch.no_grad():
         torch.testing.assert_close(body(body.start, rows), encoder.encode(["heart [PAD]", "heart [PAD] attack"]))
 
