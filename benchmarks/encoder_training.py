@@ -3,7 +3,7 @@
     OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 python -m benchmarks.encoder_training [--set OVERRIDE ...]
 
 The same episodes (16-way, 2 shots and 2 queries, medical terms with label names), the same process; the contestants
-take turns.  A step is forward, backward and optimiser; looks at valid classes are the same for all and left out.
+take turns.  A step is forward, backward and optimiser; evaluations on valid classes are the same for all and left out.
 """
 
 import argparse
@@ -15,10 +15,9 @@ from typing import Any
 import torch
 
 from benchmarks.encoding import take_turns
-from benchmarks.experiments import composed, default_encoder
+from benchmarks.experiments import default_encoder, load
 from benchmarks.record import record
-from fewshot.cli.build import build
-from fewshot.encoders import Encoder, TrainableEncoder
+from fewshot.encoders import Encoder, Full, LoRA, Trainable, TrainableEncoder
 from fewshot.episodes import sample_episodes
 from fewshot.learners import Prototypical
 from fewshot.randomness import child_generator
@@ -26,19 +25,19 @@ from fewshot.tasks import Task
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, StepTexts
 
 ROUNDS, STEPS = 5, 3
-CONTESTANTS = {
-    "full": {"trainable": "full"},
-    "full, layered": {"trainable": "full", "policy": "layered"},
-    "LoRA": {"trainable": "lora"},
-    "LoRA, layered": {"trainable": "lora", "policy": "layered"},
+CONTESTANTS: dict[str, Trainable] = {
+    "full": Full(),
+    "full, layered": Full(layers="layered"),
+    "LoRA": LoRA(),
+    "LoRA, layered": LoRA(layers="layered"),
 }
 
 
 class Stepper:
     """Takes training steps on one encoder, each time on the same episodes."""
 
-    def __init__(self, encoder: Encoder, task: Task):
-        self.trainable = TrainableEncoder(encoder)
+    def __init__(self, encoder: Encoder, trainable: Trainable, task: Task):
+        self.trainable = TrainableEncoder(encoder, trainable)
         learner = Prototypical(self.trainable.compute(["."]).shape[1])
         names = task.label_texts()
         self.objective = EncoderObjective(self.trainable, learner, task.texts, names, weights={"task": 1.0})
@@ -77,9 +76,9 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], help="overrides, such as encoder=sentence_transformer")
     parser.add_argument("--name", default="encoder_training", help="name of the file in benchmarks/results")
     chosen = parser.parse_args()
-    task = build(composed("+task=medical_terms"), "task")
+    task = load("medical_terms")
     encoder = default_encoder(*chosen.set)
-    steppers = {name: Stepper(encoder.replace(**settings), task) for name, settings in CONTESTANTS.items()}
+    steppers = {name: Stepper(encoder, trainable, task) for name, trainable in CONTESTANTS.items()}
     for stepper in steppers.values():
         stepper()
     seconds = take_turns(steppers, ROUNDS)

@@ -112,7 +112,7 @@ def job(asked: Asked, shots: int, stage: str) -> Point:
             f"supports={supports}",
             "minutes=120",
             "baselines=[]",
-            "encoder.trainable=none",
+            "trainable=none",
         )
         typed = [f"+task={task}", f"shots={shots}", *fixed, *STAGES[stage], *overrides, f"output={folder}"]
         if run_main(typed) != 0:

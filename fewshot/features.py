@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -132,8 +132,8 @@ class TaskFeatures:
         ValueError: variants of other texts, or of other width.
     """
 
-    texts: Num[Tensor, "n_texts dim"]
-    label_names: Num[Tensor, "n_classes dim"] | None = None
+    texts: Float[Tensor, "n_texts dim"]
+    label_names: Float[Tensor, "n_classes dim"] | None = None
     variants: Variants | None = None
     encoded: "TaskFeatures | None" = None
 
@@ -221,11 +221,11 @@ class TaskFeatures:
         one = batch.n_way * batch.k_shot * self.variants.max_variants * self._encoded.dim
         return torch.cat([self._encoded._kept(part) for part in batch.split(max(1, _PASS // max(1, one)))])
 
-    def query(self, batch: EpisodeBatch) -> Num[Tensor, "episodes queries dim"]:
+    def query(self, batch: EpisodeBatch) -> Float[Tensor, "episodes queries dim"]:
         """Features of the queries, way by way."""
         return self.texts[batch.query.flatten(1)]
 
-    def all_texts(self, batch: EpisodeBatch) -> tuple[Num[Tensor, "episodes n dim"], Int[Tensor, "episodes n"]]:
+    def all_texts(self, batch: EpisodeBatch) -> tuple[Float[Tensor, "episodes n dim"], Int[Tensor, "episodes n"]]:
         """Support and query features of each episode with the way of each; rows of padding have way -1.
 
         Texts of the task alone, no variants.

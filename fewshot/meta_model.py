@@ -13,6 +13,7 @@ from fewshot.augment.support import SupportAugmentation
 from fewshot.encoders import Encoder
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
+from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import frozen
 from fewshot.text_classifier import TextClassifier
 from fewshot.training.store import Store
@@ -24,13 +25,14 @@ class MetaModel:
 
     Args:
         encoder: text → features.
-        learner: adapts to the features of a support; its temperature is calibrated on meta-valid classes.
+        learner: adapts to the features of a support, or through the encoder to its texts; its temperature is
+            calibrated on meta-valid classes.
         augmentation: makes new texts of those of a support; None makes none.
         final_stage: tunes on a support; None leaves the learner's classifier as it is.
     """
 
     encoder: Encoder
-    learner: Learner
+    learner: Learner | EncoderMAML
     augmentation: SupportAugmentation | None = None
     final_stage: FinalStage | None = None
 
@@ -70,12 +72,16 @@ class MetaModel:
             seed: of what is tuned.
             store: where trainings keep checkpoints and events; None keeps none.
         """
+        learner = self.learner
+        details = {"stage": UNTUNED[0] if len(support.texts) else UNTUNED[1]}
+        if isinstance(learner, EncoderMAML):
+            everything = support.with_names_as_texts()
+            encoder, adapted = learner.adapt(everything.texts, everything.classes, len(support.labels))
+            return TextClassifier(encoder, frozen(adapted), support.labels, float(learner.temperature), details)
         episode = support.episode()
         features = self._features(support, episode.k_shot)
-        learner = self.learner
         with torch.no_grad():
             classifier = frozen(learner.adapt(features.support(episode)))
-        details = {"stage": UNTUNED[0] if len(support.texts) else UNTUNED[1]}
         own = TextClassifier(self.encoder, classifier, support.labels, float(learner.temperature), details)
         if self.final_stage is None:
             return own

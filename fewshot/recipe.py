@@ -8,23 +8,17 @@ from fewshot.adaptation.final_stage import FinalStage, Tuner
 from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.ladder import Ladder
 from fewshot.adaptation.tuners import default_tuners
-from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.policy import AugmentationPolicy
-from fewshot.encoders import Encoder, SentenceTransformerEncoder
+from fewshot.augment.augmenter import SemanticAugmentation, StageAugmentation
+from fewshot.encoders import Encoder, LoRA, SentenceTransformerEncoder, Trainable
+from fewshot.errors import ConfigError
 from fewshot.experiment.checks import check_all_scored, check_augmentation, check_task
 from fewshot.experiment.meta_training import meta_train
 from fewshot.experiment.plan import Plan, stages, trainable_part, unused_parts, unused_settings
 from fewshot.experiment.protocol import Protocol
-from fewshot.learners import AttentionPrototypical, Learner
+from fewshot.learners import MAML, AttentionPrototypical, Learner
 from fewshot.meta_model import MetaModel
 from fewshot.tasks.task import Task
-from fewshot.training import EncoderTrainer, MetaTrainer, Store
-
-QUICK = EncoderTrainer(steps=30, learning_rate=2e-4, evaluate_every=30)
-
-
-def _minilm() -> Encoder:
-    return SentenceTransformerEncoder("bundled/all-MiniLM-L6-v2", shallow_layer=3)
+from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, MetaTrainer, QuickEncoderTrainer, Store
 
 
 @dataclass(frozen=True)
@@ -34,9 +28,10 @@ class Recipe:
     Args:
         encoder: text → features; the MiniLM weights that come with the install.
         learner: number of features → learner.
-        trainable: which part of the encoder is meta-trained: `"none"`, `"lora"`, `"adapter"`, `"full"`; `"auto"` is
-            `"full"`, briefly, where the learner goes by trained prototypes and the task has classes enough.
-        trainer: of the learner.
+        trainable: the part of the encoder that is meta-trained: `"none"`, `LoRA()`, `Adapter()` or `Full()`; `"auto"`
+            is `Full()`, briefly, where the learner goes by trained prototypes and the task has classes enough.
+        trainer: of the learner. With `EncoderMAMLTrainer` the learner is `MAML`, whose inner loop then goes through
+            `trainable` of the encoder; `"auto"` is `LoRA()` there.
         encoder_trainer: of the encoder.
         quick_trainer: of the encoder with `trainable="auto"`.
         augmentation: makes new texts of those of supports, or of the train classes; `"by_stage"` makes some in the
@@ -47,12 +42,12 @@ class Recipe:
         tuners: final stage → its tuner, where it is not the default.
     """
 
-    encoder: Encoder = field(default_factory=_minilm)
+    encoder: Encoder = field(default_factory=SentenceTransformerEncoder)
     learner: Callable[[int], Learner] = AttentionPrototypical
-    trainable: str = "auto"
-    trainer: MetaTrainer = field(default_factory=MetaTrainer)
+    trainable: Trainable | Literal["auto", "none"] = "auto"
+    trainer: MetaTrainer | EncoderMAMLTrainer = field(default_factory=MetaTrainer)
     encoder_trainer: EncoderTrainer = field(default_factory=EncoderTrainer)
-    quick_trainer: EncoderTrainer = QUICK
+    quick_trainer: EncoderTrainer = field(default_factory=QuickEncoderTrainer)
     augmentation: SemanticAugmentation | Literal["by_stage"] | None = "by_stage"
     ladder: Ladder = field(default_factory=Ladder)
     strategy: str = "auto"
@@ -71,22 +66,24 @@ class Recipe:
         """
         asked = protocol or Protocol()
         check_task(task, asked)
-        probe = self.learner(1)
-        found = stages(self.ladder, self.strategy, self.final_stage, probe, asked, task)
+        probe, through_encoder = self.learner(1), isinstance(self.trainer, EncoderMAMLTrainer)
+        found = stages(self.ladder, self.strategy, self.final_stage, probe, through_encoder, asked, task)
         shots = 0 if found.rung.name == "zero_shot" else asked.shots
         protocol = replace(asked, shots=shots, protocol="fixed_test" if found.fixed_test else "sampled")
         trainable = trainable_part(self.trainable, self.encoder, probe, task, protocol)
-        augmentation = self._augmentation(found.rung.name, probe, task, protocol)
-        check_all_scored(task, protocol, trainable, augmentation)
+        augmentation = self._augmentation(found.rung.name, task, protocol)
+        check_all_scored(task, protocol, None if through_encoder else trainable, augmentation)
+        if through_encoder:
+            trainable = self._inner_loop_part(probe)
         if augmentation is not None:
-            check_augmentation(augmentation, task, found.max_shots, probe)
+            check_augmentation(augmentation, task, found.max_shots, through_encoder)
         trainer = self.trainer
         if (
             not shots and 0 not in trainer.shots
         ):  # a learner that gets no text in test episodes learns from some without
             trainer = replace(trainer, shots=(0, *trainer.shots))
         encoder_trainer = self.quick_trainer if self.trainable == "auto" else self.encoder_trainer
-        if trainable is not None:
+        if trainable is not None and not through_encoder:
             encoder_trainer.target_texts()  # an unreadable folder shows before anything is encoded
         tuners = default_tuners() | dict(self.tuners)
         final = None
@@ -122,20 +119,32 @@ class Recipe:
         """
         return meta_train(task, self.plan(task, protocol), store).model
 
-    def _augmentation(
-        self, stage: str, learner: Learner, task: Task, protocol: Protocol
-    ) -> SemanticAugmentation | None:
+    def _augmentation(self, stage: str, task: Task, protocol: Protocol) -> SemanticAugmentation | None:
         if self.augmentation != "by_stage":
             return self.augmentation
-        able = protocol.classes == "test" and len(task.parts["valid"]) > 1 and learner.reads == "features"
-        if stage != "attention" or not able:
-            return None
-        return SemanticAugmentation(per_text=5, valid_texts=20, policy=AugmentationPolicy(weights=(0.5,), episodes=100))
+        able = protocol.classes == "test" and len(task.parts["valid"]) > 1
+        able = able and not isinstance(self.trainer, EncoderMAMLTrainer)
+        return StageAugmentation() if stage == "attention" and able else None
+
+    def _inner_loop_part(self, learner: Learner) -> Trainable:
+        """The part of the encoder that the inner loop adapts."""
+        if not isinstance(learner, MAML):
+            raise ConfigError(
+                f"Got training=through_encoder with the learner {learner.title!r}, which has no inner loop. Set "
+                f"learner=maml, or training=episodic."
+            )
+        learner.settings.check_through_encoder()
+        if self.trainable == "none":
+            raise ConfigError(
+                "Got training=through_encoder with trainable=none, which leaves nothing of the encoder to adapt. Set "
+                "trainable=lora or full, or training=episodic."
+            )
+        return LoRA() if self.trainable == "auto" else self.trainable
 
     def _unused_parts(self, plan: Plan) -> list[str]:
         tuners = {name: (self.tuners.get(name, tuner), tuner) for name, tuner in default_tuners().items()}
         trainers = {
             "encoder_training": (self.encoder_trainer, EncoderTrainer()),
-            "quick_training": (self.quick_trainer, QUICK),
+            "quick_training": (self.quick_trainer, QuickEncoderTrainer()),
         }
         return unused_parts(plan, self.trainable, trainers, tuners)

@@ -9,14 +9,14 @@ import torch
 from fewshot.meta_training import training_files
 from fewshot.plan import trains_encoder
 from fewshot.preparing import check_unseen
+from fewshot.settings import Settings
 
-from fewshot.encoders import SentenceTransformerEncoder
+from fewshot.encoders import Full, LoRA, SentenceTransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.experiment import encode_task, meta_train_encoder, run_experiment, valid_episodes
 from fewshot.learners import LEARNERS, MAML, Prototypical
 from fewshot.report.results import build_results, write_results
-from fewshot.settings import Settings
-from fewshot.training import EncoderTrainer, MetaTrainer, TrainingHome
+from fewshot.training import EncoderTrainer, MetaTrainer, TrainingFolders
 from tests.synthetic import small_task
 from tests.tiny_models import save_sentence_transformer
 from tests.training.first_word import first_word_task
@@ -35,17 +35,17 @@ def task():
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     folder = save_sentence_transformer(tmp_path_factory.mktemp("experiment"))
-    return SentenceTransformerEncoder(str(folder), cache=None, dtype="float32", trainable="full")
+    return SentenceTransformerEncoder(str(folder), cache=None, dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def result(task, encoder):
     trainer = MetaTrainer(steps=4, evaluate_every=2, shots=[1])
-    return run_experiment(task, encoder, Prototypical, trainer, SETTINGS, encoder_trainer=TRAINER)
+    return run_experiment(task, encoder, Prototypical, trainer, SETTINGS, encoder_trainer=TRAINER, trainable=Full())
 
 
 def test_the_learner_has_the_trained_encoder_and_the_baselines_the_published_one(result, task, encoder):
-    frozen = run_experiment(task, encoder.replace(trainable="none"), Prototypical, MetaTrainer(steps=0), SETTINGS)
+    frozen = run_experiment(task, encoder, Prototypical, MetaTrainer(steps=0), SETTINGS)
     assert result.evaluation.accuracy.mean > frozen.evaluation.accuracy.mean + 0.2
     assert torch.equal(result.baselines["centroid"].logits, frozen.baselines["centroid"].logits)
     assert list(result.baselines) == ["centroid", "prototypical, frozen encoder"]
@@ -65,7 +65,13 @@ def test_the_encoder_is_selected_by_right_labels_whatever_the_noise(task, encode
     noisy = dataclasses.replace(SETTINGS, shots=5, support_noise=0.2, episodes=4)
     trainer = dataclasses.replace(TRAINER, steps=1)
     result = run_experiment(
-        task, encoder, LEARNERS["prototypical"], MetaTrainer(steps=0), noisy, encoder_trainer=trainer
+        task,
+        encoder,
+        LEARNERS["prototypical"],
+        MetaTrainer(steps=0),
+        noisy,
+        encoder_trainer=trainer,
+        trainable=Full(),
     )
     assert result.encoder_training.history.steps == 1
 
@@ -89,16 +95,15 @@ def test_weights_that_have_seen_what_is_scored_are_named(result, task, tmp_path,
 
 
 def test_weights_that_are_trained_already_are_not_trained_again_by_auto(result, encoder):
-    trained = result.encoder.replace(trainable="auto")
     large = small_task((10, 5, 3))
-    assert trains_encoder(trained, SETTINGS, large, Prototypical(4)) == "none"
-    assert trains_encoder(encoder.replace(trainable="auto"), SETTINGS, large, Prototypical(4)) == "full"
+    assert trains_encoder(result.encoder, "auto", SETTINGS, large, Prototypical(4)) is None
+    assert trains_encoder(encoder, "auto", SETTINGS, large, Prototypical(4)) == Full()
 
 
 def test_results_tell_what_was_trained_and_what_it_gave(result, task, encoder):
     told = build_results(task, {}, "prototypical", SETTINGS, result)["encoder_training"]
     assert told["trainable"] == "full"
-    assert told["policy"] == "all"
+    assert told["layers"] == "all"
     assert 0 < told["parameter_share"] < 1
     assert told["valid_accuracy"] > told["valid_accuracy_before"]
     assert told["fingerprint"] == result.encoder.fingerprint != encoder.fingerprint
@@ -107,7 +112,7 @@ def test_results_tell_what_was_trained_and_what_it_gave(result, task, encoder):
 
 def test_a_saved_encoder_gives_the_features_of_the_run(result, task, encoder, tmp_path):
     result.encoder_training.trainable.save(tmp_path / "encoder")
-    again = encoder.replace(trainable="none", weights=tmp_path / "encoder")
+    again = encoder.replace(weights=tmp_path / "encoder")
     features = [encode_task(task, used, label_names=False).texts for used in (result.encoder, again)]
     assert torch.equal(*features)
 
@@ -126,7 +131,9 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(task, encoder, tmp_pat
 
     def train(resume, home):
         settings = dataclasses.replace(SETTINGS, resume=resume)
-        return meta_train_encoder(task, encoder, Prototypical, trainer, settings, TrainingHome(tmp_path / home))
+        return meta_train_encoder(
+            task, encoder, Full(), Prototypical, trainer, settings, TrainingFolders(tmp_path / home)
+        )
 
     whole = train(False, "whole")
     with monkeypatch.context() as patch:
@@ -148,45 +155,43 @@ def test_maml_through_the_encoder_reads_tokens_and_needs_no_training_of_the_enco
     settings = dataclasses.replace(SETTINGS, episodes=3, baselines=())
     trainer = MetaTrainer(steps=2, evaluate_every=2, episodes_per_step=1, ways=4, shots=[1], queries=1)
     learner = lambda dim: MAML(dim, adapts="encoder", inner_steps=1)  # noqa: E731
-    result = run_experiment(task, encoder.replace(trainable="auto"), learner, trainer, settings)
+    result = run_experiment(task, encoder, learner, trainer, settings, trainable="auto")
     assert result.encoder_training is None
     assert result.history.steps == 2
     assert len(result.evaluation.accuracies) == 3
 
 
 def test_what_an_inner_loop_adapts_of_an_encoder_has_a_part_in_the_name_of_its_checkpoints(task, encoder, tmp_path):
-    def folder(learner, **settings):
-        given = (TrainingHome(tmp_path), learner, task, encoder.replace(**settings), MetaTrainer(), SETTINGS)
+    def folder(adapts, trainable=None):
+        learner = MAML(encoder.encode(["a"]).shape[1], adapts=adapts)
+        learner.attach(encoder, trainable)
+        given = (TrainingFolders(tmp_path), learner, task, encoder, MetaTrainer(), SETTINGS)
         return training_files(*given).checkpoints.folder
 
-    through = MAML(8, adapts="lora")
-    assert folder(through) == folder(through)
-    assert folder(through, lora_alpha=32.0) != folder(through)
-    assert folder(MAML(8), lora_alpha=32.0) == folder(MAML(8))
+    assert folder("lora") == folder("lora") == folder("lora", LoRA())
+    assert len({folder("lora"), folder("lora", LoRA(alpha=32.0)), folder("lora", LoRA(dropout=0.1))}) == 3
+    assert folder("head", LoRA(alpha=32.0)) == folder("head")
 
 
 def test_too_few_classes_are_refused(task, encoder):
     parts = {"train": task.parts["train"], "valid": task.parts["valid"][:1], "test": task.parts["test"]}
     with pytest.raises(ConfigError, match="1 valid classes"):
-        meta_train_encoder(dataclasses.replace(task, parts=parts), encoder, Prototypical, TRAINER, SETTINGS)
+        meta_train_encoder(dataclasses.replace(task, parts=parts), encoder, Full(), Prototypical, TRAINER, SETTINGS)
 
 
 def test_a_learned_head_of_so_many_classes_is_selected_on_episodes_of_as_many(task, encoder):
     trainer = MetaTrainer(steps=2, evaluate_every=2, ways=3, shots=[1])
     settings = dataclasses.replace(SETTINGS, ways=3, baselines=())
-    result = run_experiment(
-        task, encoder.replace(trainable="none"), lambda dim: MAML(dim, head_init="learned", ways=3), trainer, settings
-    )
+    result = run_experiment(task, encoder, lambda dim: MAML(dim, head_init="learned", ways=3), trainer, settings)
     assert result.history.steps == 2
 
 
 def test_auto_trains_quickly_and_counts_what_it_encodes(task, encoder):
-    auto = encoder.replace(trainable="auto")
     trainer = MetaTrainer(steps=4, evaluate_every=2, shots=[1])
-    told = run_experiment(task, auto, Prototypical, trainer, SETTINGS, quick_trainer=TRAINER)
-    asked = run_experiment(task, encoder, Prototypical, trainer, SETTINGS, encoder_trainer=TRAINER)
+    told = run_experiment(task, encoder, Prototypical, trainer, SETTINGS, quick_trainer=TRAINER, trainable="auto")
+    asked = run_experiment(task, encoder, Prototypical, trainer, SETTINGS, encoder_trainer=TRAINER, trainable=Full())
     assert told.encoder_training.history == asked.encoder_training.history
     assert torch.equal(told.evaluation.logits, asked.evaluation.logits)
-    frozen = run_experiment(task, auto, LEARNERS["ridge"], trainer, SETTINGS)
+    frozen = run_experiment(task, encoder, LEARNERS["ridge"], trainer, SETTINGS, trainable="auto")
     assert frozen.encoder_training is None
-    assert frozen.encoder is auto
+    assert frozen.encoder is encoder

@@ -1,7 +1,7 @@
 """Whether something tuned is better than what was there before, on texts that neither was trained on.
 
-What is tuned was also selected on these texts (which look, which share of the way, which pull), so that its score on
-them flatters a little; a margin stands against that. Test texts have no part in it.
+What is tuned was also selected on these texts (number of steps, share of the way, L2 penalty), so that its score on
+them is a little too good; a margin stands against that. Test texts have no part in it.
 """
 
 from dataclasses import dataclass

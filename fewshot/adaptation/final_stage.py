@@ -91,7 +91,6 @@ class FinalStage:
         """Where the tuner's training writes, named by all that has a part in its weights."""
         determining = {
             "encoder": encoder.fingerprint,
-            "trained": encoder.replace(trainable=tuner.trainable).training_settings(),
             "learner": None if learner is None else _digest(learner),
             "support": [list(support.texts), support.classes.tolist(), support.label_names],
             "training": tuner.determining(),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from fewshot.augment.bank import Bank
@@ -206,6 +206,15 @@ class SemanticAugmentation:
         values = {name: _plain(value) for name, value in vars(self).items()}
         policy = None if self.policy is None else {name: _plain(value) for name, value in vars(self.policy).items()}
         return values | {"sources": list(self.sources or ()), "policy": policy}
+
+
+@dataclass(frozen=True)
+class StageAugmentation(SemanticAugmentation):
+    """Few new texts, where valid classes say that they help: what the attention stage of the ladder begins with."""
+
+    per_text: int = 5  # few, for time; what more would bring was not measured
+    valid_texts: int = 20
+    policy: AugmentationPolicy | None = field(default_factory=lambda: AugmentationPolicy(weights=(0.5,), episodes=100))
 
 
 def default_sources() -> dict[str, Source]:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from fewshot.cli.build import build
 from fewshot.cli.check import BY_STAGE, check
 from fewshot.cli.settings import RunSettings
+from fewshot.errors import ConfigError
 from fewshot.processes import is_main
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
     return Recipe(
         encoder=encoder,
         learner=lambda dim: build(config, "learner", dim=dim),
-        trainable=encoder.trainable,
+        trainable=_trainable(config, chosen["trainable"]),
         trainer=build(config, "training"),
         encoder_trainer=build(config, "encoder_training"),
         quick_trainer=build(config, "quick_training"),
@@ -106,6 +107,19 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
         final_stage=settings.final_stage,
         tuners={name: build(config, f"adaptation.{name}") for name in default_tuners()},
     )
+
+
+def _trainable(config: DictConfig, choice: str) -> Any:
+    """The part of the encoder that is meta-trained: `"auto"`, `"none"`, or settings."""
+    if choice not in ("auto", "none"):
+        return build(config, "trainable")
+    if config.get("trainable"):
+        name = next(iter(config.trainable))
+        raise ConfigError(
+            f"Got trainable.{name} with trainable={choice}, which has no settings. Write trainable=lora, adapter or "
+            f"full as well; for a final stage write adaptation.lora.trainable.{name}, for example."
+        )
+    return choice
 
 
 def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[str, Any]) -> None:

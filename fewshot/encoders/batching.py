@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fewshot.errors import EncoderError
+
 
 def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Cut texts into batches of similar length.
@@ -57,3 +59,23 @@ def in_batches(
         features[indices] = rows
     assert features is not None, "in_batches needs at least one text"
     return features
+
+
+def check_finite(features: Float[Tensor, "n_texts dim"], texts: Sequence[str], model: str) -> None:
+    """Refuse NaN and infinity.
+
+    Args:
+        features: one row per text.
+        texts: what they are of.
+        model: name and precision, for the message.
+
+    Raises:
+        EncoderError: with the first text that has any.
+    """
+    finite = features.isfinite().all(1)
+    if not finite.all():
+        text = texts[int((~finite).nonzero()[0])]
+        raise EncoderError(
+            f"Encoder model {model} gave NaN or infinite features for the text {text[:80]!r}; expected finite numbers. "
+            f"Set encoder.dtype=float32, or choose another model."
+        )

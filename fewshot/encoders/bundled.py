@@ -8,6 +8,7 @@ from fewshot.errors import EncoderError
 NAME = "bundled/all-MiniLM-L6-v2"
 # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 22.7 million parameters, 384 dimensions.
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SHALLOW_LAYER = 3  # of 6; its mean beside the embedding makes 768 features
 
 
 def folder() -> Path:

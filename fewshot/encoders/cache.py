@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 MAX_SMALL_SHARDS = 32  # more than these are merged into one
 SMALL = 64 * 2**20  # bytes; larger shards are left alone, so that merging never rewrites the whole cache
 SUFFIX = ".safetensors"
+
+
+def folder_of(cache: str | Path) -> Path:
+    """The folder that the setting `cache` means; `"auto"` is `default_folder()`."""
+    return default_folder() if cache == "auto" else Path(cache).expanduser()
 
 
 def default_folder() -> Path:
@@ -158,3 +163,34 @@ def _remove(file: Path) -> None:
         file.unlink(missing_ok=True)
     except OSError as error:
         logger.warning("The feature file %s could not be removed: %s.", file, error.strerror or error)
+
+
+def filled(
+    cache: FeatureCache | None,
+    texts: Sequence[str],
+    encode: Callable[[list[str]], Iterable[Float[Tensor, "n_part dim"]]],
+) -> Float[Tensor, "n_texts dim"]:
+    """Features of texts: those that the cache has, and the others computed and put there.
+
+    Args:
+        cache: None has none.
+        texts: at least one, all distinct.
+        encode: texts → their features, part by part; each part is put into the cache before the next one is computed.
+
+    Returns:
+        float32, in the order of `texts`.
+    """
+    rows, missing = (None, list(range(len(texts)))) if cache is None else cache.lookup(texts)
+    if rows is not None and not missing:
+        return rows
+    absent = [texts[index] for index in missing]
+    computed, done = [], 0
+    for part in encode(absent):
+        if cache is not None:
+            cache.store(absent[done : done + len(part)], part)
+        computed.append(part)
+        done += len(part)
+    if rows is None:
+        return torch.cat(computed)
+    rows[missing] = torch.cat(computed)
+    return rows

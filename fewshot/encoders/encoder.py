@@ -4,30 +4,26 @@ import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fewshot.encoders.batching import in_batches
-from fewshot.encoders.cache import FeatureCache, default_folder
+from fewshot.encoders.batching import check_finite, in_batches
+from fewshot.encoders.cache import FeatureCache, filled, folder_of
 from fewshot.encoders.precision import SAMPLE, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.quantise import check_quantisable
 from fewshot.encoders.settings import EncoderSettings
 from fewshot.encoders.shallow import Shallow
 from fewshot.encoders.source import Source, locate
-from fewshot.encoders.tokens import Tokens
+from fewshot.encoders.tokens import Tokens, checked_texts
 from fewshot.encoders.trained import TrainedWeights, read_trained
-from fewshot.errors import EncoderError
 from fewshot.progress import track
-
-if TYPE_CHECKING:
-    from fewshot.encoders.shared import SharedModel
 
 logger = logging.getLogger(__name__)
 
@@ -36,12 +32,19 @@ CHUNK = 8192  # texts between two visits to the disk, which is what an interrupt
 GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
 
 
+class Owner(Protocol):
+    """Who owns the module of several encoders, see `fewshot.encoders.shared`."""
+
+    def turn_to(self, encoder: "Encoder") -> None:
+        """Put an encoder's weights into the module."""
+
+
 @dataclass(eq=False, repr=False)
 class Encoder(EncoderSettings, ABC):
     """A text → vector map. Weights are loaded when they are first needed: if the cache has all, never.
 
-    The frozen way is `encode`. A stage that trains the weights makes a `TrainableEncoder`, which never touches the
-    cache, and gets an encoder with the trained weights, and with a fingerprint of its own, from its `merged`.
+    Nothing is trained here. A trainer makes a `TrainableEncoder`, which never touches the cache; its `merged` is an
+    encoder with the trained weights and a fingerprint of its own.
 
     Settings: see `EncoderSettings`.
     """
@@ -50,7 +53,7 @@ class Encoder(EncoderSettings, ABC):
         super().__post_init__()
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
         self.n_truncated = 0  # of all that went through the weights, those that lost their end
-        self._shallow = None if self.shallow_layer is None else Shallow(self.shallow_layer, self.shallow_weight)
+        self._shallow = Shallow.of(self.shallow_layer, self.shallow_weight, self.model)
         self._place = resolve_device(self.device)
         self._target = resolve_dtype(self.dtype, self._place)
         if self.quantise is not None:
@@ -58,7 +61,7 @@ class Encoder(EncoderSettings, ABC):
         self._module: nn.Module | None = None
         self._unsettled = False
         self._settled: torch.dtype | None = None  # the precision that `"auto"` has come to
-        self._shared: SharedModel | None = None  # whose module this is, where several encoders have one
+        self._owner: Owner | None = None  # of the module, where several encoders share one
 
     @cached_property
     def fingerprint(self) -> str:
@@ -69,18 +72,14 @@ class Encoder(EncoderSettings, ABC):
         """
         content = {"format": FORMAT, "class": type(self).__name__, "weights": self.identity} | self._settings()
         if self._trained is not None:
-            self._trained.check_base(self)
+            self._trained.check_base(self.model, self.identity)
             content["trained"] = self._trained.digest
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def identity(self) -> str:
-        """A name for exactly the published weights.
-
-        Raises:
-            EncoderError: they cannot be found.
-        """
+        """A name for exactly the published weights; EncoderError where they cannot be found."""
         return self._source.identity
 
     @property
@@ -102,8 +101,8 @@ class Encoder(EncoderSettings, ABC):
         Raises:
             EncoderError: the weights cannot be found or read, or `weights` belongs to another model.
         """
-        if self._shared is not None:
-            self._shared.turn_to(self)
+        if self._owner is not None:
+            self._owner.turn_to(self)
         if self._module is None:
             folder = self._source.folder
             # Trained weights are float32, so the published ones are cast only once these are in.
@@ -114,21 +113,23 @@ class Encoder(EncoderSettings, ABC):
                     self._module = self._load(folder, dtype).eval()
                 if self._shallow is not None:
                     self._shallow.watch(self.backbone, self.model)
-                self.put_on_weights(dtype)
+                self.put_weights(self._module, dtype)
             except BaseException:
                 self._module = None  # a second call must not find the published weights
                 raise
         return self._module
 
-    def put_on_weights(self, dtype: torch.dtype) -> None:
+    def put_weights(self, module: nn.Module, dtype: torch.dtype) -> None:
         """Put trained weights in the place of the published ones in a loaded module, and choose the precision.
 
         Args:
-            dtype: that the weights in the module have; float32 where there are trained ones.
+            module: of this encoder.
+            dtype: that its weights have; float32 where there are trained ones.
         """
         if self._trained is not None:
+            self._trained.check_base(self.model, self.identity)
             with torch.inference_mode(False), torch.enable_grad():
-                self._trained.put_into(self)
+                self._trained.put_into(module, self.backbone)
         settled = self._target if self.dtype != "auto" else self._settled
         self._unsettled = settled is None and dtype != self._target
         if settled is not None and dtype != settled:
@@ -166,19 +167,11 @@ class Encoder(EncoderSettings, ABC):
             StorageError: the cache cannot be written.
             TypeError: something among them is no text.
         """
-        if isinstance(texts, str):
-            raise TypeError("encode takes a sequence of texts; got one text. Put it into a list.")
-        texts = list(texts)  # of numpy and pandas too
-        other = next((number for number, text in enumerate(texts) if not isinstance(text, str)), None)
-        if other is not None:
-            raise TypeError(
-                f"encode takes texts; number {other} is {texts[other]!r}, a {type(texts[other]).__name__}. Leave it "
-                f"out, or put a text in its place."
-            )
+        texts = checked_texts(texts)
         if not texts:
             return self.compute(["."])[:0]
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        features = self._encode_distinct(list(places))
+        features = filled(self._features, list(places), self._encode_new)
         return features if len(places) == len(texts) else features[[places[text] for text in texts]]
 
     def compute(
@@ -203,13 +196,7 @@ class Encoder(EncoderSettings, ABC):
             features = self._compute(texts, advance)
         finally:
             module.train(was_training)
-        finite = features.isfinite().all(1)
-        if not finite.all():
-            text = texts[int((~finite).nonzero()[0])]
-            raise EncoderError(
-                f"Encoder model {self.model!r} with dtype={self.dtype} gave NaN or infinite features for the text "
-                f"{text[:80]!r}; expected finite numbers. Set encoder.dtype=float32, or choose another model."
-            )
+        check_finite(features, texts, f"{self.model!r} with dtype={self.dtype}")
         return features
 
     def replace(self, **settings: Any) -> "Encoder":
@@ -233,9 +220,6 @@ class Encoder(EncoderSettings, ABC):
         other._trained = weights
         return other
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(model={self.model!r})"
-
     @abstractmethod
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
         """Load tokenizer and weights, the backbone's in `dtype`."""
@@ -252,26 +236,16 @@ class Encoder(EncoderSettings, ABC):
         """What changes the features, besides weights and class."""
         dtype = str(self._target).removeprefix("torch.")
         return {
-            # "auto" may fall back to float32 and is then no exact bfloat16; close enough to share one cache.
+            # "auto" may fall back to float32, which is close enough to bfloat16 to share one cache.
             "dtype": f"auto-{dtype}" if self.dtype == "auto" else dtype,
             "max_length": self.max_length,
-            **({} if self._shallow is None else {"shallow": [self.shallow_layer, self.shallow_weight]}),
+            **({} if self._shallow is None else {"shallow": [self._shallow.layer, self._shallow.weight]}),
             **({} if self.quantise is None else {"quantise": self.quantise}),
         }
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
         """Precision to load in; `"auto"` starts in float32 and is settled on the first texts."""
         return torch.float32 if self.dtype == "auto" else self._target
-
-    @property
-    def _attention_kernel(self) -> str | None:
-        """`"eager"` for short texts on a CPU, else the choice of transformers.
-
-        It is faster there (by a fifth at 7 tokens, even at 30), and unlike the fused kernel it has the second
-        derivative that meta-learning through the encoder takes.
-        """
-        short = self.max_length is not None and self.max_length <= 512
-        return "eager" if short and self._place.type == "cpu" else None
 
     @cached_property
     def _source(self) -> Source:
@@ -283,44 +257,33 @@ class Encoder(EncoderSettings, ABC):
 
     @cached_property
     def _features(self) -> FeatureCache | None:
-        if self.cache is None:
-            return None
-        folder = default_folder() if self.cache == "auto" else Path(self.cache).expanduser()
-        return FeatureCache(folder, self.fingerprint)
+        return None if self.cache is None else FeatureCache(folder_of(self.cache), self.fingerprint)
 
-    def _encode_distinct(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
-        rows, missing = (None, list(range(len(texts)))) if self._features is None else self._features.lookup(texts)
-        if rows is not None and not missing:
-            return rows
-        absent = [texts[index] for index in missing]
-        self._settle(absent)
-        computed = []
-        with track("Encoding", total=len(absent), unit="texts") as advance:
-            for start in range(0, len(absent), CHUNK):
-                chunk = absent[start : start + CHUNK]
-                computed.append(self.compute(chunk, advance))
-                self.n_encoded += len(chunk)
-                if self._features is not None:
-                    self._features.store(chunk, computed[-1])
-        if rows is None:
-            return torch.cat(computed)
-        rows[missing] = torch.cat(computed)
-        return rows
-
-    def _settle(self, texts: Sequence[str]) -> None:
-        """Choose the precision of `dtype="auto"` on the first texts that are really encoded."""
+    def _encode_new(self, texts: list[str]) -> Iterator[Float[Tensor, "n_part dim"]]:
+        """Features of texts that the cache does not have, part by part."""
         self.load()
-        if self._unsettled:
+        if self._unsettled:  # the precision of `dtype="auto"` is chosen on the first texts that are really encoded
             sample = texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]
             with torch.inference_mode(False):
                 self._settled = settle(self.backbone, self._target, lambda: self._compute(sample))
             self._unsettled = False
+        with track("Encoding", total=len(texts), unit="texts") as advance:
+            for start in range(0, len(texts), CHUNK):
+                part = self.compute(texts[start : start + CHUNK], advance)
+                self.n_encoded += len(part)
+                yield part
 
     def _compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
         tokens = self._tokenized(texts)
-        self._count_truncated(tokens.n_truncated, len(texts))
+        if tokens.n_truncated and not self.n_truncated:
+            logger.warning(
+                f"{tokens.n_truncated} of {len(texts)} texts are longer than the encoder reads (max_length="
+                f"{self.max_length} tokens) and were cut. Set encoder.max_length to a larger number, or to null for "
+                f"all that the model allows."
+            )
+        self.n_truncated += tokens.n_truncated
 
         def embed(indices: list[int]) -> Tensor:
             # Inference mode ends with the batch: a tensor made in it could not be trained on later.
@@ -332,12 +295,3 @@ class Encoder(EncoderSettings, ABC):
 
         budget = self.tokens_per_batch * (GPU_BUDGET if self._place.type == "cuda" else 1)
         return in_batches(tokens.lengths, budget, embed)
-
-    def _count_truncated(self, n_truncated: int, n_texts: int) -> None:
-        if n_truncated and not self.n_truncated:
-            logger.warning(
-                "%d of %d texts are longer than the encoder reads (max_length=%s tokens) and were cut. "
-                "Set encoder.max_length to a larger number, or to null for all that the model allows.",
-                *(n_truncated, n_texts, self.max_length),
-            )
-        self.n_truncated += n_truncated

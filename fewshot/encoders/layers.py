@@ -1,11 +1,14 @@
-"""The layers of a transformer, and which of their parameters a policy trains."""
+"""The layers of a transformer, which of them are trained, and full fine-tuning of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
 
 from torch import nn
 
-from fewshot.errors import EncoderError
+from fewshot.errors import ConfigError, EncoderError
+
+Layers = Literal["all", "layered"]
 
 # Names of the maps that make queries and keys.  DeepSeek's latent attention makes keys and values from one map.
 QUERY_KEY = frozenset(
@@ -47,7 +50,7 @@ class Split:
 
 
 def split(n_layers: int) -> Split:
-    """The layered policy: of all layers 70 % frozen, 20 % in queries and keys only, the top 10 % whole.
+    """`layers="layered"`: of all layers 70 % frozen, 20 % in queries and keys only, the top 10 % whole.
 
     Lower layers hold what is common to all texts, upper ones what a task asks for, so a few examples go further in
     the upper ones and the backward pass is over sooner (compare Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
@@ -67,14 +70,14 @@ def split(n_layers: int) -> Split:
     return Split(n_layers - whole - attention, attention, whole)
 
 
-def adapted_layers(stack: Stack, policy: str) -> tuple[int, ...]:
-    """Numbers of the layers that get small parts beside their weights: those that the policy does not freeze.
+def adapted_layers(stack: Stack, layers: Layers) -> tuple[int, ...]:
+    """Numbers of the layers that get small parts beside their weights: those that are not frozen.
 
     Args:
         stack: may be empty.
-        policy: `"all"` or `"layered"`, see `split`.
+        layers: `"all"`, or `"layered"`, see `split`.
     """
-    first = split(len(stack.layers)).frozen if policy == "layered" and stack.layers else 0
+    first = split(len(stack.layers)).frozen if layers == "layered" and stack.layers else 0
     return tuple(range(first, len(stack.layers)))
 
 
@@ -87,41 +90,79 @@ def find_stack(backbone: nn.Module) -> Stack:
     return Stack("", ())
 
 
-def trained_parameters(backbone: nn.Module, policy: str, model: str) -> Iterator[nn.Parameter]:
-    """The parameters that full fine-tuning trains.
+@dataclass(frozen=True, kw_only=True)
+class TrainedLayers:
+    """Settings that all ways to train an encoder share.
+
+    Args:
+        layers: `"all"`, or `"layered"`: the top layers, see `split`.
+        encoder_dropout: the model's own dropout while it is trained; None leaves what it was published with.
+    """
+
+    layers: Layers = "all"
+    encoder_dropout: float | None = None
+
+    kind: ClassVar[str]  # as it is called on the command line and in files
+
+    def __post_init__(self) -> None:
+        """Collect every setting that is out of range.
+
+        Raises:
+            ConfigError: names them all.
+        """
+        expected = self.out_of_range()
+        if expected:
+            got = ", ".join(f"trainable.{name}={getattr(self, name)!r}" for name in expected)
+            raise ConfigError(f"Got {got}. Expected {'; '.join(expected.values())}. Correct what is named.")
+
+    def out_of_range(self) -> dict[str, str]:
+        """Name of each setting that cannot be used → what is expected of it."""
+        wrong = {} if self.layers in get_args(Layers) else {"layers": f"layers as one of {', '.join(get_args(Layers))}"}
+        if self.encoder_dropout is not None and not 0 <= self.encoder_dropout < 1:
+            wrong["encoder_dropout"] = "encoder_dropout as a share from 0 to below 1, or null"
+        return wrong
+
+
+@dataclass(frozen=True)
+class Full(TrainedLayers):
+    """All weights of the layers, and of what stands behind them, are trained.
 
     Embeddings stay: they are half of a small model's parameters, their gradient is as large as the table, and a word
     that the train classes do not have would stay behind while all others move. So does the pooler of a BERT, which
     our pooling does not use; what comes after the layers, such as a decoder's last norm, is trained.
-
-    Args:
-        backbone: the transformer.
-        policy: `"all"` or `"layered"`, see `split`.
-        model: its name, for messages.
-
-    Raises:
-        EncoderError: the backbone has no layers, or the policy finds no queries and keys.
     """
-    stack = find_stack(backbone)
-    if not stack.layers:
-        raise EncoderError(
-            f"Encoder model {model!r} has no stack of transformer layers that could be trained. "
-            "Expected a transformer. Set encoder.trainable=none, or choose another encoder.model."
-        )
-    parts = split(len(stack.layers)) if policy == "layered" else Split(0, 0, len(stack.layers))
-    middle = stack.layers[parts.frozen : parts.frozen + parts.attention]
-    for layer in middle:
-        maps = [module for name, module in layer.named_modules() if name.rpartition(".")[2] in QUERY_KEY]
-        if not maps:
+
+    kind: ClassVar[str] = "full"
+
+    def parameters(self, backbone: nn.Module, model: str) -> Iterator[nn.Parameter]:
+        """The parameters that are trained.
+
+        Args:
+            backbone: the transformer.
+            model: its name, for messages.
+
+        Raises:
+            EncoderError: the backbone has no layers, or queries and keys of no known name.
+        """
+        stack = find_stack(backbone)
+        if not stack.layers:
             raise EncoderError(
-                f"Encoder model {model!r} has no query and key projections of a known name. "
-                f"Expected one of {', '.join(sorted(QUERY_KEY))}. Set encoder.policy=all."
+                f"Encoder model {model!r} has no stack of transformer layers that could be trained. "
+                "Expected a transformer. Set trainable=none, or choose another encoder.model."
             )
-        for module in maps:
-            yield from module.parameters()
-    for layer in stack.layers[parts.frozen + parts.attention :]:
-        yield from layer.parameters()
-    yield from _above(backbone, stack)
+        parts = split(len(stack.layers)) if self.layers == "layered" else Split(0, 0, len(stack.layers))
+        for layer in stack.layers[parts.frozen : parts.frozen + parts.attention]:
+            maps = [module for name, module in layer.named_modules() if name.rpartition(".")[2] in QUERY_KEY]
+            if not maps:
+                raise EncoderError(
+                    f"Encoder model {model!r} has no query and key projections of a known name. "
+                    f"Expected one of {', '.join(sorted(QUERY_KEY))}. Set trainable.layers=all."
+                )
+            for module in maps:
+                yield from module.parameters()
+        for layer in stack.layers[parts.frozen + parts.attention :]:
+            yield from layer.parameters()
+        yield from _above(backbone, stack)
 
 
 def _above(backbone: nn.Module, stack: Stack) -> Iterator[nn.Parameter]:

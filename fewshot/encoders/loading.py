@@ -3,7 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 from fewshot.errors import EncoderError
+
+
+def attention_kernel(max_length: int | None, device: torch.device) -> str | None:
+    """`"eager"` for short texts on a CPU, else the choice of transformers.
+
+    It is faster there (by a fifth at 7 tokens, even at 30), and unlike the fused kernel it has the second derivative
+    that meta-learning through the encoder takes.
+
+    Args:
+        max_length: most tokens of a text; None is any number.
+        device: that the encoder runs on.
+    """
+    short = max_length is not None and max_length <= 512
+    return "eager" if short and device.type == "cpu" else None
 
 
 @contextmanager

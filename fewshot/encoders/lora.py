@@ -11,16 +11,15 @@ https://arxiv.org/abs/2312.03732; Liu et al. 2024, "DoRA", https://arxiv.org/abs
 Only maps inside the transformer layers are adapted: a pooler does not reach the features.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from fewshot.encoders.layers import Stack, adapted_layers, find_stack
+from fewshot.encoders.layers import Stack, TrainedLayers, adapted_layers, find_stack
 from fewshot.encoders.quantise import is_quantised
-from fewshot.encoders.settings import EncoderSettings
 from fewshot.errors import ConfigError, EncoderError
 
 _NAME = "default"  # of the only adapter, as peft wants one
@@ -37,106 +36,114 @@ _EXPERTS = frozenset({"gate", "gate_proj", "up_proj", "down_proj"})  # peft woul
 _MAGNITUDE = ".lora_magnitude_vector"
 
 
+# What of peft's adapter_config.json says how updates are made; the rest may be absent.
+_CONFIG = ("r", "lora_alpha", "lora_dropout", "target_modules", "layers_to_transform", "layers_pattern")
+_OPTIONAL = {"use_rslora": False, "use_dora": False, "target_parameters": None}
+
+
 @dataclass(frozen=True)
-class LowRank:
-    """What peft has to know to put low-rank updates into a backbone.
+class LoRA(TrainedLayers):
+    """Low-rank updates of linear maps are trained, and nothing else.
 
     Args:
         rank: of an update.
-        alpha: an update is scaled by `scale`.
+        alpha: an update is scaled by `alpha / rank`.
+        rank_stabilised: scale by `alpha / sqrt(rank)` instead, so that ranks of 32 and more learn as fast.
+        dora: train the lengths of the rows of a map apart from their directions; slower.
         dropout: share of an update's inputs that is left out in training.
-        targets: ends of the paths of the adapted maps.
-        layers: numbers of the layers that they are in.
-        stack: last name in the path of the list of layers, such as `layer`.
-        stabilised: scale by the root of the rank.
-        dora: train the lengths of the rows apart from their directions.
-        experts: paths of fused expert weights, `[experts, out, in]`, that get one update per expert.
+        targets: ends of the paths of the linear maps that are adapted; None is the choice for the model's family.
+        experts: give each expert of a mixture of experts an update of its own as well.
     """
 
-    rank: int
-    alpha: float
-    dropout: float
-    targets: tuple[str, ...]
-    layers: tuple[int, ...]
-    stack: str
-    stabilised: bool = False
+    rank: int = 8
+    alpha: float = 16.0
+    rank_stabilised: bool = False
     dora: bool = False
-    experts: tuple[str, ...] = ()
+    dropout: float = 0.0
+    targets: Sequence[str] | None = None
+    experts: bool = False
 
-    KIND: ClassVar[str] = "lora"
+    kind: ClassVar[str] = "lora"
+
+    def out_of_range(self) -> dict[str, str]:
+        """Name of each setting that cannot be used → what is expected of it."""
+        wrong = super().out_of_range()
+        if self.rank < 1:
+            wrong["rank"] = "rank of 1 or more"
+        if not self.alpha > 0:
+            wrong["alpha"] = "alpha above 0"
+        if not 0 <= self.dropout < 1:
+            wrong["dropout"] = "dropout as a share from 0 to below 1"
+        if self.targets is not None and not self.targets:
+            wrong["targets"] = "targets with at least one name, or null for the family's own"
+        for name in ("dropout", "dora"):
+            if self.experts and getattr(self, name):
+                wrong[name] = f"no {name} beside experts=true: updates of fused experts cannot have it"
+        return wrong
+
+    def place(self, backbone: nn.Module, model: str) -> "PlacedLoRA":
+        """The updates for a backbone.
+
+        Names and layers, not one pattern: for mixtures of experts peft cuts a pattern down to its last names.
+
+        Args:
+            backbone: the transformer, without updates.
+            model: its name, for messages.
+
+        Raises:
+            EncoderError: the backbone has no layers, or none of the known linear maps.
+            ConfigError: a name in `targets` is none of the linear maps in the layers, or there are no experts.
+        """
+        stack = find_stack(backbone)
+        layers = adapted_layers(stack, self.layers)
+        return PlacedLoRA(
+            {
+                "r": self.rank,
+                "lora_alpha": self.alpha,
+                "lora_dropout": self.dropout,
+                "target_modules": _targets(stack, self.targets, model),
+                "layers_to_transform": list(layers),
+                "layers_pattern": stack.path.rpartition(".")[2],
+                "use_rslora": self.rank_stabilised,
+                "use_dora": self.dora,
+                "target_parameters": _experts(stack, layers, model) if self.experts else None,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class PlacedLoRA:
+    """What peft has to know to put low-rank updates into a backbone.
+
+    Args:
+        config: arguments of peft's `LoraConfig`.
+    """
+
+    config: Mapping[str, Any]
+
+    KIND: ClassVar[str] = LoRA.kind
     TENSORS: ClassVar[str] = "adapter_model.safetensors"  # the names that peft looks for
     CONFIG: ClassVar[str] = "adapter_config.json"
 
     @property
     def scale(self) -> float:
         """Factor of an update."""
-        return self.alpha / (self.rank**0.5 if self.stabilised else self.rank)
+        rank, alpha = self.config["r"], float(self.config["lora_alpha"])
+        return alpha / (rank**0.5 if self.config["use_rslora"] else rank)
 
     @classmethod
-    def of(cls, backbone: nn.Module, settings: EncoderSettings) -> "LowRank":
-        """The updates for a backbone.
-
-        Args:
-            backbone: the transformer, without updates.
-            settings: `lora_*` and `policy`; under `"layered"` only the layers that are not frozen are adapted.
-
-        Raises:
-            EncoderError: the backbone has no layers, or none of the known linear maps.
-            ConfigError: a name in `lora_targets` is none of the linear maps in the layers, or there are no experts.
-        """
-        stack = find_stack(backbone)
-        layers = adapted_layers(stack, settings.policy)
-        return cls(
-            settings.lora_rank,
-            settings.lora_alpha,
-            settings.lora_dropout,
-            _targets(stack, settings),
-            layers,
-            stack.path.rpartition(".")[2],
-            settings.lora_rank_stabilised,
-            settings.lora_dora,
-            _experts(stack, layers, settings) if settings.lora_experts else (),
-        )
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "LowRank":
+    def from_json(cls, content: Mapping[str, Any]) -> "PlacedLoRA":
         """From peft's adapter_config.json.
 
         Raises:
             KeyError: something is missing.
         """
-        return cls(
-            content["r"],
-            float(content["lora_alpha"]),
-            float(content["lora_dropout"]),
-            tuple(content["target_modules"]),
-            tuple(content["layers_to_transform"]),
-            content["layers_pattern"],
-            content.get("use_rslora", False),
-            content.get("use_dora", False),
-            tuple(content.get("target_parameters") or ()),
-        )
+        optional = {name: content.get(name, default) for name, default in _OPTIONAL.items()}
+        return cls({name: content[name] for name in _CONFIG} | optional)
 
     def to_json(self, model: str) -> dict[str, Any]:
         """The content of peft's adapter_config.json."""
-        return {"peft_type": "LORA", "base_model_name_or_path": model, "inference_mode": True} | self.to_peft()
-
-    def to_peft(self) -> dict[str, Any]:
-        """The arguments of peft's `LoraConfig`.
-
-        Names and layers, not one pattern: for mixtures of experts peft cuts a pattern down to its last names.
-        """
-        return {
-            "r": self.rank,
-            "lora_alpha": self.alpha,
-            "lora_dropout": self.dropout,
-            "target_modules": list(self.targets),
-            "layers_to_transform": list(self.layers),
-            "layers_pattern": self.stack,
-            "use_rslora": self.stabilised,
-            "use_dora": self.dora,
-            "target_parameters": list(self.experts) or None,
-        }
+        return {"peft_type": "LORA", "base_model_name_or_path": model, "inference_mode": True, **self.config}
 
     def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> Any:
         """Put updates into a backbone, in place, that leave its features as they are; they alone are trained.
@@ -154,7 +161,7 @@ class LowRank:
         """
         peft = _peft()
         with torch.random.fork_rng(devices=[]):  # peft draws A from the global generator
-            model = peft.LoraModel(backbone, peft.LoraConfig(**self.to_peft()), _NAME)
+            model = peft.LoraModel(backbone, peft.LoraConfig(**self.config), _NAME)
         if generator is not None:
             for name, parameter in backbone.named_parameters():
                 if ".lora_A." in name:
@@ -222,52 +229,50 @@ def _peft() -> Any:
     except ImportError as error:
         raise EncoderError(
             "Low-rank updates of an encoder need the package peft, which is not installed. "
-            "Run `pip install peft`, or set encoder.trainable=full."
+            "Run `pip install peft`, or set trainable=full."
         ) from error
     return package
 
 
-def _experts(stack: Stack, layers: tuple[int, ...], settings: EncoderSettings) -> tuple[str, ...]:
-    """Paths of the fused weights of the experts."""
-    paths = tuple(
+def _experts(stack: Stack, layers: tuple[int, ...], model: str) -> list[str]:
+    """Paths of the fused weights of the experts, `[experts, out, in]`."""
+    paths = [
         f"{stack.path}.{index}.{name}"
         for index in layers
         for name, parameter in stack.layers[index].named_parameters()
         if parameter.ndim == 3 and name.rpartition(".")[0].endswith("experts")
-    )
+    ]
     if not paths:
         raise ConfigError(
-            f"Got encoder.lora_experts=true, but the layers of {settings.model!r} that are trained hold no fused "
-            "experts. Expected a mixture of experts such as DeepSeek-V2. Set encoder.lora_experts=false."
+            f"Got trainable.experts=true, but the layers of {model!r} that are trained hold no fused experts. Expected "
+            f"a mixture of experts such as DeepSeek-V2. Set trainable.experts=false."
         )
     return paths
 
 
-def _targets(stack: Stack, settings: EncoderSettings) -> tuple[str, ...]:
+def _targets(stack: Stack, asked: Sequence[str] | None, model: str) -> list[str]:
     paths = {path for layer in stack.layers for path, module in layer.named_modules() if isinstance(module, nn.Linear)}
     present = {path.rpartition(".")[2] for path in paths}
-    if settings.lora_targets is None:
-        for family in _FAMILIES:
-            if family[0] in present:
-                return tuple(name for name in family if name in present)
-        raise EncoderError(
-            f"Encoder model {settings.model!r} is of no family whose linear maps are known. Expected one of "
-            f"{', '.join(sorted(present)) or 'none: it has no transformer layers'}. Set encoder.lora_targets to some."
-        )
+    if asked is None:
+        family = next((family for family in _FAMILIES if family[0] in present), None)
+        if family is None:
+            raise EncoderError(
+                f"Encoder model {model!r} is of no family whose linear maps are known. Expected one of "
+                f"{', '.join(sorted(present)) or 'none: it has no transformer layers'}. Set trainable.targets to some."
+            )
+        return [name for name in family if name in present]
     has_experts = any(path.endswith("experts") for layer in stack.layers for path, _ in layer.named_modules())
-    for target in settings.lora_targets:
+    for target in asked:
         if has_experts and target.rpartition(".")[2] in _EXPERTS:
             raise ConfigError(
-                f"Got {target!r} in encoder.lora_targets, which names the experts of {settings.model!r}. "
-                "Expected maps of the attention. Set encoder.lora_experts=true for the experts, and "
-                "encoder.lora_targets to null for the family's own maps."
+                f"Got {target!r} in trainable.targets, which names the experts of {model!r}. Expected maps of the "
+                f"attention. Set trainable.experts=true for the experts, and trainable.targets=null for the family's "
+                f"own maps."
             )
         if not any(path == target or path.endswith(f".{target}") for path in paths):
             raise ConfigError(
-                f"Got {target!r} in encoder.lora_targets, which is no linear map in the layers of "
-                f"{settings.model!r}. Expected some of {', '.join(sorted(present))}. "
-                "Set encoder.lora_targets to these, or to null for the family's own."
+                f"Got {target!r} in trainable.targets, which is no linear map in the layers of {model!r}. Expected "
+                f"some of {', '.join(sorted(present))}. Set trainable.targets to these, or to null for the family's "
+                f"own."
             )
-    if not settings.lora_targets:
-        raise ConfigError("Got encoder.lora_targets=[], expected at least one name. Set it to null for the default.")
-    return tuple(settings.lora_targets)
+    return list(asked)

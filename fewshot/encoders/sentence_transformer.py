@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fewshot.encoders import bundled
 from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.loading import loading
+from fewshot.encoders.loading import attention_kernel, loading
 from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
 from fewshot.encoders.quantise import loading_arguments
@@ -58,7 +58,7 @@ class SentenceTransformerEncoder(Encoder):
                 # Always: sentence-transformers would put the later modules into the first one's precision.
                 model_kwargs={
                     "dtype": torch.float32,
-                    "attn_implementation": self._attention_kernel,
+                    "attn_implementation": attention_kernel(self.max_length, self._place),
                     **loading_arguments(self.quantise, self._place),
                 },
             )

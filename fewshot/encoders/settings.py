@@ -1,18 +1,16 @@
 """The settings that all encoders share, in one place: constructors take their signatures from these fields."""
 
 import inspect
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fewshot.errors import ConfigError
 
-# What has a part in how the weights are trained.
-TRAINING_SETTINGS = (
-    *("trainable", "policy", "lora_rank", "lora_alpha", "lora_rank_stabilised", "lora_dora", "lora_dropout"),
-    *("lora_targets", "lora_experts", "adapter_dim", "quantise", "dropout"),
-)
+# Settings of earlier versions that said how an encoder is trained, see `fewshot.encoders.trainable`.
+_OF_TRAINING = re.compile("trainable|policy|lora_.*|adapter_dim|dropout")
 
 
 @dataclass(eq=False, repr=False)
@@ -31,23 +29,11 @@ class EncoderSettings:
         pickled_weights: accept .bin weights, read by torch with weights_only=True; nothing is executed. Safetensors
             come first where a model has both.
         cache: folder for computed features; `"auto"` is `cache.default_folder()`, None is no cache.
-        shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `shallow`); None: none.
+        shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `shallow`); None: none;
+            `"auto"`: 3 with the bundled model, for which that was measured, else none.
         shallow_weight: its length, when that of the embedding is 1.
         weights: folder that `TrainableEncoder.save` wrote; its weights stand in for the published ones.
-        trainable: what training may change: `"none"`, `"lora"` (low-rank updates, see `lora`), `"adapter"` (small
-            layers between the others, see `bottleneck`) or `"full"`. The table of token embeddings always stays. With
-            `"auto"` a run decides, see `fewshot.plan.trains_encoder`; elsewhere that is none.
-        policy: in which layers: `"all"`, or `"layered"`, see `layers.split`.
-        lora_rank: rank of an update.
-        lora_alpha: an update is scaled by `lora_alpha / lora_rank`.
-        lora_rank_stabilised: scale by `lora_alpha / sqrt(lora_rank)` instead, so that large ranks learn as fast.
-        lora_dora: train the lengths of the rows of a map apart from their directions.
-        lora_dropout: share of an update's inputs that is left out in training.
-        lora_targets: names of the linear maps that LoRA adapts; None is the choice for the family, see `lora`.
-        lora_experts: give each expert of a mixture of experts an update of its own as well.
-        adapter_dim: width of the small layers of `"adapter"`.
         quantise: `"4bit"` keeps the published linear maps in 4 bits (see `quantise`); None does not.
-        dropout: the model's own dropout while it is trained; None leaves what the model was published with.
     """
 
     model: str
@@ -60,68 +46,33 @@ class EncoderSettings:
     trust_remote_code: bool = False
     pickled_weights: bool = False
     cache: str | Path | None = "auto"
-    shallow_layer: int | None = None
+    shallow_layer: int | Literal["auto"] | None = "auto"
     shallow_weight: float = 0.6
     weights: str | Path | None = None
-    trainable: str = "none"
-    policy: str = "all"
-    lora_rank: int = 8
-    lora_alpha: float = 16.0
-    lora_rank_stabilised: bool = False
-    lora_dora: bool = False
-    lora_dropout: float = 0.0
-    lora_targets: Sequence[str] | None = None
-    lora_experts: bool = False
-    adapter_dim: int = 48
     quantise: str | None = None
-    dropout: float | None = None
 
     def __post_init__(self) -> None:
-        self.lora_targets = None if self.lora_targets is None else list(self.lora_targets)
-        check_word("trainable", self.trainable, ("none", "auto", "lora", "adapter", "full"))
-        check_word("policy", self.policy, ("all", "layered"))
         for name in ("max_length", "tokens_per_batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"Got encoder.{name}={value}, expected a positive number of tokens.")
-        for name, usual in (("lora_rank", 8), ("adapter_dim", 48)):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"Got encoder.{name}={getattr(self, name)}, expected 1 or more. Set encoder.{name}={usual}."
-                )
-        if not self.lora_alpha > 0:
-            raise ConfigError(f"Got encoder.lora_alpha={self.lora_alpha}, expected a number above 0.")
-        for name in ("lora_dropout", "dropout"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise ConfigError(f"Got encoder.{name}={value}, expected a share from 0 to below 1.")
-        self._check_together()
+        if self.quantise is not None:
+            check_word("quantise", self.quantise, ("4bit",))
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in self._arguments().items()}
 
-    def training_settings(self) -> dict[str, Any]:
-        """Of those, what has a part in how the weights are trained."""
-        return {name: getattr(self, name) for name in TRAINING_SETTINGS}
-
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
-    def _check_together(self) -> None:
-        if self.lora_experts and (self.lora_dropout or self.lora_dora):
-            name = "lora_dropout" if self.lora_dropout else "lora_dora"
-            raise ConfigError(
-                f"Got encoder.lora_experts=true with encoder.{name}={getattr(self, name)}, which updates of fused "
-                f"experts cannot have. Leave one of them out."
-            )
-        if self.quantise is not None:
-            check_word("quantise", self.quantise, ("4bit",))
-            if self.trainable == "full":
-                raise ConfigError(
-                    "Got encoder.trainable=full with encoder.quantise=4bit, but weights in 4 bits cannot be trained. "
-                    "Set encoder.trainable to lora or adapter, or encoder.quantise=null."
-                )
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={self.model!r})"
+
+
+def of_encoding(saved: Mapping[str, Any]) -> dict[str, Any]:
+    """What `EncoderSettings.settings` gave, without what earlier versions said there about training."""
+    return {name: value for name, value in saved.items() if not _OF_TRAINING.fullmatch(name)}
 
 
 def check_word(name: str, value: str, known: Iterable[str]) -> None:

@@ -7,13 +7,14 @@ related words apart, and for rare terms and short requests that is evidence of i
 different things for a sentence embedding: Wang and Kuo 2020, "SBERT-WK".  Nothing is trained here.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from fewshot.encoders import bundled
 from fewshot.encoders.layers import find_stack
 from fewshot.encoders.pooling import mean
 from fewshot.errors import ConfigError, EncoderError
@@ -32,6 +33,13 @@ class Shallow:
             raise ConfigError(f"Got encoder.shallow_weight={weight}, expected a number above 0.")
         self.layer, self.weight = layer, weight
         self._hidden: Tensor | None = None
+
+    @classmethod
+    def of(cls, layer: int | Literal["auto"] | None, weight: float, model: str) -> "Shallow | None":
+        """The layer that an encoder's settings ask for; `"auto"`: the bundled model's, and none of others."""
+        if layer == "auto":
+            layer = bundled.SHALLOW_LAYER if model == bundled.NAME else None
+        return None if layer is None else cls(layer, weight)
 
     def watch(self, backbone: nn.Module, model: str) -> None:
         """Keep the layer's hidden states of each forward pass (a last layer's before any final norm).

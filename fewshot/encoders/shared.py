@@ -2,7 +2,7 @@
 
 import torch
 
-from fewshot.encoders.bottleneck import remove_bottlenecks
+from fewshot.encoders.adapter import remove_adapters
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.trained import TrainedWeights
 from fewshot.errors import ConfigError
@@ -44,12 +44,12 @@ class SharedModel:
         """
         own = self.published.replace() if weights is None else self.published.with_trained(weights)
         if weights is not None:
-            weights.check_base(own)
+            weights.check_base(own.model, own.identity)
         for name, value in vars(self._loaded).items():
             if name not in vars(own) and name not in _OF_ONE_ENCODER:
                 setattr(own, name, value)  # the tokenizer and other things that loading brings
         own._module, own._shallow = self._loaded.module, self._loaded._shallow
-        own._shared = self
+        own._owner = self
         return own
 
     def turn_to(self, encoder: Encoder) -> None:
@@ -62,10 +62,10 @@ class SharedModel:
             return
         self._current = encoder
         try:
-            remove_bottlenecks(self._loaded.backbone)
+            remove_adapters(self._loaded.backbone)
             for name, parameter in self._loaded.module.named_parameters():
                 parameter.data = self._originals[name]
-            encoder.put_on_weights(torch.float32)
+            encoder.put_weights(self._loaded.module, torch.float32)
         except BaseException:
             self._current = None  # the next one begins anew
             raise

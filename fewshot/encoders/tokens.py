@@ -1,6 +1,6 @@
 """Texts cut into tokens in one go, and padded only when a batch is made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
@@ -63,6 +63,27 @@ class TokenizedTexts:
             inputs[name] = torch.full(mask.shape, self.padding[name])
             inputs[name][mask] = torch.tensor(list(chain.from_iterable(rows[index] for index in indices)))
         return inputs
+
+
+def checked_texts(texts: Iterable[str]) -> list[str]:
+    """Texts as a list.
+
+    Args:
+        texts: a list, an array or a column.
+
+    Raises:
+        TypeError: it is one text, or something among them is none.
+    """
+    if isinstance(texts, str):
+        raise TypeError("encode takes a sequence of texts; got one text. Put it into a list.")
+    texts = list(texts)
+    other = next((number for number, text in enumerate(texts) if not isinstance(text, str)), None)
+    if other is not None:
+        raise TypeError(
+            f"encode takes texts; number {other} is {texts[other]!r}, a {type(texts[other]).__name__}. Leave it "
+            f"out, or put a text in its place."
+        )
+    return texts
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int | None, accepted: frozenset[str]) -> TokenizedTexts:

@@ -10,13 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from fewshot.encoders.adapter import Adapter
 from fewshot.encoders.batching import by_tokens
 from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.layers import find_stack, trained_parameters
+from fewshot.encoders.layers import Full, find_stack
+from fewshot.encoders.lora import LoRA
 from fewshot.encoders.precision import MIN_COSINE, SAMPLE
-from fewshot.encoders.trained import ADAPTERS, TrainedWeights, copy_into, write_trained
+from fewshot.encoders.trained import TrainedWeights, write_trained
 from fewshot.errors import ConfigError
 from fewshot.randomness import child_generator
+
+Trainable = LoRA | Adapter | Full  # what is trained of an encoder, and how
 
 
 @dataclass(frozen=True)
@@ -47,38 +51,38 @@ class TrainableEncoder(nn.Module):
     and `parameters()` that require gradients are those that are trained. In 32 bits; for mixed precision, autocast.
 
     Args:
-        encoder: `trainable`, `policy`, `dropout`, `lora_*` and `adapter_*` are read from it. Where its weights are
-            trained ones already, training goes on from these, and "published" below means them.
+        encoder: where its weights are trained ones already, training goes on from these, and "published" below means
+            them.
+        trainable: what is trained of it.
         generator: draws the first matrices of LoRA or of adapters; None: the same ones each time.
         seen: what it is trained and selected on, see `TrainedWeights`.
 
     Raises:
-        ConfigError: the encoder's `trainable` is `"none"`.
+        ConfigError: weights in 4 bits are to be trained in full.
         EncoderError: the weights cannot be loaded, or the architecture is not known well enough.
     """
 
     def __init__(
-        self, encoder: Encoder, generator: torch.Generator | None = None, seen: Mapping[str, Any] | None = None
+        self,
+        encoder: Encoder,
+        trainable: Trainable,
+        generator: torch.Generator | None = None,
+        seen: Mapping[str, Any] | None = None,
     ):
         super().__init__()
-        self.seen = dict(seen or {})
-        if encoder.trainable in ("none", "auto"):
-            raise ConfigError(
-                "Got encoder.trainable=none for an encoder that is to be trained, expected lora, adapter or full. "
-                "Set encoder.trainable to one."
-            )
-        self.published = encoder
+        check_trainable(encoder, trainable)
+        self.published, self.trainable, self.seen = encoder, trainable, dict(seen or {})
         self.encoder = encoder.replace(dtype="float32", cache=None)
         self.module = self.encoder.load().requires_grad_(False)
-        if encoder.dropout is not None:
-            _set_dropout(self.module, encoder.dropout)
-        kind = ADAPTERS.get(encoder.trainable)
-        self._adapter = None if kind is None else kind.of(self.backbone, encoder)
-        if self._adapter is not None:
-            self._adapter.inject(self.backbone, child_generator(0, "lora") if generator is None else generator)
+        if trainable.encoder_dropout is not None:
+            _set_dropout(self.module, trainable.encoder_dropout)
+        if isinstance(trainable, Full):
+            self._placed = None
+            self._unfreeze(trainable)
         else:
-            self._unfreeze()
-        scaled = (lambda name: True) if self._adapter is None else self._adapter.is_scaled
+            self._placed = trainable.place(self.backbone, encoder.model)
+            self._placed.inject(self.backbone, child_generator(0, "lora") if generator is None else generator)
+        scaled = (lambda name: True) if self._placed is None else self._placed.is_scaled
         self._start = _copied({name: p for name, p in self._trained().items() if scaled(name)})
         self._end: dict[str, Tensor] | None = None  # the trained weights, while others stand in their place
         self._autocast: bool | None = None  # whether `compute` may: not known before the first texts
@@ -191,19 +195,6 @@ class TrainableEncoder(nn.Module):
             for (depth, is_matrix), parameters in sorted(groups.items(), key=lambda item: item[0])
         ]
 
-    def trained_state(self) -> dict[str, Tensor]:
-        """Copies of the trained parameters on the CPU, by their names in `module`."""
-        return _copied(self._trained())
-
-    def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take over what `trained_state` gave, in this process or another.
-
-        Raises:
-            EncoderError: names or shapes differ, as with other settings.
-        """
-        copy_into(self._trained(), state)
-        self._end = None
-
     def interpolate(self, share: float) -> None:
         """Put the weights between the published and the trained ones: `published + share * (trained - published)`.
 
@@ -232,9 +223,9 @@ class TrainableEncoder(nn.Module):
 
     def trained_weights(self) -> TrainedWeights:
         """What differs from the published model now, for `Encoder.with_trained`."""
-        parameters = self._trained() if self._adapter is None else self._adapter.parameters(self.backbone)
+        parameters = self._trained() if self._placed is None else self._placed.parameters(self.backbone)
         model, identity = self.published.model, self.published.identity
-        return TrainedWeights(model, identity, _copied(parameters), self._adapter, self.published.trained, self.seen)
+        return TrainedWeights(model, identity, _copied(parameters), self._placed, self.published.trained, self.seen)
 
     def merged(self) -> Encoder:
         """An encoder with the weights as they are now: the published model's settings, precision and speed again.
@@ -258,13 +249,26 @@ class TrainableEncoder(nn.Module):
     def _trained(self) -> dict[str, nn.Parameter]:
         return {name: parameter for name, parameter in self.module.named_parameters() if parameter.requires_grad}
 
-    def _unfreeze(self) -> None:
-        for parameter in trained_parameters(self.backbone, self.published.policy, self.published.model):
+    def _unfreeze(self, trainable: Full) -> None:
+        for parameter in trainable.parameters(self.backbone, self.published.model):
             parameter.requires_grad_(True)
         inside = {id(parameter) for parameter in self.backbone.parameters()}
         for parameter in self.module.parameters():
             if id(parameter) not in inside:  # a head on top, such as sentence-transformers' dense layer
                 parameter.requires_grad_(True)
+
+
+def check_trainable(encoder: Encoder, trainable: Trainable) -> None:
+    """Refuse to train weights in full that are kept in 4 bits.
+
+    Raises:
+        ConfigError: says what to set.
+    """
+    if encoder.quantise is not None and isinstance(trainable, Full):
+        raise ConfigError(
+            f"Got trainable=full with encoder.quantise={encoder.quantise}, but weights in 4 bits cannot be trained. "
+            f"Set trainable=lora or adapter, or encoder.quantise=null."
+        )
 
 
 def _set_dropout(module: nn.Module, share: float) -> None:

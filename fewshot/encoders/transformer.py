@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.loading import loading
+from fewshot.encoders.loading import attention_kernel, loading
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
 from fewshot.encoders.quantise import loading_arguments
@@ -83,7 +83,7 @@ class TransformerEncoder(Encoder):
                 folder,
                 config=config,
                 dtype=dtype,
-                attn_implementation=self._attention_kernel,
+                attn_implementation=attention_kernel(self.max_length, self._place),
                 use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
                 weights_only=True,
                 trust_remote_code=self.trust_remote_code,

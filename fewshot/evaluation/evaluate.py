@@ -94,7 +94,7 @@ def predict(
     learner: Learner, features: TaskFeatures, episodes: EpisodeBatch
 ) -> Float[Tensor, "episodes n_query n_way"]:
     """Logits of every query, in passes that fit the memory."""
-    size = episodes_per_pass(learner, features, episodes)
+    size = episodes_per_pass(features, episodes)
     with _scoring(learner):
         embedded, head = _embedded(learner, features, episodes)
         pieces = [head.adapt(embedded.support(b)).logits(embedded.query(b)) for b in episodes.split(size)]
@@ -123,7 +123,7 @@ def evaluate(
     with _scoring(learner):
         embedded, head = _embedded(learner, features, episodes)
         seconds += time.perf_counter() - started
-        for batch in episodes.split(episodes_per_pass(learner, features, episodes)):
+        for batch in episodes.split(episodes_per_pass(features, episodes)):
             started = time.perf_counter()
             classifier = head.adapt(embedded.support(batch))
             logits.append(classifier.logits(embedded.query(batch)))
@@ -135,10 +135,8 @@ def evaluate(
     return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds, queries)
 
 
-def episodes_per_pass(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> int:
-    """Episodes that are scored together; one by one where each has an adapted encoder of its own."""
-    if learner.reads == "tokens":
-        return 1
+def episodes_per_pass(features: TaskFeatures, episodes: EpisodeBatch) -> int:
+    """Episodes that are scored together."""
     places = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.max_variants)
     texts = episodes.n_way * (places + episodes.n_query + 1)
     largest = texts * max(features.dim, episodes.n_way * (places + 1))

@@ -3,11 +3,10 @@
 import logging
 
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.encoders import Encoder
+from fewshot.encoders import Encoder, Trainable
 from fewshot.errors import ConfigError, TaskError
 from fewshot.experiment.episodes import scored_classes
 from fewshot.experiment.protocol import Protocol
-from fewshot.learners import Learner
 from fewshot.tasks.splits import FEWEST_TO_SPLIT
 from fewshot.tasks.task import Task
 
@@ -41,7 +40,7 @@ def check_task(task: Task, protocol: Protocol) -> None:
 
 
 def check_all_scored(
-    task: Task, protocol: Protocol, trainable: str | None, augmentation: SemanticAugmentation | None
+    task: Task, protocol: Protocol, trainable: Trainable | None, augmentation: SemanticAugmentation | None
 ) -> None:
     """Refuse what needs train or valid classes where all classes are scored, and new texts without shots.
 
@@ -55,8 +54,8 @@ def check_all_scored(
     instead = ", or classes=test" if len(task.classes) >= FEWEST_TO_SPLIT else ""
     if trainable is not None:
         raise ConfigError(
-            f"Got encoder.trainable={trainable} with classes=all: all classes of {task.name!r} are scored, so "
-            f"none is left to meta-train on. Set encoder.trainable=none{instead}."
+            f"Got trainable={trainable.kind} with classes=all: all classes of {task.name!r} are scored, so "
+            f"none is left to meta-train on. Set trainable=none{instead}."
         )
     if augmentation is not None and (augmentation.policy is not None or "meta_training" in augmentation.use):
         raise ConfigError(
@@ -65,8 +64,8 @@ def check_all_scored(
         )
 
 
-def check_augmentation(augmentation: SemanticAugmentation, task: Task, shots: int, learner: Learner) -> None:
-    """Refuse augmentation that has no room, no classes to decide on, or a learner without features.
+def check_augmentation(augmentation: SemanticAugmentation, task: Task, shots: int, through_encoder: bool) -> None:
+    """Refuse augmentation that has no room, no classes to decide on, or an inner loop through the encoder.
 
     Raises:
         ConfigError: says what to leave out.
@@ -77,10 +76,10 @@ def check_augmentation(augmentation: SemanticAugmentation, task: Task, shots: in
             f"Got augment.policy, but the task {task.name!r} has {len(task.parts['valid'])} valid class to decide on, "
             f"expected two or more. Set augment=semantic or none, or move classes in class_splits.json."
         )
-    if learner.reads == "tokens":
+    if through_encoder:
         raise ConfigError(
-            f"Got augmentation with a learner that reads tokens ({learner.title}), expected one on features. Set "
-            f"augment=none, or learner.adapts=head."
+            "Got augmentation with training=through_encoder, whose inner loop reads texts and no features. Set "
+            "augment=none, or training=episodic."
         )
 
 

@@ -1,6 +1,7 @@
 """Score a meta-model on episodes: all at once where the learner alone adapts, one support after the other else."""
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from fewshot.evaluation import Evaluation, class_distances, evaluate
 from fewshot.experiment.augmentation import NewTexts, augmented_support
 from fewshot.experiment.episodes import TaskEncoder, labelled_support
 from fewshot.experiment.plan import Plan
+from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.processes import as_main
 from fewshot.progress import track
@@ -43,7 +45,7 @@ class Scored:
 
 
 def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, encoded: TaskEncoder) -> Scored:
-    """Score what the learner makes of each support, without the final stage.
+    """Score the learner's classifier of each support, without the final stage.
 
     Args:
         model: its final stage has no part.
@@ -52,6 +54,8 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
         plan: of the experiment.
         encoded: features of the task.
     """
+    if isinstance(model.learner, EncoderMAML):
+        return _one_by_one(model, task, episodes, plan, None, "Adapting the encoder", math.inf)
     features, new_texts = encoded(model.encoder), None
     if model.augmentation is not None:
         features, new_texts = augmented_support(
@@ -75,9 +79,29 @@ def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan,
     assert plan.final_stage is not None
     name, minutes, started = plan.final_stage.name, plan.protocol.minutes, time.perf_counter()
     log.info(f"Final stage ({name}) on up to {len(episodes)} supports in {minutes:g} minutes")
+    scored = _one_by_one(model, task, episodes, plan, store, f"Final stage ({name})", minutes)
+    stages = Counter("the learner" if one["stage"] in UNTUNED else str(one["stage"]) for one in scored.adaptations)
+    done = len(scored.adaptations)
+    short = "" if done == len(episodes) else " (minutes= gives it more time)"
+    kept = ", ".join(f"{stage} on {count}" for stage, count in stages.items())
+    seconds = time.perf_counter() - started
+    log.info(f"Final stage ({name}): {done} of {len(episodes)} supports in {seconds:.0f} s{short}; kept {kept}")
+    return scored
+
+
+def _one_by_one(
+    model: MetaModel,
+    task: Task,
+    episodes: EpisodeBatch,
+    plan: Plan,
+    store: Store | None,
+    title: str,
+    minutes: float,
+) -> Scored:
+    """Adapt to one support after the other and score the classifiers, until the time is over."""
     scored: list[_Episode] = []
-    classifier = None
-    with track(f"Final stage ({name})", total=len(episodes)) as advance:
+    started, classifier = time.perf_counter(), None
+    with track(title, total=len(episodes)) as advance:
         for number in range(len(episodes)):
             if number and as_main(time.perf_counter() - started) > 60 * minutes:
                 break
@@ -86,11 +110,6 @@ def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan,
             scored.append(_Episode.of(adapted, task, episodes[number]))
             classifier = classifier if adapted.details["stage"] in UNTUNED else adapted
             advance()
-    seconds = time.perf_counter() - started
-    stages = Counter("the learner" if one.stage in UNTUNED else one.stage for one in scored)
-    short = "" if len(scored) == len(episodes) else " (minutes= gives it more time)"
-    kept = ", ".join(f"{stage} on {count}" for stage, count in stages.items())
-    log.info(f"Final stage ({name}): {len(scored)} of {len(episodes)} supports in {seconds:.0f} s{short}; kept {kept}")
     done = episodes[: len(scored)]
     evaluation = Evaluation(
         logits=torch.stack([one.logits for one in scored]),
@@ -98,7 +117,7 @@ def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan,
         temperature=torch.tensor([one.temperature for one in scored]),
         intra_class_distance=torch.tensor([one.intra_class_distance for one in scored], dtype=torch.double),
         inter_class_distance=torch.tensor([one.inter_class_distance for one in scored], dtype=torch.double),
-        seconds=seconds,
+        seconds=time.perf_counter() - started,
         texts=done.query.flatten(1) if plan.fixed_test else None,
     )
     return Scored(evaluation, adaptations=tuple(one.details for one in scored), classifier=classifier)
@@ -124,7 +143,3 @@ class _Episode:
         return cls(
             classifier.logits(queries), classifier.temperature, float(intra), float(inter), dict(classifier.details)
         )
-
-    @property
-    def stage(self) -> str:
-        return str(self.details["stage"])

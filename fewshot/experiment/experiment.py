@@ -1,7 +1,6 @@
 """An experiment: a recipe is meta-trained on a task, and scored on the episodes of a protocol beside its baselines."""
 
 import logging
-from dataclasses import replace
 
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
@@ -19,7 +18,7 @@ from fewshot.experiment.result import (
     WITHOUT_FINAL_STAGE,
     ExperimentResult,
 )
-from fewshot.learners import LEARNERS
+from fewshot.learners import LEARNERS, Learner
 from fewshot.recipe import Recipe
 from fewshot.tasks.task import Task
 from fewshot.training import Store
@@ -92,11 +91,15 @@ def _baselines(
     """
     rows, model, published = {}, trained.model, plan.encoder
 
-    def evaluated(learner, encoder: Encoder) -> Evaluation:
+    def evaluated(learner: Learner, encoder: Encoder) -> Evaluation:
         return evaluate(learner, encoded(encoder), episodes, one_test_part=plan.fixed_test)
 
     result = trained.augmentation
-    if result is not None and (result.support is not None or result.meta_training):
+    if (
+        result is not None
+        and isinstance(model.learner, Learner)
+        and (result.support is not None or result.meta_training)
+    ):
         name = WITHOUT_AUGMENTATION if plan.final_stage is None else WITHOUT_EITHER
         features = encoded(model.encoder)
         if result.meta_training:
@@ -109,6 +112,6 @@ def _baselines(
         itself = isinstance(model.learner, kind)
         if itself and model.encoder is published:
             continue
-        learner = trained_learner(kind, task, replace(plan, trainable=None), published, encoded(published), store)
+        learner = trained_learner(kind, task, plan, published, encoded(published), store)
         rows[f"{name}{FROZEN}" if itself else name] = evaluated(learner, published)
     return rows

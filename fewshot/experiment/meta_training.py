@@ -7,10 +7,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from fewshot.encoders import Encoder
+from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.evaluation import fit_temperature, predict
@@ -23,14 +23,16 @@ from fewshot.experiment.augmentation import (
     for_part,
     train_texts,
 )
-from fewshot.experiment.episodes import VALID_EPISODES, TaskEncoder, valid_episodes
+from fewshot.experiment.episodes import TaskEncoder, valid_episodes
 from fewshot.experiment.plan import Plan
 from fewshot.experiment.protocol import Protocol
 from fewshot.features import TaskFeatures
-from fewshot.learners import Learner
+from fewshot.learners import MAML, Learner
+from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.tasks.task import PARTS, Task
-from fewshot.training import LoopSettings, Store, TrainedEncoder, TrainingFiles, TrainingHistory
+from fewshot.training import EncoderMAMLTrainer, LoopSettings, Store, TrainedEncoder, TrainingFiles, TrainingHistory
+from fewshot.training.encoder_maml_trainer import TaskTokens
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     """
     if plan.protocol.classes == "all":
         log.info("All classes are scored, so none is there to meta-train or to calibrate on")
+    if isinstance(plan.trainer, EncoderMAMLTrainer):
+        return _through_encoder(task, plan, plan.trainer, store or Store())
     store, timings = store or Store(), dict[str, float]()
     encoded = encoded or TaskEncoder(task, plan.protocol.label_names)
     encoder, asked = plan.encoder, plan.augmentation
@@ -125,6 +129,36 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     return MetaTrained(model, history, trained, result, timings)
 
 
+def _through_encoder(task: Task, plan: Plan, trainer: EncoderMAMLTrainer, store: Store) -> MetaTrained:
+    """Meta-train MAML through the encoder, and calibrate it."""
+    timings, protocol, learner = dict[str, float](), plan.protocol, plan.learner(1)
+    assert isinstance(learner, MAML)
+    assert plan.trainable is not None
+    classes, valid = {part: len(task.parts[part]) for part in PARTS}, list[EpisodeBatch]()
+    if protocol.classes == "test" and min(classes["train"], classes["valid"]) > 1:
+        valid = valid_episodes(task, protocol, fewer=FEWER)
+        log.info(f"Meta-training {EncoderMAML.title} on {classes['train']} train classes")
+    with timed(timings, "meta_train"):
+        files = _files(store, learner, task, plan.encoder, trainer, protocol, plan.trainable)
+        trained, history = trainer.fit(
+            encoder=plan.encoder,
+            trainable=plan.trainable,
+            settings=learner.settings,
+            task=task,
+            valid=valid,
+            label_names=protocol.label_names,
+            seed=protocol.seed,
+            files=files,
+        )
+    if history.steps:
+        log.info(_best(history, classes["valid"]))
+    if valid and valid[0].n_way > 1:
+        with timed(timings, "calibrate"):
+            logits = TaskTokens.of(task, plan.encoder, protocol.label_names).logits(trained, valid[0])
+            trained.temperature.fill_(fit_temperature(logits, valid[0].targets))
+    return MetaTrained(MetaModel(plan.encoder, trained), history, timings=timings)
+
+
 def train_encoder(
     task: Task, plan: Plan, store: Store, new_texts: Mapping[int, Sequence[str]] | None = None
 ) -> TrainedEncoder:
@@ -139,24 +173,31 @@ def train_encoder(
     Raises:
         ConfigError: the task has fewer than two train or valid classes.
     """
-    trainer, protocol = plan.encoder_trainer, plan.protocol
-    assert plan.trainable is not None
-    encoder = plan.encoder.replace(trainable=plan.trainable)
+    trainer, protocol, trainable = plan.encoder_trainer, plan.protocol, plan.trainable
+    assert trainable is not None
     classes = {part: len(task.parts[part]) for part in PARTS}
     if min(classes["train"], classes["valid"]) < 2:
         raise ConfigError(
-            f"Got encoder.trainable={plan.trainable}, but the task {task.name!r} has {classes['train']} train and "
+            f"Got trainable={trainable.kind}, but the task {task.name!r} has {classes['train']} train and "
             f"{classes['valid']} valid classes; expected two or more of each. Move classes in class_splits.json, or "
-            f"set encoder.trainable=none."
+            f"set trainable=none."
         )
     log.info(f"Meta-training the encoder on {classes['train']} train classes")
     digest = None if new_texts is None else _digest(new_texts)
-    files = _files(store, plan.learner(1), task, encoder, trainer, protocol, of="encoder", new_texts=digest)
+    files = _files(store, plan.learner(1), task, plan.encoder, trainer, protocol, trainable, digest)
     # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
     one_shot = replace(protocol, shots=min(protocol.shots, 1), support_noise=0.0)
     valid = valid_episodes(task, one_shot, trainer.valid_texts)
     trained = trainer.fit(
-        encoder, plan.learner, task, valid, protocol.label_names, protocol.seed, files, augmented=new_texts
+        encoder=plan.encoder,
+        trainable=trainable,
+        make_learner=plan.learner,
+        task=task,
+        valid=valid,
+        label_names=protocol.label_names,
+        seed=protocol.seed,
+        files=files,
+        augmented=new_texts,
     )
     log.info(f"{_best(trained.history, classes['valid'])}, {100 * trained.kept:.0f} % of the way kept")
     return trained
@@ -192,10 +233,12 @@ def train_learner(
         )
         return TrainingHistory()
     log.info(f"Meta-training {learner.title} on {classes['train']} train classes")
-    valid = valid_episodes(task, plan.protocol, fewer=1 if learner.reads == "features" else FEWER)
+    # Beside a training through the encoder, other learners are trained as by default.
+    trainer = MetaTrainer() if isinstance(plan.trainer, EncoderMAMLTrainer) else plan.trainer
+    valid = valid_episodes(task, plan.protocol)
     valid = [episodes for episodes in valid if episodes.n_way == learner.ways] or valid
-    files = _files(store, learner, task, encoder, plan.trainer, plan.protocol, new_texts=new_texts)
-    history = plan.trainer.fit(learner, features, task.pools("train"), valid, plan.protocol.seed, files)
+    files = _files(store, learner, task, encoder, trainer, plan.protocol, new_texts=new_texts)
+    history = trainer.fit(learner, features, task.pools("train"), valid, plan.protocol.seed, files)
     if history.steps:
         log.info(_best(history, classes["valid"]))
     return history
@@ -225,8 +268,6 @@ def recalibrated(learner: Learner, task: Task, plan: Plan, features: TaskFeature
 
 def calibrate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> None:
     """Fit the learner's temperature on meta-valid episodes; one class alone has nothing to say on it."""
-    if learner.reads == "tokens":
-        episodes = episodes[: VALID_EPISODES // FEWER]
     if episodes.n_way > 1:
         learner.temperature.fill_(fit_temperature(predict(learner, features, episodes), episodes.targets))
 
@@ -247,7 +288,7 @@ def _files(
     encoder: Encoder,
     trainer: LoopSettings,
     protocol: Protocol,
-    of: str = "learner",
+    trainable: Trainable | None = None,
     new_texts: Any = None,
 ) -> TrainingFiles | None:
     """Where a training writes, named by all that has a part in its weights.
@@ -259,16 +300,16 @@ def _files(
         encoder: gives the features, or is trained.
         trainer: its settings.
         protocol: of the experiment.
-        of: `learner` or `encoder`.
+        trainable: which part of the encoder is trained; None where the learner is.
         new_texts: what stands for the new texts that are trained on, as JSON can hold it; None where there are none.
     """
     if not store.keeps_trainings:
         return None
-    kind = type(learner).__name__ if of == "learner" else f"{type(learner).__name__}-encoder"
+    kind = type(learner).__name__ if trainable is None else f"{type(learner).__name__}-encoder"
     determining = {
         "task": task.sha256,
         "encoder": encoder.fingerprint,
-        **({"trained": encoder.training_settings()} if of == "encoder" or learner.reads == "tokens" else {}),
+        **({} if trainable is None else {"trained": asdict(trainable)}),
         "learner": {"class": kind, **learner.arguments},
         "training": trainer.determining(),
         "label_names": task.label_texts() if protocol.label_names else None,

@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from fewshot.adaptation.final_stage import FinalStage, Tuner
 from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.encoders import Encoder
+from fewshot.encoders import Encoder, Full, Trainable, check_trainable
 from fewshot.episodes.fixed_test import most_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.episodes import scored_classes
 from fewshot.experiment.protocol import Protocol, nothing_labelled
 from fewshot.learners import Learner
 from fewshot.tasks.task import Task
-from fewshot.training import EncoderTrainer, MetaTrainer
+from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, MetaTrainer
 
 FINE_TUNING = ("lora", "adapter", "full")
 # With fewer classes an encoder is trained on too little, and selected by chance.
@@ -30,7 +30,7 @@ class Plan:
         encoder: as published, or with trained weights of its own.
         learner: number of features → learner.
         trainer: of learners.
-        trainable: which part of the encoder is meta-trained; None is nothing.
+        trainable: which part of the encoder is meta-trained, or adapted by an inner loop; None is nothing.
         encoder_trainer: trains it.
         augmentation: makes new texts; None makes none.
         max_shots: support texts that a class has, at most; fewer than the shots where no class has so many.
@@ -43,8 +43,8 @@ class Plan:
     protocol: Protocol
     encoder: Encoder
     learner: Callable[[int], Learner]
-    trainer: MetaTrainer
-    trainable: str | None
+    trainer: MetaTrainer | EncoderMAMLTrainer
+    trainable: Trainable | None
     encoder_trainer: EncoderTrainer
     augmentation: SemanticAugmentation | None
     max_shots: int
@@ -83,7 +83,15 @@ class Stages:
     max_shots: int
 
 
-def stages(ladder: Ladder, strategy: str, final_stage: str, learner: Learner, protocol: Protocol, task: Task) -> Stages:
+def stages(
+    ladder: Ladder,
+    strategy: str,
+    final_stage: str,
+    learner: Learner,
+    through_encoder: bool,
+    protocol: Protocol,
+    task: Task,
+) -> Stages:
     """Follow the ladder, as far as the settings leave it open.
 
     1. Beside a fixed test part, shots that no class has left do not count.
@@ -97,6 +105,7 @@ def stages(ladder: Ladder, strategy: str, final_stage: str, learner: Learner, pr
         strategy: the stage that is asked for, or `auto`.
         final_stage: likewise.
         learner: what is meta-trained.
+        through_encoder: whether its inner loop goes through the encoder.
         protocol: as it was asked for.
         task: its scored classes.
 
@@ -106,43 +115,41 @@ def stages(ladder: Ladder, strategy: str, final_stage: str, learner: Learner, pr
     if final_stage not in FINAL_STAGES:
         raise ConfigError(f"Got final_stage={final_stage!r}, expected one of {', '.join(FINAL_STAGES)}. Correct it.")
     _check_labelled(strategy, final_stage, protocol)
-    found = _on(ladder.rung(protocol.shots, strategy), strategy, final_stage, learner, protocol)
+    asked = _Asked(strategy, final_stage, learner.by_prototypes, through_encoder, protocol)
+    found = _on(ladder.rung(protocol.shots, strategy), asked)
     largest = most_support(task, scored_classes(task, protocol), protocol.test_texts)
     if largest >= protocol.shots or not found.fixed_test:
         return found
     rung = ladder.rung(largest, strategy)
     if strategy == "auto":
         rung = replace(rung, reason=f"{rung.reason} No class has more of the {protocol.shots} that were asked for.")
-    return replace(_on(rung, strategy, final_stage, learner, protocol), fixed_test=True, max_shots=largest)
+    return replace(_on(rung, asked), fixed_test=True, max_shots=largest)
 
 
-def trainable_part(trainable: str, encoder: Encoder, learner: Learner, task: Task, protocol: Protocol) -> str | None:
+def trainable_part(
+    asked: Trainable | str, encoder: Encoder, learner: Learner, task: Task, protocol: Protocol
+) -> Trainable | None:
     """Which part of the encoder is meta-trained: as it was asked for, and for `"auto"` all or nothing.
 
     All of it where the learner goes by trained prototypes, the task has classes enough to train and to select on, and
     the weights are the published ones.
 
     Args:
-        trainable: what was asked for.
+        asked: `"auto"`, `"none"`, or the part.
         encoder: the encoder.
         learner: whose loss it would be.
         task: its train and valid classes.
         protocol: which classes are scored.
 
     Raises:
-        ConfigError: the learner's inner loop goes through the encoder, which is to be trained by itself as well.
+        ConfigError: weights in 4 bits are to be trained in full.
     """
-    if learner.reads == "tokens" and trainable not in ("auto", "none"):
-        raise ConfigError(
-            f"Got encoder.trainable={trainable} with a learner whose inner loop goes through the encoder and "
-            f"trains it already. Leave out encoder.trainable, or set learner.adapts=head."
-        )
-    if trainable != "auto":
-        return None if trainable == "none" else trainable
+    if not isinstance(asked, str):
+        check_trainable(encoder, asked)
+        return asked
     enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
-    able = learner.by_prototypes and learner.is_meta_trained and learner.reads == "features"
-    able = able and encoder.quantise is None and encoder.trained is None
-    return "full" if able and enough and protocol.classes == "test" else None
+    able = learner.by_prototypes and learner.is_meta_trained and encoder.quantise is None and encoder.trained is None
+    return Full() if asked == "auto" and able and enough and protocol.classes == "test" else None
 
 
 def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
@@ -170,7 +177,7 @@ def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
 
 def unused_parts(
     plan: Plan,
-    trainable: str,
+    asked: Trainable | str,
     trainers: Mapping[str, tuple[EncoderTrainer, EncoderTrainer]],
     tuners: Mapping[str, tuple[Tuner, Tuner]],
 ) -> list[str]:
@@ -178,16 +185,16 @@ def unused_parts(
 
     Args:
         plan: the plan, without its notes.
-        trainable: as it was asked for.
+        asked: the trainable part as it was asked for.
         trainers: `encoder_training` and `quick_training` → as given, and by default.
         tuners: final stage → likewise.
     """
     if plan.trainable is None:
-        used, why = "", "which does not meta-train the encoder (encoder.trainable=full does)"
-    elif trainable == "auto":
-        used, why = "quick_training", "where encoder.trainable=auto goes by quick_training (full, by encoder_training)"
+        used, why = "", "which does not meta-train the encoder (trainable=full does)"
+    elif asked == "auto":
+        used, why = "quick_training", "where trainable=auto goes by quick_training (full, by encoder_training)"
     else:
-        used, why = "encoder_training", f"where encoder.trainable={trainable} goes by encoder_training"
+        used, why = "encoder_training", f"where trainable={plan.trainable.kind} goes by encoder_training"
     reasons = {name: why for name, pair in trainers.items() if name != used and _differ(*pair)}
     final = None if plan.final_stage is None else plan.final_stage.name
     stage = "has no final stage" if final is None else f"has the final stage {final}"
@@ -198,7 +205,7 @@ def unused_parts(
 
 
 def _differ(given: EncoderTrainer | Tuner, default: EncoderTrainer | Tuner) -> bool:
-    return json.dumps(vars(given), default=vars) != json.dumps(vars(default), default=vars)  # a list is like a tuple
+    return json.dumps(asdict(given)) != json.dumps(asdict(default))  # a list is like a tuple
 
 
 def _check_labelled(strategy: str, final_stage: str, protocol: Protocol) -> None:
@@ -219,13 +226,31 @@ def _check_labelled(strategy: str, final_stage: str, protocol: Protocol) -> None
         raise ConfigError(problems[0])
 
 
-def _on(rung: Rung, strategy: str, final_stage: str, learner: Learner, protocol: Protocol) -> Stages:
+@dataclass(frozen=True)
+class _Asked:
+    """What decides beside the rung of the ladder."""
+
+    strategy: str
+    final_stage: str
+    by_prototypes: bool
+    through_encoder: bool
+    protocol: Protocol
+
+    @property
+    def together(self) -> bool:
+        """Whether all classes are told apart at once, by texts that suffice to tune on and to hold some out."""
+        sampled = self.protocol.protocol == "sampled" or self.protocol.realistic
+        return self.protocol.ways is None and self.protocol.shots >= 2 and self.strategy != "zero_shot" and not sampled
+
+
+def _on(rung: Rung, asked: _Asked) -> Stages:
     """What a rung of the ladder means for an experiment."""
-    final = _final_stage(rung, strategy, final_stage, learner, protocol)
+    protocol = asked.protocol
+    final = _final_stage(rung, asked)
     if final is None and rung.name in FINE_TUNING:
-        why = "its inner loop tunes the encoder itself" if learner.reads == "tokens" else "final_stage=none"
+        why = "its inner loop tunes the encoder itself" if asked.through_encoder else "final_stage=none"
         rung = replace(rung, reason=f"{rung.reason} Nothing is tuned on the supports ({why}).")
-    fixed_test = final is not None or protocol.classes == "all" or _together(strategy, protocol)
+    fixed_test = final is not None or protocol.classes == "all" or asked.together
     if protocol.protocol != "auto":
         fixed_test = protocol.protocol == "fixed_test"
     if fixed_test and protocol.realistic:
@@ -240,28 +265,23 @@ def _on(rung: Rung, strategy: str, final_stage: str, learner: Learner, protocol:
     return Stages(rung, final, fixed_test, protocol.shots)
 
 
-def _final_stage(rung: Rung, strategy: str, asked: str, learner: Learner, protocol: Protocol) -> str | None:
+def _final_stage(rung: Rung, asked: _Asked) -> str | None:
     own = rung.name in FINE_TUNING
-    if learner.reads == "tokens":
-        if asked not in ("auto", "none") or (own and strategy != "auto"):
+    if asked.through_encoder:
+        if asked.final_stage not in ("auto", "none") or (own and asked.strategy != "auto"):
             raise ConfigError(
-                f"Got strategy={strategy} and final_stage={asked} with a learner whose inner loop goes through the "
-                f"encoder already. Set learner.adapts=head, or strategy=auto and final_stage=none."
+                f"Got strategy={asked.strategy} and final_stage={asked.final_stage} with training=through_encoder, "
+                f"whose inner loop tunes the encoder already. Set training=episodic, or strategy=auto and "
+                f"final_stage=none."
             )
         return None
-    if own and strategy != "auto" and asked != "auto":
+    if own and asked.strategy != "auto" and asked.final_stage != "auto":
         raise ConfigError(
-            f"Got strategy={strategy} with final_stage={asked}, which are two final stages. Leave one out."
+            f"Got strategy={asked.strategy} with final_stage={asked.final_stage}, which are two final stages. Leave "
+            f"one out."
         )
-    if asked != "auto":
-        return None if asked == "none" else asked
+    if asked.final_stage != "auto":
+        return None if asked.final_stage == "none" else asked.final_stage
     if own:
         return rung.name
-    by_head = _together(strategy, protocol) and learner.by_prototypes and rung.name != "zero_shot"
-    return "head" if by_head else None
-
-
-def _together(strategy: str, protocol: Protocol) -> bool:
-    """Whether all classes are told apart at once, by texts that suffice to tune on and to hold some out."""
-    sampled = protocol.protocol == "sampled" or protocol.realistic
-    return protocol.ways is None and protocol.shots >= 2 and strategy != "zero_shot" and not sampled
+    return "head" if asked.together and asked.by_prototypes and rung.name != "zero_shot" else None

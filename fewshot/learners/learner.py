@@ -2,15 +2,13 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from fewshot.encoders.encoder import Encoder
 from fewshot.errors import ConfigError
 
 
@@ -19,8 +17,7 @@ class Support:
     """What a learner sees of a batch of episodes before the queries.
 
     Args:
-        features: features of the support texts, or their token ids for a learner that reads tokens; what is given
-            where the mask is false becomes zero.
+        features: features of the support texts; what is given where the mask is false becomes zero.
         mask: true where `features` holds a text.
         label_names: features of the label names, or None where they are not used.
         weights: what each text counts, where a text and a label name count 1; zero where the mask is false.  None
@@ -28,9 +25,9 @@ class Support:
         variants: true where a text was made from another of the support, and so is no shot; None where none was.
     """
 
-    features: Num[Tensor, "episodes n_way k_shot dim"]
+    features: Float[Tensor, "episodes n_way k_shot dim"]
     mask: Bool[Tensor, "episodes n_way k_shot"]
-    label_names: Num[Tensor, "episodes n_way dim"] | None = None
+    label_names: Float[Tensor, "episodes n_way dim"] | None = None
     weights: Float[Tensor, "episodes n_way k_shot"] | None = None
     variants: Bool[Tensor, "episodes n_way k_shot"] | None = None
 
@@ -94,11 +91,11 @@ class Classifier(ABC):
     """
 
     @abstractmethod
-    def logits(self, query: Num[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
         """Unnormalised log-probabilities of each way for each query."""
 
     @abstractmethod
-    def metric(self, features: Num[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
+    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
         """Map features into the space whose Euclidean distances the classifier goes by."""
 
 
@@ -110,7 +107,6 @@ class Learner(nn.Module, ABC):
     Attributes:
         temperature: divides the logits for calibrated probabilities; fitted on meta-valid classes.
         arguments: what the constructor was called with, kept so that the learner can be saved as JSON.
-        reads: what it is given for a text: its cached features, or its token ids (see `learners.maml.tokens`).
         meta_lr: rate of the outer loop for weight matrices; None leaves it to `training.learning_rate`.
         ways: the one number of classes that it can tell apart; None is any number.
         by_prototypes: whether a class is its prototype, from which a tuned head can start.
@@ -119,7 +115,6 @@ class Learner(nn.Module, ABC):
 
     temperature: Tensor
     title: ClassVar[str]
-    reads: Literal["features", "tokens"] = "features"
     meta_lr: float | None = None
     ways: int | None = None
     by_prototypes: bool = False
@@ -137,16 +132,6 @@ class Learner(nn.Module, ABC):
         """Whether there is anything to meta-train."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
-    @property
-    def attached(self) -> Mapping[str, Any]:
-        """What the learner's weights go with, of the encoder that was handed over; empty where none was."""
-        return {}
-
-    @property
-    def pretrained(self) -> Sequence[Tensor]:
-        """Of the parameters that are meta-trained those of a published model; by default none."""
-        return ()
-
     @abstractmethod
     def adapt(self, support: Support) -> Classifier:
         """Fit the support sets of a batch of episodes; the learner itself does not change."""
@@ -154,10 +139,7 @@ class Learner(nn.Module, ABC):
     def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
         """Take in the means of the train classes before the first step of meta-training; by default nothing."""
 
-    def attach(self, encoder: Encoder) -> None:
-        """Hand over the encoder, before the first use, to a learner that reads tokens; others need none."""
-
-    def embed(self, features: Num[Tensor, "n_texts dim"]) -> Num[Tensor, "n_texts dim"]:
+    def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
         """The part of the learner that looks at each text by itself; by default nothing happens here.
 
         `on_embedded().adapt` on embedded features equals `adapt` on the features themselves, and a text that
@@ -172,7 +154,7 @@ class Learner(nn.Module, ABC):
     def loss(
         self,
         support: Support,
-        query: Num[Tensor, "episodes n_query dim"],
+        query: Float[Tensor, "episodes n_query dim"],
         targets: Tensor,
     ) -> Float[Tensor, ""]:
         """Meta-training loss of a batch of episodes, in nats: cross-entropy of the queries.

@@ -12,14 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fewshot.encoders.encoder import Encoder
+from fewshot.encoders import Adapter, Encoder, Full, LoRA
 from fewshot.errors import ConfigError
 from fewshot.learners.attention_prototypical import AttentionClassifier
 from fewshot.learners.centroid import NearestPrototype
 from fewshot.learners.learner import Classifier, Learner
 from fewshot.learners.linear import DualLinear, PrimalLinear
+from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.maml.network import Layer, Network
 from fewshot.learners.maml.on_features import AdaptedNetwork
+from fewshot.learners.maml.settings import MAMLSettings
 from fewshot.learners.projection import ResidualProjection
 from fewshot.learners.prototypical import ProjectedPrototype
 from fewshot.storage import write_json, write_tensors
@@ -28,7 +30,7 @@ _CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualL
 _PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
 
 
-def save_learner(learner: Learner, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
+def save_learner(learner: Learner | EncoderMAML, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
     """Write a learner to `learner.safetensors` and `learner.json`.
 
     Args:
@@ -42,16 +44,20 @@ def save_learner(learner: Learner, folder: Path | str, details: Mapping[str, Any
     folder = Path(folder)
     write_tensors(folder / "learner.safetensors", learner.state_dict())
     content = {"class": type(learner).__name__, "arguments": learner.arguments, "details": dict(details or {})}
-    attached = {"attached": dict(learner.attached)} if learner.attached else {}
-    write_json(folder / "learner.json", content | attached)
+    if isinstance(learner, EncoderMAML):
+        content["encoder"] = {
+            "fingerprint": _portable_fingerprint(learner.published),
+            "trainable": {"kind": learner.trainable.kind, **dataclasses.asdict(learner.trainable)},
+        }
+    write_json(folder / "learner.json", content)
 
 
-def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
+def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner | EncoderMAML:
     """Read a learner that `save_learner` wrote; its logits are identical.
 
     Args:
         folder: where it is.
-        encoder: the one that it was trained with, for a learner that reads tokens; others need none.
+        encoder: the one that it was trained with, for MAML through the encoder; others need none.
 
     Raises:
         ConfigError: a file is missing or damaged, the class is none of this package's, an encoder is needed, or it is
@@ -63,18 +69,44 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner:
     classes = {kind.__name__: kind for kind in LEARNERS.values()}
     with _readable(folder):
         content = json.loads((folder / "learner.json").read_text(encoding="utf-8"))
-        learner = classes[content["class"]](**content["arguments"])
-    if encoder is not None:
-        learner.attach(encoder)
-        _check_attached(folder, content.get("attached", {}), learner.attached)
-    elif learner.reads == "tokens":
+        arguments = dict(content["arguments"])
+        through_encoder = content["class"] == EncoderMAML.__name__
+    if through_encoder:
+        learner: Learner | EncoderMAML = _encoder_maml(folder, content["encoder"], arguments, encoder)
+    else:
+        with _readable(folder):
+            learner = classes[content["class"]](**arguments)
+    with _readable(folder):
+        learner.load_state_dict(load_file(folder / "learner.safetensors"))
+    return learner
+
+
+def _encoder_maml(
+    folder: Path, trained: Mapping[str, Any], arguments: dict[str, Any], encoder: Encoder | None
+) -> EncoderMAML:
+    if encoder is None:
         raise ConfigError(
             f"The learner in {str(folder)!r} adapts an encoder, and none was given. Expected the one that it was "
             f"trained with. Write load_learner(folder, encoder=encoder)."
         )
+    if _portable_fingerprint(encoder) != trained["fingerprint"]:
+        raise ConfigError(
+            f"The learner in {str(folder)!r} was trained with an encoder of fingerprint {trained['fingerprint']}, and "
+            f"the one given has {_portable_fingerprint(encoder)}. Expected the same weights and settings. Make the "
+            f"encoder as it was then."
+        )
     with _readable(folder):
-        learner.load_state_dict(load_file(folder / "learner.safetensors"))
-    return learner
+        kinds = {kind.kind: kind for kind in (LoRA, Adapter, Full)}
+        described = dict(trained["trainable"])
+        trainable = kinds[described.pop("kind")](**described)
+        seed = arguments.pop("seed")
+        settings = MAMLSettings(**arguments)
+    return EncoderMAML(encoder, trainable, settings, seed)
+
+
+def _portable_fingerprint(encoder: Encoder) -> str:
+    """The fingerprint in 32 bits, which is the same on machines with and without fast bfloat16."""
+    return encoder.replace(dtype="float32").fingerprint
 
 
 def described_classifier(classifier: Classifier) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -137,15 +169,6 @@ def _built(description: Any, tensors: Mapping[str, Tensor]) -> Any:
         return projection.requires_grad_(False)
     fields = {key: _built(part, tensors) for key, part in description["fields"].items()}
     return _PARTS[description["class"]](**fields)
-
-
-def _check_attached(folder: Path, saved: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    other = next((name for name in saved if saved[name] != given.get(name)), None)
-    if other is not None:
-        raise ConfigError(
-            f"The learner in {str(folder)!r} was trained with an encoder of {other}={saved[other]}, and the one given "
-            f"has {other}={given.get(other)}. Expected the same weights and settings. Make the encoder as it was then."
-        )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
     task, split, task_sha256        name, class split, hash of texts, labels and split
     encoder                         {model, fingerprint}, as published
-    encoder_training                null, or {trainable, policy, parameters, parameter_share, steps, best_step, kept,
+    encoder_training                null, or {trainable, layers, parameters, parameter_share, steps, best_step, kept,
                                     valid_accuracy, valid_accuracy_before, fingerprint}; the baselines are without it,
                                     but for the learner itself without augmentation or final stage
     learner                         name on the command line
@@ -155,8 +155,8 @@ def _training(history: TrainingHistory) -> dict[str, Any]:
 
 def _encoder_training(trained: TrainedEncoder) -> dict[str, Any]:
     return {
-        "trainable": trained.trainable.published.trainable,
-        "policy": trained.trainable.published.policy,
+        "trainable": trained.trainable.trainable.kind,
+        "layers": trained.trainable.trainable.layers,
         "parameters": trained.parameters.trained,
         "parameter_share": trained.parameters.share,
         **_training(trained.history),

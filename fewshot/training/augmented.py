@@ -1,4 +1,4 @@
-"""Texts of the train classes beside which there are variants, and which of them a step looks at."""
+"""Texts of the train classes that have variants, and how a step draws from them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -2,10 +2,10 @@
 
 <folder>/checkpoint-000007/
     last.safetensors        trained weights of the last step
-    best.safetensors        trained weights of the best look
+    best.safetensors        trained weights of the best evaluation
     optimizer.safetensors   AdamW's moments, `<parameter>/<name>`
     generators.safetensors  states of the generators, `<process>/<name>`
-    history.safetensors     losses and looks, float64
+    history.safetensors     losses and evaluations, float64
     training.json           step, best step, and what the training is
     SHA256SUMS              as `sha256sum` writes and checks it
 """
@@ -40,7 +40,7 @@ _TENSORS = ("last", "best", "optimizer", "generators", "history")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training at the end of a look, so that it can go on from there to the same bits.
+    """A training after an evaluation, so that it can go on from there to the same bits.
 
     Args:
         progress: history and best weights.
@@ -80,7 +80,7 @@ class Checkpoints:
             damage = _damage(self._path(number))
             if damage is None:
                 return number
-            log.warning("The checkpoint %s is damaged (%s); looking at the one before it.", self._path(number), damage)
+            log.warning("The checkpoint %s is damaged (%s); trying the one before it.", self._path(number), damage)
         return None
 
     def read(self, number: int) -> Checkpoint:
@@ -97,11 +97,13 @@ class Checkpoints:
 
         path = self._path(number)
         try:
-            told = json.loads((path / "training.json").read_text(encoding="utf-8"))
+            content = json.loads((path / "training.json").read_text(encoding="utf-8"))
             files = {name: load_file(path / f"{name}.safetensors") for name in _TENSORS}
             history = files["history"]
-            looks = zip(history["look_steps"].tolist(), history["look_scores"].tolist(), strict=True)
-            progress = Progress(told["step"], history["losses"].tolist(), dict(looks), told["best_step"], files["best"])
+            scores = zip(history["look_steps"].tolist(), history["look_scores"].tolist(), strict=True)
+            progress = Progress(
+                content["step"], history["losses"].tolist(), dict(scores), content["best_step"], files["best"]
+            )
             return Checkpoint(progress, files["last"], files["optimizer"], files["generators"])
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise StorageError(
@@ -125,12 +127,12 @@ class Checkpoints:
             "look_steps": torch.tensor(list(progress.scores), dtype=torch.int64),
             "look_scores": torch.tensor(list(progress.scores.values()), dtype=torch.float64),
         }
-        told = {"format": _FORMAT, "step": progress.step, "best_step": progress.best_step, "training": self.training}
+        content = {"format": _FORMAT, "step": progress.step, "best_step": progress.best_step, "training": self.training}
         with atomic_folder(self._path(number), "Free some space, or set training.checkpoint_seconds=null.") as folder:
             contents = (checkpoint.last, progress.best, checkpoint.optimizer, checkpoint.generators, history)
             for name, tensors in zip(_TENSORS, contents, strict=True):
                 write_tensors(folder / f"{name}.safetensors", tensors)
-            write_json(folder / "training.json", told)
+            write_json(folder / "training.json", content)
             sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
             write_text(folder / _SUMS, "".join(sums))
         self._tidy()
@@ -159,8 +161,8 @@ def _damage(path: Path) -> str | None:
         for name in [*(f"{tensors}.safetensors" for tensors in _TENSORS), "training.json"]:
             if _sha256(path / name) != sums[name]:
                 return f"{name} is not as it was written"
-        told = json.loads((path / "training.json").read_text(encoding="utf-8"))
-        return None if told["format"] == _FORMAT else f"its format is {told['format']}, expected {_FORMAT}"
+        content = json.loads((path / "training.json").read_text(encoding="utf-8"))
+        return None if content["format"] == _FORMAT else f"its format is {content['format']}, expected {_FORMAT}"
     except KeyError as error:
         return f"{error} is not listed"
     except (OSError, ValueError) as error:

@@ -1,5 +1,6 @@
 """The loss of an encoder in one step: that of its episodes, and terms beside it, weighted."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
@@ -10,10 +11,11 @@ from torch.nn.functional import normalize
 
 from fewshot.encoders import TrainableEncoder
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.training.augmented import AugmentedTexts
-from fewshot.training.perturbation import moved, watched, word_layer
+from fewshot.training.perturbation import perturbed, recorded, word_layer
 from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
 
 TERMS = ("task", "contrastive", "consistency", "alignment", "augmentation", "adversarial")
@@ -25,7 +27,7 @@ def _none(columns: int) -> Tensor:
 
 @dataclass(frozen=True)
 class EncoderBatch:
-    """What a step looks at.
+    """The texts of a step.
 
     Args:
         episodes: of the train classes.
@@ -74,7 +76,7 @@ class EncoderObjective(nn.Module):
         L = w_task L_task + w_contrastive L_contrastive + w_consistency L_consistency + w_alignment L_alignment
             + w_augmentation L_augmentation + w_adversarial L_adversarial
 
-    L_adversarial is the weighted sum of all the others where word embeddings are moved to make it larger.
+    L_adversarial is the weighted sum of all the others where word embeddings are perturbed to make it larger.
 
     With learned weights each w_i multiplies exp(-s_i) and s_i is added, so that a term that cannot be brought down
     counts less.
@@ -88,7 +90,7 @@ class EncoderObjective(nn.Module):
         teacher: features by the published weights, for consistency.
         target: texts of the target domain, for alignment.
         augmented: texts with variants, for augmentation and for positives of the contrastive term.
-        adversarial_size: how far words are moved, see `perturbation`.
+        adversarial_size: size of the perturbation of words, see `perturbation`.
         temperature: of the contrastive term and of augmentation.
         tokens_per_pass: most padded tokens that go through the encoder at once.
         learned_weights: learn the s_i.
@@ -130,15 +132,15 @@ class EncoderObjective(nn.Module):
             losses = self._losses(step, batch)
             return {"loss": self._sum(losses), **losses}
         layer = word_layer(self.encoder)
-        with watched(layer) as seen:
+        with recorded(layer) as seen:
             losses = self._losses(step, batch)
-        moves = seen.moves(self._plain_sum(losses), self.adversarial_size)
-        with moved(layer, moves):
+        perturbations = seen.perturbations(self._plain_sum(losses), self.adversarial_size)
+        with perturbed(layer, perturbations):
             losses["adversarial"] = self._plain_sum(self._losses(step, batch))
         return {"loss": self._sum(losses), **losses}
 
     def _losses(self, step: StepTexts, batch: EncoderBatch) -> dict[str, Tensor]:
-        """Every term that one look at the batch gives."""
+        """Every term but the adversarial one."""
         names = [] if self.names is None else [self.names[index] for index in step.classes.tolist()]
         groups = [
             [*(self.texts[index] for index in step.texts.tolist()), *names],
@@ -205,6 +207,30 @@ class EncoderObjective(nn.Module):
         for name, log_variance in self.log_variances.items():
             weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance
         return torch.stack(list(weighted.values())).sum()
+
+
+def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
+    """A learner for the loss: its scalars are trained, and its matrices are not.
+
+    Args:
+        learner: changed in place.
+        class_means: published features of the train classes.
+        scale: first value of its factor from cosine to logit, where it learns one.
+
+    Raises:
+        ConfigError: its logits do not follow the features.
+    """
+    if not learner.differentiable:
+        raise ConfigError(
+            f"Got an encoder to train with the learner {learner.title!r}, whose loss has no gradient for the "
+            f"encoder. Set learner=attention_prototypical, prototypical, centroid or ridge, or trainable=none."
+        )
+    learner.prepare(class_means)
+    for name, parameter in learner.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and parameter.ndim < 2)
+        if name == "log_scale":
+            nn.init.constant_(parameter, math.log(scale))
+    return learner
 
 
 @dataclass(frozen=True)

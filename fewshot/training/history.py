@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from fewshot.encoders import Encoder, TrainableEncoder, TrainableShare
+
 
 @dataclass(frozen=True)
 class TrainingHistory:
@@ -22,6 +24,25 @@ class TrainingHistory:
     valid_accuracies: dict[int, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A meta-trained encoder and its training.
+
+    Args:
+        encoder: with the trained weights; `encode` has a cache of its own.
+        trainable: its trained form, to save.
+        history: of the training.
+        kept: share of the way from the published to the trained weights that was best on the valid classes.
+        parameters: how many were trained.
+    """
+
+    encoder: Encoder
+    trainable: TrainableEncoder
+    history: TrainingHistory
+    kept: float
+    parameters: TrainableShare
+
+
 @dataclass
 class Progress:
     """How far a training is.
@@ -29,9 +50,9 @@ class Progress:
     Args:
         step: steps taken.
         losses: loss of each step, in nats.
-        scores: step of each look → valid accuracy.
-        best_step: the look with the best score.
-        best: the trained weights at that look.
+        scores: step of each evaluation → valid accuracy.
+        best_step: the evaluation with the best score.
+        best: the trained weights at that evaluation.
     """
 
     step: int = 0
@@ -41,5 +62,5 @@ class Progress:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def history(self) -> TrainingHistory:
-        """What is told about it at the end."""
+        """The history, once the training is over."""
         return TrainingHistory(self.step, self.best_step, self.losses, self.scores)

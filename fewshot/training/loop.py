@@ -1,4 +1,4 @@
-"""The one outer loop: draw, step, look at the valid classes, keep the best."""
+"""The one outer loop: draw, step, evaluate on the valid classes, keep the best."""
 
 import logging
 import math
@@ -14,8 +14,8 @@ from fewshot.progress import track
 from fewshot.randomness import child_generator, child_seed
 from fewshot.training.engine import Engine
 from fewshot.training.history import Progress, TrainingHistory
-from fewshot.training.keeper import Keeper
 from fewshot.training.loop_settings import LoopSettings
+from fewshot.training.recorder import TrainingRecorder
 from fewshot.training.store import TrainingFiles
 from fewshot.training.weights import load_trained_weights, trained_weights
 
@@ -27,13 +27,14 @@ def run_loop(
     objective: nn.Module,
     groups: Sequence[dict[str, Any]],
     draw: Callable[[int, torch.Generator], Any],
-    score: Callable[[], float],
+    score: Callable[[], float] | None,
     *,
     seed: int,
     title: str = "Meta-training",
     stream: str = "training",
     count: Callable[[Any], int] | None = None,
     files: TrainingFiles | None = None,
+    stop_at: int | None = None,
 ) -> TrainingHistory:
     """Train an objective in place; it ends with the weights that had the best score.
 
@@ -41,16 +42,18 @@ def run_loop(
         settings: of the loop.
         objective: `objective(batch)` is the loss, a scalar in nats, or a dictionary of named scalars with `loss`
             among them. Its parameters that require gradients are trained; they and its buffers make its state. It
-            is in `train()` mode in steps, in `eval()` mode in looks and at the end.
+            is in `train()` mode in steps, in `eval()` mode in evaluations and at the end.
         groups: AdamW's parameter groups, each with `params`, `lr` and `weight_decay`.
         draw: step (1 for the first) and generator → batch. It has no other memory, so that a training that is
             resumed draws the same. With `accumulate`, a step draws several times.
-        score: accuracy of the objective as it is, on valid episodes that stay the same.
+        score: accuracy of the objective as it is, on valid episodes that stay the same; None, with `stop_at`, where
+            nothing is evaluated.
         seed: root seed.
         title: what stands before the progress bar.
         stream: name of the generators; another process than the first adds its number.
         count: batch → number of texts in it, for the rate behind the progress bar.
         files: where checkpoints and TensorBoard events go; None writes none.
+        stop_at: end after this step of the schedule, and keep its weights whatever the scores; None: go by the scores.
 
     A training whose loss or weights become NaN or infinite ends there, with a warning.
 
@@ -61,7 +64,7 @@ def run_loop(
     engine = Engine(objective, groups, settings)
     own = stream if engine.process == 0 else f"{stream}/{engine.process}"
     with _own_randomness(child_seed(seed, f"{own}/dropout"), engine.device):
-        return _Loop(settings, engine, draw, score, count, child_generator(seed, own)).run(title, files)
+        return _Loop(settings, engine, draw, score, count, child_generator(seed, own), stop_at).run(title, files)
 
 
 class _Loop:
@@ -72,24 +75,26 @@ class _Loop:
         settings: LoopSettings,
         engine: Engine,
         draw: Callable[[int, torch.Generator], Any],
-        score: Callable[[], float],
+        score: Callable[[], float] | None,
         count: Callable[[Any], int] | None,
         generator: torch.Generator,
+        stop_at: int | None,
     ):
         self.settings, self.engine, self.generator = settings, engine, generator
-        self.draw, self.score, self.count = draw, score, count
+        self.draw, self.score, self.count, self.stop_at = draw, score, count, stop_at
+        self.last_step = settings.steps if stop_at is None else stop_at
         self.progress = Progress()
-        self.texts, self.seconds = 0, 0.0  # in the steps of this process, without the looks
+        self.texts, self.seconds = 0, 0.0  # in the steps of this process, without the evaluations
 
     def run(self, title: str, files: TrainingFiles | None) -> TrainingHistory:
         objective, settings = self.engine.objective, self.settings
-        with Keeper(settings, self.engine, self.generator, files) as keeper:
-            self.progress = progress = keeper.resumed() or Progress()
-            if not progress.scores:
-                self._look()
-            keeper.open(progress)
+        with TrainingRecorder(settings, self.engine, self.generator, files) as recorder:
+            self.progress = progress = recorder.resumed() or Progress()
+            if not progress.best:
+                self._evaluate()
+            recorder.open(progress)
             self.engine.train()
-            with track(title, settings.steps) as advance:
+            with track(title, self.last_step) as advance:
                 advance(progress.step)
                 while not self._is_over():
                     losses = self._step()
@@ -97,11 +102,11 @@ class _Loop:
                         self._warn_diverged()
                         break
                     advance(note=self._note(losses))
-                    keeper.tell(progress, losses)
-                    if progress.step % settings.evaluate_every == 0 or progress.step == settings.steps:
-                        if not self._look():
+                    recorder.write_step(progress, losses)
+                    if progress.step % settings.evaluate_every == 0 or progress.step == self.last_step:
+                        if not self._evaluate():
                             break
-                        keeper.keep(progress, over=self._is_over())
+                        recorder.write_evaluation(progress, is_last=self._is_over())
         load_trained_weights(objective, progress.best)
         objective.eval()
         return progress.history()
@@ -114,7 +119,7 @@ class _Loop:
         self.seconds += time.perf_counter() - started
         return losses
 
-    def _look(self) -> bool:
+    def _evaluate(self) -> bool:
         """Score the weights, and keep them if they are the best; false where training has made them no numbers."""
         progress, objective = self.progress, self.engine.objective
         self.engine.gather()
@@ -122,27 +127,29 @@ class _Loop:
         if progress.step and not self.engine.agree(float(finite)):
             self._warn_diverged()
             return False
-        objective.eval()
-        with torch.no_grad():
-            score = self.engine.agree(float(self.score()))
-        self.engine.train()
-        if not progress.scores or score > progress.scores[progress.best_step]:
+        best = progress.scores.get(progress.best_step, -math.inf)
+        if self.score is not None:
+            objective.eval()
+            with torch.no_grad():
+                progress.scores[progress.step] = self.engine.agree(float(self.score()))
+            self.engine.train()
+        is_best = self.stop_at is None and progress.scores[progress.step] > best
+        if is_best or progress.step in (0, self.stop_at):
             progress.best_step, progress.best = progress.step, trained_weights(objective)
-        progress.scores[progress.step] = score
         return True
 
     def _warn_diverged(self) -> None:
         log.warning(
-            "The training has diverged by step %d: its loss or its weights are no numbers any more. It ends here, with "
-            "the weights of step %d, which were the best. A lower learning rate may help.",
-            *(self.progress.step, self.progress.best_step),
+            f"The training has diverged by step {self.progress.step}: its loss or its weights are no numbers any more. "
+            f"It ends here, with the weights of step {self.progress.best_step}, which were the best. A lower learning "
+            f"rate may help."
         )
 
     def _is_over(self) -> bool:
         progress, settings = self.progress, self.settings
         waited = progress.step - progress.best_step
         hopeless = progress.step in progress.scores and waited >= max(1, settings.patience * settings.evaluate_every)
-        return progress.step >= settings.steps or hopeless
+        return progress.step >= self.last_step or (hopeless and self.stop_at is None)
 
     def _counted(self, batch: Any) -> Any:
         self.texts += self.engine.processes * (self.count(batch) if self.count else 0)
@@ -150,9 +157,9 @@ class _Loop:
 
     def _note(self, losses: dict[str, float]) -> str:
         progress = self.progress
-        best = 100 * progress.scores[progress.best_step]
+        valid = f"  valid {100 * progress.scores[progress.best_step]:.1f} %" if progress.scores else ""
         rate = f"  {self.texts / self.seconds:,.0f} texts/s" if self.texts else ""
-        return f"loss {losses['loss']:.3f}  valid {best:.1f} %{rate}"
+        return f"loss {losses['loss']:.3f}{valid}{rate}"
 
 
 @contextmanager

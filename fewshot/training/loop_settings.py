@@ -1,4 +1,4 @@
-"""What every training of this package can be told about its steps, whatever is trained."""
+"""Settings of the steps of every training, whatever is trained."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -16,16 +16,16 @@ class LoopSettings:
     """Settings of the outer loop; trainers add what they draw and how they optimise.
 
     Args:
-        steps: most optimiser steps.
-        evaluate_every: steps between looks at the valid classes.
-        patience: looks without a better valid accuracy before training stops.
+        steps: optimiser steps at most.
+        evaluate_every: steps between evaluations on the valid classes.
+        patience: evaluations without a better valid accuracy before training stops.
         schedule: the learning rates over the steps: `constant`, or falling to zero as a line or half a cosine.
         warmup: share of the steps in which the rates rise from zero.
         max_gradient_norm: gradients are scaled down to this norm; None leaves them.
         accumulate: batches whose gradients are averaged for one step.
         precision: of the forward pass; `bfloat16` is mixed precision, weights stay in float32.
-        checkpoint_seconds: a look that comes so many seconds after the last checkpoint writes one; 0 makes every
-            look write, None none.
+        checkpoint_seconds: an evaluation that comes so many seconds after the last checkpoint writes one; with 0
+            each does, with None none.
         tensorboard: write TensorBoard event files.
     """
 

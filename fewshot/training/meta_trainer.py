@@ -1,4 +1,4 @@
-"""Episodic meta-training: draw episodes from the train classes, watch the valid classes, keep the best."""
+"""Episodic meta-training: draw episodes of the train classes, evaluate on the valid classes, keep the best."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.noise import corrupt_support
-from fewshot.episodes.sampler import sample_episodes
 from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
@@ -20,6 +19,7 @@ from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import POSITIVE, LoopSettings
 from fewshot.training.store import TrainingFiles
+from fewshot.training.training_episodes import draw_training_episodes
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,9 @@ class MetaTrainer(LoopSettings):
             train classes when None.
         shots: support sizes, taken in turn, so that one learner serves them all; at 0 label names stand alone.
         queries: queries per class.
-        learning_rate: AdamW's rate for weight matrices, and for all parameters of an encoder that an inner loop goes
-            through; a learner's own `meta_lr` goes before it.
+        learning_rate: AdamW's rate for weight matrices; a learner's own `meta_lr` goes before it.
         scalar_learning_rate: its rate for scalars such as temperatures and attention weights.
-        weight_decay: AdamW's decay of weight matrices, but for an encoder's; it pulls a residual map back to the
-            identity.
+        weight_decay: AdamW's decay of weight matrices; it pulls a residual map back to the identity.
         support_noise: share of wrong labels in half of the steps that have four or more shots; teaches an
             attention whom not to trust.
 
@@ -102,16 +100,14 @@ class MetaTrainer(LoopSettings):
                 f"Got {self.GROUP}.shots={list(self.shots)} without label names, which leaves nothing to go by at 0 "
                 f"shots. Leave out the 0, or set label_names=true."
             )
-        if learner.reads == "features":
-            learner.prepare(features.class_means(train))
+        learner.prepare(features.class_means(train))
         if len(train.classes) < 2 or self.steps == 0:
             return TrainingHistory()
         smallest = int(train.sizes.min())
         if max(self.shots) + self.queries > smallest:
             log.info(
-                "Training episodes have fewer than %d shots and %d queries, for the smallest train class has %d texts "
-                "(task.min_texts leaves such classes out)",
-                *(max(self.shots), self.queries, smallest),
+                f"Training episodes have fewer than {max(self.shots)} shots and {self.queries} queries, for the "
+                f"smallest train class has {smallest} texts (task.min_texts leaves such classes out)"
             )
         return run_loop(
             self,
@@ -127,22 +123,16 @@ class MetaTrainer(LoopSettings):
     def _groups(self, learner: Learner) -> list[dict[str, Any]]:
         trained = [p for p in learner.parameters() if p.requires_grad]
         rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
-        published = {id(parameter) for parameter in learner.pretrained}
-        own = [p for p in trained if id(p) not in published]
         return [
-            {"params": [p for p in own if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay},
-            {"params": [p for p in own if p.ndim < 2], "lr": self.scalar_learning_rate, "weight_decay": 0.0},
-            # Neither a scalar's rate for biases and norms, nor a pull towards zero for what others have trained.
-            {"params": [p for p in trained if id(p) in published], "lr": rate, "weight_decay": 0.0},
+            {"params": [p for p in trained if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if p.ndim < 2], "lr": self.scalar_learning_rate, "weight_decay": 0.0},
         ]
 
     def _draw(self, train: ClassPools, step: int, generator: torch.Generator) -> EpisodeBatch:
-        smallest = int(train.sizes.min())
-        queries = max(1, min(self.queries, smallest - 1))
-        shots = min(self.shots[step % len(self.shots)], max(1, smallest - queries))
-        ways = len(train.classes) if self.ways is None else min(self.ways, len(train.classes))
-        batch = sample_episodes(train, self.episodes_per_step, ways, shots, queries, generator)
-        noisy = shots >= 4 and (step // len(self.shots)) % 2 == 1
+        batch = draw_training_episodes(
+            train, self.episodes_per_step, self.ways, self.shots, self.queries, step, generator
+        )
+        noisy = batch.k_shot >= 4 and (step // len(self.shots)) % 2 == 1
         return corrupt_support(batch, self.support_noise, generator) if noisy else batch
 
 

@@ -1,4 +1,4 @@
-"""Word embeddings moved to where the loss is larger: the fast gradient method.
+"""Word embeddings perturbed so that the loss is larger: the fast gradient method.
 
     r_i = size |s_i| g_i / |g_i|        g_i = dL / ds_i
 
@@ -34,14 +34,14 @@ def word_layer(encoder: TrainableEncoder) -> nn.Module:
         layer = None
     if not isinstance(layer, nn.Module):
         raise ConfigError(
-            f"Encoder model {encoder.published.model!r} has no layer of word embeddings that could be moved. Set "
+            f"Encoder model {encoder.published.model!r} has no layer of word embeddings that could be perturbed. Set "
             f"encoder_training.adversarial_weight=0."
         )
     return layer
 
 
-class Watched:
-    """What the word layer gave in each of its calls, and a way to the gradient there.
+class WordRecord:
+    """The outputs of the word layer in each of its calls, and a way to the gradient there.
 
     Args:
         words: embeddings of each call.
@@ -52,8 +52,8 @@ class Watched:
         self.words: list[Float[Tensor, "n tokens dim"]] = []
         self.places: list[Float[Tensor, "n tokens dim"]] = []
 
-    def moves(self, loss: Float[Tensor, ""], size: float) -> list[Float[Tensor, "n tokens dim"]]:
-        """By what the words of each call have to move for the loss to grow most; its graph is kept."""
+    def perturbations(self, loss: Float[Tensor, ""], size: float) -> list[Float[Tensor, "n tokens dim"]]:
+        """The perturbation of the words of each call for which the loss grows most; its graph is kept."""
         gradients = torch.autograd.grad(loss, self.places, retain_graph=True, allow_unused=True)
         return [
             torch.zeros_like(words) if gradient is None else fast_gradient(words, gradient, size)
@@ -62,9 +62,9 @@ class Watched:
 
 
 @contextmanager
-def watched(layer: nn.Module) -> Iterator[Watched]:
-    """While the block lasts, keep what a word layer gives, and let gradients reach it."""
-    seen = Watched()
+def recorded(layer: nn.Module) -> Iterator[WordRecord]:
+    """While the block lasts, keep the outputs of a word layer, and let gradients reach them."""
+    seen = WordRecord()
 
     def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         place = torch.zeros_like(output, requires_grad=True)
@@ -80,9 +80,9 @@ def watched(layer: nn.Module) -> Iterator[Watched]:
 
 
 @contextmanager
-def moved(layer: nn.Module, moves: Sequence[Float[Tensor, "n tokens dim"]]) -> Iterator[None]:
-    """While the block lasts, add to what a word layer gives: one tensor for each of its calls, in turn."""
-    left = iter(moves)
+def perturbed(layer: nn.Module, perturbations: Sequence[Float[Tensor, "n tokens dim"]]) -> Iterator[None]:
+    """While the block lasts, add to the outputs of a word layer: one tensor for each of its calls, in turn."""
+    left = iter(perturbations)
     handle = layer.register_forward_hook(lambda module, inputs, output: output + next(left))
     try:
         yield
@@ -93,7 +93,7 @@ def moved(layer: nn.Module, moves: Sequence[Float[Tensor, "n tokens dim"]]) -> I
 def fast_gradient(
     words: Float[Tensor, "n tokens dim"], gradient: Float[Tensor, "n tokens dim"], size: float
 ) -> Float[Tensor, "n tokens dim"]:
-    """The move of each text: along its gradient, `size` times as long as its words are.
+    """The perturbation of each text: along its gradient, `size` times as long as its words are.
 
     Args:
         words: embeddings; padding, which has no gradient, does not count in their length.

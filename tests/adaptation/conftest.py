@@ -4,15 +4,22 @@ import pytest
 import torch
 
 from fewshot.adaptation import FineTuner, HeadTuner, LabelledTexts
-from fewshot.encoders import TransformerEncoder
+from fewshot.encoders import Adapter, Full, LoRA, TransformerEncoder
 from fewshot.randomness import child_generator
 from tests.tiny_models import save_transformer
 
 COLOURS = ("red", "green", "blue")
 NOISE = ("heart", "attack", "loan", "card", "pain", "tax")
-KINDS = ("lora", "adapter", "full")
+KINDS = {"lora": LoRA, "adapter": Adapter, "full": Full}
 RATES = {"lora": 3e-2, "adapter": 3e-2, "full": 1e-3}
-QUICK = {"epochs": 12.0, "looks": 4, "batch": 24, "head_learning_rate": 5e-3, "precision": "float32", "patience": 9}
+QUICK = {
+    "epochs": 12.0,
+    "max_evaluations": 4,
+    "batch": 24,
+    "head_learning_rate": 5e-3,
+    "precision": "float32",
+    "patience": 9,
+}
 
 
 def coloured(per_class: int, seed: int = 0, colours=COLOURS) -> tuple[list[str], list[str]]:
@@ -43,7 +50,8 @@ HEADS = HeadTuner(l2_to_prototypes=(0.1,), folds=2, iterations=15)
 
 def quick(kind="lora", **settings) -> FineTuner:
     """Settings that tune the tiny encoder in a second or two."""
-    return FineTuner(**{"trainable": kind, "learning_rate": RATES[kind], "checkpoint_seconds": None} | QUICK | settings)
+    own = {"trainable": KINDS[kind](encoder_dropout=0.0), "learning_rate": RATES[kind], "checkpoint_seconds": None}
+    return FineTuner(**own | QUICK | settings)
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +62,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def encoder(tiny):
-    return TransformerEncoder(str(tiny), dtype="float32", cache=None, dropout=0.0)
+    return TransformerEncoder(str(tiny), dtype="float32", cache=None)
 
 
 @pytest.fixture(scope="session")

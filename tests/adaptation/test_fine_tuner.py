@@ -7,8 +7,8 @@ import torch
 
 from fewshot.adaptation import FineTuner, LabelledTexts
 from fewshot.adaptation.batches import BalancedBatches
-from fewshot.adaptation.tuned_copy import _Draw
-from fewshot.encoders import TrainableEncoder, TransformerEncoder
+from fewshot.adaptation.tuned_encoder import _Draw
+from fewshot.encoders import Full, TrainableEncoder, TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.training import Checkpoints, TrainingFiles
 from tests.adaptation.conftest import HEADS, KINDS, accuracy, coloured, quick, support_of
@@ -89,11 +89,11 @@ def test_one_text_per_class_tunes_nothing(encoder, caplog):
 
 def meta_trained(encoder):
     """Weights that a training before this one has moved at random."""
-    trainable = TrainableEncoder(encoder.replace(trainable="full"))
+    trainable = TrainableEncoder(encoder, Full())
     generator = torch.Generator().manual_seed(3)
-    trainable.load_trained_state(
-        {name: p + 0.02 * torch.randn(p.shape, generator=generator) for name, p in trainable.trained_state().items()}
-    )
+    for parameter in trainable.parameters():
+        if parameter.requires_grad:
+            parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
     return trainable.merged()
 
 
@@ -173,7 +173,7 @@ def test_several_batches_a_step_see_each_text_as_often():
     ("n_texts", "steps", "evaluate_every"), [(640, 40, 10), (64, 4, 5), (6400, 100, 25), (10, 1, 5)]
 )
 def test_the_plan_follows_the_amount_of_data(n_texts, steps, evaluate_every):
-    plan = FineTuner(epochs=2.0, batch=32, looks=4, steps=100, evaluate_every=5).planned(n_texts)
+    plan = FineTuner(epochs=2.0, batch=32, max_evaluations=4, steps=100, evaluate_every=5).planned(n_texts)
     assert (plan.steps, plan.evaluate_every) == (steps, evaluate_every)
 
 
@@ -190,7 +190,7 @@ def test_each_call_in_a_step_draws_another_batch():
     [
         ("epochs", 0.0),
         ("held_out", 1.0),
-        ("held_out_most", 0),
+        ("max_held_out", 0),
         ("folds", 0),
         ("interpolation", []),
         ("label_smoothing", 1.0),

@@ -16,7 +16,7 @@ TEXTS = ["heart attack", "tax form", "myocardial infarction", "heart attack", "a
 
 @pytest.fixture(scope="module")
 def minilm():
-    return SentenceTransformerEncoder(cache=None, dtype="float32")
+    return SentenceTransformerEncoder(cache=None, dtype="float32", shallow_layer=None)
 
 
 def cached(folder, **settings):
@@ -120,7 +120,8 @@ def test_without_a_cache_nothing_is_written(tmp_path, monkeypatch):
     [
         ({}, True),
         ({"tokens_per_batch": 7}, True),
-        ({"lora_targets": ["query"]}, True),
+        ({"shallow_layer": 3}, True),
+        ({"shallow_layer": None}, False),
         ({"max_length": 8}, False),
         ({"dtype": "bfloat16"}, False),
         ({"model": str(bundled.folder())}, False),

@@ -1,10 +1,10 @@
-"""The stack of layers, and what each policy trains of it, on every architecture."""
+"""The stack of layers, and which parameters full fine-tuning trains, on every architecture."""
 
 import pytest
 from torch import nn
 
-from fewshot.encoders import TransformerEncoder
-from fewshot.encoders.layers import Split, Stack, find_stack, split, trained_parameters
+from fewshot.encoders import Full, TransformerEncoder
+from fewshot.encoders.layers import Split, Stack, find_stack, split
 from fewshot.errors import EncoderError
 from tests.encoders.conftest import DEEP
 from tests.tiny_models import ARCHITECTURES
@@ -28,8 +28,8 @@ def backbones(deep_checkpoints):
     return {name: TransformerEncoder(str(folder), cache=None).backbone for name, folder in deep_checkpoints.items()}
 
 
-def trained_names(backbone, policy):
-    trained = {id(parameter) for parameter in trained_parameters(backbone, policy, "model")}
+def trained_names(backbone, layers):
+    trained = {id(parameter) for parameter in Full(layers=layers).parameters(backbone, "model")}
     return {name for name, parameter in backbone.named_parameters() if id(parameter) in trained}
 
 
@@ -83,7 +83,7 @@ def test_all_layers_and_what_is_behind_them_but_no_embedding_and_no_pooler(archi
 
 
 @pytest.mark.parametrize("architecture", KNOWN)
-def test_the_layered_policy_trains_queries_and_keys_below_the_top(architecture, backbones):
+def test_layered_trains_queries_and_keys_below_the_top(architecture, backbones):
     backbone = backbones[architecture]
     stack = find_stack(backbone)
     names = trained_names(backbone, "layered")
@@ -106,8 +106,8 @@ class Unknown(nn.Module):
 
 
 def test_what_cannot_be_trained_is_one_sentence():
-    with pytest.raises(EncoderError, match=r"'abacus' has no stack.*Set encoder\.trainable=none"):
-        list(trained_parameters(Unknown(2), "all", "abacus"))
-    with pytest.raises(EncoderError, match=r"'abacus' has no query and key.*Set encoder\.policy=all"):
-        list(trained_parameters(Unknown(3), "layered", "abacus"))
-    assert len(list(trained_parameters(Unknown(3), "all", "abacus"))) == 6
+    with pytest.raises(EncoderError, match=r"'abacus' has no stack.*Set trainable=none"):
+        list(Full().parameters(Unknown(2), "abacus"))
+    with pytest.raises(EncoderError, match=r"'abacus' has no query and key.*Set trainable\.layers=all"):
+        list(Full(layers="layered").parameters(Unknown(3), "abacus"))
+    assert len(list(Full().parameters(Unknown(3), "abacus"))) == 6

@@ -5,16 +5,15 @@ import json
 import pytest
 import torch
 
-from fewshot.encoders import TrainableEncoder
+from fewshot.encoders import LoRA, TrainableEncoder
 from fewshot.encoders.layers import find_stack
-from fewshot.encoders.lora import LowRank
 from fewshot.errors import ConfigError
-from tests.encoders.test_trainable import KNOWN, TEXTS, build, train
+from tests.encoders.test_trainable import KNOWN, TEXTS, build, state_of, train
 
 VARIANTS = {
-    "stabilised": {"lora_rank_stabilised": True, "lora_rank": 4},
-    "dora": {"lora_dora": True},
-    "both": {"lora_rank_stabilised": True, "lora_dora": True},
+    "stabilised": LoRA(rank_stabilised=True, rank=4),
+    "dora": LoRA(dora=True),
+    "both": LoRA(rank_stabilised=True, dora=True),
 }
 EXPERTS = ("deepseek_v2", "deepseek_v3")
 
@@ -24,7 +23,7 @@ EXPERTS = ("deepseek_v2", "deepseek_v3")
 def test_a_variant_starts_as_published_and_is_read_again_as_it_was_trained(
     checkpoints, tmp_path, architecture, variant
 ):
-    trainable = TrainableEncoder(build(checkpoints[architecture], trainable="lora", **VARIANTS[variant]))
+    trainable = TrainableEncoder(build(checkpoints[architecture]), VARIANTS[variant])
     published = build(checkpoints[architecture]).encode(TEXTS)
     torch.testing.assert_close(trainable.compute(TEXTS), published, atol=1e-5, rtol=0)
     end = train(trainable).compute(TEXTS)
@@ -45,20 +44,11 @@ def _first_query(encoder):
 def test_the_scale_is_alpha_over_the_rank_or_its_root(checkpoints):
     backbone = build(checkpoints["bert"]).backbone
     for stabilised, scale in ((False, 12 / 9), (True, 12 / 3)):
-        settings = build(
-            checkpoints["bert"],
-            trainable="lora",
-            lora_rank=9,
-            lora_alpha=12.0,
-            lora_rank_stabilised=stabilised,
-            lora_targets=["query"],
-        )
-        assert LowRank.of(backbone, settings).scale == pytest.approx(scale)
-        trainable = train(TrainableEncoder(settings))
+        lora = LoRA(rank=9, alpha=12.0, rank_stabilised=stabilised, targets=["query"])
+        assert lora.place(backbone, "bert").scale == pytest.approx(scale)
+        trainable = train(TrainableEncoder(build(checkpoints["bert"]), lora))
         state = {
-            name.partition("attention.self.query.")[2]: t
-            for name, t in trainable.trained_state().items()
-            if ".0." in name
+            name.partition("attention.self.query.")[2]: t for name, t in state_of(trainable).items() if ".0." in name
         }
         update = state["lora_B.default.weight"] @ state["lora_A.default.weight"]
         before, after = (_first_query(encoder) for encoder in (build(checkpoints["bert"]), trainable.merged()))
@@ -66,20 +56,18 @@ def test_the_scale_is_alpha_over_the_rank_or_its_root(checkpoints):
 
 
 def test_dora_trains_the_lengths_of_the_rows(checkpoints):
-    settings = build(checkpoints["bert"], trainable="lora", lora_dora=True, lora_targets=["query"])
-    trainable = TrainableEncoder(settings)
+    trainable = TrainableEncoder(build(checkpoints["bert"]), LoRA(dora=True, targets=["query"]))
     weight = _first_query(build(checkpoints["bert"]))
-    name = next(name for name in trainable.trained_state() if "magnitude" in name and ".0." in name)
-    torch.testing.assert_close(trainable.trained_state()[name], weight.norm(dim=1))
+    name = next(name for name in state_of(trainable) if "magnitude" in name and ".0." in name)
+    torch.testing.assert_close(state_of(trainable)[name], weight.norm(dim=1))
     end = train(trainable, rate=0.2)
-    torch.testing.assert_close(_first_query(end.merged()).norm(dim=1), end.trained_state()[name], atol=1e-5, rtol=0)
-    assert not torch.allclose(end.trained_state()[name], weight.norm(dim=1), atol=1e-4)
+    torch.testing.assert_close(_first_query(end.merged()).norm(dim=1), state_of(end)[name], atol=1e-5, rtol=0)
+    assert not torch.allclose(state_of(end)[name], weight.norm(dim=1), atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", EXPERTS)
 def test_each_expert_gets_an_update_of_its_own(checkpoints, tmp_path, architecture):
-    encoder = build(checkpoints[architecture], trainable="lora", lora_experts=True, lora_rank=3)
-    trainable = TrainableEncoder(encoder)
+    trainable = TrainableEncoder(build(checkpoints[architecture]), LoRA(experts=True, rank=3))
     published = build(checkpoints[architecture]).encode(TEXTS)
     assert torch.equal(trainable.compute(TEXTS), published)
     end = train(trainable, rate=0.3).compute(TEXTS)
@@ -102,27 +90,24 @@ def test_each_expert_gets_an_update_of_its_own(checkpoints, tmp_path, architectu
     ]
 
 
-def test_experts_are_adapted_in_the_layers_that_the_policy_trains(deep_checkpoints):
-    encoder = build(deep_checkpoints["deepseek_v2"], trainable="lora", lora_experts=True, policy="layered")
-    names = LowRank.of(build(deep_checkpoints["deepseek_v2"]).backbone, encoder).experts
+def test_experts_are_adapted_in_the_layers_that_are_trained(deep_checkpoints):
+    placed = LoRA(experts=True, layers="layered").place(build(deep_checkpoints["deepseek_v2"]).backbone, "model")
+    names = placed.config["target_parameters"]
     assert {name.split(".")[1] for name in names} == {"7", "8", "9"}
 
 
-def test_settings_of_experts_that_cannot_be_are_refused(checkpoints):
-    with pytest.raises(ConfigError, match=r"lora_experts=true, but the layers .* hold no fused experts"):
-        TrainableEncoder(build(checkpoints["llama"], trainable="lora", lora_experts=True))
-    for name, value in (("lora_dropout", 0.1), ("lora_dora", True)):
-        with pytest.raises(ConfigError, match=rf"lora_experts=true with encoder.{name}={value}"):
-            build(checkpoints["deepseek_v2"], trainable="lora", lora_experts=True, **{name: value})
+def test_a_model_without_experts_is_refused(checkpoints):
+    with pytest.raises(ConfigError, match=r"trainable\.experts=true, but the layers .* hold no fused experts"):
+        TrainableEncoder(build(checkpoints["llama"]), LoRA(experts=True))
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
-@pytest.mark.parametrize("settings", [*VARIANTS.values(), {"lora_experts": True}], ids=[*VARIANTS, "experts"])
-def test_peft_reads_what_was_saved(checkpoints, tmp_path, settings):
+@pytest.mark.parametrize("lora", [*VARIANTS.values(), LoRA(experts=True)], ids=[*VARIANTS, "experts"])
+def test_peft_reads_what_was_saved(checkpoints, tmp_path, lora):
     import peft
     from transformers import AutoModel
 
-    trainable = train(TrainableEncoder(build(checkpoints["deepseek_v2"], trainable="lora", **settings)))
+    trainable = train(TrainableEncoder(build(checkpoints["deepseek_v2"]), lora))
     trainable.save(tmp_path)
     model = AutoModel.from_pretrained(checkpoints["deepseek_v2"])
     adapted = peft.PeftModel.from_pretrained(model, tmp_path).eval()

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from fewshot.encoders import SentenceTransformerEncoder, TrainableEncoder
+from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder
 from fewshot.encoders.quantise import check_quantisable, is_quantised, loading_arguments
 from fewshot.errors import ConfigError
 from tests.encoders.conftest import save_variant
-from tests.encoders.test_trainable import TEXTS, build, train
+from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
 
 def test_on_a_cpu_it_is_one_sentence():
@@ -28,16 +28,10 @@ def test_where_both_are_there_nothing_is_said(monkeypatch):
     check_quantisable(torch.device("cuda"))
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"quantise": "8bit"}, r"encoder\.quantise='8bit', expected one of 4bit"),
-        ({"quantise": "4bit", "trainable": "full"}, "weights in 4 bits cannot be trained"),
-    ],
-)
-def test_what_cannot_be_is_refused_at_once(settings, said):
-    with pytest.raises(ConfigError, match=said):
-        SentenceTransformerEncoder(**settings)
+def test_packed_weights_are_not_trained_in_full(checkpoints, monkeypatch):
+    monkeypatch.setattr("fewshot.encoders.encoder.check_quantisable", lambda device: None)
+    with pytest.raises(ConfigError, match="weights in 4 bits cannot be trained"):
+        TrainableEncoder(build(checkpoints["llama"], quantise="4bit"), Full())
 
 
 def test_transformers_is_told_of_normal_floats_quantised_twice():
@@ -66,11 +60,11 @@ def test_small_parts_beside_packed_weights_are_trained_and_read_again(
         "bitsandbytes.nn.modules.has_avx512bf16", lambda: False
     )  # its way of packing for CPUs is not ours
     monkeypatch.setattr("fewshot.encoders.encoder.check_quantisable", lambda device: None)
-    encoder = build(wide, trainable=kind, quantise="4bit", device="cpu")
+    encoder = build(wide, quantise="4bit", device="cpu")
     assert is_quantised(encoder.module)
     published = encoder.encode(TEXTS)
     assert torch.cosine_similarity(published, build(wide).encode(TEXTS)).min() > 0.8
-    trainable = TrainableEncoder(encoder)
+    trainable = TrainableEncoder(encoder, KINDS[kind]())
     torch.testing.assert_close(trainable.compute(TEXTS), published, atol=1e-5, rtol=0)
     end = train(trainable).compute(TEXTS)
     assert not torch.allclose(end, published, atol=1e-3)

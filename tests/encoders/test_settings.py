@@ -4,9 +4,9 @@ import inspect
 from dataclasses import fields
 
 import pytest
+from fewshot.arguments import checked_arguments
 
-from fewshot.cli.arguments import checked_arguments
-from fewshot.encoders import SentenceTransformerEncoder, TransformerEncoder
+from fewshot.encoders import LoRA, SentenceTransformerEncoder, TransformerEncoder
 from fewshot.encoders.settings import EncoderSettings
 from fewshot.errors import ConfigError
 
@@ -26,10 +26,10 @@ def test_a_constructor_takes_the_shared_settings_and_its_own(kind, own):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"lora_rnak": 4}, "no setting 'encoder.lora_rnak'. Did you mean encoder.lora_rank"),
-        ({"lora_rank": "eight"}, "Got encoder.lora_rank='eight', expected a whole number"),
-        ({"dropout": "none"}, "Got encoder.dropout='none', expected a number or null"),
-        ({"lora_targets": "query"}, "Got encoder.lora_targets='query', expected a list"),
+        ({"max_lenght": 4}, "no setting 'encoder.max_lenght'. Did you mean encoder.max_length"),
+        ({"tokens_per_batch": "many"}, "Got encoder.tokens_per_batch='many', expected a whole number"),
+        ({"max_length": "none"}, "Got encoder.max_length='none', expected a whole number or null"),
+        ({"shallow_layer": "first"}, "Got encoder.shallow_layer='first', expected a whole number or auto or null"),
     ],
 )
 @pytest.mark.parametrize("kind", [SentenceTransformerEncoder, TransformerEncoder])
@@ -38,15 +38,20 @@ def test_what_is_typed_is_checked_against_the_signature(kind, values, said):
         checked_arguments(inspect.signature(kind).parameters, {"model": "m"} | values, "encoder", {})
 
 
+def test_of_trainings_too():
+    with pytest.raises(ConfigError, match=r"no setting 'trainable.rnak'. Did you mean trainable.rank"):
+        checked_arguments(LoRA, {"rnak": 4}, "trainable")
+    with pytest.raises(ConfigError, match=r"Got trainable.layers='top', expected all or layered"):
+        checked_arguments(LoRA, {"layers": "top"}, "trainable")
+    with pytest.raises(ConfigError, match=r"Got trainable.targets='query', expected a list"):
+        checked_arguments(LoRA, {"targets": "query"}, "trainable")
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("trainable", "adapters", "'adapters', expected one of none, auto, lora, adapter, full"),
-        ("policy", "top", "'top', expected one of all, layered"),
-        ("lora_rank", 0, "0, expected 1 or more"),
-        ("lora_alpha", 0.0, "0.0, expected a number above 0"),
-        ("lora_dropout", 1.0, "1.0, expected a share"),
-        ("dropout", -0.1, "-0.1, expected a share"),
+        ("max_length", 0, "0, expected a positive number"),
+        ("quantise", "8bit", "'8bit', expected one of 4bit"),
     ],
 )
 def test_values_that_cannot_be_are_refused_at_once(setting, value, said):
@@ -54,8 +59,14 @@ def test_values_that_cannot_be_are_refused_at_once(setting, value, said):
         SentenceTransformerEncoder(**{setting: value})
 
 
+def test_the_bundled_model_has_its_shallow_layer_and_others_have_none():
+    assert SentenceTransformerEncoder()._settings()["shallow"] == [3, 0.6]
+    assert "shallow" not in SentenceTransformerEncoder(shallow_layer=None)._settings()
+    assert "shallow" not in SentenceTransformerEncoder("some/model")._settings()
+    assert "shallow" not in TransformerEncoder("some/model")._settings()
+
+
 def test_settings_are_what_json_can_hold(tmp_path):
-    settings = SentenceTransformerEncoder(cache=tmp_path, lora_targets=("query",)).settings()
+    settings = SentenceTransformerEncoder(cache=tmp_path).settings()
     assert set(settings) == SHARED
     assert settings["cache"] == str(tmp_path)
-    assert settings["lora_targets"] == ["query"]

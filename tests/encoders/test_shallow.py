@@ -12,7 +12,7 @@ TEXTS = ["bone", "a fracture of the bone", "income tax form"]
 
 
 def test_the_features_are_the_embedding_and_the_mean_of_the_layer():
-    plain = SentenceTransformerEncoder(dtype="float32", cache=None)
+    plain = SentenceTransformerEncoder(dtype="float32", cache=None, shallow_layer=None)
     both = SentenceTransformerEncoder(dtype="float32", cache=None, shallow_layer=3, shallow_weight=0.5)
     features = both.encode(TEXTS).numpy()
     assert features.shape == (3, 768)
@@ -28,7 +28,7 @@ def test_the_features_are_the_embedding_and_the_mean_of_the_layer():
 
 def test_length_is_one_and_the_cache_tells_them_apart():
     one = SentenceTransformerEncoder(shallow_layer=3)
-    others = [SentenceTransformerEncoder(), SentenceTransformerEncoder(shallow_layer=2)]
+    others = [SentenceTransformerEncoder(shallow_layer=None), SentenceTransformerEncoder(shallow_layer=2)]
     others.append(SentenceTransformerEncoder(shallow_layer=3, shallow_weight=0.7))
     assert len({one.fingerprint, *(other.fingerprint for other in others)}) == 4
     norms = SentenceTransformerEncoder(cache=None, shallow_layer=3).encode(TEXTS).norm(dim=1)

@@ -1,25 +1,22 @@
 """One loaded model for several trained encoders: each gives what it gives alone, in whatever order they are asked."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from fewshot.encoders import SentenceTransformerEncoder, TrainableEncoder
+from fewshot.encoders import Adapter, Full, LoRA, SentenceTransformerEncoder, TrainableEncoder
 from fewshot.encoders.shared import SharedModel
 from fewshot.errors import ConfigError, EncoderError
 from tests.encoders.test_trainable import TEXTS, build, train
 
-SETTINGS = {
-    "lora": {},
-    "adapter": {},
-    "full": {},
-    "dora": {"trainable": "lora", "lora_dora": True, "lora_rank": 3},
-}
+TRAINABLES = {"lora": LoRA(), "adapter": Adapter(), "full": Full(), "dora": LoRA(dora=True, rank=3)}
 
 
 def trained_encoders(folder, **more):
     return {
-        name: train(TrainableEncoder(build(folder, **{"trainable": name} | settings | more))).merged()
-        for name, settings in SETTINGS.items()
+        name: train(TrainableEncoder(build(folder, **more), trainable)).merged()
+        for name, trainable in TRAINABLES.items()
     }
 
 
@@ -52,8 +49,8 @@ def test_each_gives_what_it_gives_alone_in_any_order(checkpoints, architecture, 
 
 def test_in_16_bits_too(monkeypatch):
     monkeypatch.setattr("fewshot.encoders.precision._cpu_has_bfloat16", lambda: True)
-    encoder = SentenceTransformerEncoder(cache=None, shallow_layer=3, max_length=32)
-    tuned = train(TrainableEncoder(encoder.replace(trainable="lora"))).merged()
+    encoder = SentenceTransformerEncoder(cache=None, max_length=32)
+    tuned = train(TrainableEncoder(encoder, LoRA())).merged()
     shared = SharedModel(encoder)
     views = [shared.encoder(None), shared.encoder(tuned.trained)]
     expected = [encoder.encode(TEXTS), tuned.encode(TEXTS)]
@@ -65,18 +62,20 @@ def test_in_16_bits_too(monkeypatch):
 
 def test_weights_that_do_not_fit_leave_the_others_usable(checkpoints):
     shared = SharedModel(build(checkpoints["bert"]))
-    lora = train(TrainableEncoder(build(checkpoints["bert"], trainable="lora"))).merged()
+    lora = train(TrainableEncoder(build(checkpoints["bert"]), LoRA())).merged()
     view = shared.encoder(lora.trained)
     features = view.encode(TEXTS)
-    damaged = lora.trained
-    broken = type(damaged)(damaged.model, damaged.base, dict(list(damaged.tensors.items())[1:]), damaged.adapter)
-    with pytest.raises(EncoderError, match="do not fit"):
-        shared.encoder(broken).encode(TEXTS)
-    assert torch.equal(view.encode(TEXTS), features)
+    name, tensor = next(iter(lora.trained.tensors.items()))
+    others = {key: value for key, value in lora.trained.tensors.items() if key != name}
+    for tensors, said in ((others, "none"), (others | {name: tensor[:2]}, r"\(2, 32\)")):
+        broken = replace(lora.trained, tensors=tensors)
+        with pytest.raises(EncoderError, match=rf"do not fit.*of shape {said}, expected \(8, 32\)"):
+            shared.encoder(broken).encode(TEXTS)
+        assert torch.equal(view.encode(TEXTS), features)
 
 
 def test_weights_of_another_model_are_refused(checkpoints):
-    other = train(TrainableEncoder(build(checkpoints["qwen2"], trainable="lora"))).merged()
+    other = train(TrainableEncoder(build(checkpoints["qwen2"]), LoRA())).merged()
     with pytest.raises(EncoderError, match=r"belong to '.*qwen2'"):
         SharedModel(build(checkpoints["bert"])).encoder(other.trained)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fewshot.encoders import SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
+from fewshot.encoders import Adapter, Full, LoRA, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
 from fewshot.encoders.layers import find_stack
 from fewshot.errors import ConfigError, EncoderError
 from fewshot.randomness import child_generator
@@ -11,13 +11,18 @@ from tests.encoders.conftest import DEEP
 from tests.tiny_models import ARCHITECTURES
 
 KNOWN = (*ARCHITECTURES, "mpnet")
-KINDS = ("lora", "adapter", "full")
-POLICIES = [("bert", "all"), *((architecture, "layered") for architecture in KNOWN)]
+KINDS = {"lora": LoRA, "adapter": Adapter, "full": Full}
+LAYERS = [("bert", "all"), *((architecture, "layered") for architecture in KNOWN)]
 TEXTS = ["heart attack", "acute pain in the chest and left arm", "tax form", "fever and cough of a child without rash"]
 
 
 def build(folder, **settings):
     return TransformerEncoder(str(folder), **{"dtype": "float32", "cache": None} | settings)
+
+
+def state_of(trainable):
+    """Copies of what is trained."""
+    return {name: p.detach().clone() for name, p in trainable.module.named_parameters() if p.requires_grad}
 
 
 def train(trainable, steps=3, rate=0.05):
@@ -35,16 +40,19 @@ def train(trainable, steps=3, rate=0.05):
 @pytest.fixture
 def trained(checkpoints):
     def make(kind="lora", architecture="bert", **settings):
-        return train(TrainableEncoder(build(checkpoints[architecture], trainable=kind, **settings)))
+        how = KINDS[kind](
+            **({"encoder_dropout": settings.pop("encoder_dropout")} if "encoder_dropout" in settings else {})
+        )
+        return train(TrainableEncoder(build(checkpoints[architecture], **settings), how))
 
     return make
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("architecture", "policy"), POLICIES)
-def test_it_starts_as_published_and_each_trained_parameter_has_a_gradient(deep_checkpoints, architecture, kind, policy):
-    encoder = build(deep_checkpoints[architecture], trainable=kind, policy=policy, shallow_layer=9)
-    trainable = TrainableEncoder(encoder).train()
+@pytest.mark.parametrize(("architecture", "layers"), LAYERS)
+def test_it_starts_as_published_and_each_trained_parameter_has_a_gradient(deep_checkpoints, architecture, kind, layers):
+    encoder = build(deep_checkpoints[architecture], shallow_layer=9)
+    trainable = TrainableEncoder(encoder, KINDS[kind](layers=layers)).train()
     assert torch.equal(trainable.compute(TEXTS), encoder.encode(TEXTS))
     features = trainable(trainable.tokenize(TEXTS))
     (features * torch.randn(features.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
@@ -54,15 +62,15 @@ def test_it_starts_as_published_and_each_trained_parameter_has_a_gradient(deep_c
 
 
 @pytest.mark.parametrize(("kind", "part"), [("lora", "lora_"), ("adapter", "bottleneck.")])
-@pytest.mark.parametrize(("architecture", "policy"), POLICIES)
-def test_small_parts_are_in_every_layer_that_the_policy_adapts_and_nowhere_else(
-    deep_checkpoints, architecture, policy, kind, part
+@pytest.mark.parametrize(("architecture", "layers"), LAYERS)
+def test_small_parts_are_in_every_layer_that_is_not_frozen_and_nowhere_else(
+    deep_checkpoints, architecture, layers, kind, part
 ):
-    trainable = TrainableEncoder(build(deep_checkpoints[architecture], trainable=kind, policy=policy))
+    trainable = TrainableEncoder(build(deep_checkpoints[architecture]), KINDS[kind](layers=layers))
     stack = find_stack(trainable.backbone)
     names = [name for name, parameter in trainable.backbone.named_parameters() if parameter.requires_grad]
     assert all(f".{part}" in name for name in names)
-    assert {stack.index(name) for name in names} == set(range(7 if policy == "layered" else 0, DEEP))
+    assert {stack.index(name) for name in names} == set(range(7 if layers == "layered" else 0, DEEP))
 
 
 @pytest.mark.parametrize(
@@ -79,36 +87,28 @@ def test_small_parts_are_in_every_layer_that_the_policy_adapts_and_nowhere_else(
     ],
 )  # fmt: skip
 def test_each_family_has_its_own_targets(checkpoints, architecture, expected):
-    trainable = TrainableEncoder(build(checkpoints[architecture], trainable="lora"))
+    trainable = TrainableEncoder(build(checkpoints[architecture]), LoRA())
     (first, *_) = find_stack(trainable.backbone).layers
     assert {name.partition(".lora_A")[0] for name, _ in first.named_parameters() if ".lora_A" in name} == expected
 
 
 def test_targets_can_be_chosen_by_the_end_of_their_path(checkpoints):
-    encoder = build(checkpoints["bert"], trainable="lora", lora_targets=["attention.output.dense"], lora_rank=3)
-    trainable = TrainableEncoder(encoder)
+    trainable = TrainableEncoder(build(checkpoints["bert"]), LoRA(targets=["attention.output.dense"], rank=3))
     shapes = {name: tuple(p.shape) for name, p in trainable.named_parameters() if p.requires_grad}
     assert set(shapes.values()) == {(3, 32), (32, 3)}
     assert len(shapes) == 4
     assert all(".attention.output.dense.lora_" in name for name in shapes)
 
 
-@pytest.mark.parametrize(
-    ("targets", "said"),
-    [
-        (["query", "wquery"], "Got 'wquery' in encoder.lora_targets.*dense, key, query, value"),
-        ([], "at least one name"),
-    ],
-)
-def test_targets_that_are_not_there_are_refused(checkpoints, targets, said):
-    with pytest.raises(ConfigError, match=said):
-        TrainableEncoder(build(checkpoints["bert"], trainable="lora", lora_targets=targets))
+def test_targets_that_are_not_there_are_refused(checkpoints):
+    with pytest.raises(ConfigError, match=r"Got 'wquery' in trainable\.targets.*dense, key, query, value"):
+        TrainableEncoder(build(checkpoints["bert"]), LoRA(targets=["query", "wquery"]))
 
 
 def test_experts_are_refused_in_one_sentence(checkpoints):
     with pytest.raises(ConfigError, match=r"Got 'gate_proj'.*names the experts.*Expected maps of the attention"):
-        TrainableEncoder(build(checkpoints["deepseek_v2"], trainable="lora", lora_targets=["gate_proj"]))
-    TrainableEncoder(build(checkpoints["llama"], trainable="lora", lora_targets=["gate_proj"]))
+        TrainableEncoder(build(checkpoints["deepseek_v2"]), LoRA(targets=["gate_proj"]))
+    TrainableEncoder(build(checkpoints["llama"]), LoRA(targets=["gate_proj"]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,12 +121,11 @@ def test_a_model_without_layers_cannot_be_trained(kind, tmp_path, checkpoints):
     model = SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)], device="cpu")
     model.save(str(tmp_path), create_model_card=False)
     with pytest.raises(EncoderError, match=r"no transformer layers|no stack of transformer layers"):
-        TrainableEncoder(SentenceTransformerEncoder(str(tmp_path), trainable=kind, cache=None))
+        TrainableEncoder(SentenceTransformerEncoder(str(tmp_path), cache=None), KINDS[kind]())
 
 
 def test_minilm_counted_by_hand():
-    lora = SentenceTransformerEncoder(trainable="lora", cache=None, lora_rank=4)
-    share = TrainableEncoder(lora).trainable_share
+    share = TrainableEncoder(SentenceTransformerEncoder(cache=None), LoRA(rank=4)).trainable_share
     assert share.trained == 6 * 4 * (4 * (384 + 384) + 2 * (384 + 1536))
     assert share.total == 22_713_216 + share.trained
     assert str(share) == "165,888 of 22,879,104 parameters are trained (0.7 %)"
@@ -134,19 +133,14 @@ def test_minilm_counted_by_hand():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_head_on_top_is_trained_in_full_fine_tuning_only(dense_model, kind):
-    trainable = TrainableEncoder(SentenceTransformerEncoder(str(dense_model), trainable=kind, cache=None))
+    trainable = TrainableEncoder(SentenceTransformerEncoder(str(dense_model), cache=None), KINDS[kind]())
     assert trainable.module[2].linear.weight.requires_grad == (kind == "full")
-
-
-def test_what_is_not_to_be_trained_is_refused(checkpoints):
-    with pytest.raises(ConfigError, match=r"encoder\.trainable=none.*expected lora, adapter or full"):
-        TrainableEncoder(build(checkpoints["bert"]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", [True, False])
 def test_the_shallow_layer_follows_training_and_has_gradients(trained, kind, mode):
-    trainable = trained(kind, shallow_layer=1, shallow_weight=2.0, dropout=0.0).train(mode)
+    trainable = trained(kind, shallow_layer=1, shallow_weight=2.0, encoder_dropout=0.0).train(mode)
     batch = trainable.tokenize(TEXTS[:1])
     features = trainable(batch)
     hidden = trainable.backbone(**batch, output_hidden_states=True).hidden_states[1][0].mean(0)
@@ -158,7 +152,7 @@ def test_the_shallow_layer_follows_training_and_has_gradients(trained, kind, mod
 
 
 def test_lower_layers_take_smaller_steps_and_biases_are_not_decayed(deep_checkpoints):
-    trainable = TrainableEncoder(build(deep_checkpoints["llama"], trainable="full"))
+    trainable = TrainableEncoder(build(deep_checkpoints["llama"]), Full())
     groups = trainable.parameter_groups(0.1, decay=0.5, weight_decay=0.01)
     grouped = {id(p): group for group in groups for p in group["params"]}
     trained = [p for p in trainable.parameters() if p.requires_grad]
@@ -184,22 +178,22 @@ def test_without_decay_all_take_the_same_steps(trained):
 @pytest.mark.parametrize("architecture", ["bert", "mpnet", "llama", "deepseek_v2"])
 def test_the_models_own_dropout_can_be_set(checkpoints, architecture):
     for dropout, same in ((0.0, True), (0.5, False)):
-        trainable = TrainableEncoder(build(checkpoints[architecture], trainable="full", dropout=dropout)).train()
+        trainable = TrainableEncoder(build(checkpoints[architecture]), Full(encoder_dropout=dropout)).train()
         batch = trainable.tokenize(TEXTS)
         with torch.no_grad(), torch.random.fork_rng():
             assert torch.allclose(trainable(batch), trainable.encoder.compute(TEXTS), atol=1e-5) == same
 
 
 def test_the_model_keeps_its_dropout_unless_told(checkpoints):
-    trainable = TrainableEncoder(build(checkpoints["bert"], trainable="lora", lora_dropout=0.25))
+    trainable = TrainableEncoder(build(checkpoints["bert"]), LoRA(dropout=0.25))
     shares = {module.p for module in trainable.modules() if isinstance(module, torch.nn.Dropout)}
     assert shares == {0.1, 0.25}
 
 
 def test_randomness_comes_from_the_generator_alone(checkpoints):
     def first(name):
-        encoder = build(checkpoints["bert"], trainable="lora")
-        return TrainableEncoder(encoder, None if name is None else child_generator(0, name)).trained_state()
+        generator = None if name is None else child_generator(0, name)
+        return state_of(TrainableEncoder(build(checkpoints["bert"]), LoRA(), generator))
 
     before = torch.get_rng_state()
     one, again, other, default, default_again = map(first, ("a", "a", "b", None, None))
@@ -212,39 +206,17 @@ def test_randomness_comes_from_the_generator_alone(checkpoints):
     assert 0.5 * bound < one[name].abs().max() <= bound
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_trained_state_moves_to_another_copy(trained, checkpoints, kind):
-    source = trained(kind)
-    copy = TrainableEncoder(build(checkpoints["bert"], trainable=kind), child_generator(0, "other"))
-    assert not torch.allclose(copy.compute(TEXTS), source.compute(TEXTS), atol=1e-3)
-    state = source.trained_state()
-    copy.load_trained_state(state)
-    assert torch.equal(copy.compute(TEXTS), source.compute(TEXTS))
-    train(source, steps=1)
-    assert all(torch.equal(state[name], tensor) for name, tensor in copy.trained_state().items())
-
-
-def test_a_state_of_other_settings_is_refused_whole(trained, checkpoints):
-    copy = TrainableEncoder(build(checkpoints["bert"], trainable="lora", lora_rank=2))
-    before = copy.trained_state()
-    with pytest.raises(EncoderError, match=r"shape \(8, 32\), expected \(2, 32\).*encoder\.lora_rank"):
-        copy.load_trained_state(trained("lora").trained_state())
-    with pytest.raises(EncoderError, match=r"of shape none, expected"):
-        copy.load_trained_state(dict(list(before.items())[1:]))
-    assert all(torch.equal(before[name], tensor) for name, tensor in copy.trained_state().items())
-
-
 @pytest.mark.parametrize("architecture", KNOWN)
 @pytest.mark.parametrize("kind", KINDS)
 def test_interpolation_goes_to_the_published_features_and_back(trained, checkpoints, architecture, kind):
     trainable = trained(kind, architecture)
-    end, state = trainable.compute(TEXTS), trainable.trained_state()
+    end, state = trainable.compute(TEXTS), state_of(trainable)
     trainable.interpolate(0.3)
     trainable.interpolate(0.0)
     assert torch.equal(trainable.compute(TEXTS), build(checkpoints[architecture]).encode(TEXTS))
     trainable.interpolate(1.0)
     assert torch.equal(trainable.compute(TEXTS), end)
-    assert all(torch.equal(state[name], tensor) for name, tensor in trainable.trained_state().items())
+    assert all(torch.equal(state[name], tensor) for name, tensor in state_of(trainable).items())
     train(trainable, steps=1)  # and it can be trained on
     moved = trainable.compute(TEXTS)
     trainable.interpolate(0.5)
@@ -279,14 +251,14 @@ def test_merged_gives_the_trained_features(trained, architecture, kind):
     train(trainable, steps=1)
     torch.testing.assert_close(merged.encode(TEXTS), features, atol=2e-5, rtol=0)  # a copy
     names = {name for name, _ in trainable.published.module.named_parameters()}
-    added = trainable.trained_state().keys() if kind == "adapter" else set()
+    added = state_of(trainable).keys() if kind == "adapter" else set()
     assert {name for name, parameter in merged.module.named_parameters() if parameter.requires_grad} == names | added
 
 
 def test_trained_features_and_published_ones_never_share_a_cache(checkpoints, tmp_path):
-    published = build(checkpoints["bert"], trainable="lora", cache=str(tmp_path))
+    published = build(checkpoints["bert"], cache=str(tmp_path))
     before = published.encode(TEXTS)
-    trainable = train(TrainableEncoder(published))
+    trainable = train(TrainableEncoder(published, LoRA()))
     files = sorted(tmp_path.rglob("*"))
     trainable.compute(TEXTS)
     trainable.encoder.encode(TEXTS)
@@ -304,15 +276,27 @@ def test_trained_features_and_published_ones_never_share_a_cache(checkpoints, tm
     assert len({published.fingerprint, merged.fingerprint, trainable.merged().fingerprint}) == 3
 
 
-def test_settings_of_training_leave_the_published_fingerprint_alone(checkpoints):
-    plain = build(checkpoints["bert"]).fingerprint
-    assert build(checkpoints["bert"], trainable="full", policy="layered", dropout=0.0).fingerprint == plain
+@pytest.mark.parametrize(
+    ("trainable", "values", "said"),
+    [
+        (LoRA, {"rank": 0, "alpha": 0.0}, "rank=0, trainable.alpha=0.0. Expected rank of 1 or more; alpha above 0"),
+        (LoRA, {"dropout": 1.0}, "dropout=1.0. Expected dropout as a share"),
+        (LoRA, {"targets": []}, r"targets=\[\]. Expected targets with at least one name"),
+        (LoRA, {"experts": True, "dropout": 0.1}, "dropout=0.1. Expected no dropout beside experts=true"),
+        (LoRA, {"experts": True, "dora": True}, "dora=True. Expected no dora beside experts=true"),
+        (Adapter, {"dim": 0}, "dim=0. Expected dim of 1 or more"),
+        (Full, {"encoder_dropout": -0.1}, "encoder_dropout=-0.1. Expected encoder_dropout as a share"),
+    ],
+)
+def test_values_that_cannot_be_are_refused_at_once(trainable, values, said):
+    with pytest.raises(ConfigError, match=rf"Got trainable\.{said}"):
+        trainable(**values)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_minilm_is_fast_again_once_merged(kind, monkeypatch):
     monkeypatch.setattr("fewshot.encoders.precision._cpu_has_bfloat16", lambda: True)
-    trainable = train(TrainableEncoder(SentenceTransformerEncoder(trainable=kind, shallow_layer=3, cache=None)), 3, 0.5)
+    trainable = train(TrainableEncoder(SentenceTransformerEncoder(cache=None), KINDS[kind]()), 3, 0.5)
     exact = trainable.encoder.compute(TEXTS)
     merged = trainable.merged()
     for features in (trainable.compute(TEXTS), merged.encode(TEXTS)):
@@ -326,7 +310,7 @@ def test_minilm_is_fast_again_once_merged(kind, monkeypatch):
 def test_mixed_precision_is_left_where_it_would_change_the_features(monkeypatch):
     monkeypatch.setattr("fewshot.encoders.precision._cpu_has_bfloat16", lambda: True)
     monkeypatch.setattr("fewshot.encoders.trainable.MIN_COSINE", 1.1)
-    trainable = TrainableEncoder(SentenceTransformerEncoder(trainable="lora", cache=None))
+    trainable = TrainableEncoder(SentenceTransformerEncoder(cache=None), LoRA())
     assert torch.equal(trainable.compute(TEXTS), trainable.encoder.compute(TEXTS))
 
 

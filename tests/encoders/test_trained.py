@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 
-from fewshot.encoders import SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
+from fewshot.encoders import Full, LoRA, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
+from fewshot.encoders.settings import of_encoding
 from fewshot.errors import EncoderError
 from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
@@ -19,8 +20,8 @@ FILES = {
 }
 
 
-def saved(model, folder, kind="lora", **settings):
-    trainable = train(TrainableEncoder(build(model, trainable=kind, **settings)))
+def saved(model, folder, kind="lora", layers="all", **settings):
+    trainable = train(TrainableEncoder(build(model, **settings), KINDS[kind](layers=layers)))
     trainable.save(folder)
     return trainable
 
@@ -37,8 +38,8 @@ def test_a_folder_gives_the_features_of_the_merged_encoder(checkpoints, tmp_path
 
 
 def test_the_head_of_a_sentence_transformers_model_is_in_it(dense_model, tmp_path):
-    settings = {"trainable": "full", "cache": None, "dtype": "float32"}
-    trainable = train(TrainableEncoder(SentenceTransformerEncoder(str(dense_model), **settings)))
+    settings = {"cache": None, "dtype": "float32"}
+    trainable = train(TrainableEncoder(SentenceTransformerEncoder(str(dense_model), **settings), Full()))
     trainable.save(tmp_path)
     loaded = SentenceTransformerEncoder(str(dense_model), weights=tmp_path, **settings)
     assert torch.equal(loaded.encode(TEXTS), trainable.merged().encode(TEXTS))
@@ -49,8 +50,8 @@ def test_the_head_of_a_sentence_transformers_model_is_in_it(dense_model, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fresh_process_gives_the_same_features(tmp_path, kind):
-    settings = {"shallow_layer": 3, "dtype": "float32", "cache": None}
-    trainable = train(TrainableEncoder(SentenceTransformerEncoder(trainable=kind, **settings)))
+    settings = {"dtype": "float32", "cache": None}
+    trainable = train(TrainableEncoder(SentenceTransformerEncoder(**settings), KINDS[kind]()))
     trainable.save(tmp_path / "encoder")
     script = (
         "from fewshot.encoders import SentenceTransformerEncoder; from safetensors.torch import save_file\n"
@@ -71,7 +72,7 @@ def test_a_fresh_process_gives_the_same_features(tmp_path, kind):
 def test_peft_reads_the_folder_too(checkpoints, tmp_path, architecture):
     from peft import PeftModel
 
-    trainable = saved(checkpoints[architecture], tmp_path, policy="layered")
+    trainable = saved(checkpoints[architecture], tmp_path, layers="layered")
     theirs = PeftModel.from_pretrained(build(checkpoints[architecture]).load(), str(tmp_path)).eval()
     batch = trainable.tokenize(TEXTS[:1])
     with torch.no_grad():
@@ -94,6 +95,12 @@ def test_the_settings_stand_beside_the_weights(checkpoints, tmp_path):
     assert description["kind"] == "lora"
     assert description["model"] == str(checkpoints["bert"])
     assert TransformerEncoder(**description["settings"]).fingerprint == trainable.published.fingerprint
+
+
+def test_settings_of_training_that_earlier_versions_wrote_are_left_out(checkpoints):
+    encoder = build(checkpoints["bert"], pooling="cls")
+    earlier = {"trainable": "lora", "policy": "all", "lora_rank": 4, "adapter_dim": 48, "dropout": None}
+    assert TransformerEncoder(**of_encoding(encoder.settings() | earlier)).fingerprint == encoder.fingerprint
 
 
 def test_a_warm_run_loads_no_weights(checkpoints, tmp_path):
@@ -167,6 +174,6 @@ def test_each_way_a_folder_fails_is_one_sentence(checkpoints, tmp_path, spoil, s
 
 def test_without_peft_it_says_what_to_install(checkpoints, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(EncoderError, match=r"pip install peft.*encoder\.trainable=full"):
-        TrainableEncoder(build(checkpoints["bert"], trainable="lora"))
-    TrainableEncoder(build(checkpoints["bert"], trainable="full"))
+    with pytest.raises(EncoderError, match=r"pip install peft.*trainable=full"):
+        TrainableEncoder(build(checkpoints["bert"]), LoRA())
+    TrainableEncoder(build(checkpoints["bert"]), Full())

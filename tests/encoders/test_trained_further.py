@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from fewshot.encoders import TrainableEncoder
+from fewshot.encoders import Full, LoRA, TrainableEncoder
 from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
 PAIRS = list(itertools.product(KINDS, KINDS))
@@ -14,8 +14,8 @@ PAIRS = list(itertools.product(KINDS, KINDS))
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 @pytest.mark.parametrize("architecture", ["bert", "deepseek_v3"])
 def test_it_starts_where_the_earlier_one_ended_and_is_read_again(checkpoints, tmp_path, architecture, first, second):
-    earlier = train(TrainableEncoder(build(checkpoints[architecture], trainable=first))).merged()
-    later = TrainableEncoder(earlier.replace(trainable=second))
+    earlier = train(TrainableEncoder(build(checkpoints[architecture]), KINDS[first]())).merged()
+    later = TrainableEncoder(earlier, KINDS[second]())
     start = earlier.encode(TEXTS)
     torch.testing.assert_close(later.compute(TEXTS), start, atol=1e-6, rtol=0)
     end = train(later).compute(TEXTS)
@@ -33,6 +33,6 @@ def test_it_starts_where_the_earlier_one_ended_and_is_read_again(checkpoints, tm
 
 
 def test_what_was_there_before_counts_for_the_fingerprint(checkpoints):
-    ones = [train(TrainableEncoder(build(checkpoints["bert"], trainable="full")), steps).merged() for steps in (1, 2)]
-    later = [TrainableEncoder(encoder.replace(trainable="lora")).merged() for encoder in ones]
+    ones = [train(TrainableEncoder(build(checkpoints["bert"]), Full()), steps).merged() for steps in (1, 2)]
+    later = [TrainableEncoder(encoder, LoRA()).merged() for encoder in ones]
     assert later[0].fingerprint != later[1].fingerprint

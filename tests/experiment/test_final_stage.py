@@ -8,7 +8,7 @@ import torch
 
 from fewshot.adaptation import HeadTuner
 from fewshot.adaptation.decision import Comparison
-from fewshot.encoders import TransformerEncoder
+from fewshot.encoders import LoRA, TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.evaluation import Estimate
 from fewshot.experiment.episodes import labelled_support
@@ -54,7 +54,7 @@ def task():
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     folder = save_transformer("bert", tmp_path_factory.mktemp("final") / "bert")
-    return TransformerEncoder(str(folder), dtype="float32", cache=None, dropout=0.0)
+    return TransformerEncoder(str(folder), dtype="float32", cache=None)
 
 
 def run(task, encoder, learner=Centroid, store=None, tuners=TUNERS, **settings):
@@ -240,10 +240,10 @@ def test_checkpoints_of_each_support_have_their_own_place(task, encoder, tmp_pat
 
 
 def test_what_takes_classes_that_there_are_not_is_refused(task, encoder):
-    with pytest.raises(ConfigError, match=r"encoder.trainable=lora with classes=all.*=none, or classes=test\.$"):
-        run(task, encoder, trainable="lora", classes="all")
-    with pytest.raises(ConfigError, match=r"Set encoder.trainable=none\.$"):
-        run(two_classes(task), encoder, trainable="lora", classes="all")
+    with pytest.raises(ConfigError, match=r"trainable=lora with classes=all.*=none, or classes=test\.$"):
+        run(task, encoder, trainable=LoRA(), classes="all")
+    with pytest.raises(ConfigError, match=r"Set trainable=none\.$"):
+        run(two_classes(task), encoder, trainable=LoRA(), classes="all")
 
 
 def test_the_support_is_handed_over_as_a_user_would(task):

@@ -12,7 +12,7 @@ import torch
 
 from fewshot.errors import StorageError
 from fewshot.learners import LEARNERS
-from fewshot.training import Checkpoints, TrainingFiles, TrainingHome
+from fewshot.training import Checkpoints, TrainingFiles, TrainingFolders
 from fewshot.training.checkpoints import Checkpoint
 from fewshot.training.history import Progress
 from fewshot.training.weights import OtherWeightsError
@@ -95,11 +95,11 @@ def test_the_folder_is_named_by_all_that_determines_the_training(tmp_path):
 
 
 def test_a_home_names_version_and_processes_too(tmp_path):
-    files = TrainingHome(tmp_path, tmp_path / "run").files("small", {"seed": 0}, resume=True)
+    files = TrainingFolders(tmp_path, tmp_path / "run").files("small", {"seed": 0}, resume=True)
     assert set(files.checkpoints.training) == {"seed", "version", "processes"}
     assert files.checkpoints.resume
     assert files.events == tmp_path / "run" / "small"
-    assert TrainingHome().files("small", {}) == TrainingFiles()
+    assert TrainingFolders().files("small", {}) == TrainingFiles()
 
 
 # Damage.
@@ -133,7 +133,7 @@ def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(damage, tmp_p
         assert store.read(store.newest()).progress.step == 2
     [message] = caplog.messages
     assert "checkpoint-000002 is damaged (" in message
-    assert message.endswith("looking at the one before it.")
+    assert message.endswith("trying the one before it.")
 
 
 def test_where_all_are_damaged_there_is_none(tmp_path):
@@ -318,7 +318,7 @@ def test_weights_of_another_form_are_refused(tmp_path):
 def test_a_look_writes_when_it_is_time(seconds, expected, tmp_path, monkeypatch):
     """A clock on which four seconds go by from look to look; writing takes none."""
     now = [0.0]
-    monkeypatch.setattr("fewshot.training.keeper.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fewshot.training.recorder.time.monotonic", lambda: now[0])
     written = []
     store = checkpoints(tmp_path)
     write = store.write
@@ -337,7 +337,7 @@ def test_a_look_writes_when_it_is_time(seconds, expected, tmp_path, monkeypatch)
 
 def test_a_slow_disk_gets_longer_pauses(tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("fewshot.training.keeper.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fewshot.training.recorder.time.monotonic", lambda: now[0])
     store, written = checkpoints(tmp_path), []
 
     def slow(checkpoint):

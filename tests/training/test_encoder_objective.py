@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from fewshot.encoders import SentenceTransformerEncoder, TrainableEncoder
+from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder
 from fewshot.episodes import sample_episodes
 from fewshot.features import TaskFeatures
 from fewshot.learners import Prototypical
@@ -24,7 +24,7 @@ def task():
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     folder = save_sentence_transformer(tmp_path_factory.mktemp("objective"))
-    return SentenceTransformerEncoder(str(folder), cache=None, dtype="float32", trainable="full", dropout=0.0)
+    return SentenceTransformerEncoder(str(folder), cache=None, dtype="float32")
 
 
 @pytest.fixture
@@ -36,7 +36,11 @@ def objective(encoder, task, names=True, **settings):
     settings = {"weights": {"task": 1.0}} | settings
     learner = Prototypical(DIM)
     return EncoderObjective(
-        TrainableEncoder(encoder), learner, task.texts, task.label_names if names else None, **settings
+        TrainableEncoder(encoder, Full(encoder_dropout=0.0)),
+        learner,
+        task.texts,
+        task.label_names if names else None,
+        **settings,
     )
 
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from fewshot.encoders import SentenceTransformerEncoder
+from fewshot.encoders import Adapter, Full, LoRA, SentenceTransformerEncoder
 from fewshot.episodes.frozen import EpisodeRequest, draw
 from fewshot.errors import ConfigError, TaskError
 from fewshot.learners import AttentionPrototypical, Centroid, Logistic, Prototypical
-from fewshot.training import EncoderTrainer, TrainingHome
+from fewshot.training import EncoderTrainer, TrainingFolders
 from tests.tiny_models import save_sentence_transformer
 from tests.training.first_word import first_word_task
 
@@ -29,14 +29,17 @@ def folder(tmp_path_factory):
     return str(save_sentence_transformer(tmp_path_factory.mktemp("trainer")))
 
 
-def encoder_of(folder, **settings):
-    return SentenceTransformerEncoder(folder, cache=None, dtype="float32", **{"trainable": "full", **settings})
+def encoder_of(folder):
+    return SentenceTransformerEncoder(folder, cache=None, dtype="float32")
 
 
-def fit(folder, task, valid, learner=Prototypical, seed=0, names=False, encoder=None, files=None, **settings):
+def fit(
+    folder, task, valid, learner=Prototypical, seed=0, names=False, encoder=None, files=None, trainable=None, **settings
+):
     augmented = settings.pop("augmented", None)
     trainer = EncoderTrainer(**(QUICK | {"steps": 40, "learning_rate": 1e-2} | settings))
-    return trainer.fit(encoder or encoder_of(folder), learner, task, valid, names, seed, files, augmented)
+    encoder, trainable = encoder or encoder_of(folder), trainable or Full()
+    return trainer.fit(encoder, trainable, learner, task, valid, names, seed, files, augmented)
 
 
 def variants_of(task):
@@ -49,19 +52,18 @@ def variants_of(task):
 ALL_NEW_TERMS = {"augmentation_weight": 0.5, "contrastive_weight": 0.5, "adversarial_weight": 0.5}
 
 
-@pytest.mark.parametrize(("trainable", "rate", "steps"), [("full", 1e-2, 60), ("lora", 2e-2, 80)])
+@pytest.mark.parametrize(("trainable", "rate", "steps"), [(Full(), 1e-2, 60), (LoRA(), 2e-2, 80)])
 def test_it_learns_what_carries_over_to_classes_it_has_not_seen(folder, task, valid, trainable, rate, steps):
-    encoder = encoder_of(folder, trainable=trainable)
-    trained = fit(folder, task, valid, encoder=encoder, learning_rate=rate, steps=steps)
+    trained = fit(folder, task, valid, trainable=trainable, learning_rate=rate, steps=steps)
     scores = trained.history.valid_accuracies
     assert scores[0] < 0.5
     assert scores[trained.history.best_step] > 0.7
     assert trained.kept == 1.0
 
 
-@pytest.mark.parametrize("trainable", ["full", "lora", "adapter"])
+@pytest.mark.parametrize("trainable", [Full(), LoRA(), Adapter()], ids=lambda trainable: trainable.kind)
 def test_each_kind_of_training_has_a_rate_of_its_own(folder, task, valid, trainable):
-    trained = fit(folder, task, valid, encoder=encoder_of(folder, trainable=trainable), steps=1, learning_rate=None)
+    trained = fit(folder, task, valid, trainable=trainable, steps=1, learning_rate=None)
     assert trained.history.steps == 1
 
 
@@ -166,9 +168,8 @@ def test_all_terms_go_on_to_the_same_bits_after_an_interruption(folder, task, va
     settings = ALL_NEW_TERMS | {"augmented": variants_of(task), "checkpoint_seconds": 0.0, "evaluate_every": 4}
 
     def train(home, resume=False):
-        files = TrainingHome(tmp_path / home).files("encoder", settings, resume=resume)
-        encoder = encoder_of(folder, dropout=0.1)
-        return fit(folder, task, valid, encoder=encoder, files=files, steps=12, **settings)
+        files = TrainingFolders(tmp_path / home).files("encoder", settings, resume=resume)
+        return fit(folder, task, valid, trainable=Full(encoder_dropout=0.1), files=files, steps=12, **settings)
 
     def interrupted(self, train, step, *more):
         if step == 7:

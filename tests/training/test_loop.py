@@ -200,6 +200,29 @@ def test_a_step_knows_its_number():
     assert steps == [1, 1, 2, 2, 3, 3]
 
 
+def test_it_ends_at_the_step_that_is_asked_for_with_the_weights_of_that_step():
+    slope, settings = Slope(), LoopSettings(steps=10, evaluate_every=4, patience=1, schedule="linear")
+    weights = {}
+
+    def draw(step, generator):
+        weights[step - 1] = float(slope.weight.detach())
+        return 1.0
+
+    def run(score, stop_at):
+        with torch.no_grad():
+            slope.weight.zero_()
+        groups = [{"params": [slope.weight], "lr": 1.0, "weight_decay": 0.0}]
+        return run_loop(settings, slope, groups, draw, score, seed=0, stop_at=stop_at)
+
+    for score in (None, lambda: -len(weights)):  # the later, the worse
+        history = run(score, 7)
+        at_seven = float(slope.weight.detach())
+        assert (history.steps, history.best_step) == (7, 7)
+        assert at_seven < weights[6]
+    run(lambda: -float(slope.weight.detach()), None)
+    assert weights[7] == at_seven  # the schedule is that of all ten steps
+
+
 def test_no_steps_are_one_look():
     objective, history = fit(replace(SETTINGS, steps=0))
     assert same(objective, Regression())

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from fewshot.encoders import TrainableEncoder, TransformerEncoder
+from fewshot.encoders import Full, LoRA, TrainableEncoder, TransformerEncoder
 from fewshot.episodes import sample_episodes
 from fewshot.errors import ConfigError
 from fewshot.learners import Prototypical
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective
-from fewshot.training.perturbation import fast_gradient, moved, watched, word_layer
+from fewshot.training.perturbation import fast_gradient, perturbed, recorded, word_layer
 from tests.synthetic import seeded
 from tests.tiny_models import ARCHITECTURES, DIM, save_transformer
 from tests.training.first_word import first_word_task
@@ -27,10 +27,10 @@ def folders(tmp_path_factory):
     return {name: str(save_transformer(name, home / name)) for name in ARCHITECTURES}
 
 
-def objective(folder, task, trainable="full", size=0.01, weight=1.0, **settings):
-    encoder = TransformerEncoder(folder, cache=None, dtype="float32", trainable=trainable, dropout=0.0, **settings)
+def objective(folder, task, trainable=Full, size=0.01, weight=1.0, **settings):
+    encoder = TransformerEncoder(folder, cache=None, dtype="float32")
     weights = {"task": 2.0, "adversarial": weight}
-    trained = TrainableEncoder(encoder, seeded(0))
+    trained = TrainableEncoder(encoder, trainable(encoder_dropout=0.0, **settings), seeded(0))
     return EncoderObjective(trained, Prototypical(DIM), task.texts, None, weights=weights, adversarial_size=size)
 
 
@@ -50,7 +50,7 @@ def test_a_move_has_its_share_of_the_length_of_the_words_and_the_direction_of_th
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("trainable", ["full", "lora"])
+@pytest.mark.parametrize("trainable", [Full, LoRA])
 def test_the_loss_is_larger_where_words_are_moved_and_reaches_all_that_is_trained(
     folders, task, architecture, trainable
 ):
@@ -95,24 +95,24 @@ def test_the_rise_is_that_of_the_gradient_to_first_order(folders, task, architec
 def test_a_move_against_the_gradient_makes_the_loss_smaller(folders, task):
     module = objective(folders["bert"], task, weight=0.0)
     layer, batch = word_layer(module.encoder), batch_of(task)
-    with watched(layer) as seen:
+    with recorded(layer) as seen:
         loss = module(batch)["loss"]
-    moves = seen.moves(loss, 0.01)
-    with moved(layer, [-move for move in moves]):
+    moves = seen.perturbations(loss, 0.01)
+    with perturbed(layer, [-move for move in moves]):
         assert float(module(batch)["loss"].detach()) < float(loss.detach())
     assert float(module(batch)["loss"].detach()) == float(loss.detach())
 
 
 def test_nothing_is_left_on_the_layer_even_after_an_error():
     layer = nn.Embedding(3, 2)
-    for block in (watched(layer), moved(layer, [])):
+    for block in (recorded(layer), perturbed(layer, [])):
         with pytest.raises(RuntimeError, match="stop"), block:
             raise RuntimeError("stop")
     assert not layer._forward_hooks
 
 
 def test_frozen_words_stay_as_they_are(folders, task):
-    module = objective(folders["bert"], task, "lora")
+    module = objective(folders["bert"], task, LoRA)
     layer = word_layer(module.encoder)
     before = layer.weight.clone()
     module(batch_of(task))["loss"].backward()

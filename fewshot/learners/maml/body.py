@@ -8,14 +8,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.trainable import TrainableEncoder
+from fewshot.encoders import Encoder, Trainable, TrainableEncoder
+from fewshot.encoders.trained import TrainedWeights
 from fewshot.errors import ConfigError
 from fewshot.learners.maml.named import Parameters
 from fewshot.learners.maml.tokens import tokens_of
-
-# Settings of an encoder that say what of it is adapted, and what the adapted numbers mean.
-_NAMED = ("policy", "lora_rank", "lora_alpha", "lora_rank_stabilised", "lora_dora", "lora_targets", "lora_experts")
 
 
 class Body:
@@ -25,8 +22,8 @@ class Body:
     `train(True)`.
 
     Args:
-        encoder: any encoder that reads token ids; its `policy` and `lora_*` settings say what is adapted.
-        adapts: `"lora"` or `"encoder"`.
+        encoder: any encoder that reads token ids.
+        trainable: what is adapted of it.
         second_order: whether attention must have a second derivative.
         generator: of the first LoRA weights.
 
@@ -35,13 +32,8 @@ class Body:
         EncoderError: the weights cannot be loaded, or their architecture is not known well enough.
     """
 
-    def __init__(self, encoder: Encoder, adapts: str, second_order: bool, generator: torch.Generator):
-        self.trainable = TrainableEncoder(
-            encoder.replace(trainable={"lora": "lora", "encoder": "full"}[adapts]), generator
-        )
-        named = {name: getattr(encoder, name) for name in _NAMED}
-        # In 32 bits, which is the same on machines with and without fast bfloat16.
-        self.described = {"fingerprint": encoder.replace(dtype="float32").fingerprint, **named}
+    def __init__(self, encoder: Encoder, trainable: Trainable, second_order: bool, generator: torch.Generator):
+        self.trainable = TrainableEncoder(encoder, trainable, generator)
         if second_order:
             _turn_to_eager_attention(self.trainable.backbone, encoder.model)
         # Name → parameter, before any step.
@@ -53,6 +45,17 @@ class Body:
         """Unit vectors of token rows, on the device of the rows."""
         features = torch.func.functional_call(self.trainable, dict(parameters), (tokens_of(rows),))
         return normalize(features.to(rows.device), dim=-1)
+
+    def weights(self, parameters: Parameters) -> TrainedWeights:
+        """Adapted parameters as trained weights of the encoder, for `Encoder.with_trained`."""
+        kept = {name: value.detach().clone() for name, value in self.start.items()}
+        try:
+            for name, value in self.start.items():
+                value.data.copy_(parameters[name].detach())
+            return self.trainable.trained_weights()
+        finally:
+            for name, value in self.start.items():
+                value.data.copy_(kept[name])
 
     def train(self, mode: bool) -> None:
         """Dropout on or off."""

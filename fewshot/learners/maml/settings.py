@@ -7,7 +7,7 @@ from fewshot.errors import ConfigError
 from fewshot.learners.learner import check_positive
 from fewshot.learners.maml import learn2learn
 
-Adapts = Literal["head", "network", "lora", "encoder"]
+Adapts = Literal["head", "network"]
 HeadInit = Literal["prototypes", "learned"]
 Rates = Literal["fixed", "learned", "per_layer_and_step", "per_parameter"]
 Engine = Literal["fewshot", "learn2learn"]
@@ -49,10 +49,22 @@ class MAMLSettings:
         if self.engine == "learn2learn":
             learn2learn.algorithms()
 
-    @property
-    def through_encoder(self) -> bool:
-        """Whether the inner loop goes through the encoder."""
-        return self.adapts in ("lora", "encoder")
+    def check_through_encoder(self) -> None:
+        """Refuse what an inner loop through the encoder cannot have.
+
+        Raises:
+            ConfigError: a hidden layer, or one rate for each parameter in learn2learn.
+        """
+        if self.hidden is not None:
+            raise ConfigError(
+                f"Got learner.hidden={self.hidden} with training=through_encoder, whose head is linear. Set "
+                f"learner.hidden=null."
+            )
+        if self.engine == "learn2learn" and self.rates == "per_parameter":
+            raise ConfigError(
+                "Got learner.engine=learn2learn with learner.rates=per_parameter and training=through_encoder: its "
+                "MetaSGD wants a gradient for every parameter. Set learner.engine=fewshot."
+            )
 
     @property
     def second_order(self) -> bool:
@@ -65,11 +77,6 @@ class MAMLSettings:
             problems.append(
                 "Got learner.adapts=network without a hidden layer, which leaves only the head to adapt. "
                 "Set learner.hidden=128, or learner.adapts=head."
-            )
-        if self.through_encoder and self.hidden is not None:
-            problems.append(
-                f"Got learner.hidden={self.hidden} with learner.adapts={self.adapts}, whose head is linear. "
-                f"Set learner.hidden=null."
             )
         if (self.head_init == "learned") != (self.ways is not None and self.ways >= 2):
             ways = "null" if self.ways is None else self.ways
@@ -99,9 +106,17 @@ class MAMLSettings:
     def _contradictions_of_learn2learn(self) -> list[str]:
         if self.engine != "learn2learn":
             return []
-        if self.rates == "per_layer_and_step" or (self.rates == "per_parameter" and self.through_encoder):
+        if self.rates == "per_layer_and_step":
             return [
-                f"Got learner.engine=learn2learn with learner.rates={self.rates} and learner.adapts={self.adapts}: its "
-                f"MAML has one rate, and its MetaSGD wants a gradient for every parameter. Set learner.engine=fewshot."
+                "Got learner.engine=learn2learn with learner.rates=per_layer_and_step: its MAML has one rate. Set "
+                "learner.engine=fewshot."
             ]
         return []
+
+
+def other_ways(n_way: int, ways: int) -> str:
+    """The sentence for episodes of another number of classes than a learned head has."""
+    return (
+        f"Got episodes of {n_way} classes for a learned head of learner.ways={ways}. Set ways={ways} and "
+        f"training.ways={ways}, or learner.head_init=prototypes, which takes any number."
+    )

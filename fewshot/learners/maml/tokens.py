@@ -16,7 +16,7 @@ _NO_TOKEN = -1  # no tokenizer has it, while the id that stands for padding may 
 
 
 def token_rows(encoder: Encoder, texts: Sequence[str]) -> Int[Tensor, "n_texts tokens"]:
-    """Texts as rows of token ids, for learners that read tokens; -1 stands behind the end of a text.
+    """Texts as rows of token ids, for an inner loop through the encoder; -1 stands behind the end of a text.
 
     Args:
         encoder: whose tokens they are.
@@ -29,8 +29,8 @@ def token_rows(encoder: Encoder, texts: Sequence[str]) -> Int[Tensor, "n_texts t
     needed = set(batch) - {"input_ids", "attention_mask", "token_type_ids"}
     if "input_ids" not in batch or needed or bool(batch.get("token_type_ids", torch.zeros(1)).any()):
         raise ConfigError(
-            f"Encoder model {encoder.model!r} reads {', '.join(sorted(batch))}, but a learner that adapts the encoder "
-            f"gives it the ids of tokens and nothing else. Set learner.adapts=head, or choose another encoder."
+            f"Encoder model {encoder.model!r} reads {', '.join(sorted(batch))}, but an inner loop through the encoder "
+            f"gives it the ids of tokens and nothing else. Set training=episodic, or choose another encoder."
         )
     return batch["input_ids"].masked_fill(batch["attention_mask"] == 0, _NO_TOKEN)
 

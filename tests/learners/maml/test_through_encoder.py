@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fewshot.encoders import TransformerEncoder
+from fewshot.encoders import LoRA, TransformerEncoder
 from fewshot.episodes import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.evaluation import evaluate, predict
@@ -30,7 +30,7 @@ def encoders(tmp_path_factory):
     def get(architecture="bert"):
         if architecture not in made:
             folder = save_transformer(architecture, tmp_path_factory.mktemp("models") / architecture)
-            made[architecture] = TransformerEncoder(str(folder), cache=None, dtype="float32", device="cpu", lora_rank=2)
+            made[architecture] = TransformerEncoder(str(folder), cache=None, dtype="float32", device="cpu")
         return made[architecture]
 
     return get
@@ -45,7 +45,7 @@ def episodes(encoder, names=True):
 
 def attached(encoder, **settings):
     learner = MAML(DIM, **{"adapts": "lora", "inner_steps": 2, "inner_lr": 0.02} | settings)
-    learner.attach(encoder)
+    learner.attach(encoder, LoRA(rank=2) if learner.arguments["adapts"] == "lora" else None)
     generator = seeded(1)
     with torch.no_grad():
         for parameter in learner.first.parameters():  # LoRA's B would be zero, and A without effect
@@ -154,7 +154,7 @@ def test_adapting_changes_neither_the_learner_nor_the_encoder(encoders):
 
 def test_features_before_the_first_step_are_those_of_the_encoder(encoders):
     """Padding, as much of it as there is, changes nothing."""
-    body = Body(encoders(), "lora", True, child_generator(0, "test"))
+    body = Body(encoders(), LoRA(rank=2), True, child_generator(0, "test"))
     rows = token_rows(encoders(), TEXTS)
     with torch.no_grad():
         torch.testing.assert_close(body(body.start, rows), encoders().encode(TEXTS))
@@ -165,7 +165,7 @@ def test_a_token_that_is_also_padding_stays_a_token(encoders):
     encoder = encoders("llama")
     rows = token_rows(encoder, ["heart [PAD]", "heart [PAD] attack"])
     assert rows[0].tolist()[1:] == [0, -1]
-    body = Body(encoder, "lora", False, child_generator(0, "test"))
+    body = Body(encoder, LoRA(rank=2), False, child_generator(0, "test"))
     with torch.no_grad():
         torch.testing.assert_close(body(body.start, rows), encoder.encode(["heart [PAD]", "heart [PAD] attack"]))
 
@@ -212,9 +212,6 @@ def test_saved_and_loaded_it_gives_identical_logits(encoders, tmp_path, settings
 
 def test_another_encoder_than_it_was_trained_with_is_refused(encoders, tmp_path):
     save_learner(attached(encoders()), tmp_path)
-    for name, value in (("lora_alpha", 64.0), ("lora_rank", 3), ("policy", "layered")):
-        with pytest.raises(ConfigError, match=rf"trained with an encoder of {name}=.*has {name}={value}"):
-            load_learner(tmp_path, encoder=encoders().replace(**{name: value}))
     with pytest.raises(ConfigError, match="trained with an encoder of fingerprint="):
         load_learner(tmp_path, encoder=encoders().replace(max_length=3))
 
@@ -250,7 +247,7 @@ def test_an_encoder_without_token_ids_is_refused():
 
 def with_kernel(encoder, kernel, monkeypatch):
     """An encoder that asks for another attention kernel."""
-    monkeypatch.setattr(type(encoder), "_attention_kernel", kernel)
+    monkeypatch.setattr("fewshot.encoders.transformer.attention_kernel", lambda max_length, device: kernel)
     return encoder.replace()
 
 

@@ -1,4 +1,4 @@
-"""What a training leaves on disk while it runs, and how it goes on from there."""
+"""Checkpoints and TensorBoard events of a training, and how it goes on from a checkpoint."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _LARGEST_SHARE = 0.02  # of the time, for checkpoints: a slow disk has longer pauses
 
 
-class Keeper:
+class TrainingRecorder:
     """Checkpoints and TensorBoard events of one training; a context that closes the event files.
 
     Args:
@@ -79,13 +79,13 @@ class Keeper:
         """Begin the event files.
 
         Args:
-            progress: where the training starts, after a look.
+            progress: where the training starts, after an evaluation.
         """
         if self.folder is not None:
             self.events = Events(self.folder, progress.step)
-            self.events.write(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+        self._write_score(progress)
 
-    def tell(self, progress: Progress, losses: dict[str, float]) -> None:
+    def write_step(self, progress: Progress, losses: dict[str, float]) -> None:
         """Write the numbers of a step to the event files.
 
         Args:
@@ -97,20 +97,23 @@ class Keeper:
             self.events.write(progress.step, {f"train/{name}": loss for name, loss in losses.items()})
             self.events.write(progress.step, {"train/rate_share": share})
 
-    def keep(self, progress: Progress, over: bool) -> None:
-        """Write down a look, and a checkpoint if it is time for one.
+    def write_evaluation(self, progress: Progress, is_last: bool) -> None:
+        """Write down an evaluation, and a checkpoint if it is time for one.
 
         Args:
-            progress: after the look.
-            over: whether it was the last; its checkpoint is written if there are any.
+            progress: after the evaluation.
+            is_last: its checkpoint is written if there are any.
         """
-        if self.events is not None:
-            self.events.write(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+        self._write_score(progress)
         if self.checkpoints is None or self.pause is None:
             return
-        due = time.monotonic() - self.last >= self.pause or (over and self.written > 0)
+        due = time.monotonic() - self.last >= self.pause or (is_last and self.written > 0)
         if self.engine.agree(float(due)):
             self._write(self.checkpoints, progress)
+
+    def _write_score(self, progress: Progress) -> None:
+        if self.events is not None and progress.step in progress.scores:
+            self.events.write(progress.step, {"valid/accuracy": progress.scores[progress.step]})
 
     def _write(self, checkpoints: Checkpoints, progress: Progress) -> None:
         started = time.monotonic()
@@ -143,7 +146,7 @@ class Keeper:
         if self.engine.device.type == "cuda":
             torch.cuda.set_rng_state(states[f"{process}/cuda"], self.engine.device)
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> "TrainingRecorder":
         return self
 
     def __exit__(self, *error: Any) -> None:

@@ -1,4 +1,4 @@
-"""Features of a task by an encoder before and while it is trained."""
+"""Evaluation of an encoder while it is trained, and features by its published weights."""
 
 import copy
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from fewshot.processes import as_main
 from fewshot.tasks import Task
 
 
-class EncoderLook:
+class EncoderEvaluation:
     """Accuracy of the encoder as it is, with the learner as it is, on the valid episodes.
 
     Args:

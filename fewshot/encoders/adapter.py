@@ -19,8 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fewshot.encoders.layers import Stack, adapted_layers, find_stack
-from fewshot.encoders.settings import EncoderSettings
+from fewshot.encoders.layers import Stack, TrainedLayers, adapted_layers, find_stack
 from fewshot.errors import EncoderError
 
 # Where a layer's feed-forward part ends: decoders and ModernBERT, DistilBERT, BERT and its kin. None of them is a
@@ -29,7 +28,39 @@ _FEED_FORWARD = ("mlp", "ffn", "output.dropout")
 
 
 @dataclass(frozen=True)
-class Bottleneck:
+class Adapter(TrainedLayers):
+    """Small layers between the others are trained, and nothing else.
+
+    Args:
+        dim: width of an adapter.
+    """
+
+    dim: int = 48
+
+    kind: ClassVar[str] = "adapter"
+
+    def out_of_range(self) -> dict[str, str]:
+        """Name of each setting that cannot be used → what is expected of it."""
+        return super().out_of_range() | ({} if self.dim >= 1 else {"dim": "dim of 1 or more"})
+
+    def place(self, backbone: nn.Module, model: str) -> "PlacedAdapter":
+        """The adapters for a backbone; beside those that it may have already, from an earlier training.
+
+        Args:
+            backbone: the transformer.
+            model: its name, for messages.
+
+        Raises:
+            EncoderError: the backbone has no layers, or their feed-forward parts are not known.
+        """
+        stack = find_stack(backbone)
+        taken = sum(name.startswith(PlacedAdapter.name) for name, _ in _ends(stack, model)[0].named_children())
+        name = f"{PlacedAdapter.name}{taken + 1}" if taken else PlacedAdapter.name
+        return PlacedAdapter(self.dim, adapted_layers(stack, self.layers), name)
+
+
+@dataclass(frozen=True)
+class PlacedAdapter:
     """What has to be known to put adapters into a backbone.
 
     Args:
@@ -42,29 +73,13 @@ class Bottleneck:
     layers: tuple[int, ...]
     name: str = "bottleneck"
 
-    KIND: ClassVar[str] = "adapter"
+    KIND: ClassVar[str] = Adapter.kind
     TENSORS: ClassVar[str] = "bottleneck.safetensors"
     CONFIG: ClassVar[str] = "bottleneck.json"
     scale: ClassVar[float | None] = None  # nothing but the weights themselves changes the features
 
     @classmethod
-    def of(cls, backbone: nn.Module, settings: EncoderSettings) -> "Bottleneck":
-        """The adapters for a backbone; beside those that it may have already, from an earlier training.
-
-        Args:
-            backbone: the transformer.
-            settings: `adapter_dim` and `policy`; under `"layered"` only layers that are not frozen get one.
-
-        Raises:
-            EncoderError: the backbone has no layers, or their feed-forward parts are not known.
-        """
-        stack = find_stack(backbone)
-        taken = sum(name.startswith(cls.name) for name, _ in _ends(stack, settings.model)[0].named_children())
-        name = f"{cls.name}{taken + 1}" if taken else cls.name
-        return cls(settings.adapter_dim, adapted_layers(stack, settings.policy), name)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Bottleneck":
+    def from_json(cls, content: Mapping[str, Any]) -> "PlacedAdapter":
         """From what `to_json` gave.
 
         Raises:
@@ -87,13 +102,13 @@ class Bottleneck:
             The backbone, for `settle`.
 
         Raises:
-            EncoderError: see `of`.
+            EncoderError: see `Adapter.place`.
         """
         backbone.requires_grad_(False)
         near = next(parameter for parameter in backbone.parameters() if parameter.is_floating_point())
         ends = _ends(find_stack(backbone), type(backbone).__name__)
         for index in self.layers:
-            layer = BottleneckLayer(_width(backbone), self.dim, generator)
+            layer = AdapterLayer(_width(backbone), self.dim, generator)
             ends[index].add_module(self.name, layer.to(near.device, torch.float32))
             layer.handle = ends[index].register_forward_hook(partial(_through, self.name))
         return backbone
@@ -126,7 +141,7 @@ class Bottleneck:
         return ".down." not in name
 
 
-class BottleneckLayer(nn.Module):
+class AdapterLayer(nn.Module):
     """One adapter.
 
     Args:
@@ -146,11 +161,11 @@ class BottleneckLayer(nn.Module):
         self.handle: Any = None  # of the hook that calls it
 
     def forward(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch hidden"]:
-        """What the feed-forward part gave, changed a little."""
+        """The output of the feed-forward part, changed a little."""
         return hidden + self.up(torch.relu(self.down(hidden.to(self.down.weight.dtype)))).to(hidden.dtype)
 
 
-def remove_bottlenecks(backbone: nn.Module) -> None:
+def remove_adapters(backbone: nn.Module) -> None:
     """Take all adapters out of a backbone, in place."""
     _remove(backbone, lambda name: True)
 
@@ -158,7 +173,7 @@ def remove_bottlenecks(backbone: nn.Module) -> None:
 def _remove(backbone: nn.Module, chosen: Callable[[str], bool]) -> None:
     for module in list(backbone.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, BottleneckLayer) and chosen(name):
+            if isinstance(child, AdapterLayer) and chosen(name):
                 child.handle.remove()
                 delattr(module, name)
 
@@ -178,8 +193,8 @@ def _ends(stack: Stack, model: str) -> list[nn.Module]:
     if not ends or None in ends:
         raise EncoderError(
             f"Encoder model {model!r} has no {'feed-forward parts of a known name' if ends else 'transformer layers'} "
-            f"to put adapters behind. Expected {', '.join(_FEED_FORWARD)} in each layer. Set encoder.trainable=none, "
-            f"or lora with encoder.lora_targets."
+            f"to put adapters behind. Expected {', '.join(_FEED_FORWARD)} in each layer. Set trainable=none, "
+            f"or lora with trainable.targets."
         )
     return [end for end in ends if end is not None]
 

@@ -1,0 +1,190 @@
+"""MAML whose inner loop goes through the encoder: parameters of the encoder and a head take steps on the support.
+
+    theta_0 = theta                        theta_{t+1} = theta_t - rate * d/dtheta_t  CE(support; theta_t)
+    loss = CE(query; theta_T)              logits = s (h W^T + b), with h the unit features of a text
+
+theta holds the part of the encoder that is trained (low-rank updates, adapters, or all weights) and the head. The
+settings make the family, see `fewshot.learners.maml.maml`; the label name counts as one more example. An episode takes
+about a second, so they come one after another, and each one's gradient is computed at once and its graph freed.
+
+Source: Finn et al. 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks",
+https://arxiv.org/abs/1703.03400.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from fewshot.encoders.encoder import Encoder
+from fewshot.encoders.shared import SharedModel
+from fewshot.encoders.trainable import Trainable
+from fewshot.errors import ConfigError
+from fewshot.learners.learner import Classifier
+from fewshot.learners.maml.body import Body
+from fewshot.learners.maml.descent import descend
+from fewshot.learners.maml.named import NamedParameters, Parameters
+from fewshot.learners.maml.network import HEAD, Examples, Network
+from fewshot.learners.maml.on_features import AdaptedNetwork, start_of
+from fewshot.learners.maml.outer import summed_gradients, towards
+from fewshot.learners.maml.peer import descend_in_learn2learn
+from fewshot.learners.maml.rates import InnerRates
+from fewshot.learners.maml.settings import MAMLSettings, other_ways
+from fewshot.learners.maml.tokens import token_rows
+from fewshot.randomness import child_generator
+
+
+@dataclass(frozen=True)
+class TokenEpisode:
+    """One episode as rows of token ids, see `token_rows`.
+
+    Args:
+        support: texts of the support, label names among them.
+        ways: the way of each.
+        query: the texts to classify.
+        targets: the way of each.
+        n_way: number of classes.
+    """
+
+    support: Int[Tensor, "n_support tokens"]
+    ways: Int[Tensor, " n_support"]
+    query: Int[Tensor, "n_query tokens"]
+    targets: Int[Tensor, " n_query"]
+    n_way: int
+
+
+class EncoderMAML(nn.Module):
+    """First values of an encoder's parameters and of a head, from which a few steps on a support make a classifier.
+
+    Args:
+        encoder: published or meta-trained; it is not changed. It has to read token ids alone.
+        trainable: which part of it the inner loop adapts.
+        settings: of MAML; `adapts` and `hidden` have no part.
+        seed: of the first LoRA or adapter weights.
+
+    Attributes:
+        temperature: divides the logits for calibrated probabilities; fitted on meta-valid classes.
+        arguments: the settings, kept so that the learner can be saved as JSON.
+
+    Raises:
+        ConfigError: a hidden layer, rates that learn2learn does not have, or an attention without a second derivative.
+        EncoderError: the weights cannot be loaded, or their architecture is not known well enough.
+    """
+
+    title = "MAML through the encoder"
+    temperature: Tensor
+
+    def __init__(self, encoder: Encoder, trainable: Trainable, settings: MAMLSettings, seed: int = 0):
+        super().__init__()
+        settings.check_through_encoder()
+        self.settings, self.ways, self.meta_lr = settings, settings.ways, settings.meta_lr
+        self.arguments: dict[str, Any] = {**asdict(settings), "seed": seed}
+        self.trainable = trainable
+        self.body = Body(encoder, trainable, settings.second_order, child_generator(seed, "maml/lora"))
+        self.published = encoder
+        with torch.no_grad():
+            self.dim = self.body(self.body.start, token_rows(encoder, ["one text"])).shape[1]
+        head = {}
+        if settings.ways is not None:
+            head = dict(zip(HEAD, (torch.zeros(settings.ways, self.dim), torch.zeros(settings.ways)), strict=True))
+        self.first = NamedParameters({**head, **self.body.start})
+        self.log_scale = nn.Parameter(torch.tensor(settings.scale).log())
+        shapes = {name: tuple(value.shape) for name, value in self.first.named().items()}
+        shapes = dict(zip(HEAD, ((self.dim,), ()), strict=True)) | shapes  # classes of a head share their rates
+        self.rates = InnerRates(settings.rates, settings.inner_lr, settings.inner_steps, shapes)
+        self.register_buffer("temperature", torch.ones(()))
+        self._shared: SharedModel | None = None
+        if settings.reptile:
+            self.requires_grad_(False)
+            for parameter in self.first.parameters():
+                parameter.requires_grad_(True)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "EncoderMAML":
+        """Training mode; dropout of the encoder goes with it."""
+        super().train(mode)
+        self.body.train(mode)
+        return self
+
+    @property
+    def pretrained(self) -> list[Tensor]:
+        """The parameters of the encoder."""
+        return [value for name, value in self.first.named().items() if name in self.body.names]
+
+    def adapt(self, texts: Sequence[str], ways: Int[Tensor, " n_texts"], n_way: int) -> tuple[Encoder, Classifier]:
+        """Take the inner loop on a support.
+
+        Args:
+            texts: of the support, label names among them.
+            ways: the way of each.
+            n_way: number of classes.
+
+        Returns:
+            The adapted encoder, in 32 bits and without a cache, and a classifier on its unit features.
+
+        Raises:
+            ConfigError: a learned head and another number of classes.
+        """
+        end = self.steps(token_rows(self.published, texts), ways, n_way)[-1]
+        if self._shared is None:  # loaded once for all supports
+            self._shared = SharedModel(self.published.replace(dtype="float32", cache=None))
+        with torch.no_grad():
+            encoder = self._shared.encoder(self.body.weights(end))
+            network = Network.of({name: end[name].detach() for name in HEAD}, self.log_scale.exp())
+        return encoder, AdaptedNetwork(network, nn.Identity())
+
+    def logits(self, episode: TokenEpisode) -> Float[Tensor, "n_query n_way"]:
+        """Logits of the queries after the last step."""
+        return self._logits(self.steps(episode.support, episode.ways, episode.n_way)[-1], episode.query)
+
+    def forward(self, episodes: Sequence[TokenEpisode]) -> Float[Tensor, ""]:
+        """Mean loss of the episodes, in nats: cross-entropy of the queries after the last step, or after every step.
+
+        Reptile's value is the same cross-entropy, its gradient `theta - theta_T`.
+        """
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return summed_gradients((self._loss(episode) / len(episodes) for episode in episodes), trained)
+
+    def steps(
+        self, rows: Int[Tensor, "n_support tokens"], ways: Int[Tensor, " n_support"], n_way: int
+    ) -> list[Parameters]:
+        """The parameters after each step of the inner loop; arguments as in `TokenEpisode`."""
+        if self.ways is not None and n_way != self.ways:
+            raise ConfigError(other_ways(n_way, self.ways))
+        first, scale, settings = self.first.named(), self.log_scale.exp(), self.settings
+        targets = one_hot(ways.to(rows.device), n_way)[None].float()
+        weights = torch.full_like(targets[..., :1], 1 / len(rows))
+
+        def examples(parameters: Parameters) -> Examples:
+            return Examples(self._features(parameters, rows), targets, weights)
+
+        def loss(parameters: Parameters) -> Tensor:
+            now = examples(parameters)
+            return now.losses(Network.of(parameters, scale).logits(now.features)).sum()
+
+        start = {**start_of(first, scale, examples(first)).parameters(), **first}
+        descent = descend_in_learn2learn if settings.engine == "learn2learn" else descend
+        return descent(start, loss, self.rates, settings.inner_steps, not settings.second_order)
+
+    def _loss(self, episode: TokenEpisode) -> Float[Tensor, ""]:
+        if self.settings.reptile:
+            with torch.no_grad():
+                end = self.steps(episode.support, episode.ways, episode.n_way)[-1]
+                value = cross_entropy(self._logits(end, episode.query), episode.targets)
+            return towards(end, {name: p for name, p in self.first.named().items() if p.requires_grad}, value)
+        path = self.steps(episode.support, episode.ways, episode.n_way)
+        if not self.settings.multi_step_loss:
+            return cross_entropy(self._logits(path[-1], episode.query), episode.targets)
+        losses = torch.stack([cross_entropy(self._logits(step, episode.query), episode.targets) for step in path])
+        weights = torch.arange(1, len(path) + 1, device=losses.device)
+        return (weights * losses).sum() / weights.sum()
+
+    def _logits(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "n n_way"]:
+        return Network.of(parameters, self.log_scale.exp()).logits(self._features(parameters, rows))[0]
+
+    def _features(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "1 n dim"]:
+        return self.body({name: value for name, value in parameters.items() if name in self.body.names}, rows)[None]

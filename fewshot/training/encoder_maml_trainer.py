@@ -1,0 +1,162 @@
+"""Meta-training of MAML through the encoder: episodes of token ids, one inner loop after another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from fewshot.encoders import Encoder, Trainable
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.learners.maml.encoder_maml import EncoderMAML, TokenEpisode
+from fewshot.learners.maml.settings import MAMLSettings
+from fewshot.learners.maml.tokens import token_rows
+from fewshot.tasks.task import Task
+from fewshot.training.history import TrainingHistory
+from fewshot.training.loop import run_loop
+from fewshot.training.loop_settings import POSITIVE, LoopSettings
+from fewshot.training.store import TrainingFiles
+from fewshot.training.training_episodes import draw_training_episodes
+
+
+@dataclass(frozen=True)
+class EncoderMAMLTrainer(LoopSettings):
+    """Train first values from which a few steps on a support, through the encoder, make a classifier.
+
+    Args:
+        episodes_per_step: episodes in a batch.
+        ways: classes per training episode; all train classes when None.
+        shots: support sizes, taken in turn.
+        queries: queries per class.
+        learning_rate: AdamW's rate for matrices and for the encoder's parameters; MAML's own `meta_lr` goes before it.
+        scalar_learning_rate: its rate for the scale and for learned rates of the inner loop.
+
+    The other settings are those of `LoopSettings`.
+    """
+
+    steps: int = 40
+    evaluate_every: int = 10
+    patience: int = 3
+    max_gradient_norm: float | None = 1.0
+
+    episodes_per_step: int = 2
+    ways: int | None = 5
+    shots: Sequence[int] = (1, 5)
+    queries: int = 3
+    learning_rate: float = 1e-4
+    scalar_learning_rate: float = 1e-2
+
+    def out_of_range(self) -> dict[str, str]:
+        """Name of each setting that cannot be used → what is expected of it."""
+        wrong = super().out_of_range()
+        for name in ("episodes_per_step", "queries", "learning_rate", "scalar_learning_rate"):
+            if not getattr(self, name) > 0:
+                wrong[name] = POSITIVE
+        if self.ways is not None and self.ways < 2:
+            wrong["ways"] = "ways of 2 or more, or null for all"
+        if not self.shots or min(self.shots) < 0:
+            wrong["shots"] = "shots as a list such as [1,5]"
+        return wrong
+
+    def fit(
+        self,
+        encoder: Encoder,
+        trainable: Trainable,
+        settings: MAMLSettings,
+        task: Task,
+        valid: Sequence[EpisodeBatch],
+        label_names: bool,
+        seed: int,
+        files: TrainingFiles | None = None,
+    ) -> tuple[EncoderMAML, TrainingHistory]:
+        """Meta-train; the learner ends with the values that were best on the valid episodes.
+
+        Args:
+            encoder: it is not changed.
+            trainable: which part of it the inner loop adapts.
+            settings: of MAML.
+            task: its train classes are trained on; with fewer than two, nothing is.
+            valid: episodes of the valid classes; their accuracies are averaged.
+            label_names: whether names of classes are evidence.
+            seed: root seed; the stream is `training`.
+            files: where checkpoints and events go.
+
+        Raises:
+            ConfigError: settings that do not go together, or 0 shots and no label names.
+            EncoderError: the encoder cannot be loaded or adapted.
+        """
+        learner = EncoderMAML(encoder, trainable, settings, seed)
+        if len(task.parts["train"]) < 2 or not valid or self.steps == 0:
+            return learner, TrainingHistory()
+        tokens, train = TaskTokens.of(task, encoder, label_names), task.pools("train")
+        valid = [episodes for episodes in valid if episodes.n_way == settings.ways] or list(valid)
+
+        def draw(step: int, generator: torch.Generator) -> list[TokenEpisode]:
+            drawn = draw_training_episodes(
+                train, self.episodes_per_step, self.ways, self.shots, self.queries, step, generator
+            )
+            return [tokens.episode(drawn[number]) for number in range(len(drawn))]
+
+        history = run_loop(
+            self,
+            learner,
+            self._groups(learner),
+            draw,
+            lambda: sum(tokens.accuracy(learner, episodes) for episodes in valid) / len(valid),
+            seed=seed,
+            count=lambda batch: sum(len(one.support) + len(one.query) for one in batch),
+            files=files,
+        )
+        return learner, history
+
+    def _groups(self, learner: EncoderMAML) -> list[dict]:
+        rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
+        published = {id(parameter) for parameter in learner.pretrained}
+        trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+        # Neither a scalar's rate for biases and norms of the encoder, nor a pull towards zero for what it has learned.
+        scalars = [p for p in trained if p.ndim < 2 and id(p) not in published]
+        others = [p for p in trained if p.ndim >= 2 or id(p) in published]
+        return [
+            {"params": others, "lr": rate, "weight_decay": 0.0},
+            {"params": scalars, "lr": self.scalar_learning_rate, "weight_decay": 0.0},
+        ]
+
+
+@dataclass(frozen=True)
+class TaskTokens:
+    """Token ids of a task's texts, and of its label names where they are used.
+
+    Args:
+        texts: one row per text of the task.
+        label_names: one row per class id, or None where label names are not used.
+    """
+
+    texts: Int[Tensor, "n_texts tokens"]
+    label_names: Int[Tensor, "n_classes tokens"] | None
+
+    @classmethod
+    def of(cls, task: Task, encoder: Encoder, label_names: bool) -> "TaskTokens":
+        """Tokenize a task."""
+        rows = token_rows(encoder, [*task.texts, *(task.label_texts() if label_names else [])])
+        texts, names = rows.tensor_split([len(task.texts)])
+        return cls(texts, names if label_names else None)
+
+    def episode(self, batch: EpisodeBatch) -> TokenEpisode:
+        """One episode, given as a batch of one."""
+        mask = batch.support_mask[0]
+        ways = torch.arange(batch.n_way)[:, None].expand_as(mask)[mask]
+        rows = self.texts[batch.support[0][mask]]
+        if self.label_names is not None:
+            rows = torch.cat([rows, self.label_names[batch.classes[0]]])
+            ways = torch.cat([ways, torch.arange(batch.n_way)])
+        return TokenEpisode(rows, ways, self.texts[batch.query[0].flatten()], batch.targets[0], batch.n_way)
+
+    def logits(self, learner: EncoderMAML, episodes: EpisodeBatch) -> Float[Tensor, "episodes n_query n_way"]:
+        """Logits of every query, one inner loop after another."""
+        with torch.no_grad():
+            return torch.stack([learner.logits(self.episode(episodes[number])) for number in range(len(episodes))])
+
+    def accuracy(self, learner: EncoderMAML, episodes: EpisodeBatch) -> float:
+        """Mean accuracy over episodes."""
+        return float((self.logits(learner, episodes).argmax(-1) == episodes.targets).double().mean())
