@@ -67,11 +67,12 @@ def run(config: DictConfig) -> float:
     folder = Path(context.runtime.output_dir)
     ladder, tuners = build(config, "ladder"), {name: build(config, f"adaptation.{name}") for name in default_tuners()}
     augmentation = build(config, "augment") if config.get("augment") else None  # before the slow ones
+    trainable = _trainable(config)
     task = build(config, "task")
     log.info("%s", task)
     for note in task.notes:
         log.info("  %s", note)
-    encoder, trainable = build(config, "encoder"), _trainable(config)
+    encoder = build(config, "encoder")
     rehearsed = build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before the texts are encoded
     name = context.runtime.choices["learner"]
     if context.runtime.choices["augment"] == _BY_STAGE and not augments(ladder, settings, task, rehearsed):

@@ -11,7 +11,7 @@ from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import OmegaConf
 
 from fewshot.command_line import choices
-from fewshot.encoders import Adapter, Encoder, Full, LoRA
+from fewshot.encoders import Adapter, Encoder, Full, LoRA, SentenceTransformerEncoder
 from fewshot.learners import LEARNERS, Learner
 from fewshot.resources import shipped
 from fewshot.tasks import Task, load_hub
@@ -119,6 +119,10 @@ def test_a_learners_yaml_gives_what_its_constructor_gives(name):
 
 def test_the_trainer_is_that_of_the_constructor():
     assert instantiate(composed("training=episodic").training) == MetaTrainer()
+
+
+def test_the_encoder_of_the_command_is_that_of_the_constructor():
+    assert instantiate(composed().encoder).settings() == SentenceTransformerEncoder().settings()
 
 
 @pytest.mark.parametrize("name", TRAINABLES)
