@@ -1,4 +1,4 @@
-"""Whether tuning an encoder pays, told in two ways: hold a part of the support out once, or cross-validate."""
+"""Two ways to find whether tuning an encoder pays: hold a part of the support out once, or cross-validate."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
