@@ -124,7 +124,16 @@ class FineTuner(TuningSettings):
         if int(support.counts.max()) < 2:
             log.info("No class has a text to spare, so nothing can be held out: the encoder stays as it is")
             return before
-        tuning = Tuning(self, self.margin, encoder, support, learner, heads, before.details["l2_to_prototypes"], seed)
+        tuning = Tuning(
+            settings=self,
+            margin=self.margin,
+            encoder=encoder,
+            support=support,
+            learner=learner,
+            heads=heads,
+            l2=before.details["l2_to_prototypes"],
+            seed=seed,
+        )
         splits = self.splits(support, seed)
         if len(splits) == 1:
             [(kept, held)] = splits

@@ -103,28 +103,34 @@ class LabelledTexts:
         return replace(self, texts=[*self.texts, *self.label_names], classes=classes, label_names=None)
 
     def held_out(
-        self, share: float, seed: int, most: int | None = None
+        self, share: float, seed: int, max_texts: int | None = None
     ) -> tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]:
         """Hold out a share of the texts of each class, rounded; of a class of one text nothing.
 
         Args:
             share: above 0 and below 1; at least one text of two or more is held out, and at least one kept.
             seed: root seed; the stream is `held out`.
-            most: texts of a class, 1 or more; None is as many as the share makes.
+            max_texts: of a class, 1 or more; None: no limit.
         """
         generator = child_generator(seed, "held out")
         kept, held = [], []
         for number, count in enumerate(self.counts.tolist()):
             members = (self.classes == number).nonzero().flatten()
             members = members[torch.randperm(count, generator=generator)]
-            n_held = min(max(1, round(share * count)), count - 1, most or count) if count > 1 else 0
+            n_held = (
+                min(max(1, round(share * count)), count - 1, count if max_texts is None else max_texts)
+                if count > 1
+                else 0
+            )
             held.append(members[:n_held])
             kept.append(members[n_held:])
         return torch.cat(kept).sort().values, torch.cat(held).sort().values
 
-    def splits(self, n_folds: int, share: float, seed: int, most: int | None = None) -> list[tuple[Tensor, Tensor]]:
+    def splits(
+        self, n_folds: int, share: float, seed: int, max_texts: int | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
         """`folds` for two or more, `held_out` once for one: the texts that are kept and those held out."""
-        return [self.held_out(share, seed, most)] if n_folds == 1 else self.folds(n_folds, seed)
+        return [self.held_out(share, seed, max_texts)] if n_folds == 1 else self.folds(n_folds, seed)
 
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
         """Cut each class into folds of about equal size, each of which is held out once.

@@ -1,7 +1,8 @@
-"""Whether tuning an encoder pays, told in two ways: hold a part of the support out once, or cross-validate."""
+"""Two ways to find whether tuning an encoder pays: hold a part of the support out once, or cross-validate."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ class Tuned:
     head: CosineHead | None = None
 
 
+@dataclass(frozen=True)
 class Tuning:
     """Copies of an encoder, tuned on parts of a support and compared on the rest.
 
@@ -51,22 +53,24 @@ class Tuning:
         seed: root seed.
     """
 
-    def __init__(
-        self,
-        settings: TuningSettings,
-        margin: float,
-        encoder: Encoder,
-        support: LabelledTexts,
-        learner: Learner | None,
-        heads: HeadTuner,
-        l2: float | None,
-        seed: int,
-    ):
-        self.settings, self.margin, self.support, self.learner = settings, margin, support, learner
-        self.encoder = encoder.replace(cache=None)  # features tuned for one support are not worth a place on the disk
-        self.heads, self.l2, self.seed = heads, l2, seed
-        self.texts = list(support.with_names_as_texts().texts)
-        self.features = encoder.encode(self.texts)
+    settings: TuningSettings
+    margin: float
+    encoder: Encoder
+    support: LabelledTexts
+    learner: Learner | None
+    heads: HeadTuner
+    l2: float | None
+    seed: int
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The support's texts and the label names."""
+        return list(self.support.with_names_as_texts().texts)
+
+    @cached_property
+    def features(self) -> Float[Tensor, "n_all dim"]:
+        """Of the texts, by the encoder as it was given."""
+        return self.encoder.encode(self.texts)
 
     def held_out_once(
         self,
@@ -146,7 +150,8 @@ class Tuning:
     def _copy(self, kept: Int[Tensor, " n_kept"], plan: TuningSettings | None = None) -> TunedEncoder:
         texts = self.support.subset(kept).with_names_as_texts()
         plan = plan or self.settings.planned(len(texts.texts))
-        return TunedEncoder(plan, self.encoder, self._head(self.features, kept, None), texts, self.seed)
+        encoder = self.encoder.replace(cache=None)  # features tuned for one support are not worth a place on the disk
+        return TunedEncoder(plan, encoder, self._head(self.features, kept, None), texts, self.seed)
 
     def _curve(
         self, number: int, kept: Int[Tensor, " n_kept"], held: Int[Tensor, " n_held"], plan: TuningSettings

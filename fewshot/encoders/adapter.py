@@ -10,7 +10,7 @@ one adapter a layer, behind the feed-forward part only, as in Pfeiffer et al. 20
 https://arxiv.org/abs/2005.00247. Theirs train the layer norms too; ours leave all published weights as they are.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -123,7 +123,7 @@ class PlacedAdapter:
         Args:
             model: from `inject`.
         """
-        _remove(model, lambda name: name == self.name)
+        remove_adapters(model, self.name)
 
     def settle(self, model: nn.Module) -> None:
         """Adapters stay where they are: their layers cannot be merged into others.
@@ -165,15 +165,11 @@ class AdapterLayer(nn.Module):
         return hidden + self.up(torch.relu(self.down(hidden.to(self.down.weight.dtype)))).to(hidden.dtype)
 
 
-def remove_adapters(backbone: nn.Module) -> None:
-    """Take all adapters out of a backbone, in place."""
-    _remove(backbone, lambda name: True)
-
-
-def _remove(backbone: nn.Module, chosen: Callable[[str], bool]) -> None:
+def remove_adapters(backbone: nn.Module, chosen: str | None = None) -> None:
+    """Take adapters out of a backbone, in place: those of one name, or all."""
     for module in list(backbone.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, AdapterLayer) and chosen(name):
+            if isinstance(child, AdapterLayer) and chosen in (None, name):
                 child.handle.remove()
                 delattr(module, name)
 

@@ -151,8 +151,7 @@ def _open(file: Path) -> Shard | None:
         return None
     except DamagedShardError as error:
         logger.warning(
-            "The feature file %s cannot be used: %s. It is removed, and its texts are encoded again.",
-            *(file, error),
+            "The feature file %s cannot be used: %s. It is removed, and its texts are encoded again.", file, error
         )
         _remove(file)
         return None

@@ -91,9 +91,8 @@ def settle(
         parameter.data = original
     name = str(dtype).removeprefix("torch.")
     logger.info(
-        "The encoder runs in float32: in %s its features of a sample have a cosine of %.4f to the float32 ones, "
-        "and more than %s is asked for. Set encoder.dtype=%s to use it all the same.",
-        *(name, cosine, MIN_COSINE, name),
+        f"The encoder runs in float32: in {name} its features of a sample have a cosine of {cosine:.4f} to the float32 "
+        f"ones, and more than {MIN_COSINE} is asked for. Set encoder.dtype={name} to use it all the same."
     )
     return torch.float32
 

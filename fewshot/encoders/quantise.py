@@ -32,7 +32,7 @@ def check_quantisable(device: torch.device) -> None:
 
 
 def loading_arguments(quantise: str | None, device: torch.device) -> dict[str, Any]:
-    """What `from_pretrained` of transformers is told on quantisation.
+    """Arguments of `from_pretrained` of transformers for quantisation.
 
     Args:
         quantise: `"4bit"`, or None, which gives nothing to tell.

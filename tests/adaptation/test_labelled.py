@@ -65,7 +65,7 @@ def test_a_share_of_each_class_is_held_out(share, held):
 
 
 def test_no_more_of_a_class_is_held_out_than_is_asked_for():
-    _, out = uneven().held_out(0.5, seed=0, most=2)
+    _, out = uneven().held_out(0.5, seed=0, max_texts=2)
     assert uneven().subset(out).counts.tolist() == [0, 1, 2, 2, 2]
 
 
