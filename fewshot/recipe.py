@@ -70,6 +70,8 @@ class Recipe:
         found = stages(self.ladder, self.strategy, self.final_stage, probe, through_encoder, asked, task)
         shots = 0 if found.rung.name == "zero_shot" else asked.shots
         protocol = replace(asked, shots=shots, protocol="fixed_test" if found.fixed_test else "sampled")
+        if isinstance(probe, MAML) and not through_encoder:
+            probe.settings.check_on_features()
         trainable = trainable_part(self.trainable, self.encoder, probe, task, protocol)
         augmentation = self._augmentation(found.rung.name, task, protocol)
         check_all_scored(task, protocol, None if through_encoder else trainable, augmentation)

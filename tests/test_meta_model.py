@@ -8,12 +8,12 @@ import torch
 from fewshot.adaptation import HeadTuner
 from fewshot.adaptation.decision import Comparison
 from fewshot.augment import SemanticAugmentation
-from fewshot.encoders import TransformerEncoder
+from fewshot.encoders import Full, LoRA, TransformerEncoder
 from fewshot.experiment.episodes import labelled_support
 from fewshot.experiment.protocol import Protocol
-from fewshot.learners import LEARNERS, AttentionPrototypical, Centroid
+from fewshot.learners import LEARNERS, MAML, AttentionPrototypical, Centroid
 from fewshot.meta_model import MetaModel
-from fewshot.training import EncoderTrainer, MetaTrainer
+from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, MetaTrainer
 from tests.adaptation.conftest import quick
 from tests.augment.sources import Prefixes
 from tests.experiments import experiment
@@ -88,8 +88,16 @@ def test_attention_with_new_texts(task, merge):
 
 def test_a_meta_trained_encoder(task, tiny):
     trainer = EncoderTrainer(steps=4, ways=4, evaluate_every=2, precision="float32", learning_rate=1e-2)
-    result = experiment(task, tiny, AttentionPrototypical, TRAINER, SAMPLED, trainable="full", encoder_trainer=trainer)
+    result = experiment(task, tiny, AttentionPrototypical, TRAINER, SAMPLED, trainable=Full(), encoder_trainer=trainer)
     assert result.encoder_training.history.steps == 4
+    assert_handed_over(result, task)
+
+
+@pytest.mark.parametrize("trainable", [LoRA(rank=2), Full()], ids=["lora", "full"])
+def test_an_inner_loop_through_the_encoder(task, tiny, trainable):
+    trainer = EncoderMAMLTrainer(steps=2, evaluate_every=2, episodes_per_step=1, ways=3, shots=[1], queries=1)
+    learner = lambda dim: MAML(dim, inner_steps=2)  # noqa: E731
+    result = experiment(task, tiny, learner, trainer, replace(SAMPLED, episodes=2), trainable=trainable)
     assert_handed_over(result, task)
 
 

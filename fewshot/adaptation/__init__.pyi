@@ -4,7 +4,7 @@ from .fine_tuner import FullTuner as FullTuner
 from .fine_tuner import LightTuner as LightTuner
 from .head_tuner import HeadTuner as HeadTuner
 from .labelled import LabelledTexts as LabelledTexts
+from .ladder import STAGES as STAGES
 from .ladder import Ladder as Ladder
 from .ladder import Rung as Rung
-from .ladder import STAGES as STAGES
 from .switch import AdapterSwitch as AdapterSwitch

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from fewshot.cli.compose import CONF, choices
+from fewshot.cli.renamed import renamed
 from fewshot.errors import ConfigError
 from fewshot.processes import is_main, process_count
 
@@ -22,7 +23,8 @@ def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CON
     1. `task=NAME` becomes `+task=NAME` (no task is in the defaults, so Hydra would refuse the first form).
     2. `group.setting=VALUE` becomes `++group.setting=VALUE`: a YAML states what differs from the constructor, which
        judges every name.
-    3. Flags such as `-m` may stand anywhere; Hydra wants them before or behind all settings.
+    3. Names that settings had in earlier versions become those of now.
+    4. Flags such as `-m` may stand anywhere; Hydra wants them before or behind all settings.
 
     Args:
         arguments: `sys.argv[1:]`.
@@ -34,7 +36,7 @@ def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CON
     flags: list[str] = []
     overrides: list[str] = []
     takes_value = False
-    for argument in arguments:
+    for argument in renamed(arguments):
         (flags if takes_value or argument.startswith("-") else overrides).append(argument)
         takes_value = not takes_value and argument in _WITH_VALUE
     result = []

@@ -147,9 +147,11 @@ def trainable_part(
     if not isinstance(asked, str):
         check_trainable(encoder, asked)
         return asked
+    if asked == "none" or protocol.classes == "all":
+        return None
     enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
     able = learner.by_prototypes and learner.is_meta_trained and encoder.quantise is None and encoder.trained is None
-    return Full() if asked == "auto" and able and enough and protocol.classes == "test" else None
+    return Full() if able and enough else None
 
 
 def unused_settings(plan: Plan, asked: Protocol) -> list[str]:

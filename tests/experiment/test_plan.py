@@ -6,27 +6,34 @@ import pytest
 
 from fewshot.adaptation import Ladder
 from fewshot.adaptation.tuners import default_tuners
+from fewshot.encoders import Full, LoRA
 from fewshot.errors import ConfigError
 from fewshot.experiment.protocol import Protocol
 from fewshot.learners import LEARNERS, MAML
-from fewshot.recipe import QUICK, Recipe
-from fewshot.training import EncoderTrainer
+from fewshot.recipe import Recipe
+from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, QuickEncoderTrainer
 from tests.fakes import FakeEncoder
 from tests.synthetic import small_task
 
 ALL = {"ways": None}
 TASK = small_task((3, 2, 3), per_class=1100)
-HOW = ("strategy", "final_stage", "ladder", "trainable", "tuners", "encoder_trainer", "quick_trainer", "augmentation")
+HOW = (
+    "trainer",
+    "strategy",
+    "final_stage",
+    "ladder",
+    "trainable",
+    "tuners",
+    "encoder_trainer",
+    "quick_trainer",
+    "augmentation",
+)
 
 
 def plan(learner="attention_prototypical", task=TASK, **settings):
     how = {name: settings.pop(name) for name in HOW if name in settings}
     made = LEARNERS[learner] if isinstance(learner, str) else learner
     return Recipe(encoder=FakeEncoder(), learner=made, **how).plan(task, Protocol(**settings))
-
-
-def through_encoder(dim):
-    return MAML(dim, adapts="lora")
 
 
 @pytest.mark.parametrize(
@@ -131,14 +138,14 @@ def test_auto_trains_an_encoder_where_there_are_classes_for_it_and_a_learner_by_
     def part(sizes=(10, 5, 3), learner="attention_prototypical", **settings):
         return plan(learner, small_task(sizes, per_class=200), **settings).trainable
 
-    assert part() == part(learner="prototypical") == part(shots=0) == part(shots=64) == "full"
+    assert part() == part(learner="prototypical") == part(shots=0) == part(shots=64) == Full()
     assert part((9, 5, 3)) is part((10, 4, 3)) is part(classes="all") is None
     for learner in ("centroid", "logistic", "ridge", "maml"):
         assert part(learner=learner) is None
     assert part(trainable="none") is None
-    assert part((2, 2, 2), trainable="lora") == "lora"
-    assert plan(task=small_task((10, 5, 3))).encoder_trainer == QUICK
-    assert plan(task=small_task((10, 5, 3)), trainable="full").encoder_trainer == EncoderTrainer()
+    assert part((2, 2, 2), trainable=LoRA(rank=4)) == LoRA(rank=4)
+    assert plan(task=small_task((10, 5, 3))).encoder_trainer == QuickEncoderTrainer()
+    assert plan(task=small_task((10, 5, 3)), trainable=Full()).encoder_trainer == EncoderTrainer()
 
 
 def named(**settings):
@@ -169,8 +176,8 @@ def test_settings_without_a_part_are_named(asked, expected):
     [
         ("auto", ("quick_trainer",), []),
         ("auto", ("encoder_trainer",), ["encoder_training"]),
-        ("full", ("encoder_trainer",), []),
-        ("full", ("quick_trainer",), ["quick_training"]),
+        (Full(), ("encoder_trainer",), []),
+        (Full(), ("quick_trainer",), ["quick_training"]),
         ("none", ("encoder_trainer", "quick_trainer"), ["encoder_training", "quick_training"]),
     ],
 )
@@ -185,3 +192,25 @@ def test_tuners_of_other_final_stages_are_named():
     assert named(ways=None, tuners=tuners) == [f"adaptation.{name}" for name in ("light", "lora", "adapter", "full")]
     assert named(tuners=tuners) == [f"adaptation.{name}" for name in tuners]
     assert named(tuners=default_tuners()) == []
+
+
+def test_an_inner_loop_through_the_encoder_has_no_final_stage_and_no_new_texts():
+    trainer = EncoderMAMLTrainer()
+    found = plan("maml", small_task((3, 2, 3), per_class=200), trainer=trainer, shots=64)
+    assert (found.final_stage, found.trainable, found.augmentation) == (None, LoRA(), None)
+    assert "its inner loop tunes the encoder itself" in found.sentence()
+    assert plan("maml", trainer=trainer, shots=10, trainable=Full()).trainable == Full()
+    for settings, words in (
+        ({"strategy": "lora"}, "inner loop tunes the encoder already"),
+        ({"final_stage": "head"}, "inner loop tunes the encoder already"),
+        ({"trainable": "none"}, "leaves nothing of the encoder to adapt"),
+        ({"learner": "prototypical"}, "which has no inner loop"),
+        ({"learner": lambda dim: MAML(dim, hidden=4, adapts="network")}, "whose head is linear"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            plan(**{"learner": "maml", "trainer": trainer, "shots": 5} | settings)
+
+
+def test_reptile_on_features_has_something_to_learn():
+    with pytest.raises(ConfigError, match="Reptile moves first values that are learned"):
+        plan(lambda dim: MAML(dim, reptile=True))

@@ -156,11 +156,11 @@ class EncoderMAML(nn.Module):
         if self.ways is not None and n_way != self.ways:
             raise ConfigError(other_ways(n_way, self.ways))
         first, scale, settings = self.first.named(), self.log_scale.exp(), self.settings
-        targets = one_hot(ways.to(rows.device), n_way)[None].float()
-        weights = torch.full_like(targets[..., :1], 1 / len(rows))
+        targets = one_hot(ways.to(rows.device), n_way)[None]
 
         def examples(parameters: Parameters) -> Examples:
-            return Examples(self._features(parameters, rows), targets, weights)
+            features = self._features(parameters, rows)
+            return Examples(features, targets.to(features.dtype), features.new_full((1, len(rows), 1), 1 / len(rows)))
 
         def loss(parameters: Parameters) -> Tensor:
             now = examples(parameters)

@@ -49,6 +49,18 @@ class MAMLSettings:
         if self.engine == "learn2learn":
             learn2learn.algorithms()
 
+    def check_on_features(self) -> None:
+        """Refuse what an inner loop on features cannot have.
+
+        Raises:
+            ConfigError: Reptile with nothing to learn.
+        """
+        if self.reptile and self.adapts == "head" and self.head_init == "prototypes":
+            raise ConfigError(
+                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile moves "
+                "first values that are learned. Set learner.head_init=learned, or adapt more than the head."
+            )
+
     def check_through_encoder(self) -> None:
         """Refuse what an inner loop through the encoder cannot have.
 
@@ -90,18 +102,12 @@ class MAMLSettings:
     def _contradictions_of_reptile(self) -> list[str]:
         if not self.reptile:
             return []
-        problems = []
-        if self.adapts == "head" and self.head_init == "prototypes":
-            problems.append(
-                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile moves "
-                "first values that are learned. Set learner.head_init=learned, or adapt more than the head."
-            )
         if self.rates != "fixed" or self.multi_step_loss:
-            problems.append(
+            return [
                 "Got learner.reptile=true with learned rates or a multi-step loss, which take gradients of the query "
                 "loss that Reptile does without. Set learner.rates=fixed and learner.multi_step_loss=false."
-            )
-        return problems
+            ]
+        return []
 
     def _contradictions_of_learn2learn(self) -> list[str]:
         if self.engine != "learn2learn":
