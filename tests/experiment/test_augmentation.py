@@ -14,10 +14,10 @@ from fewshot.experiment.augmentation import augmented_support, decided, for_part
 from fewshot.experiment.episodes import TaskEncoder, valid_episodes
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.result import WITHOUT_AUGMENTATION
-from fewshot.learners import AttentionPrototypical, Centroid, Prototypical
+from fewshot.learners import MAML, AttentionPrototypical, Centroid, Prototypical
 from fewshot.report.augmentation import COLUMNS, augmentation_json, write_table
 from fewshot.tasks.task import normalise
-from fewshot.training import MetaTrainer, Store
+from fewshot.training import EncoderMAMLTrainer, MetaTrainer, Store
 from tests.augment.sources import Listed, Prefixes
 from tests.experiments import experiment
 from tests.fakes import FakeEncoder
@@ -269,11 +269,8 @@ def test_what_cannot_be_augmented_is_refused_before_anything_is_encoded(task):
     encoder = FakeEncoder(dim=24)
     encoder.encode = lambda texts: pytest.fail("encoded")
 
-    class Reader(Centroid):
-        reads = "tokens"
-
-    with pytest.raises(ConfigError, match=r"reads tokens .* Set augment=none, or learner.adapts=head"):
-        experiment(task, encoder, Reader, TRAINER, SETTINGS, augmentation=augmentation())
+    with pytest.raises(ConfigError, match=r"reads texts and no features. Set augment=none, or training=episodic"):
+        experiment(task, encoder, MAML, EncoderMAMLTrainer(), SETTINGS, augmentation=augmentation())
     with pytest.raises(ConfigError, match=r"Got augment\.per_class=2 with shots=2"):
         experiment(task, encoder, Centroid, TRAINER, SETTINGS, augmentation=augmentation(per_class=2))
     auto = augmentation(policy=AugmentationPolicy())
