@@ -1,10 +1,8 @@
 from .adaptation import Ladder as Ladder
 from .augment import augment_texts as augment_texts
-from .encoders import Encoder as Encoder
 from .encoders import SentenceTransformerEncoder as SentenceTransformerEncoder
 from .encoders import TransformerEncoder as TransformerEncoder
 from .errors import FewshotError as FewshotError
-from .evaluation import evaluate as evaluate
 from .experiment.experiment import run_experiment as run_experiment
 from .experiment.protocol import Protocol as Protocol
 from .learners import MAML as MAML
@@ -20,6 +18,5 @@ from .tasks import load_bundled as load_bundled
 from .tasks import load_folder as load_folder
 from .tasks import load_hub as load_hub
 from .text_classifier import TextClassifier as TextClassifier
-from .training import EncoderTrainer as EncoderTrainer
 from .training import MetaTrainer as MetaTrainer
 from .version import __version__ as __version__

@@ -49,11 +49,11 @@ def test_every_public_name_is_there(name):
 
 
 def test_a_public_name_is_the_object_itself():
-    from fewshot.evaluation import evaluate
+    from fewshot.recipe import Recipe
     from fewshot.tasks import Task
 
     assert fewshot.Task is Task
-    assert fewshot.evaluate is evaluate
+    assert fewshot.Recipe is Recipe
 
 
 def test_there_are_few_names_each_listed_once():

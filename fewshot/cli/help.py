@@ -21,7 +21,7 @@ MAIN: dict[str, dict[str, str]] = {
     },
     "With what": {
         "encoder": "text to vector: {}.",
-        "encoder.trainable": "what is meta-trained of it: auto, none, lora, adapter or full.",
+        "trainable": "the part of it that is meta-trained: {}.",
         "learner": "vectors to classifier: {}.",
         "augment": "new texts in the support: {}.",
         "augment/source": "where they come from: {}.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewshot import __version__
+from fewshot.version import __version__
 from fewshot.processes import process_count
 from fewshot.training.checkpoints import Checkpoints
 

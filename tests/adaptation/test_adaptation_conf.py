@@ -1,10 +1,10 @@
 """Every `conf/adaptation/*.yaml` is a constructor, and that of the stage's name."""
 
 import pytest
-from fewshot.plan import default_tuners
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from fewshot.adaptation.tuners import default_tuners
 from fewshot.resources import shipped
 
 FILES = sorted((shipped("conf") / "adaptation").glob("*.yaml"))

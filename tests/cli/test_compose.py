@@ -18,7 +18,7 @@ from fewshot.tasks import Task, load_hub
 from fewshot.training import MetaTrainer
 from tests.conftest import rows, write_jsonl
 
-GROUPS = ("task", "encoder", "learner", "training", "encoder_training")
+GROUPS = ("task", "encoder", "trainable", "learner", "training", "encoder_training")
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 
 
@@ -28,7 +28,7 @@ def test_it_composes(group, name):
 
     config = composed(f"{plus}{group}={name}")
 
-    assert config[group]._target_ == OmegaConf.load(CONF / group / f"{name}.yaml")._target_
+    assert config[group].get("_target_") == OmegaConf.load(CONF / group / f"{name}.yaml").get("_target_")
 
 
 def test_the_settings_of_a_run_are_those_of_the_class():

@@ -20,7 +20,7 @@ from fewshot.cli.renamed import renamed
         ("encoder.dropout=null", "trainable.encoder_dropout=null"),
         ("adaptation.lora.looks=3", "adaptation.lora.max_evaluations=3"),
         ("adaptation.full.held_out_most=3", "adaptation.full.max_held_out=3"),
-        ("adaptation.lora.trainable=full", "adaptation.lora.trainable._target_=fewshot.Full"),
+        ("adaptation.lora.trainable=full", "adaptation.lora.trainable._target_=fewshot.encoders.Full"),
     ],
 )
 def test_it_goes_by_its_name_now(typed, now):

@@ -12,7 +12,7 @@ import torch
 
 from fewshot.errors import StorageError
 from fewshot.learners import LEARNERS
-from fewshot.training import Checkpoints, TrainingFiles, TrainingFolders
+from fewshot.training import Checkpoints, Store, TrainingFiles
 from fewshot.training.checkpoints import Checkpoint
 from fewshot.training.history import Progress
 from fewshot.training.weights import OtherWeightsError
@@ -95,11 +95,11 @@ def test_the_folder_is_named_by_all_that_determines_the_training(tmp_path):
 
 
 def test_a_home_names_version_and_processes_too(tmp_path):
-    files = TrainingFolders(tmp_path, tmp_path / "run").files("small", {"seed": 0}, resume=True)
+    files = Store(checkpoints=tmp_path, events=tmp_path / "run", resume=True).files("small", {"seed": 0})
     assert set(files.checkpoints.training) == {"seed", "version", "processes"}
     assert files.checkpoints.resume
     assert files.events == tmp_path / "run" / "small"
-    assert TrainingFolders().files("small", {}) == TrainingFiles()
+    assert Store().files("small", {}) is None
 
 
 # Damage.
@@ -290,7 +290,7 @@ def test_a_learner_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
         return sample(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("fewshot.training.meta_trainer.sample_episodes", fail)
+        patched.setattr("fewshot.training.training_episodes.sample_episodes", fail)
         with pytest.raises(KilledError):
             train(resume=False)
     resumed, again = train(resume=True)
@@ -299,9 +299,9 @@ def test_a_learner_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
 
 
 def trainer_module_sampler():
-    from fewshot.training import meta_trainer
+    from fewshot.training import training_episodes
 
-    return meta_trainer.sample_episodes
+    return training_episodes.sample_episodes
 
 
 def test_weights_of_another_form_are_refused(tmp_path):

@@ -7,7 +7,7 @@ from fewshot.encoders import Adapter, Full, LoRA, SentenceTransformerEncoder
 from fewshot.episodes.frozen import EpisodeRequest, draw
 from fewshot.errors import ConfigError, TaskError
 from fewshot.learners import AttentionPrototypical, Centroid, Logistic, Prototypical
-from fewshot.training import EncoderTrainer, TrainingFolders
+from fewshot.training import EncoderTrainer, Store
 from tests.tiny_models import save_sentence_transformer
 from tests.training.first_word import first_word_task
 
@@ -168,7 +168,7 @@ def test_all_terms_go_on_to_the_same_bits_after_an_interruption(folder, task, va
     settings = ALL_NEW_TERMS | {"augmented": variants_of(task), "checkpoint_seconds": 0.0, "evaluate_every": 4}
 
     def train(home, resume=False):
-        files = TrainingFolders(tmp_path / home).files("encoder", settings, resume=resume)
+        files = Store(checkpoints=tmp_path / home, resume=resume).files("encoder", settings)
         return fit(folder, task, valid, trainable=Full(encoder_dropout=0.1), files=files, steps=12, **settings)
 
     def interrupted(self, train, step, *more):

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from fewshot.processes import disconnect, process_index
-from fewshot.training import TrainingFolders
+from fewshot.training import Store
 from tests.training.dropout import SETTINGS, Regression, draw, fit
 
 STEPS = 200
@@ -45,7 +45,7 @@ def main(folder: Path, arguments: list[str]) -> None:
     objective = Regression()
     if "plain" in arguments:
         objective.dropout.p = 0.0
-    files = TrainingFolders(folder / "checkpoints").files("worker", {"steps": steps}, resume="resume" in arguments)
+    files = Store(checkpoints=folder / "checkpoints", resume="resume" in arguments).files("worker", {"steps": steps})
     settings = replace(SETTINGS, steps=steps, evaluate_every=1, patience=10**6)
     _, history = fit(settings, files, listen, objective=objective)
     weights = {name: tensor.tolist() for name, tensor in objective.state_dict().items()}
