@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewshot.version import __version__
 from fewshot.processes import process_count
 from fewshot.training.checkpoints import Checkpoints
+from fewshot.version import __version__
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import inspect
 from dataclasses import fields
 
 import pytest
-from fewshot.arguments import checked_arguments
 
+from fewshot.cli.arguments import checked_arguments
 from fewshot.encoders import LoRA, SentenceTransformerEncoder, TransformerEncoder
 from fewshot.encoders.settings import EncoderSettings
 from fewshot.errors import ConfigError
@@ -40,11 +40,11 @@ def test_what_is_typed_is_checked_against_the_signature(kind, values, said):
 
 def test_of_trainings_too():
     with pytest.raises(ConfigError, match=r"no setting 'trainable.rnak'. Did you mean trainable.rank"):
-        checked_arguments(LoRA, {"rnak": 4}, "trainable")
+        checked_arguments(inspect.signature(LoRA).parameters, {"rnak": 4}, "trainable", {})
     with pytest.raises(ConfigError, match=r"Got trainable.layers='top', expected all or layered"):
-        checked_arguments(LoRA, {"layers": "top"}, "trainable")
+        checked_arguments(inspect.signature(LoRA).parameters, {"layers": "top"}, "trainable", {})
     with pytest.raises(ConfigError, match=r"Got trainable.targets='query', expected a list"):
-        checked_arguments(LoRA, {"targets": "query"}, "trainable")
+        checked_arguments(inspect.signature(LoRA).parameters, {"targets": "query"}, "trainable", {})
 
 
 @pytest.mark.parametrize(

@@ -270,9 +270,7 @@ def test_what_cannot_be_augmented_is_refused_before_anything_is_encoded(task):
     encoder.encode = lambda texts: pytest.fail("encoded")
 
     with pytest.raises(ConfigError, match=r"reads texts and no features. Set augment=none, or training=episodic"):
-        experiment(
-            task, encoder, MAML, EncoderMAMLTrainer(), SETTINGS, augmentation=augmentation(), trainable="auto"
-        )
+        experiment(task, encoder, MAML, EncoderMAMLTrainer(), SETTINGS, augmentation=augmentation(), trainable="auto")
     with pytest.raises(ConfigError, match=r"Got augment\.per_class=2 with shots=2"):
         experiment(task, encoder, Centroid, TRAINER, SETTINGS, augmentation=augmentation(per_class=2))
     auto = augmentation(policy=AugmentationPolicy())
