@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from fewshot.augment.bank import Bank
 from fewshot.augment.policy import AugmentationPolicy
-from fewshot.augment.selection import Remembered, Selection, bank_of
-from fewshot.augment.semantic_filter import Prototypes, SemanticFilter
+from fewshot.augment.selection import CachedEmbed, Candidates, Selection, bank_of
+from fewshot.augment.semantic_filter import SemanticFilter
 from fewshot.augment.source import AugmentRequest, Proposal, Source
 from fewshot.errors import ConfigError
 from fewshot.progress import track
@@ -36,7 +36,7 @@ class SemanticAugmentation:
         use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
         train_texts: of each train class that are augmented for meta-training, spread evenly.
         train_variants: most new texts of one text in meta-training, where every step looks at many.
-        valid_texts: of each valid class that valid episodes are drawn from, where their support is augmented.
+        valid_texts: of each valid class that valid episodes are drawn from, if their support is augmented.
         valid_variants: most new texts of one text there; their mean, which is what counts, hardly moves with more.
         policy: decides on valid classes whether, with which sources and with which weight the support is augmented;
             None augments it as the other settings say.
@@ -67,7 +67,7 @@ class SemanticAugmentation:
     def __post_init__(self) -> None:
         if self.sources is None:
             object.__setattr__(self, "sources", default_sources())
-        wrong = self.out_of_range()
+        wrong = self._out_of_range()
         if wrong:
             got = ", ".join(f"augment.{name}={_plain(getattr(self, name))}" for name in wrong)
             raise ConfigError(f"Got {got}. Expected {'; '.join(dict.fromkeys(wrong.values()))}. Correct what is named.")
@@ -78,7 +78,7 @@ class SemanticAugmentation:
             )
         self.filter()
 
-    def out_of_range(self) -> dict[str, str]:
+    def _out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
         whole = ("train_texts", "train_variants", "valid_texts", "valid_variants", "per_class", "per_text")
         wrong = {name: "whole numbers of 1 or more" for name in whole if getattr(self, name) < 1}
@@ -88,9 +88,8 @@ class SemanticAugmentation:
             wrong["proposals"] = "proposals of 1 or more"
         if not -2 <= self.margin <= 2:
             wrong["margin"] = "a margin between -2 and 2"
-        uses = get_args(Use)
-        if isinstance(self.use, str) or not self.use or not set(self.use) <= set(uses):
-            wrong["use"] = f"use as a list of some of {', '.join(uses)}"
+        if isinstance(self.use, str) or not self.use or not set(self.use) <= set(get_args(Use)):
+            wrong["use"] = f"use as a list of some of {', '.join(get_args(Use))}"
         elif self.policy is not None and "support" not in self.use:
             wrong["use"] = "use with support in it, on which the policy decides"
         return wrong
@@ -106,8 +105,7 @@ class SemanticAugmentation:
             ConfigError: there are that many texts already.
 
         Example:
-            >>> from fewshot.augment.syntax import Syntax
-            >>> SemanticAugmentation({"syntax": Syntax()}, per_class=200).most(shots=5)
+            >>> SemanticAugmentation(per_class=200).most(shots=5)
             39
         """
         if self.per_class <= shots:
@@ -117,65 +115,44 @@ class SemanticAugmentation:
             )
         return min(self.per_text, math.ceil((self.per_class - shots) / shots))
 
-    def make(
-        self,
-        request: AugmentRequest,
-        taken: Collection[str] = (),
-        prototypes: Prototypes | None = None,
-        own: Sequence[int] = (),
-        distinct: bool = False,
-    ) -> Bank:
+    def make(self, request: AugmentRequest, excluded: Collection[str] = ()) -> Bank:
         """New texts of all sources for the texts of a request.
 
         Args:
             request: with `embed`; `most` new texts of each text are kept.
-            taken: normalised texts that no new text may equal, besides those of the request.
-            prototypes: of the classes, where they are the same for all texts.
-            own: for each text the row of its prototype.
-            distinct: whether different texts may not have the same new text either.
+            excluded: normalised texts that no new text may equal, besides those of the request.
 
         Raises:
             FewshotError: a source lacks what it needs.
         """
-        together = tuple(self.sources or ())
-        return self.make_each(request, {"": together}, taken, prototypes, own, distinct)[""]
+        return self.make_each(request, {"": tuple(self.sources or ())}, excluded)[""]
 
     def make_each(
-        self,
-        request: AugmentRequest,
-        choices: Mapping[str, Collection[str]],
-        taken: Collection[str] = (),
-        prototypes: Prototypes | None = None,
-        own: Sequence[int] = (),
-        distinct: bool = False,
+        self, request: AugmentRequest, choices: Mapping[str, Collection[str]], excluded: Collection[str] = ()
     ) -> dict[str, Bank]:
         """As `make`, for several choices of sources, each of which proposes once.
 
         Args:
             request: with `embed`.
             choices: name → names of sources.
-            taken: see `make`.
-            prototypes: see `make`.
-            own: see `make`.
-            distinct: see `make`.
+            excluded: see `make`.
 
         Raises:
             FewshotError: a source lacks what it needs.
         """
         if request.embed is None:
             raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
-        selections = {name: Selection(self.filter(), taken, prototypes, distinct) for name in choices}
-        banks: dict[str, list[Bank]] = {name: [] for name in choices}
-        dim = request.embed(request.texts[:1]).shape[1]
-        for start, piece, proposals in self.proposed(request):
+        selection = Selection(self.filter(), excluded)
+        opened: dict[str, list[Candidates]] = {name: [] for name in choices}
+        for _, piece, proposals in self.proposed(request):
             assert piece.embed is not None
             for name, chosen in choices.items():
-                theirs = {source: rows for source, rows in proposals.items() if source in chosen}
-                classes = own[start : start + len(piece.texts)]
-                queues = selections[name].open(piece.texts, theirs, piece.embed, classes)
-                selections[name].fill(queues, [request.most] * len(queues), piece.embed)
-                banks[name].append(bank_of(queues, dim))
-        return {name: Bank.joined(parts, dim) for name, parts in banks.items()}
+                rows = {source: rows for source, rows in proposals.items() if source in chosen}
+                candidates = selection.open(piece.texts, rows, piece.embed)
+                selection.fill(candidates, [request.most] * len(candidates), piece.embed)
+                opened[name] += candidates
+        dim = request.embed(request.texts[:1]).shape[1]
+        return {name: bank_of(candidates, dim) for name, candidates in opened.items()}
 
     def proposed(
         self, request: AugmentRequest
@@ -196,7 +173,7 @@ class SemanticAugmentation:
         done = 0
         with track("Augmenting", total=len(request.texts), unit="texts") as advance:
             for part in asked.split(_PIECE):
-                piece = replace(part, embed=Remembered(request.embed))
+                piece = replace(part, embed=CachedEmbed(request.embed))
                 yield done, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
                 done += len(piece.texts)
                 advance(len(piece.texts))
@@ -206,6 +183,15 @@ class SemanticAugmentation:
         values = {name: _plain(value) for name, value in vars(self).items()}
         policy = None if self.policy is None else {name: _plain(value) for name, value in vars(self.policy).items()}
         return values | {"sources": list(self.sources or ()), "policy": policy}
+
+
+@dataclass(frozen=True)
+class StageAugmentation(SemanticAugmentation):
+    """Few new texts, where valid classes say that they help: what the attention stage of the ladder begins with."""
+
+    per_text: int = 5  # few, for time; what more would bring was not measured
+    valid_texts: int = 20
+    policy: AugmentationPolicy | None = field(default_factory=lambda: AugmentationPolicy(weights=(0.5,), episodes=100))
 
 
 def default_sources() -> dict[str, Source]:

@@ -27,9 +27,9 @@ class Verdict:
     """What the filter says of one proposal.
 
     Args:
-        dropped: why it is left out; None where it is kept.
-        cosine: to the text that it was made from.
-        margin: cosine to its own prototype minus that to the nearest other; None where prototypes are not known.
+        dropped: why it is left out; None if it is kept.
+        cosine: to the text that it was made from; NaN if it was not embedded.
+        margin: cosine to its own prototype minus that to the nearest other; None if prototypes are not known.
     """
 
     dropped: Reason | None
@@ -86,7 +86,7 @@ class SemanticFilter:
                 f"as 0.995."
             )
 
-    def judge(
+    def verdicts(
         self,
         source: Float[Tensor, " dim"],
         kept: Float[Tensor, "n_kept dim"],
@@ -94,9 +94,9 @@ class SemanticFilter:
         room: int,
         margins: Float[Tensor, " n"] | None = None,
         margin: float = 0.0,
-        claimed: Sequence[bool] = (),
+        repeated: Sequence[bool] = (),
     ) -> list[Verdict]:
-        """Judge proposals for one text, in their order; all features are unit vectors.
+        """One verdict for each proposal for a text, in their order; all features are unit vectors.
 
         Args:
             source: of the text.
@@ -105,10 +105,7 @@ class SemanticFilter:
             room: how many more may be kept.
             margins: of each proposal, see `Prototypes`.
             margin: that each has to exceed.
-            claimed: for each proposal whether another text has it already; empty stands for no.
-
-        Returns:
-            One verdict for each proposal.
+            repeated: for each proposal whether another text has it already; empty stands for no.
         """
         cosines = (proposed @ source).tolist()
         similar = (proposed @ torch.cat([kept, proposed]).T >= self.duplicate_cosine).tolist()
@@ -117,7 +114,7 @@ class SemanticFilter:
         for place, cosine in enumerate(cosines):
             own = None if margins is None else float(margins[place])
             dropped: Reason | None = None
-            if claimed and claimed[place]:
+            if repeated and repeated[place]:
                 dropped = "repeated"
             elif cosine < self.lowest_cosine:
                 dropped = "too_far"

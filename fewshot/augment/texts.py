@@ -3,20 +3,21 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.bank import Judged
-from fewshot.augment.selection import Embed, Remembered, Selection
+from fewshot.augment.bank import ScoredProposal
+from fewshot.augment.selection import CachedEmbed, Candidates, Embed, Selection
 from fewshot.augment.semantic_filter import Prototypes, Reason
-from fewshot.augment.shares import Shares
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
+
+_STRETCH = 3  # how many times its part a text gives at most
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,11 @@ def augment_texts(
     _check(texts, labels, class_names, synonyms, classes)
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
+    unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
     sizes = Counter(ids)
-    unit = Remembered(lambda texts: normalize(embed(texts), dim=-1))
-    parts = [augmentation.most(sizes[own]) for own in ids]
     request = AugmentRequest(
         texts=tuple(texts),
-        most=max(parts),
+        most=max(augmentation.most(size) for size in sizes.values()),
         seed=seed,
         synonyms=tuple(tuple(names) for names in synonyms),
         classes=tuple(ids) if class_names else (),
@@ -101,16 +101,83 @@ def augment_texts(
         embed=unit,
     )
     prototypes = _prototypes(unit, texts, class_names, torch.tensor(ids), augmentation.margin)
-    left = {own: augmentation.per_class - size for own, size in sizes.items()}
-    taken = frozenset(normalise(text) for text in texts)
-    selection = Selection(augmentation.filter(), taken, prototypes, distinct=True)
-    judged = Shares(augmentation, selection, request, ids, parts, left).judged()
-    beyond = _beyond(judged, ids, left)
+    excluded = frozenset(normalise(text) for text in texts)
+    selection = Selection(augmentation.filter(), excluded, prototypes, distinct=True)
+    opened = _Filling(augmentation, selection, request, ids).opened()
+    scored = [candidates.close() for candidates in opened]
+    surplus = _surplus(scored, ids, {own: augmentation.per_class - size for own, size in sizes.items()})
     return [
-        _row(one, text, classes[own], (place, rank) in beyond)
+        _row(one, text, classes[own], (place, rank) in surplus)
         for place, (text, own) in enumerate(zip(texts, ids, strict=True))
-        for rank, one in enumerate(judged[place])
+        for rank, one in enumerate(scored[place])
     ]
+
+
+class _Filling:
+    """Classes come to `per_class`: each text gives its part, and more where others of its class have less to give."""
+
+    def __init__(
+        self, augmentation: SemanticAugmentation, selection: Selection, request: AugmentRequest, ids: Sequence[int]
+    ):
+        self.augmentation, self.selection, self.request, self.ids = augmentation, selection, request, ids
+        self.sizes = Counter(ids)
+        self.parts = [augmentation.most(self.sizes[own]) for own in ids]
+        self.candidates: list[Candidates] = []
+
+    def opened(self) -> list[Candidates]:
+        """The candidates of each text, with those kept that pass and are needed."""
+        may_have_more = set()
+        for start, piece, proposals in self.augmentation.proposed(self.request):
+            assert piece.embed is not None
+            places = range(start, start + len(piece.texts))
+            found = self.selection.open(piece.texts, proposals, piece.embed, [self.ids[place] for place in places])
+            self.selection.fill(found, [self.parts[place] for place in places], piece.embed, alike=False)
+            self.candidates += found
+            may_have_more |= {
+                place for place in places if any(len(rows[place - start]) >= piece.most for rows in proposals.values())
+            }
+        self._level()
+        lacking = self._lacking()
+        self._ask_again([place for place in sorted(may_have_more) if lacking[self.ids[place]] > 0])
+        return self.candidates
+
+    def _level(self) -> None:
+        """Let the texts of each class that lacks some give them: first what looks new, then the rest."""
+        assert self.request.embed is not None
+        for alike in (False, True):
+            while True:
+                wanted = {}
+                for own, lacking in self._lacking().items():
+                    giving = [place for place in self._of(own) if self._may_give(place, alike)] if lacking > 0 else []
+                    for place in giving:
+                        more = len(self.candidates[place].kept) + math.ceil(lacking / len(giving))
+                        wanted[place] = min(more, _STRETCH * self.parts[place])
+                if not wanted:
+                    break
+                chosen = [self.candidates[place] for place in wanted]
+                self.selection.fill(chosen, list(wanted.values()), self.request.embed, alike)
+
+    def _ask_again(self, places: Sequence[int]) -> None:
+        """More proposals of the same sources for texts that have given all they had."""
+        if not places:
+            return
+        more = replace(self.request.only(places), most=_STRETCH * self.request.most)
+        for start, piece, proposals in self.augmentation.proposed(more):
+            for index, place in enumerate(places[start : start + len(piece.texts)]):
+                self.candidates[place].add({name: rows[index] for name, rows in proposals.items()})
+        self._level()
+
+    def _lacking(self) -> dict[int, int]:
+        """How many new texts each class lacks."""
+        kept = {own: sum(len(self.candidates[place].kept) for place in self._of(own)) for own in self.sizes}
+        return {own: self.augmentation.per_class - size - kept[own] for own, size in self.sizes.items()}
+
+    def _of(self, own: int) -> list[int]:
+        return [place for place, other in enumerate(self.ids) if other == own]
+
+    def _may_give(self, place: int, alike: bool) -> bool:
+        candidates = self.candidates[place]
+        return candidates.has_more(alike) and len(candidates.kept) < _STRETCH * self.parts[place]
 
 
 def _check(
@@ -146,22 +213,23 @@ def _prototypes(
     return Prototypes(normalize(sums + embed(class_names) if class_names else sums, dim=-1), margin)
 
 
-def _beyond(judged: Sequence[Sequence[Judged]], ids: Sequence[int], left: dict[int, int]) -> set[tuple[int, int]]:
+def _surplus(
+    scored: Sequence[Sequence[ScoredProposal]], ids: Sequence[int], room: dict[int, int]
+) -> set[tuple[int, int]]:
     """Places of those kept that are more than their class has room for: the last of each text go first."""
-    ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in judged]
-    beyond = set()
+    ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
+    surplus = set()
     for turn in range(max(map(len, ranks), default=0)):
-        for place, own in enumerate(ranks):
-            if turn < len(own):
-                if left[ids[place]] > 0:
-                    left[ids[place]] -= 1
-                else:
-                    beyond.add((place, own[turn]))
-    return beyond
+        for place, own in enumerate(ids):
+            if turn < len(ranks[place]):
+                room[own] -= 1
+                if room[own] < 0:
+                    surplus.add((place, ranks[place][turn]))
+    return surplus
 
 
-def _row(one: Judged, original: str, label: str, beyond: bool) -> AugmentedText:
+def _row(one: ScoredProposal, original: str, label: str, is_surplus: bool) -> AugmentedText:
     verdict = one.verdict
     cosine = None if math.isnan(verdict.cosine) else verdict.cosine
-    dropped: Reason | None = "not_needed" if beyond else verdict.dropped
+    dropped: Reason | None = "not_needed" if is_surplus else verdict.dropped
     return AugmentedText(label, original, one.text, one.source, one.how, cosine, verdict.margin, dropped)
