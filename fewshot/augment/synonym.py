@@ -1,9 +1,7 @@
 """Synonyms: a text, or a few of its words, said with the other words that a lexicon has for them.
 
-nlpaug has an augmenter for groups of terms (`ReservedAug`), which is not used here, for what it does to a text: a term
-is also found inside of longer words ("don't" has the abbreviation of a disease in it), hyphens and apostrophes get
-spaces around them, a place of several words loses its capitals, and it takes 28 ms for one proposal with the terms of
-the Disease Ontology, against less than 1 ms for all of them.  Its other augmenters and flows: `nlpaug_source`.
+nlpaug's augmenter for groups of terms (`ReservedAug`) finds a term inside of longer words too ("don't" has the
+abbreviation of a disease in it), puts spaces around hyphens, loses capitals, and takes 28 ms for one proposal.
 """
 
 import random

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -30,10 +30,10 @@ class AugmentedText:
         text: what was made of it.
         source: which source made it.
         how: what it did.
-        cosine: of both; None where the new text was not looked at.
-        margin: cosine of the new text to the prototype of its class minus that to the nearest other; None where it
-            was not looked at, or there is one class only.
-        dropped: why it is left out; None where it is kept.
+        cosine: of both; None if the new text was not embedded.
+        margin: cosine of the new text to the prototype of its class minus that to the nearest other; None if it was
+            not embedded, or there is one class only.
+        dropped: why it is left out; None if it is kept.
     """
 
     label: str
@@ -89,11 +89,13 @@ def augment_texts(
     _check(texts, labels, class_names, synonyms, classes)
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
-    unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
     sizes = Counter(ids)
+    parts = [augmentation.most(sizes[own]) for own in ids]
+    room = {own: augmentation.per_class - size for own, size in sizes.items()}
+    unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
     request = AugmentRequest(
         texts=tuple(texts),
-        most=max(augmentation.most(size) for size in sizes.values()),
+        most=max(parts),
         seed=seed,
         synonyms=tuple(tuple(names) for names in synonyms),
         classes=tuple(ids) if class_names else (),
@@ -103,9 +105,16 @@ def augment_texts(
     prototypes = _prototypes(unit, texts, class_names, torch.tensor(ids), augmentation.margin)
     excluded = frozenset(normalise(text) for text in texts)
     selection = Selection(augmentation.filter(), excluded, prototypes, distinct=True)
-    opened = _Filling(augmentation, selection, request, ids).opened()
+    opened: list[Candidates] = []
+    for start, piece, proposals in augmentation.proposed(request):
+        places = slice(start, start + len(piece.texts))
+        found = selection.open(piece.texts, proposals, unit, ids[places])
+        selection.fill(found, parts[places], unit, alike=False)
+        opened += found
+    for alike in (False, True):
+        _level(selection, opened, ids, parts, room, unit, alike)
     scored = [candidates.close() for candidates in opened]
-    surplus = _surplus(scored, ids, {own: augmentation.per_class - size for own, size in sizes.items()})
+    surplus = _surplus(scored, ids, room)
     return [
         _row(one, text, classes[own], (place, rank) in surplus)
         for place, (text, own) in enumerate(zip(texts, ids, strict=True))
@@ -113,71 +122,31 @@ def augment_texts(
     ]
 
 
-class _Filling:
-    """Classes come to `per_class`: each text gives its part, and more where others of its class have less to give."""
-
-    def __init__(
-        self, augmentation: SemanticAugmentation, selection: Selection, request: AugmentRequest, ids: Sequence[int]
-    ):
-        self.augmentation, self.selection, self.request, self.ids = augmentation, selection, request, ids
-        self.sizes = Counter(ids)
-        self.parts = [augmentation.most(self.sizes[own]) for own in ids]
-        self.candidates: list[Candidates] = []
-
-    def opened(self) -> list[Candidates]:
-        """The candidates of each text, with those kept that pass and are needed."""
-        may_have_more = set()
-        for start, piece, proposals in self.augmentation.proposed(self.request):
-            assert piece.embed is not None
-            places = range(start, start + len(piece.texts))
-            found = self.selection.open(piece.texts, proposals, piece.embed, [self.ids[place] for place in places])
-            self.selection.fill(found, [self.parts[place] for place in places], piece.embed, alike=False)
-            self.candidates += found
-            may_have_more |= {
-                place for place in places if any(len(rows[place - start]) >= piece.most for rows in proposals.values())
-            }
-        self._level()
-        lacking = self._lacking()
-        self._ask_again([place for place in sorted(may_have_more) if lacking[self.ids[place]] > 0])
-        return self.candidates
-
-    def _level(self) -> None:
-        """Let the texts of each class that lacks some give them: first what looks new, then the rest."""
-        assert self.request.embed is not None
-        for alike in (False, True):
-            while True:
-                wanted = {}
-                for own, lacking in self._lacking().items():
-                    giving = [place for place in self._of(own) if self._may_give(place, alike)] if lacking > 0 else []
-                    for place in giving:
-                        more = len(self.candidates[place].kept) + math.ceil(lacking / len(giving))
-                        wanted[place] = min(more, _STRETCH * self.parts[place])
-                if not wanted:
-                    break
-                chosen = [self.candidates[place] for place in wanted]
-                self.selection.fill(chosen, list(wanted.values()), self.request.embed, alike)
-
-    def _ask_again(self, places: Sequence[int]) -> None:
-        """More proposals of the same sources for texts that have given all they had."""
-        if not places:
+def _level(
+    selection: Selection,
+    opened: Sequence[Candidates],
+    ids: Sequence[int],
+    parts: Sequence[int],
+    room: dict[int, int],
+    embed: Embed,
+    alike: bool,
+) -> None:
+    """Let the texts of each class that lacks some give them in equal parts; `alike`: see `Candidates.draw`."""
+    while True:
+        kept = Counter(own for own, candidates in zip(ids, opened, strict=True) for _ in candidates.kept)
+        able = [
+            place
+            for place, candidates in enumerate(opened)
+            if room[ids[place]] > kept[ids[place]]
+            and candidates.has_more(alike)
+            and len(candidates.kept) < _STRETCH * parts[place]
+        ]
+        if not able:
             return
-        more = replace(self.request.only(places), most=_STRETCH * self.request.most)
-        for start, piece, proposals in self.augmentation.proposed(more):
-            for index, place in enumerate(places[start : start + len(piece.texts)]):
-                self.candidates[place].add({name: rows[index] for name, rows in proposals.items()})
-        self._level()
-
-    def _lacking(self) -> dict[int, int]:
-        """How many new texts each class lacks."""
-        kept = {own: sum(len(self.candidates[place].kept) for place in self._of(own)) for own in self.sizes}
-        return {own: self.augmentation.per_class - size - kept[own] for own, size in self.sizes.items()}
-
-    def _of(self, own: int) -> list[int]:
-        return [place for place, other in enumerate(self.ids) if other == own]
-
-    def _may_give(self, place: int, alike: bool) -> bool:
-        candidates = self.candidates[place]
-        return candidates.has_more(alike) and len(candidates.kept) < _STRETCH * self.parts[place]
+        sharing = Counter(ids[place] for place in able)
+        more = {own: math.ceil((room[own] - kept[own]) / n_texts) for own, n_texts in sharing.items()}
+        wanted = [min(len(opened[place].kept) + more[ids[place]], _STRETCH * parts[place]) for place in able]
+        selection.fill([opened[place] for place in able], wanted, embed, alike)
 
 
 def _check(
@@ -218,18 +187,25 @@ def _surplus(
 ) -> set[tuple[int, int]]:
     """Places of those kept that are more than their class has room for: the last of each text go first."""
     ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
-    surplus = set()
-    for turn in range(max(map(len, ranks), default=0)):
-        for place, own in enumerate(ids):
-            if turn < len(ranks[place]):
-                room[own] -= 1
-                if room[own] < 0:
-                    surplus.add((place, ranks[place][turn]))
+    in_turn = [
+        (place, row[turn]) for turn in range(max(map(len, ranks))) for place, row in enumerate(ranks) if turn < len(row)
+    ]
+    left, surplus = dict(room), set()
+    for place, rank in in_turn:
+        left[ids[place]] -= 1
+        if left[ids[place]] < 0:
+            surplus.add((place, rank))
     return surplus
 
 
 def _row(one: ScoredProposal, original: str, label: str, is_surplus: bool) -> AugmentedText:
-    verdict = one.verdict
-    cosine = None if math.isnan(verdict.cosine) else verdict.cosine
-    dropped: Reason | None = "not_needed" if is_surplus else verdict.dropped
-    return AugmentedText(label, original, one.text, one.source, one.how, cosine, verdict.margin, dropped)
+    return AugmentedText(
+        label=label,
+        original=original,
+        text=one.text,
+        source=one.source,
+        how=one.how,
+        cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
+        margin=one.verdict.margin,
+        dropped="not_needed" if is_surplus else one.verdict.dropped,
+    )
