@@ -76,6 +76,13 @@ class SemanticAugmentation:
                 "Got no augment/source, expected one or more to make new texts with. Write "
                 "augment/source=[synonym,syntax]."
             )
+        no_sources = [name for name, source in self.sources.items() if not isinstance(source, Source)]
+        if no_sources:  # settings of a source that was not chosen
+            chosen = [name for name in self.sources if name not in no_sources]
+            raise ConfigError(
+                f"Got a setting of the source {no_sources[0]!r}, but the sources are {', '.join(chosen)}. Write "
+                f"augment/source=[{','.join([*chosen, no_sources[0]])}] as well."
+            )
         self.filter()
 
     def _out_of_range(self) -> dict[str, str]:

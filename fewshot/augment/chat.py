@@ -127,8 +127,8 @@ class Endpoint:
         key = "none" if name is None else os.environ.get(name, "").strip()
         if not key:
             raise ConfigError(
-                f"Asking {self.model!r} at {self.host} needs a key, and the environment variable {name} is not set. Put "
-                f"the key there, name another variable with {_GROUP}.key_variable=NAME, or set that to null for an "
+                f"Asking {self.model!r} at {self.host} needs a key, and the environment variable {name} is not set. "
+                f"Put the key there, name another variable with {_GROUP}.key_variable=NAME, or set that to null for an "
                 f"endpoint that asks for none."
             )
         try:

@@ -1,7 +1,7 @@
 """The same words in another order or another frame, by the few rules that keep the meaning for certain.
 
-A rule that is not certain of the text it sees leaves it alone.  Catalogues and thesauri invert headings so that they sort
-under their main word (ISO 25964-1 advises against it, which is why both forms are found).
+A rule that is not certain of the text it sees leaves it alone.  Catalogues and thesauri invert headings so that they
+sort under their main word (ISO 25964-1 advises against it, which is why both forms are found).
 """
 
 import random
@@ -49,8 +49,8 @@ _ASKED = _words(
     "order play put read remind remove reset schedule send set show start stop tell translate turn unblock update"
 )
 _REQUESTED = re.compile(
-    rf"(?:{'|'.join(sorted(_ASKED))}) (?:me|us|my|our|your|a|an|the|this|that|these|those|all|some|up|off|on|out|for|with"
-    r"|\W?\d+)\b"
+    rf"(?:{'|'.join(sorted(_ASKED))}) (?:me|us|my|our|your|a|an|the|this|that|these|those|all|some|up|off|on|out|for|"
+    r"with|\W?\d+)\b"
 )
 _NO_SLOT = re.compile(
     r"[,;:.?!]|^(?:be|have|know|not|never|still|even|also|just)\b|\b(?:and|but|or|so|because) (?:am|is|are|was|do|does|"

@@ -39,7 +39,7 @@ def load_wordnet() -> Lexicon:
         raise ConfigError(
             "Got the lexicon 'wordnet', which needs nltk. Install it with: pip install 'fewshot-text[wordnet]'"
         ) from error
-    except LookupError as error:
+    except (LookupError, OSError) as error:
         raise ConfigError(
             "Got the lexicon 'wordnet', and nltk has no WordNet. Install it with: python -m nltk.downloader wordnet"
         ) from error

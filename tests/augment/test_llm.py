@@ -164,8 +164,6 @@ def test_whatever_determines_an_answer_makes_another_question(server, ask, chang
     assert ask(request=AugmentRequest(("lost card",), 3, seed=seed), **change) == [["b"]]
 
 
-
-
 def test_no_cache_keeps_nothing(server, ask, tmp_path):
     server.script = [written("a"), written("b")]
 
@@ -195,22 +193,12 @@ def test_the_key_is_written_nowhere(server, ask, tmp_path, caplog):
     assert not [record for record in caplog.records if record.name.startswith("fewshot") and KEY in record.getMessage()]
 
 
-
-
 def test_failures_that_pass_are_tried_again(server, ask):
     again = {"Retry-After": "0"}
     server.script = [Reply(status=500, headers=again), Reply(status=503, headers=again), written("a")]
 
     assert ask(retries=2) == [["a"]]
     assert len(server.requests) == 3
-
-
-
-
-
-
-
-
 
 
 def test_a_missing_key_is_one_sentence_before_anything_is_asked(server, ask, monkeypatch):
@@ -237,12 +225,6 @@ def test_a_missing_package_is_one_sentence(ask, monkeypatch):
 
     with pytest.raises(ConfigError, match=r"openai package, which is not installed.*fewshot-text\[llm\]"):
         ask()
-
-
-
-
-
-
 
 
 @pytest.mark.parametrize(("budget", "n_requests"), [({"budget_requests": 3}, 3), ({"budget_tokens": 250}, 3)])
@@ -273,8 +255,6 @@ def test_a_budget_holds_for_all_that_a_source_is_asked_and_is_spent_evenly(serve
     assert len(caplog.records) == 1
 
 
-
-
 def test_what_came_before_a_failure_is_kept(server, ask, tmp_path):
     server.script = [written("a"), written("b"), Reply(status=401)]
     with pytest.raises(EndpointError):
@@ -302,8 +282,6 @@ def test_several_are_asked_at_a_time_and_no_more_than_allowed(server, ask):
     assert server.most_at_once == 3
 
 
-
-
 def test_proposals_depend_on_the_text_and_not_on_the_others(server, ask):
     server.script = lambda request: written(f"{request['seed']}")
     texts = ("x", "y", "z")
@@ -315,14 +293,10 @@ def test_proposals_depend_on_the_text_and_not_on_the_others(server, ask):
     assert len({part[0] for part in together}) == 3
 
 
-
-
 def test_nothing_wanted_is_nothing_asked(server, ask):
     assert ask((), most=3) == []
     assert ask(("x",), most=0) == [[]]
     assert server.requests == []
-
-
 
 
 def test_all_settings_that_cannot_be_used_are_named_together():
