@@ -115,13 +115,23 @@ class Translator:
         self.checkpoint, self.beams, self.max_tokens = checkpoint, beams, max_tokens
         self.tokens_per_batch, self.prefix = tokens_per_batch, prefix
 
-    def translate(self, texts: Sequence[str], most: int) -> list[list[str]]:
-        """For each text `most` translations, at most `beams`, likeliest first; some may be equal, or empty.
+    @cached_property
+    def _pretrained(self) -> Pretrained:
+        return self.checkpoint.load()
 
-        Raises:
-            EncoderError: the model cannot be found or read.
-        """
+    def translate(self, texts: Sequence[str], most: int) -> list[list[str]]:
+        """For each text `most` translations, at most `beams`, likeliest first; some may be equal, or empty."""
+        from transformers import GenerationConfig
+
         model = self._pretrained
+        own = model.module.generation_config.to_dict()
+        config = GenerationConfig(
+            do_sample=False,
+            num_beams=self.beams,
+            num_return_sequences=most,
+            max_length=self.max_tokens + 1,  # the first token is the model's own
+            **{name: value for name, value in own.items() if name in _SPECIAL},
+        )
         prefixed = [self.prefix + text for text in texts]
         tokens = tokenize(model.tokenizer, prefixed, model.limit, frozenset({"input_ids"}))
         found: list[list[str]] = [[] for _ in texts]
@@ -129,28 +139,12 @@ class Translator:
             for indices in by_tokens(tokens.lengths, model.budget(self.tokens_per_batch) // self.beams):
                 batch = {name: tensor.to(model.device) for name, tensor in tokens.batch(indices).items()}
                 with torch.inference_mode():
-                    ids = model.module.generate(
-                        **batch,
-                        do_sample=False,
-                        num_beams=self.beams,
-                        num_return_sequences=most,
-                        max_length=self.max_tokens + 1,  # the first token is the model's own
-                    )
+                    ids = model.module.generate(**batch, generation_config=config)
                 decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
                 for row, index in enumerate(indices):
                     found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
                 advance(len(indices))
         return found
-
-    @cached_property
-    def _pretrained(self) -> Pretrained:
-        from transformers import GenerationConfig
-
-        pretrained = self.checkpoint.load()
-        own = pretrained.module.generation_config.to_dict()
-        kept = {name: value for name, value in own.items() if name in _SPECIAL}
-        pretrained.module.generation_config = GenerationConfig.from_dict(kept)
-        return pretrained
 
 
 def _proposals(text: str, pivots: Sequence[str], ways_back: dict[str, list[str]]) -> list[Proposal]:

@@ -15,14 +15,7 @@ from fewshot.variants import Variants
 
 @dataclass(frozen=True)
 class ScoredProposal:
-    """A proposal and what became of it.
-
-    Args:
-        text: the new text.
-        source: name of the source that made it.
-        how: what it did.
-        verdict: of the filter.
-    """
+    """A proposal, the name of its source, what that did, and the verdict of the filter."""
 
     text: str
     source: str
@@ -65,14 +58,9 @@ class Bank:
     def variants(
         self, places: Sequence[int], n_texts: int, weight: float, margin: float, merge: bool = True
     ) -> Variants:
-        """What was kept, for the features of a task; see `Variants`.
+        """What was kept, for the features of a task with `n_texts` texts, in which the bank's have these places.
 
-        Args:
-            places: index of each text in the task.
-            n_texts: number of the task's texts.
-            weight: of all variants of a text.
-            margin: by which a variant is nearer to its own class.
-            merge: whether a text and its variants are one point.
+        The other arguments are those of `Variants`.
         """
         sizes = torch.tensor([len(row) for row in self.kept()], dtype=torch.long)
         ranks = torch.arange(int(sizes.max()) if len(sizes) else 0)

@@ -42,21 +42,15 @@ class Budget:
     tokens: int | None = None
     n_requests: int = 0
     n_tokens: int = 0
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def take(self) -> bool:
         """Count a question that is about to be asked, if it may be."""
-        with self._lock:
-            spent = self.requests is not None and self.n_requests >= self.requests
-            if spent or (self.tokens is not None and self.n_tokens >= self.tokens):
-                return False
-            self.n_requests += 1
-            return True
-
-    def add(self, tokens: int) -> None:
-        """Count the tokens of an answer and its question."""
-        with self._lock:
-            self.n_tokens += tokens
+        with self.lock:
+            limits = ((self.requests, self.n_requests), (self.tokens, self.n_tokens))
+            may_ask = all(limit is None or used < limit for limit, used in limits)
+            self.n_requests += may_ask
+            return may_ask
 
 
 @dataclass(frozen=True)
@@ -73,15 +67,10 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """Host and port, and nothing of the address that could be secret.
-
-        Raises:
-            ValueError: the address has none.
-        """
+        """Host and port, and nothing of the address that could be secret; empty if it has none."""
         parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("no host")
-        return parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
+        known = parts.hostname if parts.scheme in ("http", "https") else None
+        return f"{known or ''}{f':{parts.port}' if known and parts.port else ''}"
 
     def key_of(self, question: Question) -> str:
         """64 hex digits that stand for everything that determines the answer."""
@@ -162,7 +151,8 @@ class Endpoint:
 
         try:
             completion = client.chat.completions.create(**self._request(question))
-            budget.add(getattr(getattr(completion, "usage", None), "total_tokens", None) or 0)
+            with budget.lock:
+                budget.n_tokens += getattr(getattr(completion, "usage", None), "total_tokens", None) or 0
             return str(completion.choices[0].message.content or "")
         except OpenAIError as error:
             if getattr(error, "status_code", None) == 400 and _REFUSED.search(str(error)):

@@ -198,9 +198,8 @@ class LanguageModel(Source):
     def _nearest(self, request: AugmentRequest) -> list[list[str]]:
         """For each class the names of others that are nearest to its own; all, or none, without an encoder."""
         names = request.class_names
-        others = [[name for name in names if name != own] for own in names]
         if request.embed is None or len(names) <= self.confusable + 1:
-            return [part if len(part) <= self.confusable else [] for part in others]
+            return [[name for name in names if name != own and len(names) <= self.confusable + 1] for own in names]
         vectors = request.embed(names).double()
         nearness = vectors @ vectors.T - 4 * torch.eye(len(names), dtype=torch.double)
         order = nearness.sort(dim=1, descending=True, stable=True).indices[:, : self.confusable]
@@ -227,21 +226,16 @@ class LanguageModel(Source):
         """What cannot be used, each as `name=value, expected ...`."""
         if not self.model.strip():
             yield f"model={self.model!r}, expected the name of a model."
-        try:
-            self._endpoint.host  # noqa: B018
-        except ValueError:
+        if not self._endpoint.host:
             yield "base_url without a host, expected an address such as https://api.deepseek.com."
         for name, words in (("kind", ("paraphrase", "examples")), ("thinking", ("disabled", "enabled", None))):
             if getattr(self, name) not in words:
                 known = ", ".join("null" if word is None else word for word in words)
                 yield f"{name}={getattr(self, name)!r}, expected one of {known}."
-        low = {"per_request": 1, "confusable": 0, "concurrency": 1, "retries": 0}
-        low |= {"budget_requests": 0, "budget_tokens": 0, "temperature": 0}
-        for name, least in low.items():
-            if (value := getattr(self, name)) is not None and not value >= least:
-                yield f"{name}={value}, expected {least} or more."
-        if not self.timeout > 0:
-            yield f"timeout={self.timeout}, expected a number above 0."
+        least = {"per_request": 1, "concurrency": 1, "confusable": 0, "retries": 0, "budget_requests": 0}
+        for name, low in (least | {"budget_tokens": 0, "temperature": 0, "timeout": 0.001}).items():
+            if (value := getattr(self, name)) is not None and not value >= low:
+                yield f"{name}={value}, expected {low} or more."
 
 
 @dataclass

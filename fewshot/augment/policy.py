@@ -74,20 +74,19 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for `results.json`."""
+
+        def estimate(of: Estimate) -> dict[str, float | None]:
+            return {"mean": of.mean, "ci95": of.ci95, "std": of.std}
+
         rows = [
-            {
-                "sources": list(trial.sources),
-                "weight": trial.weight,
-                "gain": {"mean": trial.gain.mean, "ci95": trial.gain.ci95, "std": trial.gain.std},
-            }
+            {"sources": list(trial.sources), "weight": trial.weight, "gain": estimate(trial.gain)}
             for trial in self.trials
         ]
-        chosen = None if self.chosen is None else self.trials.index(self.chosen)
         return {
-            "chosen": None if chosen is None else rows[chosen],
+            "chosen": None if self.chosen is None else rows[self.trials.index(self.chosen)],
             "sentence": self.sentence(),
             "episodes": self.episodes,
-            "accuracy_without": {"mean": self.accuracy.mean, "ci95": self.accuracy.ci95, "std": self.accuracy.std},
+            "accuracy_without": estimate(self.accuracy),
             "trials": rows,
         }
 

@@ -61,50 +61,42 @@ class Candidates:
         text: that the proposals are for.
         features: of it.
         own: the row of its prototype; None if there are no prototypes.
-        excluded: normalised texts that no proposal may equal.
 
     Attributes:
-        scored: the proposals that are done with, and what became of them.
+        scored: the proposals that are done with.
         kept: features of those that were kept, in their order.
     """
 
-    def __init__(self, text: str, features: Float[Tensor, " dim"], own: int | None, excluded: Collection[str]):
-        self.text, self.features, self.own, self._excluded = text, features, own, excluded
+    def __init__(self, text: str, features: Float[Tensor, " dim"], own: int | None = None):
+        self.text, self.features, self.own = text, features, own
         self.scored: list[ScoredProposal] = []
         self.kept: list[Tensor] = []
         self._waiting: deque[Candidate] = deque()
         self._alike: list[tuple[float, Candidate]] = []
-        self._seen: dict[str, set[str]] = {}  # key → the sources that proposed it
         self._drawn = [_shingles(normalise(text))]
 
-    def add(self, proposals: Mapping[str, Sequence[Proposal]]) -> None:
-        """Add proposals of each source, best first; what the same source proposed in an earlier call is passed over."""
-        before = {key: set(sources) for key, sources in self._seen.items()}
+    def add(self, proposals: Mapping[str, Sequence[Proposal]], excluded: Collection[str] = ()) -> None:
+        """Add proposals of each source, best first; `excluded`: normalised texts that none may equal."""
+        seen = set()
         for turn in zip_longest(*proposals.values()):
             for name, proposal in zip(proposals, turn, strict=True):
-                key = "" if proposal is None else normalise(proposal.text)
-                if proposal is None or name in before.get(key, ()):
+                if proposal is None:
                     continue
-                candidate = Candidate(name, proposal, key)
-                if not key or key in self._excluded:
+                candidate = Candidate(name, proposal, normalise(proposal.text))
+                if not candidate.key or candidate.key in excluded:
                     self._drop(candidate, "task_text")
-                elif key in self._seen:
+                elif candidate.key in seen:
                     self._drop(candidate, "repeated")
                 else:
                     self._waiting.append(candidate)
-                self._seen.setdefault(key, set()).add(name)
+                seen.add(candidate.key)
 
     def has_more(self, alike: bool = True) -> bool:
         """Whether a proposal waits; `alike`: whether those count that look like one that was drawn."""
         return bool(self._waiting or (alike and self._alike))
 
     def draw(self, room: int, alike: bool = True) -> list[Candidate]:
-        """The next ones to embed.
-
-        Args:
-            room: how many at most.
-            alike: whether those that look like one that was drawn may come too, if the others are too few.
-        """
+        """The next `room` to embed; `alike`: whether those that look like one before may come if others are too few."""
         drawn: list[Candidate] = []
         while self._waiting and len(drawn) < room:
             candidate = self._waiting.popleft()
@@ -178,20 +170,13 @@ class Selection:
         """
         opened = []
         for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True)):
-            candidates = Candidates(text, row, own[place] if own else None, self.excluded)
-            candidates.add({name: rows[place] for name, rows in proposals.items()})
+            candidates = Candidates(text, row, own[place] if own else None)
+            candidates.add({name: rows[place] for name, rows in proposals.items()}, self.excluded)
             opened.append(candidates)
         return opened
 
     def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], embed: Embed, alike: bool = True) -> None:
-        """Keep the first proposals of each text that pass.
-
-        Args:
-            opened: candidates of each text.
-            wanted: for each text how many are to be kept, with those that were kept before.
-            embed: texts → unit vectors.
-            alike: see `Candidates.draw`.
-        """
+        """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
         while True:
             rooms = [most - len(candidates.kept) for candidates, most in zip(opened, wanted, strict=True)]
             drawn = [candidates.draw(room, alike) for candidates, room in zip(opened, rooms, strict=True)]

@@ -64,37 +64,31 @@ _SMALL_WORDS = _words(
 _JOINING = _words("of the and or in with without for by to due from on as at")
 _NO_TERMS = _words("hi hello hey bye goodbye thanks thank yes no ok okay sorry help great sure")
 _PARTS = _words(
-    "abdomen ankle artery bladder brain breast cervix chest colon cornea ear elbow esophagus eye face femur fibula "
-    "finger foot forearm hand head heart hip humerus jaw joint kidney knee larynx leg lip liver lung mandible mouth "
-    "neck nose ovary pancreas pelvis penis pharynx prostate rectum retina rib scapula shoulder skin skull spine "
-    "spleen stomach testis thigh throat thumb thyroid tibia toe tongue tooth ulna ureter urethra uterus vagina vein "
-    "vulva wrist"
+    "abdomen ankle bladder brain breast cervix chest colon cornea ear elbow esophagus eye face femur finger foot "
+    "forearm hand head heart hip jaw joint kidney knee larynx leg lip liver lung mandible mouth neck nose ovary "
+    "pancreas pelvis prostate rectum retina rib shoulder skin skull spine spleen stomach testis thigh throat thyroid "
+    "tibia toe tongue tooth urethra uterus vagina vulva wrist"
 )
-_STUFFS = _words("bone blood muscle cartilage tissue marrow")
-_HAPPENS = _words(
-    "abnormality abscess amputation atrophy biopsy cancer carcinoma contusion deformity disease dislocation disorder "
-    "edema failure fibrosis fracture hemorrhage infection inflammation injury lesion neoplasm obstruction perforation "
-    "rupture sarcoma sprain surgery transplantation trauma tuberculosis tumor tumour ulcer"
+_STUFFS = _words("bone blood muscle cartilage tissue marrow")  # "cancer of bone"
+_HEADS = re.compile(
+    r"(?:abscess|amputation|atrophy|biopsy|cancer|carcinoma|contusion|disease|dislocation|disorder|failure|fibrosis|"
+    r"fracture|hemorrhage|infection|inflammation|lesion|neoplasm|obstruction|perforation|rupture|sarcoma|sprain|surgery|"
+    r"transplantation|trauma|tuberculosis|tumou?r|ulcer)s?|injur(?:y|ies)|(?:abnormal|deform)it(?:y|ies)",
+    re.IGNORECASE,
 )
-_HEADS = frozenset([*_HAPPENS, *(f"{head}s" for head in _HAPPENS), "abnormalities", "deformities", "injuries"])
-_OF = re.compile(r"(?P<head>[\w-]+) of (?:the )?(?P<part>[\w-]+)$")
-_INVERTED = re.compile(r"(?P<head>[^,()]+), (?P<rest>[^,()]+)$")
-_HEADING_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*[a-z]'?$")
-_NEGATED = (
-    ("can't", "cannot"), ("won't", "will not"),
-    *((f"{verb}n't", f"{verb} not") for verb in sorted(_words("is are was were do does did have has had would could"))),
-)  # fmt: skip
-_SHORTENED = (
-    ("I am", "I'm"), ("(you|we|they) are", r"\1're"), ("(I|you|we|they) have (?=been)", r"\1've "),
-    ("(I|you|we|they) will", r"\1'll"), ("(I|we) would (?=like|love|rather|prefer)", r"\1'd "),
-    (r"(what|where|who) is (?=(?:the|my|your|a|this)\b)", r"\1's "),
-    (r"(it|that|there) is (?=(?:not|a|an|the|my|still|very|so)\b)", r"\1's "),
-)  # fmt: skip
-_WRITTEN_OUT = (
-    ("I'm", "I am"), ("(you|we|they)'re", r"\1 are"), ("(I|you|we|they)'ve", r"\1 have"),
-    ("(I|you|he|she|it|we|they)'ll", r"\1 will"), ("(I|we|you|they) ?'d (?=like|love|rather|prefer)", r"\1 would "),
-    (r"(it|that|there|what|where|who)'s (?=(?:the|my|your|a|an|this|not|still|very|so|in|on)\b)", r"\1 is "),
-    ("let's", "let us"),
+_OF = re.compile(r"(?P<head>[\w-]+) of (?:the )?(?P<part>[\w-]+)")
+_HEADING = re.compile(r"(?P<head>[^,()]+), (?P<rest>[^,()]+)")
+_HEADING_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*[a-z]'?")
+# Full forms and short ones, each a pattern; what could stand for two things ("it's been", "I'd paid") is not there.
+_CONTRACTIONS = (
+    ("cannot", "can't"), ("will not", "won't"),
+    *((f"{verb} not", f"{verb}n't") for verb in sorted(_words("is are was were do does did have has had would could"))),
+    ("I am", "I'm"), ("let us", "let's"), *((f"{who} are", f"{who}'re") for who in ("you", "we", "they")),
+    *((f"{who} will", f"{who}'ll") for who in ("I", "you", "we", "they")),
+    *((f"{who} have been", f"{who}'ve been") for who in ("I", "you", "we", "they")),
+    *((f"{who} would {verb}", f"{who}'d {verb}") for who in ("I", "we") for verb in ("like", "love", "prefer")),
+    *((f"{who} is {what}", f"{who}'s {what}") for who in ("what", "where") for what in ("the", "my", "your", "a")),
+    *((f"{who} is {what}", f"{who}'s {what}") for who in ("it", "that") for what in ("not", "a", "the", "very")),
 )  # fmt: skip
 _LINKS = "as soon as|even though|if|when|because|since|after|before|while|once|until|unless|although|though"
 _SUBJECT = r"(?:I|you|we|they|he|she|it|my|your|our|the|there|someone|a|an|this|I'm|I've|it's|I'd)\b"
@@ -172,18 +166,15 @@ def _frames(name: str) -> Rule:
     return _of_sentences(rewrite)
 
 
-def _swaps(pairs: Sequence[tuple[str, str]]) -> Rule:
-    compiled = [(re.compile(rf"(?<![\w'-]){old}(?:(?<= )|(?![\w'-]))"), new) for old, new in pairs]
-
-    def rewrite(words: str) -> Iterator[tuple[str, bool | None]]:
-        for pattern, new in compiled:
-            for found in pattern.finditer(words):
+def _contractions(words: str) -> Iterator[tuple[str, bool | None]]:
+    """ "do not" ↔ "don't", any one place."""
+    for pair in _CONTRACTIONS:
+        for old, new in (pair, pair[::-1]):
+            for found in re.finditer(rf"(?<![\w'-]){old}(?![\w'-])", words):
                 # "why don't you" is not "why do not you".
                 asks = found.start() == 0 or re.match(rf" {_SUBJECT}", words[found.end() :])
-                if not (asks and found[0].endswith("n't")):
-                    yield words[: found.start()] + found.expand(new) + words[found.end() :], None
-
-    return _of_sentences(rewrite)
+                if not (asks and old.endswith("n't")):
+                    yield words[: found.start()] + new + words[found.end() :], None
 
 
 def _clause_order(words: str) -> Iterator[tuple[str, bool | None]]:
@@ -201,34 +192,20 @@ def _clause_order(words: str) -> Iterator[tuple[str, bool | None]]:
         yield f"{found['link']} {found['side']}, {found['main']}", None
 
 
-def _inverted_heading(text: str) -> Iterator[str]:
-    """ "Bone Neoplasms" → "Neoplasms, Bone"."""
-    words = text.split()
-    if not is_term(text) or not 2 <= len(words) <= 4 or not text[0].isupper() or len(words[-1]) < 4:
+def _inversion(text: str) -> Iterator[str]:
+    """ "Bone Neoplasms" ↔ "Neoplasms, Bone", "femur fracture" ↔ "fracture of the femur"."""
+    if not is_term(text):
         return
-    if all(map(_HEADING_WORD.match, words)) and not _JOINING & set(text.lower().split()):
+    words, heading, of = text.split(), _HEADING.fullmatch(text), _OF.fullmatch(text)
+    if heading is not None and len(heading["rest"].split()) <= 3 and not {"and", "or"} & set(words):
+        yield _capital_of(text, f"{heading['rest']} {heading['head']}")
+    if of is not None and _HEADS.fullmatch(of["head"]) and of["part"].lower() in _PARTS | _STUFFS:
+        yield f"{of['part']} {of['head']}"
+    if len(words) == 2 and _HEADS.fullmatch(words[1]) and words[0].lower() in _PARTS | _STUFFS:
+        yield f"{words[1]} of {'the ' if words[0].lower() in _PARTS else ''}{words[0]}"
+    is_heading = 2 <= len(words) <= 4 and text[0].isupper() and all(map(_HEADING_WORD.fullmatch, words))
+    if is_heading and len(words[-1]) > 3 and not _JOINING & set(text.lower().split()):
         yield f"{words[-1]}, {' '.join(words[:-1])}"
-
-
-def _plain_heading(text: str) -> Iterator[str]:
-    """ "Neoplasms, Bone" → "Bone Neoplasms"."""
-    found = _INVERTED.match(text)
-    if is_term(text) and found is not None and len(found["rest"].split()) <= 3 and not re.search(r"\b(and|or)\b", text):
-        yield _capital_of(text, f"{found['rest']} {found['head']}")
-
-
-def _of_phrase(text: str) -> Iterator[str]:
-    """ "femur fracture" → "fracture of the femur"."""
-    part, _, head = text.partition(" ")
-    if head.lower() in _HEADS and part.lower() in _PARTS | _STUFFS:
-        yield f"{head} of {'the ' if part.lower() in _PARTS else ''}{part}"
-
-
-def _compound(text: str) -> Iterator[str]:
-    """ "fracture of the femur" → "femur fracture"."""
-    found = _OF.match(text)
-    if found is not None and found["head"].lower() in _HEADS and found["part"].lower() in _PARTS | _STUFFS:
-        yield f"{found['part']} {found['head']}"
 
 
 def carrier_rule(carriers: Sequence[str]) -> Rule:
@@ -252,12 +229,8 @@ def carrier_rule(carriers: Sequence[str]) -> Rule:
 
 
 RULES: dict[str, Rule] = {
-    "inverted_heading": _inverted_heading,
-    "plain_heading": _plain_heading,
-    "of_phrase": _of_phrase,
-    "compound": _compound,
-    "contraction": _swaps([*((full, short) for short, full in _NEGATED), *_SHORTENED]),
-    "full_form": _swaps([*_NEGATED, *_WRITTEN_OUT]),
+    "inversion": _inversion,
+    "contraction": _of_sentences(_contractions),
     "clause_order": _of_sentences(_clause_order),
     **{name: _frames(name) for name in FRAMES},
     "carrier": carrier_rule(CARRIERS),
@@ -277,8 +250,8 @@ class Syntax(Source):
 
     Example:
         >>> request = AugmentRequest(("Bone Neoplasms",), most=2)
-        >>> [proposal.text for proposal in Syntax(rules=["inverted_heading"]).propose(request)[0]]
-        ['Neoplasms, Bone']
+        >>> [proposal.text for proposal in Syntax(rules=["inversion"]).propose(request)[0]]
+        ['Neoplasms of Bone', 'Neoplasms, Bone']
     """
 
     name: ClassVar[str] = "syntax"

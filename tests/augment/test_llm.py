@@ -418,9 +418,9 @@ def test_a_budget_counts():
     requests, tokens = Budget(requests=2), Budget(tokens=100)
 
     assert [requests.take() for _ in range(3)] == [True, True, False]
-    tokens.add(99)
+    tokens.n_tokens = 99
     assert tokens.take()
-    tokens.add(1)
+    tokens.n_tokens = 100
     assert not tokens.take()
     assert not Budget(requests=0).take()
     assert Budget().take()

@@ -14,13 +14,9 @@ AGAIN = f"{OTHER} now"
 
 
 def candidates(**proposals: list[str]) -> Candidates:
-    made = Candidates(TEXT, torch.tensor([1.0, 0.0]), None, {"taken"})
-    made.add(as_proposals(**proposals))
+    made = Candidates(TEXT, torch.tensor([1.0, 0.0]))
+    made.add({name: [Proposal(text, name) for text in texts] for name, texts in proposals.items()}, {"taken"})
     return made
-
-
-def as_proposals(**proposals: list[str]) -> dict[str, list[Proposal]]:
-    return {name: [Proposal(text, name) for text in texts] for name, texts in proposals.items()}
 
 
 def drawn(made: Candidates, room: int, alike: bool = True) -> list[str]:

@@ -13,18 +13,18 @@ from fewshot.errors import ConfigError
 from fewshot.tasks.task import normalise
 
 MAKES = [
-    ("inverted_heading", "Bone Neoplasms", "Neoplasms, Bone"),
-    ("inverted_heading", "Deep Brain Stimulation", "Stimulation, Deep Brain"),
-    ("plain_heading", "Neoplasms, Bone", "Bone Neoplasms"),
-    ("of_phrase", "femur fracture", "fracture of the femur"),
-    ("of_phrase", "Bone Neoplasms", "Neoplasms of Bone"),
-    ("compound", "fracture of the femur", "femur fracture"),
+    ("inversion", "Bone Neoplasms", "Neoplasms, Bone"),
+    ("inversion", "Deep Brain Stimulation", "Stimulation, Deep Brain"),
+    ("inversion", "Neoplasms, Bone", "Bone Neoplasms"),
+    ("inversion", "femur fracture", "fracture of the femur"),
+    ("inversion", "Bone Neoplasms", "Neoplasms of Bone"),
+    ("inversion", "fracture of the femur", "femur fracture"),
     ("carrier", "Tularemia", "The term tularemia"),
     ("carrier", "Bone Neoplasms", "About Bone Neoplasms"),
     ("contraction", "I do not know it", "I don't know it"),
     ("contraction", "i am sure", "i'm sure"),
-    ("full_form", "My card hasn’t arrived.", "My card has not arrived."),
-    ("full_form", "what's the fee?", "what is the fee?"),
+    ("contraction", "My card hasn’t arrived.", "My card has not arrived."),
+    ("contraction", "what's the fee?", "what is the fee?"),
     ("clause_order", "If my card is lost, what should I do?", "What should I do if my card is lost?"),
     ("clause_order", "What do I do when my card expires?", "When my card expires, what do I do?"),
     ("how_to", "How do I order a card?", "Tell me how to order a card."),
@@ -35,21 +35,21 @@ MAKES = [
     ("wish", "I want to order a card.", "I would like to order a card."),
 ]
 LEAVES = [
-    ("inverted_heading", "Complement Factor I"),  # a number, not a head
-    ("inverted_heading", "Pain in the Chest"),
-    ("inverted_heading", "my card is lost"),
-    ("plain_heading", "Disruptive, Impulse Control, and Conduct Disorders"),
-    ("of_phrase", "Tennis Elbow"),
-    ("of_phrase", "Renal Failure"),  # no failure of the renal
-    ("compound", "Trial of Labor"),
+    ("inversion", "Complement Factor I"),  # a number, not a head
+    ("inversion", "Pain in the Chest"),
+    ("inversion", "my card is lost"),
+    ("inversion", "Disruptive, Impulse Control, and Conduct Disorders"),
+    ("inversion", "tennis elbow"),
+    ("inversion", "renal failure"),  # no failure of the renal
+    ("inversion", "Trial of Labor"),
     ("carrier", "My card is lost"),
     ("carrier", "transfer failed"),
     ("carrier", "set alarm"),
     ("carrier", "hello"),
     ("contraction", "do I have a card"),
-    ("full_form", "Why don't you pay?"),  # "why do not you"
-    ("full_form", "it's been a week"),  # has
-    ("full_form", "the bank's card"),
+    ("contraction", "Why don't you pay?"),  # "why do not you"
+    ("contraction", "it's been a week"),  # has
+    ("contraction", "the bank's card"),
     ("clause_order", "I want to know when my card arrives"),
     ("clause_order", "If my card is late, is it lost?"),  # "it" would come before what it is
     ("how_to", "how do I know if it is late"),
@@ -82,11 +82,11 @@ def test_every_rule_is_tested():
 def test_rules_work_together_those_of_fewer_rules_first():
     how = {proposal.text: proposal.how for proposal in proposed("fracture of the femur")[0]}
 
-    assert how["femur fracture"] == "compound"
-    assert how["the term femur fracture"] == "compound + carrier"
+    assert how["femur fracture"] == "inversion"
+    assert how["the term femur fracture"] == "inversion + carrier"
     counts = [name.count("+") for name in how.values()]
     assert counts == sorted(counts)
-    assert {proposal.how for proposal in proposed("fracture of the femur", depth=1)[0]} == {"compound", "carrier"}
+    assert {proposal.how for proposal in proposed("fracture of the femur", depth=1)[0]} == {"inversion", "carrier"}
 
 
 def test_a_term_of_one_word_has_its_carriers_and_nothing_else():
