@@ -71,10 +71,14 @@ class Adversarial(Source):
         if not request.texts:
             return []
         starts, directions = _directions(request)
-        searches = [_Search(text) for text in request.texts]
+        searches = [_Search(text, {normalise(text)}) for text in request.texts]
         active = list(range(len(searches)))
         for number in range(self.rounds):
-            tried = self._substituted(request, searches, active, with_synonyms=number == 0)
+            # The other names of a text are no names of what it was changed into.
+            asked = request.only(active) if number == 0 else replace(request.only(active), synonyms=())
+            here = tuple(searches[index].here for index in active)
+            rows = self.substitutions.propose(replace(asked, texts=here, most=self.candidates)) if active else []
+            tried = [searches[index].new(row) for index, row in zip(active, rows, strict=True)]
             texts = [proposal.text for row in tried for proposal in row]
             if not texts:
                 break
@@ -83,67 +87,43 @@ class Adversarial(Source):
             features = request.embed(texts)
             gains = ((features - starts[owners]) * directions[owners]).sum(1).split(sizes)
             keeps = ((features * starts[owners]).sum(1) >= self.lowest_cosine).split(sizes)
-            rows = zip(active, tried, gains, keeps, strict=True)
-            active = [
-                index for index, row, gain, keep in rows if searches[index].step(row, gain.tolist(), keep.tolist())
-            ]
-        return [search.found(request.most) for search in searches]
+            results = zip(active, tried, gains, keeps, strict=True)
+            active = [i for i, row, gain, keep in results if searches[i].step(row, gain.tolist(), keep.tolist())]
+        ranked = [sorted(search.proposals, key=lambda pair: -pair[0]) for search in searches]
+        return [[proposal for _, proposal in pairs[: request.most]] for pairs in ranked]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Those of the substitutions."""
         return self.substitutions.notes(request)
 
-    def _substituted(
-        self, request: AugmentRequest, searches: Sequence["_Search"], active: Sequence[int], with_synonyms: bool
-    ) -> list[list[Proposal]]:
-        """What may stand in place of the text at which each search has arrived."""
-        asked = replace(
-            request.only(active), texts=tuple(searches[index].here for index in active), most=self.candidates
-        )
-        # The other names of a text are no names of what it was changed into.
-        asked = asked if with_synonyms else replace(asked, synonyms=())
-        rows = self.substitutions.propose(asked) if active else []
-        return [searches[index].new(row) for index, row in zip(active, rows, strict=True)]
-
 
 @dataclass
 class _Search:
-    """The way of one text."""
+    """The way of one text: where it is, the normalised texts that were tried, and all that gains."""
 
     here: str
+    seen: set[str]
     best: float = 0.0
     how: tuple[str, ...] = ()
-    seen: set[str] = field(default_factory=set)
     proposals: list[tuple[float, Proposal]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.seen.add(normalise(self.here))
-
     def new(self, row: Sequence[Proposal]) -> list[Proposal]:
-        """Those that were not looked at before."""
-        fresh = {normalise(proposal.text): proposal for proposal in reversed(row)}
-        found = [fresh[key] for key in dict.fromkeys(normalise(one.text) for one in row) if key not in self.seen]
-        self.seen.update(fresh)
+        """Those that were not tried before."""
+        first = {normalise(proposal.text): proposal for proposal in reversed(row)}
+        found = [first[key] for key in dict.fromkeys(normalise(one.text) for one in row) if key not in self.seen]
+        self.seen.update(first)
         return found
 
     def step(self, row: Sequence[Proposal], gains: Sequence[float], keeps: Sequence[bool]) -> bool:
         """Note what gains, go to the best, and say whether there was a step."""
-        allowed = [
-            (gain, place) for place, (gain, keep) in enumerate(zip(gains, keeps, strict=True)) if keep and gain > 0
-        ]
-        self.proposals += [
-            (gain, Proposal(row[place].text, "; ".join((*self.how, row[place].how)))) for gain, place in allowed
-        ]
-        gain, place = max(allowed, default=(0.0, -1), key=lambda pair: (pair[0], -pair[1]))
-        if gain <= self.best:
-            return False
-        self.best, self.here, self.how = gain, row[place].text, (*self.how, row[place].how)
-        return True
-
-    def found(self, most: int) -> list[Proposal]:
-        """The proposals with the largest gain."""
-        ranked = sorted(self.proposals, key=lambda pair: -pair[0])
-        return [proposal for _, proposal in ranked[:most]]
+        here = self.how, self.best
+        for proposal, gain, keep in zip(row, gains, keeps, strict=True):
+            if keep and gain > 0:
+                how = (*here[0], proposal.how)
+                self.proposals.append((gain, Proposal(proposal.text, "; ".join(how))))
+                if gain > self.best:
+                    self.best, self.here, self.how = gain, proposal.text, how
+        return self.best > here[1]
 
 
 def _directions(request: AugmentRequest) -> tuple[Tensor, Tensor]:

@@ -29,9 +29,7 @@ class SemanticAugmentation:
         weight: of all new texts made from a text together, where the text itself has 1.
         merge: whether a text and its new texts are one point in a support, see `Variants`; else each new text is
             evidence of its own.
-        lowest_cosine: see `SemanticFilter`.
-        highest_cosine: see `SemanticFilter`.
-        duplicate_cosine: see `SemanticFilter`.
+        lowest_cosine, highest_cosine, duplicate_cosine: see `SemanticFilter`.
         margin: by which a new text is nearer to the prototype of its own class than to any other, in cosine.
         use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
         train_texts: of each train class that are augmented for meta-training, spread evenly.
@@ -137,16 +135,7 @@ class SemanticAugmentation:
     def make_each(
         self, request: AugmentRequest, choices: Mapping[str, Collection[str]], excluded: Collection[str] = ()
     ) -> dict[str, Bank]:
-        """As `make`, for several choices of sources, each of which proposes once.
-
-        Args:
-            request: with `embed`.
-            choices: name → names of sources.
-            excluded: see `make`.
-
-        Raises:
-            FewshotError: a source lacks what it needs.
-        """
+        """As `make`, for several choices of sources (name → names of sources), each of which proposes once."""
         if request.embed is None:
             raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
         selection = Selection(self.filter(), excluded)
@@ -166,14 +155,8 @@ class SemanticAugmentation:
     ) -> Iterator[tuple[int, AugmentRequest, dict[str, list[list[Proposal]]]]]:
         """Ask all sources for more than are wanted, a few texts at a time, with a bar.
 
-        Args:
-            request: with `embed`.
-
         Yields:
             The place of the first text of a piece, the piece with an `embed` that remembers, and source → proposals.
-
-        Raises:
-            FewshotError: a source lacks what it needs.
         """
         assert request.embed is not None
         asked = replace(request, most=math.ceil(self.proposals * request.most))

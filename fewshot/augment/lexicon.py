@@ -38,13 +38,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Terms of one or more words and their synonyms.
-
-    Args:
-        name: word for what was done and for messages.
-        find: words, case-folded → the term, or None.
-        lengths: the first word of a term, case-folded → numbers of words to try, longest first.
-    """
+    """Terms: `find` gives that of case-folded words, `lengths` how many words to try behind a first one, longest first."""
 
     name: str
     find: Callable[[Words], Term | None]
@@ -64,20 +58,19 @@ class Lexicon:
         """
         written: dict[Words, str] = {}
         others: dict[Words, dict[str, None]] = {}
+        lengths: dict[str, set[int]] = {}
         for group in groups:
             keys = [tuple(_folded(token) for token in _TOKEN.findall(member)) for member in group]
             if () in keys:
                 raise ConfigError(f"The lexicon {name!r} has an empty term in {list(group)}. Remove it.")
             for key, member in zip(keys, group, strict=True):
                 written.setdefault(key, member)
-                found = others.setdefault(key, {})
-                found.update((other, None) for other_key, other in zip(keys, group, strict=True) if other_key != key)
+                lengths.setdefault(key[0], set()).add(len(key))
+                others.setdefault(key, {}).update(
+                    (other, None) for other_key, other in zip(keys, group, strict=True) if other_key != key
+                )
         terms = {key: Term(written[key], tuple(others[key])) for key in written}
-        lengths: dict[str, set[int]] = {}
-        for key in terms:
-            lengths.setdefault(key[0], set()).add(len(key))
-        ordered = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
-        return cls(name, terms.get, lambda first: ordered.get(first, ()))
+        return cls(name, terms.get, lambda first: sorted(lengths.get(first, ()), reverse=True))
 
     @classmethod
     def read(cls, path: Path | str) -> "Lexicon":
@@ -191,18 +184,13 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
             f"Got the lexicon {str(path)!r}, expected a file with a term and a synonym a line, separated by tabs "
             f"(.tsv) or commas (.csv). Rename it, or convert it."
         )
+    is_csv = path.suffix == ".csv"  # only .csv, which needs them for commas, has quotes: inches are common in terms
+    delimiter, quoting = ("," if is_csv else "\t"), (csv.QUOTE_MINIMAL if is_csv else csv.QUOTE_NONE)
     try:
         content = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
-        # Apostrophes and inches are common in terms, so only .csv, which needs them for commas, has quotes.
-        is_csv = path.suffix == ".csv"
-        reader = csv.reader(
-            content, delimiter="," if is_csv else "\t", quoting=csv.QUOTE_MINIMAL if is_csv else csv.QUOTE_NONE
-        )
+        reader = csv.reader(content, delimiter=delimiter, quoting=quoting)
         for fields in reader:
-            is_header = reader.line_num == 1 and [field.strip().casefold().rstrip("s") for field in fields] == [
-                "term",
-                "synonym",
-            ]
+            is_header = reader.line_num == 1 and "|".join(fields).casefold() in ("term|synonym", "term|synonyms")
             if any(fields) and not is_header:
                 yield f"{path}, line {reader.line_num}", fields
     except (OSError, UnicodeDecodeError, csv.Error) as error:

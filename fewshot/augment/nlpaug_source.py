@@ -61,7 +61,7 @@ class NlpaugSource(Source):
         text = request.texts[index]
         how = type(self.augmenter).__name__
         try:
-            with _seeded(request.text_seed(self.name, index)), _quiet():
+            with _seeded(request.text_seed(self.name, index)):
                 made = self.augmenter.augment(text, n=request.most)
         except Exception as error:
             reason = " ".join(str(error).split())[:200].rstrip(".")
@@ -102,26 +102,25 @@ def _with_our_tokenizer(augmenter: Any) -> Any:
     return changed
 
 
-def _texts(made: Any, how: str) -> Iterator[str]:
+def _texts(made: Any, how: str) -> list[str]:
     """The texts of what nlpaug gives: one, a list of them, or lists of one each."""
+    if isinstance(made, list):
+        return [text for part in made for text in _texts(part, how)]
     if isinstance(made, str):
-        yield made
-    elif isinstance(made, list):
-        for part in made:
-            yield from _texts(part, how)
-    else:
-        raise FewshotError(
-            f"nlpaug's {how} made a {type(made).__name__}, expected texts. Leave include_detail at false, and use an "
-            f"augmenter of texts."
-        )
+        return [made]
+    raise FewshotError(
+        f"nlpaug's {how} made a {type(made).__name__}, expected texts. Leave include_detail at false, and use an "
+        f"augmenter of texts."
+    )
 
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of `random`, NumPy and torch's CPU; put them back, also after an error."""
+    """Seed the global generators of `random`, NumPy and torch's CPU, and put them back; nothing is printed."""
     python, numpy = random.getstate(), np.random.get_state()
+    quiet = contextlib.redirect_stdout(io.StringIO())
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), quiet:
             random.seed(seed)
             np.random.seed(seed % 2**32)
             torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds every device
@@ -129,10 +128,3 @@ def _seeded(seed: int) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield

@@ -40,16 +40,10 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Which weights a source runs.
+    """Which weights a source runs, read by the class `head` of transformers; the rest is as its user gave it.
 
     Args:
-        model: a folder, or a hub id.
-        setting: its name for the user, such as `augment.sources.contextual.model`.
-        head: class of transformers that reads it, such as `AutoModelForMaskedLM`.
-        revision: branch, tag or commit on the hub.
-        device: `"auto"`, `"cpu"`, `"cuda"`, …
-        trust_remote_code: run Python code that comes with the model.
-        pickled_weights: accept .bin weights, read by torch with weights_only=True.
+        setting: name of `model` for the user, such as `augment.sources.contextual.model`.
     """
 
     model: str

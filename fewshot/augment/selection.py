@@ -27,11 +27,7 @@ _ALIKE = 0.1  # below this distance two texts are rarely far enough apart for th
 
 
 class CachedEmbed:
-    """An `embed` that is asked for each text once: sources and filter look at the same texts.
-
-    Args:
-        embed: texts → features.
-    """
+    """An `embed` that is asked for each text once: sources and filter look at the same texts."""
 
     def __init__(self, embed: Embed):
         self.embed = embed
@@ -57,12 +53,8 @@ class Candidate(NamedTuple):
 class Candidates:
     """The proposals for one text: the best of each source first, then the second best of each; look-alikes last.
 
-    Args:
-        text: that the proposals are for.
-        features: of it.
-        own: the row of its prototype; None if there are no prototypes.
-
     Attributes:
+        own: the row of the text's prototype; None if there are no prototypes.
         scored: the proposals that are done with.
         kept: features of those that were kept, in their order.
     """
@@ -160,14 +152,7 @@ class Selection:
         embed: Embed,
         own: Sequence[int] = (),
     ) -> list[Candidates]:
-        """The candidates for each text, none of which is embedded yet.
-
-        Args:
-            texts: the texts.
-            proposals: source → proposals for each text, best first.
-            embed: texts → unit vectors.
-            own: for each text the row of its prototype, if there are prototypes.
-        """
+        """The candidates for each text; `proposals` are by source, best first, `own` the rows of the prototypes."""
         opened = []
         for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True)):
             candidates = Candidates(text, row, own[place] if own else None)

@@ -39,12 +39,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Prototypes:
-    """What the classes of a support set look like.
-
-    Args:
-        rows: one unit vector per class, two classes or more.
-        margin: by which a kept text is nearer to its own class, in cosine.
-    """
+    """Unit vectors of two classes or more, and the margin in cosine by which a kept text is nearer to its own."""
 
     rows: Float[Tensor, "n_classes dim"]
     margin: float = 0.0
@@ -96,10 +91,10 @@ class SemanticFilter:
         margin: float = 0.0,
         repeated: Sequence[bool] = (),
     ) -> list[Verdict]:
-        """One verdict for each proposal for a text, in their order; all features are unit vectors.
+        """One verdict for each of the proposals for a text, in their order.
 
         Args:
-            source: of the text.
+            source: unit vector of the text.
             kept: of what was kept of it before.
             proposed: of the proposals.
             room: how many more may be kept.

@@ -123,14 +123,9 @@ def augment_texts(
 
 
 def _level(
-    selection: Selection,
-    opened: Sequence[Candidates],
-    ids: Sequence[int],
-    parts: Sequence[int],
-    room: dict[int, int],
-    embed: Embed,
-    alike: bool,
-) -> None:
+    selection: Selection, opened: Sequence[Candidates], ids: Sequence[int], parts: Sequence[int], room: dict[int, int],
+    embed: Embed, alike: bool,
+) -> None:  # fmt: skip
     """Let the texts of each class that lacks some give them in equal parts; `alike`: see `Candidates.draw`."""
     while True:
         kept = Counter(own for own, candidates in zip(ids, opened, strict=True) for _ in candidates.kept)
@@ -150,23 +145,19 @@ def _level(
 
 
 def _check(
-    texts: Sequence[str],
-    labels: Sequence[str],
-    class_names: Sequence[str],
-    synonyms: Sequence[Sequence[str]],
+    texts: Sequence[str], labels: Sequence[str], class_names: Sequence[str], synonyms: Sequence[Sequence[str]],
     classes: Sequence[str],
-) -> None:
+) -> None:  # fmt: skip
+    twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
     if not texts or len(texts) != len(labels):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each of one or more.")
-    twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
     if twice:
         raise TaskError(f"The text {twice[0][:80]!r} stands twice, expected distinct texts. Leave one out.")
-    if class_names and len(class_names) != len(classes):
+    if len(class_names) not in (0, len(classes)):
         raise TaskError(
-            f"Got {len(class_names)} class names for {len(classes)} labels, expected one for each in sorted order. "
-            f"Give all, or none."
+            f"Got {len(class_names)} class names for {len(classes)} labels, expected one for each in sorted order."
         )
-    if synonyms and len(synonyms) != len(texts):
+    if len(synonyms) not in (0, len(texts)):
         raise TaskError(f"Got synonyms of {len(synonyms)} texts, expected those of {len(texts)}. Give all, or none.")
 
 
@@ -187,25 +178,17 @@ def _surplus(
 ) -> set[tuple[int, int]]:
     """Places of those kept that are more than their class has room for: the last of each text go first."""
     ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
-    in_turn = [
-        (place, row[turn]) for turn in range(max(map(len, ranks))) for place, row in enumerate(ranks) if turn < len(row)
-    ]
-    left, surplus = dict(room), set()
-    for place, rank in in_turn:
-        left[ids[place]] -= 1
-        if left[ids[place]] < 0:
-            surplus.add((place, rank))
+    taken, surplus = Counter[int](), set()
+    for turn in range(max(map(len, ranks))):
+        for place, row in enumerate(ranks):
+            if turn < len(row):
+                taken[ids[place]] += 1
+                if taken[ids[place]] > room[ids[place]]:
+                    surplus.add((place, row[turn]))
     return surplus
 
 
 def _row(one: ScoredProposal, original: str, label: str, is_surplus: bool) -> AugmentedText:
-    return AugmentedText(
-        label=label,
-        original=original,
-        text=one.text,
-        source=one.source,
-        how=one.how,
-        cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
-        margin=one.verdict.margin,
-        dropped="not_needed" if is_surplus else one.verdict.dropped,
-    )
+    cosine = None if math.isnan(one.verdict.cosine) else one.verdict.cosine
+    dropped: Reason | None = "not_needed" if is_surplus else one.verdict.dropped
+    return AugmentedText(label, original, one.text, one.source, one.how, cosine, one.verdict.margin, dropped)
