@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from fewshot.errors import ConfigError, FewshotError
@@ -26,8 +26,7 @@ class EndpointError(FewshotError, RuntimeError):
     """An endpoint that cannot be asked, or that does not answer."""
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What is sent: the messages of a chat, and a seed for endpoints that sample with one."""
 
     messages: tuple[dict[str, str], ...]
@@ -53,17 +52,18 @@ class Budget:
             return may_ask
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Endpoint:
-    """A model behind an address; the arguments are those of `LanguageModel`."""
+    """A model behind an OpenAI-compatible address; the arguments are those of `LanguageModel`."""
 
-    model: str
-    base_url: str
-    key_variable: str | None
-    temperature: float | None
-    thinking: str | None
-    retries: int
-    timeout: float
+    model: str = "deepseek-flash"
+    base_url: str = "https://api.deepseek.com"
+    key_variable: str | None = "DEEPSEEK_API_KEY"
+    temperature: float | None = 1.0
+    thinking: str | None = "disabled"
+    concurrency: int = 4
+    retries: int = 4
+    timeout: float = 60.0
 
     @property
     def host(self) -> str:
@@ -77,7 +77,7 @@ class Endpoint:
         content = {"format": _FORMAT, "base_url": self.base_url.rstrip("/"), **self._request(question)}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def ask_all(self, questions: Sequence[Question], budget: Budget, concurrency: int) -> Iterator[tuple[int, str]]:
+    def ask_all(self, questions: Sequence[Question], budget: Budget) -> Iterator[tuple[int, str]]:
         """Ask questions, `concurrency` at a time.
 
         Yields:
@@ -93,7 +93,7 @@ class Endpoint:
         def ask(question: Question) -> str | None:
             return None if stopped.is_set() or not budget.take() else self._answer(client, question, budget)
 
-        with ThreadPoolExecutor(concurrency, thread_name_prefix="chat") as pool:
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="chat") as pool:
             asked = {pool.submit(ask, question): index for index, question in enumerate(questions)}
             try:
                 for future in as_completed(asked):

@@ -210,10 +210,10 @@ def whole_words(tokenizer: Any) -> dict[int, str]:
     words = {}
     for number in sorted(set(range(len(pieces))) - set(tokenizer.all_special_ids)):
         piece = pieces[number]
-        if piece.startswith(begins) and piece.endswith(ends) and not piece.startswith("##"):
+        if piece.startswith(begins) and piece.endswith(ends):
             # Bytes of letters outside ASCII have their own signs in byte-level BPE.
-            word = tokenizer.convert_tokens_to_string([piece]).strip() if begins == "Ġ" else piece.removesuffix(ends)
-            words[number] = word.removeprefix("▁")
+            word = tokenizer.convert_tokens_to_string([piece]).strip() if begins == "Ġ" else piece
+            words[number] = word.removeprefix("▁").removesuffix("</w>")
     return {number: word for number, word in words.items() if word.isalpha()}
 
 

@@ -38,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Terms: `find` gives that of case-folded words, `lengths` how many words to try behind a first one, longest first."""
+    """Terms: `find` gives that of case-folded words, `lengths` how many words to try from a first one on."""
 
     name: str
     find: Callable[[Words], Term | None]
@@ -159,13 +159,13 @@ def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
 
 @cache
 def load_lexicon(name: str) -> Lexicon:
-    """A lexicon that comes with the package: `disease_ontology`, names of diseases; or `everyday`, of requests.
+    """A lexicon of the package (`disease_ontology`, names of diseases; `everyday`, of requests), or that of a file.
 
     Example:
         >>> load_lexicon("disease_ontology").synonyms("myocardial infarction")[0]
         'heart attack'
     """
-    return Lexicon.read(_FOLDER / f"{name}.tsv")
+    return Lexicon.read(_FOLDER / f"{name}.tsv" if name in EMBEDDED else name)
 
 
 def _folded(word: str) -> str:
@@ -184,11 +184,14 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
             f"Got the lexicon {str(path)!r}, expected a file with a term and a synonym a line, separated by tabs "
             f"(.tsv) or commas (.csv). Rename it, or convert it."
         )
-    is_csv = path.suffix == ".csv"  # only .csv, which needs them for commas, has quotes: inches are common in terms
-    delimiter, quoting = ("," if is_csv else "\t"), (csv.QUOTE_MINIMAL if is_csv else csv.QUOTE_NONE)
     try:
         content = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
-        reader = csv.reader(content, delimiter=delimiter, quoting=quoting)
+        # Only .csv, which needs them for commas, has quotes: inches are common in terms.
+        reader = (
+            csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE)
+            if path.suffix == ".tsv"
+            else csv.reader(content)
+        )
         for fields in reader:
             is_header = reader.line_num == 1 and "|".join(fields).casefold() in ("term|synonym", "term|synonyms")
             if any(fields) and not is_header:

@@ -54,7 +54,7 @@ _TASKS = {
 
 
 @dataclass(eq=False)
-class LanguageModel(Source):
+class LanguageModel(Endpoint, Source):
     """Asks a language model for new texts, text by text, in rounds of `per_request`.
 
     Each round is told what the rounds before it gave. All texts have had a round before any has the next, so that a
@@ -83,31 +83,14 @@ class LanguageModel(Source):
 
     name: ClassVar[str] = "llm"
 
-    model: str = "deepseek-flash"
-    base_url: str = "https://api.deepseek.com"
-    key_variable: str | None = "DEEPSEEK_API_KEY"
     kind: Kind = "paraphrase"
     per_request: int = 10
     confusable: int = 3
-    temperature: float | None = 1.0
-    thinking: str | None = "disabled"
     cache: str | Path | None = "auto"
     budget_requests: int | None = 2000
     budget_tokens: int | None = None
-    concurrency: int = 4
-    retries: int = 4
-    timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        self._endpoint = Endpoint(
-            model=self.model,
-            base_url=self.base_url,
-            key_variable=self.key_variable,
-            temperature=self.temperature,
-            thinking=self.thinking,
-            retries=self.retries,
-            timeout=self.timeout,
-        )
         problems = list(self._problems())
         if problems:
             raise ConfigError("\n".join(f"Got {_GROUP}.{problem}" for problem in problems))
@@ -141,7 +124,7 @@ class LanguageModel(Source):
     def notes(self, request: AugmentRequest) -> list[str]:
         """Whose words they are, and what the model was told."""
         told = "the texts and the names of their classes" if request.classes and request.class_names else "the texts"
-        return [f"llm: texts were written by {self.model} at {self._endpoint.host}, which was told {told}."]
+        return [f"llm: texts were written by {self.model} at {self.host}, which was told {told}."]
 
     def _round(self, texts: Sequence["_Written"], number: int) -> int:
         """One question about each text, answered by the cache if it can; how many the budget did not allow."""
@@ -155,12 +138,12 @@ class LanguageModel(Source):
         if not missing:
             return 0
         n_answers = 0
-        asked = self._endpoint.ask_all([questions[place] for place in missing], self._budget, self.concurrency)
+        asked = self.ask_all([questions[place] for place in missing], self._budget)
         with track(f"Asking {self.model}", total=len(missing), unit="answers") as advance:
             for index, answer in asked:
                 place = missing[index]
                 if (file := files[place]) is not None:
-                    content = {"model": self.model, "host": self._endpoint.host, "answer": _encodable(answer)}
+                    content = {"model": self.model, "host": self.host, "answer": _encodable(answer)}
                     advice = f"Free some space, or set {_GROUP}.cache to another folder, or to null to keep no answers."
                     write_json(file, content, advice)
                 texts[place].has_more = texts[place].add(answer)
@@ -170,10 +153,8 @@ class LanguageModel(Source):
 
     def _file(self, question: Question) -> Path | None:
         """Where the answer is kept."""
-        if self.cache is None:
-            return None
-        folder = default_folder() / "chat" if self.cache == "auto" else Path(self.cache).expanduser()
-        return folder / f"{self._endpoint.key_of(question)}.json"
+        folder = default_folder() / "chat" if self.cache == "auto" else Path(self.cache or "").expanduser()
+        return None if self.cache is None else folder / f"{self.key_of(question)}.json"
 
     def _question(self, text: "_Written", number: int) -> Question:
         lines = list(text.prompt)
@@ -226,7 +207,7 @@ class LanguageModel(Source):
         """What cannot be used, each as `name=value, expected ...`."""
         if not self.model.strip():
             yield f"model={self.model!r}, expected the name of a model."
-        if not self._endpoint.host:
+        if not self.host:
             yield "base_url without a host, expected an address such as https://api.deepseek.com."
         for name, words in (("kind", ("paraphrase", "examples")), ("thinking", ("disabled", "enabled", None))):
             if getattr(self, name) not in words:

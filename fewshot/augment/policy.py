@@ -20,13 +20,7 @@ from fewshot.variants import Variants
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to augment the support, on valid episodes.
-
-    Args:
-        sources: whose new texts stand in it.
-        weight: of the new texts of a text.
-        gain: accuracy with them minus accuracy without, over the same episodes.
-    """
+    """Sources and weight of the new texts, and the accuracy with them minus that without on the same valid episodes."""
 
     sources: tuple[str, ...]
     weight: float
@@ -40,13 +34,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was tried, and what came of it.
-
-    Args:
-        trials: all that was tried.
-        accuracy: on the same episodes without augmentation.
-        episodes: how many there were.
-    """
+    """All that was tried, the accuracy on the same episodes without augmentation, and how many there were."""
 
     trials: tuple[Trial, ...]
     accuracy: Estimate

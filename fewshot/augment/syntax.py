@@ -98,8 +98,8 @@ _ANY_LINK = re.compile(rf"\b(?:{_LINKS}|and|but|so|or|that|which|who|whether)\b|
 _POINTS_BACK = re.compile(r"\b(?:it|them|they|that|this|he|she)\b", re.IGNORECASE)
 # Behind these words "if" and "when" begin what is asked, not a condition; "even if" is one link.
 _ASKING = re.compile(
-    r"\b(?:know|tell|ask|see|sure|wonder|wondering|check|understand|idea|is|was|me|out|confirm|about|it|even|explain|"
-    r"remember|except|notice|only|just|not|day|date|time|ago|ever|long|hours?|days?|weeks?|months?|years?)$"
+    r"\b(?:know|tell|ask|see|sure|wonder\w*|check|understand|idea|is|was|me|out|confirm|about|it|even|explain|remember|"
+    r"except|notice|only|just|not|date|time|ago|ever|long|(?:hour|day|week|month|year)s?)$"
 )
 
 
@@ -154,14 +154,9 @@ def _frames(name: str) -> Rule:
     def rewrite(words: str) -> Iterator[tuple[str, bool | None]]:
         found = pattern.fullmatch(words)
         slot = next((group for group in found.groups() if group), "") if found else words if "{}" in frames else ""
-        if not slot or _NO_SLOT.search(slot):
-            return
-        if name == "request" and not _REQUESTED.match(slot):
-            return
-        for frame in frames:
-            new = frame.rstrip("?").replace("{}", slot)
-            if new != words:
-                yield new, frame.endswith("?")
+        if slot and not _NO_SLOT.search(slot) and (name != "request" or _REQUESTED.match(slot)):
+            made = [(frame.rstrip("?").replace("{}", slot), frame.endswith("?")) for frame in frames]
+            yield from (pair for pair in made if pair[0] != words)
 
     return _of_sentences(rewrite)
 
@@ -179,17 +174,14 @@ def _contractions(words: str) -> Iterator[tuple[str, bool | None]]:
 
 def _clause_order(words: str) -> Iterator[tuple[str, bool | None]]:
     """ "If A, B" ↔ "B if A"."""
-    found = _LINKED_FIRST.match(words)
-    if found is not None:
-        if not _POINTS_BACK.search(found["main"]) and not re.match(r"(?:and|but|so|or)\b", found["main"]):
-            yield f"{found['main']} {found['link']} {found['side']}", None
-        return
-    found = _LINKED_LAST.match(words)
-    if found is None or _ASKING.search(found["main"]) or len(found["main"].split()) < 2:
-        return
-    one_clause = not _ANY_LINK.search(found["main"]) and not _ANY_LINK.search(found["side"])
-    if one_clause and not _POINTS_BACK.search(found["side"]):
-        yield f"{found['link']} {found['side']}, {found['main']}", None
+    first, last = _LINKED_FIRST.match(words), _LINKED_LAST.match(words)
+    if first is not None:
+        if not _POINTS_BACK.search(first["main"]) and not re.match(r"(?:and|but|so|or)\b", first["main"]):
+            yield f"{first['main']} {first['link']} {first['side']}", None
+    elif last is not None and not _ASKING.search(last["main"]) and " " in last["main"]:
+        one_clause = not _ANY_LINK.search(last["main"]) and not _ANY_LINK.search(last["side"])
+        if one_clause and not _POINTS_BACK.search(last["side"]):
+            yield f"{last['link']} {last['side']}, {last['main']}", None
 
 
 def _inversion(text: str) -> Iterator[str]:

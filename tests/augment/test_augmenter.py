@@ -156,14 +156,6 @@ def test_variants_point_from_the_texts_of_the_task_to_the_features():
     assert (variants.weight, variants.margin) == (0.25, 0.1)
 
 
-def test_a_bank_of_nothing_is_a_bank():
-    bank = augmentation(Listed({})).make(request())
-
-    assert bank.features.shape == (0, 32)
-    assert bank.variants([0, 1, 2], 3, 0.5, 0.0).rows.shape == (3, 0)
-    assert kept_texts(bank) == [[], [], []]
-
-
 def test_the_hash_of_a_bank_is_that_of_what_was_kept():
     same, again, other = (augmentation().make(request(most=most)).sha256() for most in (3, 3, 4))
 

@@ -112,14 +112,6 @@ def test_proposals_depend_on_the_text_alone(pair):
     assert together == [source.propose(AugmentRequest((text,), most=4))[0] for text in TEXTS]
 
 
-def test_a_prefix_stands_before_the_text(pair):
-    with_prefix = BackTranslation(**pair, forward_prefix="new old ")
-    plain = BackTranslation(**pair)
-
-    assert with_prefix._forward.translate(["card"], 1) == plain._forward.translate(["new old card"], 1)
-    assert with_prefix._back.translate(["card"], 1) == plain._back.translate(["card"], 1)
-
-
 def test_settings_of_the_model_that_would_sample_give_way(pair, tmp_path):
     sampling = shutil.copytree(pair["forward_model"], tmp_path / "model")
     file = sampling / "generation_config.json"
@@ -173,12 +165,6 @@ def test_a_missing_sentencepiece_is_one_sentence(pair, tmp_path, monkeypatch):
 def test_a_number_out_of_range_is_refused(setting):
     with pytest.raises(ConfigError, match=rf"Got augment\.sources\.back_translation\.{setting}=0, expected"):
         BackTranslation(**{setting: 0})
-
-
-def test_the_notes_name_both_models():
-    assert BackTranslation("a/b", "b/a").notes(AugmentRequest((), 1)) == [
-        "back_translation: texts were translated by a/b and back by b/a."
-    ]
 
 
 @pytest.fixture(scope="module")

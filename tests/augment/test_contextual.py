@@ -66,14 +66,6 @@ def test_a_word_is_replaced_neither_by_itself_nor_by_its_neighbour(prefers):
     assert sorted(proposal.text for proposal in made) == ["Fever, pain", "Pain, cough"]
 
 
-def test_what_stands_between_words_stays_and_so_does_the_case(prefers):
-    (made,) = prefers("fever", top_k=1).propose(AugmentRequest(('"Heart-ache", ATTACK;  (pain)!',), most=20))
-
-    assert sorted(proposal.text for proposal in made) == sorted(
-        ['"Fever", ATTACK;  (pain)!', '"Heart-ache", FEVER;  (pain)!', '"Heart-ache", ATTACK;  (fever)!']
-    )
-
-
 def test_numbers_and_negations_stay(prefers):
     text = "not 2 cards, don’t pay 3rd loan without me"
     (made,) = prefers("fever", "cough", top_k=2, mask_share=1.0).propose(AugmentRequest((text,), most=30))

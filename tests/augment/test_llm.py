@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from fewshot.augment.chat import Budget, EndpointError, texts_of
+from fewshot.augment.chat import EndpointError, texts_of
 from fewshot.augment.llm import LanguageModel
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import ConfigError, FewshotError
@@ -171,14 +171,6 @@ def test_no_cache_keeps_nothing(server, ask, tmp_path):
     assert not (tmp_path / "answers").exists()
 
 
-def test_the_folder_of_answers_is_in_that_of_features(server, ask, tmp_path, monkeypatch):
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "home"))
-    server.script = [written("a")]
-    ask(cache="auto")
-
-    assert len(list((tmp_path / "home" / "chat").glob("*.json"))) == 1
-
-
 def test_the_key_is_written_nowhere(server, ask, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     server.script = [written("a"), Reply(status=400, message=f"what is {KEY}?")]
@@ -291,12 +283,6 @@ def test_proposals_depend_on_the_text_and_not_on_the_others(server, ask):
     assert together == ask(texts[::-1], most=1, cache=None)[::-1]
     assert together == [ask((text,), most=1, cache=None)[0] for text in texts]
     assert len({part[0] for part in together}) == 3
-
-
-def test_nothing_wanted_is_nothing_asked(server, ask):
-    assert ask((), most=3) == []
-    assert ask(("x",), most=0) == [[]]
-    assert server.requests == []
 
 
 def test_all_settings_that_cannot_be_used_are_named_together():
@@ -412,18 +398,6 @@ def test_the_texts_are_read_in_whatever_form_they_come(answer):
 )
 def test_a_refusal_or_something_unreadable_has_no_texts(answer):
     assert texts_of(answer) == []
-
-
-def test_a_budget_counts():
-    requests, tokens = Budget(requests=2), Budget(tokens=100)
-
-    assert [requests.take() for _ in range(3)] == [True, True, False]
-    tokens.n_tokens = 99
-    assert tokens.take()
-    tokens.n_tokens = 100
-    assert not tokens.take()
-    assert not Budget(requests=0).take()
-    assert Budget().take()
 
 
 def test_a_text_cannot_leave_its_quotation_marks(server, ask):

@@ -81,14 +81,6 @@ def test_swapped_words_are_the_same_words():
             assert sorted(split_words(proposal.text.lower())) == sorted(split_words(text.lower()))
 
 
-def test_a_tokenizer_of_the_users_own_is_kept():
-    own = words().RandomWordAug(action="swap", aug_max=1, tokenizer=lambda text: text.split("|"))
-
-    (proposals,) = NlpaugSource(own).propose(AugmentRequest(("one two|three",), most=3))
-
-    assert [proposal.text for proposal in proposals] == ["Three one two"]
-
-
 @pytest.mark.parametrize("text", ["", "  ", "?"])
 def test_a_text_without_words_gives_nothing(flow, text):
     assert flow.propose(AugmentRequest((text,), most=3)) == [[]]
