@@ -17,9 +17,10 @@ SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
 
 
 def composed(*overrides: str) -> DictConfig:
-    """The config of the main job with overrides."""
+    """The config of the main job with overrides; those of a group need not stand in its YAML."""
+    typed = [f"++{one}" if "." in one.partition("=")[0] and one[0] not in "+~" else one for one in overrides]
     with initialize_config_dir(str(shipped("conf")), version_base="1.3"):
-        return compose("run", list(overrides))
+        return compose("run", typed)
 
 
 def default_encoder(*overrides: str) -> Encoder:

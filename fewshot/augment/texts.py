@@ -178,12 +178,12 @@ def _surplus(
 ) -> set[tuple[int, int]]:
     """Places of those kept that are more than their class has room for: the last of each text go first."""
     ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
-    taken, surplus = Counter[int](), set()
+    used, surplus = Counter[int](), set()
     for turn in range(max(map(len, ranks))):
         for place, row in enumerate(ranks):
             if turn < len(row):
-                taken[ids[place]] += 1
-                if taken[ids[place]] > room[ids[place]]:
+                used[ids[place]] += 1
+                if used[ids[place]] > room[ids[place]]:
                     surplus.add((place, row[turn]))
     return surplus
 
