@@ -15,6 +15,7 @@ from tests.fakes import FakeEncoder
 ENCODER = FakeEncoder(dim=32)
 TEXTS = ("bear eats honey", "crow eats corn", "deer eats grass")
 LABELS = ("bear", "crow", "deer")
+FREE = {"lowest_cosine": -1.0, "margin": -2.0}
 WIDE = {"lowest_cosine": 0.2, "highest_cosine": 0.999, "duplicate_cosine": 0.999}
 
 
@@ -98,7 +99,6 @@ class TestNumberOfTexts:
     """Texts with much to give stand in for those with little."""
 
     POOR, RICH, OTHER = "red fox runs", "red cat sleeps", "oak tree grows"
-    FREE = {"lowest_cosine": -1.0, "margin": -2.0}
 
     def rows(self, poor_has: int, per_class: int, **settings):
         endless = [f"{letter * 4} q{letter} w{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
@@ -108,7 +108,7 @@ class TestNumberOfTexts:
             Listed(made),
             texts=(self.POOR, self.RICH, self.OTHER),
             labels=("animal", "animal", "tree"),
-            settings=self.FREE | {"per_class": per_class} | settings,
+            settings=FREE | {"per_class": per_class} | settings,
         )
 
     def test_each_text_gives_its_part_whatever_another_class_needs(self):
@@ -138,7 +138,7 @@ class TestNumberOfTexts:
             return ENCODER.encode(list(texts))
 
         def made(per_class):
-            settings = self.FREE | {"per_class": per_class, "proposals": 9.0}
+            settings = FREE | {"per_class": per_class, "proposals": 9.0}
             return table(source, texts=(text, "oak"), labels=("why", "tree"), embed=embed, settings=settings)
 
         assert kept(made(3)) == {text: 2, "oak": 2}
