@@ -1,7 +1,7 @@
 """New texts from few: sources that propose them, and the filter that keeps what still means the same."""
 
 from fewshot.augment.adversarial import Adversarial
-from fewshot.augment.augmenter import SemanticAugmentation
+from fewshot.augment.augmenter import SemanticAugmentation, StageAugmentation
 from fewshot.augment.policy import AugmentationPolicy, Decision
 from fewshot.augment.semantic_filter import SemanticFilter
 from fewshot.augment.source import AugmentRequest, Proposal, Source
@@ -17,5 +17,6 @@ __all__ = [
     "SemanticAugmentation",
     "SemanticFilter",
     "Source",
+    "StageAugmentation",
     "augment_texts",
 ]

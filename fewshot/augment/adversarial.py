@@ -14,11 +14,13 @@ one batch, and not beforehand by leaving words out; and the target is a prototyp
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.synonym import Synonym
 from fewshot.errors import ConfigError
 from fewshot.tasks.task import normalise
 
@@ -36,7 +38,7 @@ class Adversarial(Source):
         ConfigError: `rounds` or `candidates` below 1, or a cosine that is none.
     """
 
-    name = "adversarial"
+    name: ClassVar[str] = "adversarial"
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class Adversarial(Source):
             raise ConfigError(
                 f"Got augment.sources.adversarial.lowest_cosine={lowest_cosine}, expected a cosine such as 0.3."
             )
-        self.substitutions = substitutions if substitutions is not None else _synonyms()
+        self.substitutions = substitutions if substitutions is not None else Synonym()
         self.rounds, self.candidates, self.lowest_cosine = rounds, candidates, lowest_cosine
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
@@ -66,118 +68,72 @@ class Adversarial(Source):
             raise ConfigError(
                 "The adversarial source goes by features and got no embed. Give AugmentRequest(embed=...)."
             )
-        aim = _Aim.of(request)
-        searches = [_Search(text) for text in request.texts]
+        if not request.texts:
+            return []
+        starts, directions = _directions(request)
+        searches = [_Search(text, {normalise(text)}) for text in request.texts]
         active = list(range(len(searches)))
-        for first in (True, *[False] * (self.rounds - 1)):
-            tried = self._candidates(request, searches, active, first)
+        for number in range(self.rounds):
+            # The other names of a text are no names of what it was changed into.
+            asked = request.only(active) if number == 0 else replace(request.only(active), synonyms=())
+            here = tuple(searches[index].here for index in active)
+            rows = self.substitutions.propose(replace(asked, texts=here, most=self.candidates)) if active else []
+            tried = [searches[index].new(row) for index, row in zip(active, rows, strict=True)]
             texts = [proposal.text for row in tried for proposal in row]
             if not texts:
                 break
-            features = request.embed(texts)
             sizes = [len(row) for row in tried]
             owners = torch.tensor(active).repeat_interleave(torch.tensor(sizes))
-            gains, cosines = aim.gain(features, owners)
-            parts = zip(active, tried, gains.split(sizes), cosines.split(sizes), strict=True)
-            active = [
-                index
-                for index, row, gain, cosine in parts
-                if searches[index].step(row, gain.tolist(), (cosine >= self.lowest_cosine).tolist())
-            ]
-        return [search.found(request.most) for search in searches]
+            features = request.embed(texts)
+            gains = ((features - starts[owners]) * directions[owners]).sum(1).split(sizes)
+            keeps = ((features * starts[owners]).sum(1) >= self.lowest_cosine).split(sizes)
+            results = zip(active, tried, gains, keeps, strict=True)
+            active = [i for i, row, gain, keep in results if searches[i].step(row, gain.tolist(), keep.tolist())]
+        ranked = [sorted(search.proposals, key=lambda pair: -pair[0]) for search in searches]
+        return [[proposal for _, proposal in pairs[: request.most]] for pairs in ranked]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Those of the substitutions."""
         return self.substitutions.notes(request)
 
-    def _candidates(
-        self, request: AugmentRequest, searches: Sequence["_Search"], active: Sequence[int], first: bool
-    ) -> list[list[Proposal]]:
-        """What may stand in place of the text at which each search has arrived."""
-        if not active:
-            return []
-        asked = replace(
-            request,
-            texts=tuple(searches[index].here for index in active),
-            most=self.candidates,
-            # The other names of a text are no names of what it was changed into.
-            synonyms=tuple(request.synonyms[index] for index in active) if first and request.synonyms else (),
-            classes=tuple(request.classes[index] for index in active) if request.classes else (),
-        )
-        rows = self.substitutions.propose(asked)
-        return [searches[index].new(row) for index, row in zip(active, rows, strict=True)]
-
 
 @dataclass
 class _Search:
-    """The way of one text."""
+    """The way of one text: where it is, the normalised texts that were tried, and all that gains."""
 
-    start: str
-    here: str = ""
+    here: str
+    seen: set[str]
     best: float = 0.0
     how: tuple[str, ...] = ()
-    seen: set[str] = field(default_factory=set)
     proposals: list[tuple[float, Proposal]] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.here = self.start
-        self.seen.add(normalise(self.start))
-
     def new(self, row: Sequence[Proposal]) -> list[Proposal]:
-        """Those that were not looked at before."""
-        fresh = []
-        for proposal in row:
-            key = normalise(proposal.text)
-            if key not in self.seen:
-                self.seen.add(key)
-                fresh.append(proposal)
-        return fresh
+        """Those that were not tried before."""
+        first = {normalise(proposal.text): proposal for proposal in reversed(row)}
+        found = [first[key] for key in dict.fromkeys(normalise(one.text) for one in row) if key not in self.seen]
+        self.seen.update(first)
+        return found
 
-    def step(self, row: Sequence[Proposal], gains: Sequence[float], near: Sequence[bool]) -> bool:
+    def step(self, row: Sequence[Proposal], gains: Sequence[float], keeps: Sequence[bool]) -> bool:
         """Note what gains, go to the best, and say whether there was a step."""
-        allowed = [
-            (gain, place) for place, (gain, keeps) in enumerate(zip(gains, near, strict=True)) if keeps and gain > 0
-        ]
-        self.proposals += [
-            (gain, Proposal(row[place].text, "; ".join((*self.how, row[place].how)))) for gain, place in allowed
-        ]
-        gain, place = max(allowed, default=(0.0, -1), key=lambda pair: (pair[0], -pair[1]))
-        if gain <= self.best:
-            return False
-        self.best, self.here, self.how = gain, row[place].text, (*self.how, row[place].how)
-        return True
-
-    def found(self, most: int) -> list[Proposal]:
-        ranked = sorted(self.proposals, key=lambda pair: -pair[0])
-        return [proposal for _, proposal in ranked[:most]]
+        here = self.how, self.best
+        for proposal, gain, keep in zip(row, gains, keeps, strict=True):
+            if keep and gain > 0:
+                how = (*here[0], proposal.how)
+                self.proposals.append((gain, Proposal(proposal.text, "; ".join(how))))
+                if gain > self.best:
+                    self.best, self.here, self.how = gain, proposal.text, how
+        return self.best > here[1]
 
 
-@dataclass(frozen=True)
-class _Aim:
-    """Where each text of a request is to go: along `direction`, counted from where it is."""
-
-    texts: Tensor
-    direction: Tensor
-
-    @classmethod
-    def of(cls, request: AugmentRequest) -> "_Aim":
-        assert request.embed is not None
-        texts = request.embed(request.texts)
-        if len(request.class_names) < 2:
-            return cls(texts, -texts)
-        names = request.embed(request.class_names)
-        cosines = texts @ names.T
-        own = torch.tensor(request.classes) if request.classes else cosines.argmax(1)
-        wrong = cosines.scatter(1, own[:, None], -torch.inf).argmax(1)
-        return cls(texts, names[wrong] - names[own])
-
-    def gain(self, features: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
-        """For each proposal how far it went, and its cosine to its text."""
-        texts, direction = self.texts[owners], self.direction[owners]
-        return ((features - texts) * direction).sum(1), (features * texts).sum(1)
-
-
-def _synonyms() -> Source:
-    from fewshot.augment.synonym import Synonym
-
-    return Synonym()
+def _directions(request: AugmentRequest) -> tuple[Tensor, Tensor]:
+    """Features of the texts, and where each is to go."""
+    assert request.embed is not None
+    texts = request.embed(request.texts)
+    if len(request.class_names) < 2:
+        return texts, -texts
+    names = request.embed(request.class_names)
+    cosines = texts @ names.T
+    own = torch.tensor(request.classes) if request.classes else cosines.argmax(1)
+    wrong = cosines.scatter(1, own[:, None], -torch.inf).argmax(1)
+    return texts, names[wrong] - names[own]

@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 from fewshot.augment.bank import Bank
 from fewshot.augment.policy import AugmentationPolicy
-from fewshot.augment.selection import Remembered, Selection, bank_of
-from fewshot.augment.semantic_filter import Prototypes, SemanticFilter
+from fewshot.augment.selection import CachedEmbed, Candidates, Selection, bank_of
+from fewshot.augment.semantic_filter import SemanticFilter
 from fewshot.augment.source import AugmentRequest, Proposal, Source
 from fewshot.errors import ConfigError
 from fewshot.progress import track
@@ -29,14 +29,12 @@ class SemanticAugmentation:
         weight: of all new texts made from a text together, where the text itself has 1.
         merge: whether a text and its new texts are one point in a support, see `Variants`; else each new text is
             evidence of its own.
-        lowest_cosine: see `SemanticFilter`.
-        highest_cosine: see `SemanticFilter`.
-        duplicate_cosine: see `SemanticFilter`.
+        lowest_cosine, highest_cosine, duplicate_cosine: see `SemanticFilter`.
         margin: by which a new text is nearer to the prototype of its own class than to any other, in cosine.
         use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
         train_texts: of each train class that are augmented for meta-training, spread evenly.
         train_variants: most new texts of one text in meta-training, where every step looks at many.
-        valid_texts: of each valid class that valid episodes are drawn from, where their support is augmented.
+        valid_texts: of each valid class that valid episodes are drawn from, if their support is augmented.
         valid_variants: most new texts of one text there; their mean, which is what counts, hardly moves with more.
         policy: decides on valid classes whether, with which sources and with which weight the support is augmented;
             None augments it as the other settings say.
@@ -67,7 +65,7 @@ class SemanticAugmentation:
     def __post_init__(self) -> None:
         if self.sources is None:
             object.__setattr__(self, "sources", default_sources())
-        wrong = self.out_of_range()
+        wrong = self._out_of_range()
         if wrong:
             got = ", ".join(f"augment.{name}={_plain(getattr(self, name))}" for name in wrong)
             raise ConfigError(f"Got {got}. Expected {'; '.join(dict.fromkeys(wrong.values()))}. Correct what is named.")
@@ -76,9 +74,16 @@ class SemanticAugmentation:
                 "Got no augment/source, expected one or more to make new texts with. Write "
                 "augment/source=[synonym,syntax]."
             )
+        no_sources = [name for name, source in self.sources.items() if not isinstance(source, Source)]
+        if no_sources:  # settings of a source that was not chosen
+            chosen = [name for name in self.sources if name not in no_sources]
+            raise ConfigError(
+                f"Got a setting of the source {no_sources[0]!r}, but the sources are {', '.join(chosen)}. Write "
+                f"augment/source=[{','.join([*chosen, no_sources[0]])}] as well."
+            )
         self.filter()
 
-    def out_of_range(self) -> dict[str, str]:
+    def _out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
         whole = ("train_texts", "train_variants", "valid_texts", "valid_variants", "per_class", "per_text")
         wrong = {name: "whole numbers of 1 or more" for name in whole if getattr(self, name) < 1}
@@ -88,9 +93,8 @@ class SemanticAugmentation:
             wrong["proposals"] = "proposals of 1 or more"
         if not -2 <= self.margin <= 2:
             wrong["margin"] = "a margin between -2 and 2"
-        uses = get_args(Use)
-        if isinstance(self.use, str) or not self.use or not set(self.use) <= set(uses):
-            wrong["use"] = f"use as a list of some of {', '.join(uses)}"
+        if isinstance(self.use, str) or not self.use or not set(self.use) <= set(get_args(Use)):
+            wrong["use"] = f"use as a list of some of {', '.join(get_args(Use))}"
         elif self.policy is not None and "support" not in self.use:
             wrong["use"] = "use with support in it, on which the policy decides"
         return wrong
@@ -106,8 +110,7 @@ class SemanticAugmentation:
             ConfigError: there are that many texts already.
 
         Example:
-            >>> from fewshot.augment.syntax import Syntax
-            >>> SemanticAugmentation({"syntax": Syntax()}, per_class=200).most(shots=5)
+            >>> SemanticAugmentation(per_class=200).most(shots=5)
             39
         """
         if self.per_class <= shots:
@@ -117,86 +120,50 @@ class SemanticAugmentation:
             )
         return min(self.per_text, math.ceil((self.per_class - shots) / shots))
 
-    def make(
-        self,
-        request: AugmentRequest,
-        taken: Collection[str] = (),
-        prototypes: Prototypes | None = None,
-        own: Sequence[int] = (),
-        distinct: bool = False,
-    ) -> Bank:
+    def make(self, request: AugmentRequest, excluded: Collection[str] = ()) -> Bank:
         """New texts of all sources for the texts of a request.
 
         Args:
             request: with `embed`; `most` new texts of each text are kept.
-            taken: normalised texts that no new text may equal, besides those of the request.
-            prototypes: of the classes, where they are the same for all texts.
-            own: for each text the row of its prototype.
-            distinct: whether different texts may not have the same new text either.
+            excluded: normalised texts that no new text may equal, besides those of the request.
 
         Raises:
             FewshotError: a source lacks what it needs.
         """
-        together = tuple(self.sources or ())
-        return self.make_each(request, {"": together}, taken, prototypes, own, distinct)[""]
+        return self.make_each(request, {"": tuple(self.sources or ())}, excluded)[""]
 
     def make_each(
-        self,
-        request: AugmentRequest,
-        choices: Mapping[str, Collection[str]],
-        taken: Collection[str] = (),
-        prototypes: Prototypes | None = None,
-        own: Sequence[int] = (),
-        distinct: bool = False,
+        self, request: AugmentRequest, choices: Mapping[str, Collection[str]], excluded: Collection[str] = ()
     ) -> dict[str, Bank]:
-        """As `make`, for several choices of sources, each of which proposes once.
-
-        Args:
-            request: with `embed`.
-            choices: name → names of sources.
-            taken: see `make`.
-            prototypes: see `make`.
-            own: see `make`.
-            distinct: see `make`.
-
-        Raises:
-            FewshotError: a source lacks what it needs.
-        """
+        """As `make`, for several choices of sources (name → names of sources), each of which proposes once."""
         if request.embed is None:
             raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
-        selections = {name: Selection(self.filter(), taken, prototypes, distinct) for name in choices}
-        banks: dict[str, list[Bank]] = {name: [] for name in choices}
-        dim = request.embed(request.texts[:1]).shape[1]
-        for start, piece, proposals in self.proposed(request):
+        selection = Selection(self.filter(), excluded)
+        opened: dict[str, list[Candidates]] = {name: [] for name in choices}
+        for _, piece, proposals in self.proposed(request):
             assert piece.embed is not None
             for name, chosen in choices.items():
-                theirs = {source: rows for source, rows in proposals.items() if source in chosen}
-                classes = own[start : start + len(piece.texts)]
-                queues = selections[name].open(piece.texts, theirs, piece.embed, classes)
-                selections[name].fill(queues, [request.most] * len(queues), piece.embed)
-                banks[name].append(bank_of(queues, dim))
-        return {name: Bank.joined(parts, dim) for name, parts in banks.items()}
+                rows = {source: rows for source, rows in proposals.items() if source in chosen}
+                candidates = selection.open(piece.texts, rows, piece.embed)
+                selection.fill(candidates, [request.most] * len(candidates), piece.embed)
+                opened[name] += candidates
+        dim = request.embed(request.texts[:1]).shape[1]
+        return {name: bank_of(candidates, dim) for name, candidates in opened.items()}
 
     def proposed(
         self, request: AugmentRequest
     ) -> Iterator[tuple[int, AugmentRequest, dict[str, list[list[Proposal]]]]]:
         """Ask all sources for more than are wanted, a few texts at a time, with a bar.
 
-        Args:
-            request: with `embed`.
-
         Yields:
             The place of the first text of a piece, the piece with an `embed` that remembers, and source → proposals.
-
-        Raises:
-            FewshotError: a source lacks what it needs.
         """
         assert request.embed is not None
         asked = replace(request, most=math.ceil(self.proposals * request.most))
         done = 0
         with track("Augmenting", total=len(request.texts), unit="texts") as advance:
             for part in asked.split(_PIECE):
-                piece = replace(part, embed=Remembered(request.embed))
+                piece = replace(part, embed=CachedEmbed(request.embed))
                 yield done, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
                 done += len(piece.texts)
                 advance(len(piece.texts))

@@ -1,22 +1,28 @@
 """Texts translated into another language and back again (Sennrich et al., 2016, https://arxiv.org/abs/1511.06709).
 
-Beam search gives several translations on the way there and several of each on the way back, all of them again in
-the next run. nlpaug's `BackTranslationAug` gives one text a call, in more than a second; this translates all texts in
-batches of similar length.
+Beam search gives several translations on the way there and several of each on the way back, the same in every run.
+nlpaug's `BackTranslationAug` takes more than a second for a text; this translates batches of similar length.
 """
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar
 
-from fewshot.augment.pretrained import Checkpoint
+import torch
+
+from fewshot.augment.pretrained import Checkpoint, Pretrained
 from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.augment.translator import Translator
+from fewshot.encoders.batching import by_tokens
+from fewshot.encoders.tokens import tokenize
 from fewshot.errors import ConfigError
 from fewshot.progress import track
 from fewshot.tasks.task import normalise
 
 _GROUP = "augment.sources.back_translation"
+# Tokens that begin and end a translation are the model's own; all else that it was published with gives way.
+_SPECIAL = {"decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id"}
+_SPECIAL |= {"forced_bos_token_id", "forced_eos_token_id", "bad_words_ids", "suppress_tokens"}
 
 
 class BackTranslation(Source):
@@ -63,13 +69,18 @@ class BackTranslation(Source):
         for setting, value in (("beams", beams), ("max_tokens", max_tokens), ("tokens_per_batch", tokens_per_batch)):
             if value < 1:
                 raise ConfigError(f"Got {_GROUP}.{setting}={value}, expected a whole number above 0.")
-        self.forward_model, self.back_model = forward_model, back_model
-        self.beams = beams
+        self.forward_model, self.back_model, self.beams = forward_model, back_model, beams
 
         def translator(model: str, setting: str, revision: str | None, prefix: str) -> Translator:
-            head, task = "AutoModelForSeq2SeqLM", "translate"
-            options = (revision, device, trust_remote_code, pickled_weights)
-            checkpoint = Checkpoint(model, f"{_GROUP}.{setting}", head, task, *options)
+            checkpoint = Checkpoint(
+                model,
+                f"{_GROUP}.{setting}",
+                "AutoModelForSeq2SeqLM",
+                revision,
+                device,
+                trust_remote_code,
+                pickled_weights,
+            )
             return Translator(checkpoint, beams, max_tokens, tokens_per_batch, prefix)
 
         self._forward = translator(forward_model, "forward_model", forward_revision, forward_prefix)
@@ -86,21 +97,54 @@ class BackTranslation(Source):
             return [[] for _ in request.texts]
         there = min(self.beams, math.ceil(math.sqrt(request.most)))
         back = min(self.beams, math.ceil(request.most / there))
-        pivots = self._translated(self._forward, request.texts, there, "Translating")
+        pivots = self._forward.translate(request.texts, there)
         distinct = list(dict.fromkeys(pivot for part in pivots for pivot in part if pivot))
-        returned = self._translated(self._back, distinct, back, "Translating back") if distinct else []
-        ways_back = dict(zip(distinct, returned, strict=True))
-        return [
-            _proposals(text, part, ways_back)[: request.most] for text, part in zip(request.texts, pivots, strict=True)
-        ]
+        ways_back = dict(zip(distinct, self._back.translate(distinct, back) if distinct else [], strict=True))
+        rows = zip(request.texts, pivots, strict=True)
+        return [_proposals(text, part, ways_back)[: request.most] for text, part in rows]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Whose words they are."""
         return [f"back_translation: texts were translated by {self.forward_model} and back by {self.back_model}."]
 
-    def _translated(self, translator: Translator, texts: Sequence[str], most: int, doing: str) -> list[list[str]]:
-        with track(doing, total=len(texts), unit="texts") as advance:
-            return translator.translate(texts, most, advance)
+
+class Translator:
+    """A sequence-to-sequence model under beam search, read when it is first needed; see `BackTranslation`."""
+
+    def __init__(self, checkpoint: Checkpoint, beams: int, max_tokens: int, tokens_per_batch: int, prefix: str):
+        self.checkpoint, self.beams, self.max_tokens = checkpoint, beams, max_tokens
+        self.tokens_per_batch, self.prefix = tokens_per_batch, prefix
+
+    @cached_property
+    def _pretrained(self) -> Pretrained:
+        return self.checkpoint.load()
+
+    def translate(self, texts: Sequence[str], most: int) -> list[list[str]]:
+        """For each text `most` translations, at most `beams`, likeliest first; some may be equal, or empty."""
+        from transformers import GenerationConfig
+
+        model = self._pretrained
+        own = model.module.generation_config.to_dict()
+        config = GenerationConfig(
+            do_sample=False,
+            num_beams=self.beams,
+            num_return_sequences=most,
+            max_length=self.max_tokens + 1,  # the first token is the model's own
+            **{name: value for name, value in own.items() if name in _SPECIAL},
+        )
+        prefixed = [self.prefix + text for text in texts]
+        tokens = tokenize(model.tokenizer, prefixed, model.limit, frozenset({"input_ids"}))
+        found: list[list[str]] = [[] for _ in texts]
+        with track("Translating", total=len(texts), unit="texts") as advance:
+            for indices in by_tokens(tokens.lengths, model.budget(self.tokens_per_batch) // self.beams):
+                batch = {name: tensor.to(model.device) for name, tensor in tokens.batch(indices).items()}
+                with torch.inference_mode():
+                    ids = model.module.generate(**batch, generation_config=config)
+                decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
+                for row, index in enumerate(indices):
+                    found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
+                advance(len(indices))
+        return found
 
 
 def _proposals(text: str, pivots: Sequence[str], ways_back: dict[str, list[str]]) -> list[Proposal]:
@@ -111,8 +155,7 @@ def _proposals(text: str, pivots: Sequence[str], ways_back: dict[str, list[str]]
         for back, new in enumerate(ways_back[pivot])
         if new
     ]
-    first: dict[str, Proposal] = {}
+    first = {normalise(text): Proposal(text, "")}
     for _, proposal in sorted(ranked, key=lambda pair: pair[0]):
         first.setdefault(normalise(proposal.text), proposal)
-    first.pop(normalise(text), None)
-    return list(first.values())
+    return list(first.values())[1:]

@@ -4,28 +4,21 @@
 
 The text stands whole in front of the masked one (Qiang et al., 2020, https://arxiv.org/abs/1907.06226), so that the
 model looks for a word that means the same and not only for one that fits; `beside_original=false` is the plain form
-(Kobayashi, 2018, https://arxiv.org/abs/1805.06201). Where several words of a text are replaced, they are so one after
-the other, each seeing those before it.
-
-nlpaug's `ContextualWordEmbsAug` calls methods of tokenizers that transformers 5 no longer has, and takes one text at
-a time; this masks the words of all texts in batches of similar length.
+(Kobayashi, 2018, https://arxiv.org/abs/1805.06201).  nlpaug's `ContextualWordEmbsAug` does not run with transformers 5.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import cached_property
-from itertools import chain
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fewshot.augment.pretrained import Checkpoint, Pretrained
 from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.augment.whole_words import in_case_of, whole_words
+from fewshot.augment.word_forms import in_case_of
 from fewshot.encoders.batching import by_tokens
 from fewshot.encoders.tokens import TokenizedTexts
 from fewshot.errors import ConfigError, EncoderError
@@ -35,11 +28,26 @@ from fewshot.tasks.task import normalise
 _GROUP = "augment.sources.contextual"
 _WORD = re.compile(r"(\w+(?:['’-]\w+)*)")
 # Without them a text says the opposite, and a masked language model is as happy with "now" as with "not".
-_NEGATIONS = frozenset(
-    ["no", "not", "nor", "none", "never", "nothing", "nobody", "nowhere", "neither", "without", "cannot"]
+_STAYS = re.compile(
+    r"no|not|nor|none|never|nothing|nobody|nowhere|neither|without|cannot|.*n['’]t|.*\d.*", re.IGNORECASE
 )
 _DRAWS = 4  # for each proposal that is wanted: short texts have few distinct drafts
 _REFUSED = 3  # words that a place may refuse: its own and its neighbours'
+_COMMON = 0.05  # share of the vocabulary from which on a sign is the tokenizer's way of marking words
+
+
+class _Draft(NamedTuple):
+    """A text as words (at odd places) and what is between them, which words to replace, by which of the likeliest."""
+
+    text: str
+    pieces: tuple[str, ...]
+    places: tuple[int, ...]
+    ranks: tuple[int, ...]
+
+    def with_words(self, words: Sequence[str]) -> str:
+        """The text with other words in its places."""
+        changed = dict(zip(self.places, words, strict=True))
+        return "".join(changed.get(place, piece) for place, piece in enumerate(self.pieces))
 
 
 class Contextual(Source):
@@ -86,14 +94,7 @@ class Contextual(Source):
         self.model, self.mask_share, self.top_k = model, mask_share, top_k
         self.beside_original, self.tokens_per_batch = beside_original, tokens_per_batch
         self._checkpoint = Checkpoint(
-            model,
-            f"{_GROUP}.model",
-            "AutoModelForMaskedLM",
-            "fill in masked words",
-            revision,
-            device,
-            trust_remote_code,
-            pickled_weights,
+            model, f"{_GROUP}.model", "AutoModelForMaskedLM", revision, device, trust_remote_code, pickled_weights
         )
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
@@ -103,11 +104,11 @@ class Contextual(Source):
             EncoderError: the model cannot be found or read, or does not fill in masked words.
         """
         drafts = [self._drafts(request, index) for index in range(len(request.texts))]
-        waiting = list(chain.from_iterable(drafts))
-        while waiting:
-            self._fill(waiting)
-            waiting = [draft for draft in waiting if draft.place is not None]
-        return [_proposals(text, part) for text, part in zip(request.texts, drafts, strict=True)]
+        every = [draft for part in drafts for draft in part]
+        candidates = self._candidates(every) if every else {}
+        return [
+            _proposals(text, part, candidates, self.top_k) for text, part in zip(request.texts, drafts, strict=True)
+        ]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Whose words they are."""
@@ -118,156 +119,110 @@ class Contextual(Source):
         pretrained = self._checkpoint.load()
         if pretrained.tokenizer.mask_token_id is None:
             raise EncoderError(
-                f"Model {self.model!r} cannot be used to fill in masked words: its tokenizer has no mask token. "
-                f"Expected a masked language model such as distilbert/distilroberta-base. Set {_GROUP}.model to one."
+                f"Model {self.model!r} has a tokenizer without a mask token. Expected a masked language model such as "
+                f"distilbert/distilroberta-base. Set {_GROUP}.model to one."
             )
         return pretrained
 
     @cached_property
-    def _vocabulary(self) -> tuple[Int[Tensor, " n_words"], list[str]]:
+    def _vocabulary(self) -> tuple[Tensor, list[str]]:
         words = whole_words(self._pretrained.tokenizer)
         return torch.tensor(list(words), device=self._pretrained.device), list(words.values())
 
-    def _drafts(self, request: AugmentRequest, index: int) -> list["_Draft"]:
+    def _drafts(self, request: AugmentRequest, index: int) -> list[_Draft]:
         """Distinct choices of places and ranks; few for short texts."""
         text = request.texts[index]
-        pieces = _WORD.split(text)
-        places = [place for place in range(1, len(pieces), 2) if _may_change(pieces[place])]
-        alone = len(pieces) <= 3 and not self.beside_original  # a word without a context
-        if not places or alone:
+        pieces = tuple(_WORD.split(text))
+        places = [place for place in range(1, len(pieces), 2) if not _STAYS.fullmatch(pieces[place])]
+        if not places or (len(pieces) <= 3 and not self.beside_original):  # a word alone has no context
             return []
         generator = torch.Generator().manual_seed(request.text_seed(self.name, index))
         n_masked = max(1, round(self.mask_share * len(places)))
-        drawn: dict[tuple[tuple[int, ...], tuple[int, ...]], None] = {}
+        drawn: dict[_Draft, None] = {}
         for _ in range(_DRAWS * request.most):
             chosen = torch.randperm(len(places), generator=generator)[:n_masked].sort().values.tolist()
             ranks = torch.randint(self.top_k, (n_masked,), generator=generator).tolist()
-            drawn[tuple(places[number] for number in chosen), tuple(ranks)] = None
+            drawn[_Draft(text, pieces, tuple(places[number] for number in chosen), tuple(ranks))] = None
             if len(drawn) == request.most:
                 break
-        return [_Draft(text, list(pieces), places, ranks) for places, ranks in drawn]
+        return list(drawn)
 
-    def _fill(self, drafts: Sequence["_Draft"]) -> None:
-        """Replace the next word of each draft."""
-        mask = self._pretrained.tokenizer.mask_token
-        masked = [(draft.source, draft.masked(mask)) for draft in drafts]
-        candidates = self._candidates(list(dict.fromkeys(masked)))
-        for draft, pair in zip(drafts, masked, strict=True):
-            draft.fill(candidates[pair], self.top_k)
-
-    def _candidates(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-        """For each text with its masked form the likeliest words at the mask, best first; none where it was cut off."""
+    def _candidates(self, drafts: Sequence[_Draft]) -> dict[tuple[str, tuple[int, ...]], list[list[str]]]:
+        """Text and places → for each place the likeliest words, best first; nothing for a text that was cut off."""
         pretrained = self._pretrained
-        tokens = self._tokens(pairs)
+        mask, mask_id = pretrained.tokenizer.mask_token, pretrained.tokenizer.mask_token_id
+        masked = {(one.text, one.places): one.with_words([mask] * len(one.places)) for one in drafts}
+        keys = list(masked)
+        tokens = self._tokens([text for text, _ in keys], list(masked.values()))
         ids, words = self._vocabulary
-        found: dict[tuple[str, str], list[str]] = {}
-        with track("Filling in masked words", total=len(pairs), unit="words") as advance:
+        found = {}
+        with track("Filling in masked words", total=len(keys), unit="texts") as advance:
             for indices in by_tokens(tokens.lengths, pretrained.budget(self.tokens_per_batch)):
                 batch = {name: tensor.to(pretrained.device) for name, tensor in tokens.batch(indices).items()}
-                masks = batch["input_ids"] == pretrained.tokenizer.mask_token_id
+                masks = batch["input_ids"] == mask_id
                 with torch.inference_mode():
-                    logits = _logits_at(pretrained.module, batch, masks.long().argmax(1))
-                    ranked = logits[:, ids].topk(min(self.top_k + _REFUSED, len(ids))).indices.tolist()
-                once = (masks.sum(1) == 1).tolist()
-                for index, numbers, is_clear in zip(indices, ranked, once, strict=True):
-                    found[pairs[index]] = [words[number] for number in numbers] if is_clear else []
+                    logits = logits_at(pretrained.module, batch, masks)
+                ranked = logits[:, ids].topk(min(self.top_k + _REFUSED, len(ids))).indices
+                for index, rows in zip(indices, ranked.split(masks.sum(1).tolist()), strict=True):
+                    if len(rows) == len(keys[index][1]):
+                        found[keys[index]] = [[words[number] for number in row] for row in rows.tolist()]
                 advance(len(indices))
         return found
 
-    def _tokens(self, pairs: Sequence[tuple[str, str]]) -> TokenizedTexts:
+    def _tokens(self, texts: Sequence[str], masked: Sequence[str]) -> TokenizedTexts:
         pretrained = self._pretrained
+        sides = (texts, masked) if self.beside_original else (masked,)
         # Half a surrogate pair is no text to a tokenizer and would stop the whole run.
-        cleaned = [[text.encode("utf-8", "replace").decode("utf-8") for text in pair] for pair in pairs]
-        texts, masked = (list(side) for side in zip(*cleaned, strict=True))
-        inputs = (texts, masked) if self.beside_original else (masked,)
+        cleaned = [[text.encode("utf-8", "replace").decode("utf-8") for text in side] for side in sides]
         encoded = pretrained.tokenizer(
-            *inputs, truncation=True, max_length=pretrained.limit, return_attention_mask=False
+            *cleaned, truncation=True, max_length=pretrained.limit, return_attention_mask=False
         )
         padding = {name: 0 for name in encoded if name in pretrained.accepted}
         padding["input_ids"] = pretrained.tokenizer.pad_token_id or 0
         return TokenizedTexts({name: encoded[name] for name in padding}, padding, 0)
 
 
-@dataclass
-class _Draft:
-    """A text on its way to a proposal.
-
-    Args:
-        source: the text.
-        pieces: words at odd places, what stands between them at even ones; words change as places are filled.
-        places: of words to replace, in this order.
-        ranks: for each place which of the candidates to take.
-    """
-
-    source: str
-    pieces: list[str]
-    places: tuple[int, ...]
-    ranks: tuple[int, ...]
-    changes: list[str] = field(default_factory=list)
-    failed: bool = False
-
-    @property
-    def place(self) -> int | None:
-        """Where the next word goes; None where all are replaced, or one could not be."""
-        return None if self.failed or len(self.changes) == len(self.places) else self.places[len(self.changes)]
-
-    def masked(self, mask: str) -> str:
-        """The text as it is by now, with the mask in the next place."""
-        return "".join(mask if place == self.place else piece for place, piece in enumerate(self.pieces))
-
-    def fill(self, candidates: Sequence[str], top_k: int) -> None:
-        """Replace the word at the next place, or give up where there are too few candidates."""
-        place = self.places[len(self.changes)]
-        old = self.pieces[place]
-        near = {piece.casefold() for piece in self.pieces[max(1, place - 2) : place + 3 : 2]}
-        fitting = [word for word in candidates if word.casefold() not in near][:top_k]
-        rank = self.ranks[len(self.changes)]
-        if rank >= len(fitting):
-            self.failed = True
-            return
-        self.pieces[place] = in_case_of(old, fitting[rank])
-        self.changes.append(f"{old} → {self.pieces[place]}")
+def _proposals(
+    text: str, drafts: Sequence[_Draft], candidates: dict[tuple[str, tuple[int, ...]], list[list[str]]], top_k: int
+) -> list[Proposal]:
+    """What the drafts become, those with likelier words first, each text once."""
+    made = {normalise(text): Proposal(text, "")}
+    for draft in sorted(drafts, key=lambda draft: sum(draft.ranks)):
+        words, old = [], [draft.pieces[place] for place in draft.places]
+        choices = candidates.get((draft.text, draft.places), [])
+        for place, rank, likeliest in zip(draft.places, draft.ranks, choices, strict=False):
+            near = {piece.casefold() for piece in draft.pieces[max(1, place - 2) : place + 3 : 2]}
+            fitting = [word for word in likeliest if word.casefold() not in near][:top_k]
+            words += [in_case_of(draft.pieces[place], word) for word in fitting[rank : rank + 1]]
+        if len(words) == len(draft.places):
+            new, how = draft.with_words(words), ", ".join(f"{a} → {b}" for a, b in zip(old, words, strict=True))
+            made.setdefault(normalise(new), Proposal(new, how))
+    return list(made.values())[1:]
 
 
-def _proposals(text: str, drafts: Sequence[_Draft]) -> list[Proposal]:
-    """The finished drafts, those with likelier words first, each text once."""
-    made = {normalise(text)}
-    proposals = []
-    for draft in sorted((draft for draft in drafts if not draft.failed), key=lambda draft: sum(draft.ranks)):
-        new = "".join(draft.pieces)
-        if normalise(new) not in made:
-            made.add(normalise(new))
-            proposals.append(Proposal(new, ", ".join(draft.changes)))
-    return proposals
+def whole_words(tokenizer: Any) -> dict[int, str]:
+    """Token id → word, for the pieces of a tokenizer's vocabulary that stand alone as a word and consist of letters."""
+    pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    common = _COMMON * len(pieces)
+    # Byte-level BPE and SentencePiece mark where a word begins, older BPE where it ends, WordPiece what is inside.
+    begins = next((sign for sign in ("Ġ", "▁") if sum(piece.startswith(sign) for piece in pieces) > common), "")
+    ends = "</w>" if sum(piece.endswith("</w>") for piece in pieces) > common else ""
+    words = {}
+    for number in sorted(set(range(len(pieces))) - set(tokenizer.all_special_ids)):
+        piece = pieces[number]
+        if piece.startswith(begins) and piece.endswith(ends):
+            # Bytes of letters outside ASCII have their own signs in byte-level BPE.
+            word = tokenizer.convert_tokens_to_string([piece]).strip() if begins == "Ġ" else piece
+            words[number] = word.removeprefix("▁").removesuffix("</w>")
+    return {number: word for number, word in words.items() if word.isalpha()}
 
 
-def _may_change(word: str) -> bool:
-    plain = word.casefold().replace("’", "'")
-    return plain not in _NEGATIONS and not plain.endswith("n't") and not any(sign.isdigit() for sign in word)
-
-
-def _logits_at(
-    module: Any, batch: dict[str, Tensor], places: Int[Tensor, " batch"]
-) -> Float[Tensor, "batch vocabulary"]:
-    """Logits at one place of each text."""
-    rows = torch.arange(len(places), device=places.device)
-    with _projecting_only(module, rows, places):
-        logits = module(**batch).logits
-    return logits[:, 0] if logits.shape[1] == 1 else logits[rows, places]
-
-
-@contextmanager
-def _projecting_only(module: Any, rows: Int[Tensor, " batch"], places: Int[Tensor, " batch"]) -> Iterator[None]:
-    """Let the map onto the vocabulary, half of a small model's work, see the wanted places only.
-
-    A model whose head is built otherwise computes all, to the same effect.
-    """
-    head = module.get_output_embeddings()
-    if not isinstance(head, torch.nn.Linear):
-        yield
-        return
-    handle = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][rows, places].unsqueeze(1),))
+def logits_at(
+    module: Any, batch: dict[str, Tensor], places: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "n vocabulary"]:
+    """Logits at some places; the map onto the vocabulary, half of a small model's work, sees no other."""
+    hook = module.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0][places],))
     try:
-        yield
+        return module(**batch).logits
     finally:
-        handle.remove()
+        hook.remove()

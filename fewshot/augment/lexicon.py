@@ -1,12 +1,13 @@
 """Lexicons: terms, what else they are called, and where they stand in a text."""
 
+import csv
+import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from fewshot.augment.lexicon_file import read_groups
 from fewshot.augment.word_forms import in_style_of, plural, singulars, with_article
 from fewshot.errors import ConfigError
 
@@ -28,13 +29,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Place:
-    """A stretch of a text, and what may stand there instead.
-
-    Args:
-        start: index of the first character.
-        end: index after the last character.
-        synonyms: best first, in the capitals and number of the words that are there.
-    """
+    """The characters from `start` to before `end` of a text, and what may stand there instead, best first."""
 
     start: int
     end: int
@@ -43,13 +38,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Terms of one or more words and their synonyms.
-
-    Args:
-        name: word for what was done and for messages.
-        find: words, case-folded → the term, or None.
-        lengths: the first word of a term, case-folded → numbers of words to try, longest first.
-    """
+    """Terms: `find` gives that of case-folded words, `lengths` how many words to try from a first one on."""
 
     name: str
     find: Callable[[Words], Term | None]
@@ -57,11 +46,7 @@ class Lexicon:
 
     @classmethod
     def from_groups(cls, name: str, groups: Iterable[Sequence[str]]) -> "Lexicon":
-        """A lexicon in which each member of a group is a synonym of the others.
-
-        Args:
-            name: word for what was done and for messages.
-            groups: terms that may stand for each other; a term of several groups has the synonyms of all.
+        """A lexicon in which each member of a group is a synonym of the others; a term may stand in several groups.
 
         Raises:
             ConfigError: a term without words.
@@ -73,20 +58,19 @@ class Lexicon:
         """
         written: dict[Words, str] = {}
         others: dict[Words, dict[str, None]] = {}
+        lengths: dict[str, set[int]] = {}
         for group in groups:
-            keys = [_words(member) for member in group]
+            keys = [tuple(_folded(token) for token in _TOKEN.findall(member)) for member in group]
             if () in keys:
                 raise ConfigError(f"The lexicon {name!r} has an empty term in {list(group)}. Remove it.")
             for key, member in zip(keys, group, strict=True):
                 written.setdefault(key, member)
-                found = others.setdefault(key, {})
-                found.update((other, None) for other_key, other in zip(keys, group, strict=True) if other_key != key)
+                lengths.setdefault(key[0], set()).add(len(key))
+                others.setdefault(key, {}).update(
+                    (other, None) for other_key, other in zip(keys, group, strict=True) if other_key != key
+                )
         terms = {key: Term(written[key], tuple(others[key])) for key in written}
-        lengths: dict[str, set[int]] = {}
-        for key in terms:
-            lengths.setdefault(key[0], set()).add(len(key))
-        ordered = {first: tuple(sorted(found, reverse=True)) for first, found in lengths.items()}
-        return cls(name, terms.get, lambda first: ordered.get(first, ()))
+        return cls(name, terms.get, lambda first: sorted(lengths.get(first, ()), reverse=True))
 
     @classmethod
     def read(cls, path: Path | str) -> "Lexicon":
@@ -98,13 +82,25 @@ class Lexicon:
         Raises:
             ConfigError: no such file, not UTF-8, or a line that is not a term and a synonym; names the line.
         """
-        path = Path(path)
-        return cls.from_groups(path.stem, read_groups(path))
+        groups: dict[str, dict[str, str]] = {}
+        for place, fields in _lines(Path(path)):
+            members = [field.strip() for field in [*fields[:1], *"|".join(fields[1:]).split("|")]]
+            if len(fields) != 2 or not all(re.search(r"\w", member) for member in members):
+                raise ConfigError(
+                    f"{place} has {fields}, expected a term and a synonym. Separate them by a tab (.tsv) or a comma "
+                    f"(.csv), and several synonyms by '|'."
+                )
+            group = groups.setdefault(members[0].casefold(), {})
+            for member in members:
+                group.setdefault(member.casefold(), member)
+        if not groups:
+            raise ConfigError(f"The lexicon {path} is empty, expected a term and a synonym a line. Add some.")
+        return cls.from_groups(Path(path).stem, [list(members.values()) for members in groups.values()])
 
     def synonyms(self, term: str) -> tuple[str, ...]:
-        """Synonyms of a text that is a term as a whole; none where it is not."""
+        """Synonyms of a text that is a term as a whole, but for punctuation around it; none if it is not."""
         for place in self.places(term):
-            if covers(place, term):
+            if not any(character.isalnum() for character in term[: place.start] + term[place.end :]):
                 return place.synonyms
         return ()
 
@@ -147,17 +143,8 @@ class Lexicon:
         return ()
 
 
-def covers(place: Place, text: str) -> bool:
-    """Whether a place is the whole of a text, but for spaces and punctuation around it."""
-    return not any(character.isalnum() for character in text[: place.start] + text[place.end :])
-
-
 def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
-    """A text with other words in some of its places; "a" and "an" before them are set right.
-
-    Args:
-        text: the text that the places are of.
-        chosen: places that do not overlap, and the words to put there.
+    """A text with other words in some places that do not overlap; "a" and "an" before them are set right.
 
     Example:
         >>> lexicon = Lexicon.from_groups("mine", [["fee", "charge", "additional cost"]])
@@ -172,25 +159,13 @@ def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
 
 @cache
 def load_lexicon(name: str) -> Lexicon:
-    """A lexicon that comes with the package.
-
-    Args:
-        name: `disease_ontology`, names of diseases; or `everyday`, the language of requests and questions.
-
-    Raises:
-        ConfigError: there is none of that name.
+    """A lexicon of the package (`disease_ontology`, names of diseases; `everyday`, of requests), or that of a file.
 
     Example:
         >>> load_lexicon("disease_ontology").synonyms("myocardial infarction")[0]
         'heart attack'
     """
-    if name not in EMBEDDED:
-        raise ConfigError(f"Got the lexicon {name!r}, expected one of {', '.join(EMBEDDED)}, or the path of a file.")
-    return Lexicon.from_groups(name, read_groups(_FOLDER / f"{name}.tsv"))
-
-
-def _words(term: str) -> Words:
-    return tuple(_folded(token) for token in _TOKEN.findall(term))
+    return Lexicon.read(_FOLDER / f"{name}.tsv" if name in EMBEDDED else name)
 
 
 def _folded(word: str) -> str:
@@ -200,3 +175,30 @@ def _folded(word: str) -> str:
 def _styled(text: str, start: int, end: int, written: str, synonyms: Iterable[str]) -> tuple[str, ...]:
     styled = dict.fromkeys(in_style_of(text, start, end, written, synonym) for synonym in synonyms)
     return tuple(synonym for synonym in styled if synonym.casefold() != text[start:end].casefold())
+
+
+def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Name and fields of each line of a lexicon's file."""
+    if path.suffix not in (".tsv", ".csv"):
+        raise ConfigError(
+            f"Got the lexicon {str(path)!r}, expected a file with a term and a synonym a line, separated by tabs "
+            f"(.tsv) or commas (.csv). Rename it, or convert it."
+        )
+    try:
+        content = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
+        # Only .csv, which needs them for commas, has quotes: inches are common in terms.
+        reader = (
+            csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE)
+            if path.suffix == ".tsv"
+            else csv.reader(content)
+        )
+        for fields in reader:
+            is_header = reader.line_num == 1 and "|".join(fields).casefold() in ("term|synonym", "term|synonyms")
+            if any(fields) and not is_header:
+                yield f"{path}, line {reader.line_num}", fields
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"Could not read the lexicon {str(path)!r}: {reason}. Expected a file in UTF-8 with a term and a synonym a "
+            f"line. Correct its path, or convert it."
+        ) from error

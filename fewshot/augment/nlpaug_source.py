@@ -10,12 +10,15 @@ Source: Ma 2019, "NLP Augmentation", https://github.com/makcedward/nlpaug.
 import contextlib
 import copy
 import io
+import random
 import re
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from fewshot.augment.global_randomness import seeded
+import numpy as np
+import torch
+
 from fewshot.augment.source import AugmentRequest, Proposal, Source
 from fewshot.errors import ConfigError, FewshotError
 from fewshot.tasks.task import normalise
@@ -24,7 +27,6 @@ _TOKEN = re.compile(r"\w+(?:['’.,‐-]\w+)*|[^\w\s]")
 _SPACE_BEFORE = re.compile(r" (?=[.,;:?!%)\]])")
 _SPACE_AFTER = re.compile(r"(?<=[(\[$£€#]) ")
 _ITS_TOKENIZER = "nlpaug.util.text.tokenizer"
-_LONGEST = 200  # characters of nlpaug's own message
 
 
 class NlpaugSource(Source):
@@ -59,12 +61,13 @@ class NlpaugSource(Source):
         text = request.texts[index]
         how = type(self.augmenter).__name__
         try:
-            with seeded(request.text_seed(self.name, index)), _quiet():
+            with _seeded(request.text_seed(self.name, index)):
                 made = self.augmenter.augment(text, n=request.most)
         except Exception as error:
+            reason = " ".join(str(error).split())[:200].rstrip(".")
             raise FewshotError(
-                f"nlpaug's {how} failed on the text {text!r} with {_shown(error)}. Expected new texts. Use another "
-                f"augmenter, or install what it asks for."
+                f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}. Expected new "
+                f"texts. Use another augmenter, or install what it asks for."
             ) from error
         distinct = {normalise(text): text}
         for new in _texts(made, how):
@@ -84,12 +87,7 @@ def split_words(text: str) -> list[str]:
 
 
 def join_words(words: list[str]) -> str:
-    """The text of words and marks.
-
-    Example:
-        >>> join_words(split_words("Don't e-mail $1.50 (today), ok?"))
-        "Don't e-mail $1.50 (today), ok?"
-    """
+    """The text of words and marks."""
     return _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", " ".join(words)))
 
 
@@ -104,27 +102,29 @@ def _with_our_tokenizer(augmenter: Any) -> Any:
     return changed
 
 
-def _shown(error: Exception) -> str:
-    message = " ".join(str(error).split())[:_LONGEST].rstrip(".")
-    return f"{type(error).__name__}: {message}"
-
-
-def _texts(made: Any, how: str) -> Iterator[str]:
+def _texts(made: Any, how: str) -> list[str]:
     """The texts of what nlpaug gives: one, a list of them, or lists of one each."""
+    if isinstance(made, list):
+        return [text for part in made for text in _texts(part, how)]
     if isinstance(made, str):
-        yield made
-    elif isinstance(made, list):
-        for part in made:
-            yield from _texts(part, how)
-    else:
-        raise FewshotError(
-            f"nlpaug's {how} made a {type(made).__name__}, expected texts. Leave include_detail at false, and use an "
-            f"augmenter of texts."
-        )
+        return [made]
+    raise FewshotError(
+        f"nlpaug's {how} made a {type(made).__name__}, expected texts. Leave include_detail at false, and use an "
+        f"augmenter of texts."
+    )
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed the global generators of `random`, NumPy and torch's CPU, and put them back; nothing is printed."""
+    python, numpy = random.getstate(), np.random.get_state()
+    quiet = contextlib.redirect_stdout(io.StringIO())
+    try:
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), quiet:
+            random.seed(seed)
+            np.random.seed(seed % 2**32)
+            torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds every device
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

@@ -19,13 +19,7 @@ from fewshot.progress import track
 
 @dataclass(frozen=True)
 class Trial:
-    """One way to augment the support, on valid episodes.
-
-    Args:
-        sources: whose new texts stand in it.
-        weight: of the new texts of a text.
-        gain: accuracy with them minus accuracy without, over the same episodes.
-    """
+    """Sources and weight of the new texts, and the accuracy with them minus that without on the same valid episodes."""
 
     sources: tuple[str, ...]
     weight: float
@@ -39,13 +33,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was tried, and what came of it.
-
-    Args:
-        trials: all that was tried.
-        accuracy: on the same episodes without augmentation.
-        episodes: how many there were.
-    """
+    """All that was tried, the accuracy on the same episodes without augmentation, and how many there were."""
 
     trials: tuple[Trial, ...]
     accuracy: Estimate
@@ -73,20 +61,19 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for `results.json`."""
+
+        def estimate(of: Estimate) -> dict[str, float | None]:
+            return {"mean": of.mean, "ci95": of.ci95, "std": of.std}
+
         rows = [
-            {
-                "sources": list(trial.sources),
-                "weight": trial.weight,
-                "gain": {"mean": trial.gain.mean, "ci95": trial.gain.ci95, "std": trial.gain.std},
-            }
+            {"sources": list(trial.sources), "weight": trial.weight, "gain": estimate(trial.gain)}
             for trial in self.trials
         ]
-        chosen = None if self.chosen is None else self.trials.index(self.chosen)
         return {
-            "chosen": None if chosen is None else rows[chosen],
+            "chosen": None if self.chosen is None else rows[self.trials.index(self.chosen)],
             "sentence": self.sentence(),
             "episodes": self.episodes,
-            "accuracy_without": {"mean": self.accuracy.mean, "ci95": self.accuracy.ci95, "std": self.accuracy.std},
+            "accuracy_without": estimate(self.accuracy),
             "trials": rows,
         }
 

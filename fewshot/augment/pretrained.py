@@ -3,11 +3,8 @@
 import inspect
 import re
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,19 +16,12 @@ from fewshot.encoders.source import locate
 from fewshot.encoders.tokens import token_limit
 from fewshot.errors import ConfigError, EncoderError, FewshotError
 
-LONGEST = 512  # tokens of a text
+_LONGEST = 512  # tokens of a text
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model with its tokenizer, in float32 and eval mode.
-
-    Args:
-        tokenizer: of transformers.
-        module: of transformers, on `device`.
-        device: where it is.
-        limit: most tokens of a text, special ones included.
-    """
+    """A model of transformers in float32 and eval mode, its tokenizer, its device, and most tokens of a text."""
 
     tokenizer: Any
     module: Any
@@ -50,111 +40,73 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Which weights a source runs, and how its user calls them.
+    """Which weights a source runs, read by the class `head` of transformers; the rest is as its user gave it.
 
     Args:
-        model: a folder, or a hub id.
-        setting: where the user writes `model`, such as `augment.sources.contextual.model`; stands in messages.
-        head: class of transformers that reads it, such as `AutoModelForMaskedLM`.
-        task: what that class does, for messages.
-        revision: branch, tag or commit on the hub.
-        device: `"auto"`, `"cpu"`, `"cuda"`, …
-        trust_remote_code: run Python code that comes with the model.
-        pickled_weights: accept .bin weights, read by torch with weights_only=True.
+        setting: name of `model` for the user, such as `augment.sources.contextual.model`.
     """
 
     model: str
     setting: str
     head: str
-    task: str
-    revision: str | None = None
-    device: str = "auto"
-    trust_remote_code: bool = False
-    pickled_weights: bool = False
+    revision: str | None
+    device: str
+    trust_remote_code: bool
+    pickled_weights: bool
 
     def load(self) -> Pretrained:
         """Read tokenizer and weights; global random state stays as it is.
 
         Raises:
-            EncoderError: there is no such model, it cannot be read, or it has no head for the task.
+            EncoderError: there is no such model, it cannot be read, or it is not of the kind `head`.
             ConfigError: no such device, or a package that the tokenizer needs is missing.
         """
-        with _own_words(self.setting):
-            device = resolve_device(self.device)
-            folder = locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights).folder
-            self._check_sentencepiece(folder)
-            with torch.random.fork_rng(devices=[]), _quiet(), loading(self.model):
-                tokenizer = self._tokenizer(folder)
-                module, missing = self._module(folder)
-        if missing:
-            raise EncoderError(
-                f"Model {self.model!r} cannot be used to {self.task}: it was saved without the weights for that, "
-                f"{', '.join(missing[:2])} among them. Expected a model of the kind {self.head}. Set {self.setting} "
-                f"to one."
-            )
-        limit = token_limit(LONGEST, tokenizer, module.config) or LONGEST
-        return Pretrained(tokenizer, module.eval().to(device), device, limit)
+        try:
+            return self._load()
+        except FewshotError as error:  # in the words of an encoder's settings
+            group, _, name = self.setting.rpartition(".")
+            own = {"model": name, "revision": f"{name.removesuffix('model')}revision"}
+            words = re.sub(r"(?<=\s)encoder\.(\w+)", lambda at: f"{group}.{own.get(at[1], at[1])}", str(error))
+            raise type(error)(words.replace("Encoder model", "Model", 1)) from error
 
-    def _tokenizer(self, folder: Path) -> Any:
-        from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-        if (folder / "tokenizer.json").is_file():  # AutoTokenizer may rebuild it from the type of the model
-            return PreTrainedTokenizerFast.from_pretrained(folder)
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
-
-    def _module(self, folder: Path) -> tuple[Any, list[str]]:
-        """The model, and the names of weights that it needs and that are not in the folder."""
+    def _load(self) -> Pretrained:
         import transformers
 
-        try:
-            module, found = getattr(transformers, self.head).from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
-                weights_only=True,
-                trust_remote_code=self.trust_remote_code,
-                output_loading_info=True,
-            )
-        except ValueError as error:
-            if "Unrecognized configuration class" not in str(error):
-                raise
-            return None, ["all of them"]
-        return module, sorted(name for name in found["missing_keys"] if name.endswith(".weight"))
-
-    def _check_sentencepiece(self, folder: Path) -> None:
-        if any(folder.glob("*.spm")) and not (folder / "tokenizer.json").is_file() and not find_spec("sentencepiece"):
+        device = resolve_device(self.device)
+        folder = locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights).folder
+        is_fast = (folder / "tokenizer.json").is_file()  # AutoTokenizer may rebuild it from the type of the model
+        if any(folder.glob("*.spm")) and not is_fast and not find_spec("sentencepiece"):
             raise ConfigError(
                 f"Model {self.model!r} cuts texts with SentencePiece, and that package is not installed. Install it "
                 f"with: pip install sentencepiece"
             )
+        level = transformers.logging.get_verbosity()
+        transformers.logging.set_verbosity_error()  # how weights were matched is said below, if it matters
+        try:
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), loading(self.model):
+                kind = transformers.PreTrainedTokenizerFast if is_fast else transformers.AutoTokenizer
+                tokenizer = kind.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
+                module, found = getattr(transformers, self.head).from_pretrained(
+                    folder,
+                    dtype=torch.float32,
+                    use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
+                    weights_only=True,
+                    trust_remote_code=self.trust_remote_code,
+                    output_loading_info=True,
+                )
+        except EncoderError as error:
+            if "Unrecognized configuration class" not in str(error):
+                raise
+            raise self._other_kind("another architecture") from error
+        finally:
+            transformers.logging.set_verbosity(level)
+        missing = sorted(name for name in found["missing_keys"] if name.endswith(".weight"))
+        if missing:
+            raise self._other_kind(f"saved without {', '.join(missing[:2])}")
+        limit = token_limit(_LONGEST, tokenizer, module.config) or _LONGEST
+        return Pretrained(tokenizer, module.eval().to(device), device, limit)
 
-
-@contextmanager
-def _own_words(setting: str) -> Iterator[None]:
-    """Errors of the encoders' loader in the words of another setting."""
-    group, _, name = setting.rpartition(".")
-    own = {"model": name, "revision": f"{name.removesuffix('model')}revision"}
-
-    def renamed(found: re.Match[str]) -> str:
-        return f"{group}.{own.get(found[1], found[1])}"
-
-    try:
-        yield
-    except FewshotError as error:
-        message = re.sub(r"(?<=\s)encoder\.(\w+)", renamed, str(error)).replace("Encoder model", "Model", 1)
-        raise type(error)(message) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers' notices on how weights were matched from the user, who gets a sentence where it matters."""
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
+    def _other_kind(self, what: str) -> EncoderError:
+        return EncoderError(
+            f"Model {self.model!r} is not of the kind {self.head}: {what}. Set {self.setting} to a model of that kind."
+        )

@@ -1,25 +1,33 @@
-"""From proposals to a bank: sources take turns, the filter judges, and nothing is embedded that is not needed."""
+"""From proposals to what is kept: sources take turns, and nothing is embedded that is not needed.
 
+Proposals that look like one before them are embedded last, since an encoder mostly finds them to be near-duplicates.
+Likeness is told without a model, by every three letters in a row S(t) (Broder 1997, "On the resemblance and containment
+of documents", https://doi.org/10.1109/SEQUEN.1997.666900, who counts words; a sentence has too few of these):
+
+    distance(a, b) = 1 - |S(a) & S(b)| / |S(a) | S(b)|
+"""
+
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.augment.bank import Bank
-from fewshot.augment.queue import Queue, Waiting
-from fewshot.augment.semantic_filter import Prototypes, SemanticFilter, Verdict
+from fewshot.augment.bank import Bank, ScoredProposal
+from fewshot.augment.semantic_filter import Prototypes, Reason, SemanticFilter, Verdict
 from fewshot.augment.source import Proposal
+from fewshot.tasks.task import normalise
 
 Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
+_ALIKE = 0.1  # below this distance two texts are rarely far enough apart for the filter
 
-class Remembered:
-    """An `embed` that is asked for each text once: sources and filter look at the same texts.
 
-    Args:
-        embed: texts → features.
-    """
+class CachedEmbed:
+    """An `embed` that is asked for each text once: sources and filter look at the same texts."""
 
     def __init__(self, embed: Embed):
         self.embed = embed
@@ -34,25 +42,108 @@ class Remembered:
         return torch.stack([self.rows[text] for text in texts]) if texts else features
 
 
+class Candidate(NamedTuple):
+    """A proposal that was not embedded yet; `key` is its text, normalised."""
+
+    source: str
+    proposal: Proposal
+    key: str
+
+
+class Candidates:
+    """The proposals for one text: the best of each source first, then the second best of each; look-alikes last.
+
+    Attributes:
+        own: the row of the text's prototype; None if there are no prototypes.
+        scored: the proposals that are done with.
+        kept: features of those that were kept, in their order.
+    """
+
+    def __init__(self, text: str, features: Float[Tensor, " dim"], own: int | None = None):
+        self.text, self.features, self.own = text, features, own
+        self.scored: list[ScoredProposal] = []
+        self.kept: list[Tensor] = []
+        self._waiting: deque[Candidate] = deque()
+        self._alike: list[tuple[float, Candidate]] = []
+        self._drawn = [_shingles(normalise(text))]
+
+    def add(self, proposals: Mapping[str, Sequence[Proposal]], excluded: Collection[str] = ()) -> None:
+        """Add proposals of each source, best first; `excluded`: normalised texts that none may equal."""
+        seen = set()
+        for turn in zip_longest(*proposals.values()):
+            for name, proposal in zip(proposals, turn, strict=True):
+                if proposal is None:
+                    continue
+                candidate = Candidate(name, proposal, normalise(proposal.text))
+                if not candidate.key or candidate.key in excluded:
+                    self._drop(candidate, "task_text")
+                elif candidate.key in seen:
+                    self._drop(candidate, "repeated")
+                else:
+                    self._waiting.append(candidate)
+                seen.add(candidate.key)
+
+    def has_more(self, alike: bool = True) -> bool:
+        """Whether a proposal waits; `alike`: whether those count that look like one that was drawn."""
+        return bool(self._waiting or (alike and self._alike))
+
+    def draw(self, room: int, alike: bool = True) -> list[Candidate]:
+        """The next `room` to embed; `alike`: whether those that look like one before may come if others are too few."""
+        drawn: list[Candidate] = []
+        while self._waiting and len(drawn) < room:
+            candidate = self._waiting.popleft()
+            shingles = _shingles(candidate.key)
+            nearest = min(_distance(shingles, other) for other in self._drawn)
+            if nearest < _ALIKE:
+                self._alike.append((nearest, candidate))
+            else:
+                self._drawn.append(shingles)
+                drawn.append(candidate)
+        if alike and len(drawn) < room:
+            self._alike.sort(key=lambda pair: pair[0])  # the sort is stable, and the end is taken first
+            while self._alike and len(drawn) < room:
+                drawn.append(self._alike.pop()[1])
+        return drawn
+
+    def score(self, drawn: Sequence[Candidate], features: Tensor, verdicts: Sequence[Verdict]) -> None:
+        """Note the verdicts on the proposals that were drawn, and keep the features of those that pass."""
+        for (source, proposal, _), row, verdict in zip(drawn, features, verdicts, strict=True):
+            self.scored.append(ScoredProposal(proposal.text, source, proposal.how, verdict))
+            if verdict.dropped is None:
+                self.kept.append(row)
+
+    def close(self) -> list[ScoredProposal]:
+        """All proposals; those that are left over were not needed."""
+        for candidate in [*self._waiting, *(candidate for _, candidate in reversed(self._alike))]:
+            self._drop(candidate, "not_needed")
+        self._waiting.clear()
+        self._alike.clear()
+        return self.scored
+
+    def _drop(self, candidate: Candidate, reason: Reason) -> None:
+        verdict = Verdict(reason, float("nan"))
+        self.scored.append(ScoredProposal(candidate.proposal.text, candidate.source, candidate.proposal.how, verdict))
+
+
 class Selection:
-    """Judges proposals; sources take turns, and nothing is embedded that is not needed.
+    """Lets the filter choose among the proposals for texts.
 
     Args:
-        chosen: the filter.
-        taken: normalised texts that no proposal may equal: those of the task, so that no query slips in.
-        prototypes: of all classes, where they are known.
+        semantic_filter: the filter.
+        excluded: normalised texts that no proposal may equal: those of the task, so that no query slips in.
+        prototypes: of all classes, if they are known.
         distinct: whether different texts may not keep the same variant either.
     """
 
     def __init__(
         self,
-        chosen: SemanticFilter,
-        taken: Collection[str],
+        semantic_filter: SemanticFilter,
+        excluded: Collection[str],
         prototypes: Prototypes | None = None,
         distinct: bool = False,
     ):
-        self.filter, self.taken, self.prototypes = chosen, taken, prototypes
-        self.claimed: set[str] | None = set() if distinct else None
+        self.filter, self.excluded, self.prototypes = semantic_filter, excluded, prototypes
+        self.distinct, self._kept_keys = distinct, set[str]()
 
     def open(
         self,
@@ -60,64 +151,57 @@ class Selection:
         proposals: Mapping[str, Sequence[Sequence[Proposal]]],
         embed: Embed,
         own: Sequence[int] = (),
-    ) -> list[Queue]:
-        """A queue for each text, of which nothing was looked at yet.
+    ) -> list[Candidates]:
+        """The candidates for each text; `proposals` are by source, best first, `own` the rows of the prototypes."""
+        opened = []
+        for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True)):
+            candidates = Candidates(text, row, own[place] if own else None)
+            candidates.add({name: rows[place] for name, rows in proposals.items()}, self.excluded)
+            opened.append(candidates)
+        return opened
 
-        Args:
-            texts: the texts.
-            proposals: source → proposals for each text, best first.
-            embed: texts → unit vectors.
-            own: for each text the row of its prototype, where there are prototypes.
-        """
-        features = embed(texts)
-        queues = [
-            Queue(text, features[place], own[place] if own else None, self.taken) for place, text in enumerate(texts)
-        ]
-        for place, queue in enumerate(queues):
-            queue.add({name: rows[place] for name, rows in proposals.items()})
-        return queues
-
-    def fill(self, queues: Sequence[Queue], most: Sequence[int], embed: Embed, alike: bool = True) -> None:
-        """Keep the first proposals of each text that pass.
-
-        Args:
-            queues: of the texts.
-            most: for each how many are to be kept, those that were kept before included.
-            embed: texts → unit vectors.
-            alike: see `Queue.draw`.
-        """
+    def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], embed: Embed, alike: bool = True) -> None:
+        """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
         while True:
-            drawn = [queue.draw(wanted, alike) for queue, wanted in zip(queues, most, strict=True)]
-            proposed = [waiting.proposal.text for row in drawn for waiting in row]
-            if not proposed:
+            rooms = [most - len(candidates.kept) for candidates, most in zip(opened, wanted, strict=True)]
+            drawn = [candidates.draw(room, alike) for candidates, room in zip(opened, rooms, strict=True)]
+            texts = [candidate.proposal.text for row in drawn for candidate in row]
+            if not texts:
                 return
-            parts = embed(proposed).split([len(row) for row in drawn])
-            for queue, row, part, wanted in zip(queues, drawn, parts, most, strict=True):
+            parts = embed(texts).split([len(row) for row in drawn])
+            for candidates, row, features, room in zip(opened, drawn, parts, rooms, strict=True):
                 if row:
-                    queue.take(row, part, self._verdicts(queue, row, part, wanted))
+                    candidates.score(row, features, self._verdicts(candidates, row, features, room))
 
-    def _verdicts(self, queue: Queue, row: Sequence[Waiting], part: Tensor, most: int) -> list[Verdict]:
+    def _verdicts(
+        self, candidates: Candidates, drawn: Sequence[Candidate], features: Tensor, room: int
+    ) -> list[Verdict]:
         margins, margin = None, 0.0
-        if self.prototypes is not None and queue.own is not None:
-            margins, margin = self.prototypes.margins(part, queue.own), self.prototypes.margin
-        room = most - len(queue.kept)
-        claimed = [self.claimed is not None and waiting.key in self.claimed for waiting in row]
-        verdicts = self.filter.judge(queue.features, queue.kept_matrix(), part, room, margins, margin, claimed)
-        if self.claimed is not None:
-            pairs = zip(row, verdicts, strict=True)
-            self.claimed.update(waiting.key for waiting, verdict in pairs if verdict.dropped is None)
+        if self.prototypes is not None and candidates.own is not None:
+            margins, margin = self.prototypes.margins(features, candidates.own), self.prototypes.margin
+        kept = torch.stack(candidates.kept) if candidates.kept else candidates.features[None][:0]
+        repeated = [self.distinct and candidate.key in self._kept_keys for candidate in drawn]
+        verdicts = self.filter.verdicts(candidates.features, kept, features, room, margins, margin, repeated)
+        self._kept_keys.update(one.key for one, verdict in zip(drawn, verdicts, strict=True) if not verdict.dropped)
         return verdicts
 
 
-def bank_of(queues: Sequence[Queue], dim: int) -> Bank:
-    """What was kept of some texts, and what became of the rest, which is not looked at any more.
+def bank_of(opened: Sequence[Candidates], dim: int) -> Bank:
+    """What was kept of some texts, and what became of the rest; `dim` is the number of features."""
+    kept = [row for candidates in opened for row in candidates.kept]
+    return Bank(
+        texts=tuple(candidates.text for candidates in opened),
+        scored=tuple(tuple(candidates.close()) for candidates in opened),
+        features=torch.stack(kept) if kept else torch.empty(0, dim),
+    )
 
-    Args:
-        queues: of the texts.
-        dim: number of features.
-    """
-    for queue in queues:
-        queue.close()
-    kept = [row for queue in queues for row in queue.kept]
-    matrix = torch.stack(kept) if kept else torch.empty(0, dim)
-    return Bank(tuple(queue.text for queue in queues), tuple(tuple(queue.judged) for queue in queues), matrix)
+
+def _shingles(text: str) -> frozenset[str]:
+    spaced = f" {text} "
+    return frozenset(spaced[start : start + 3] for start in range(len(spaced) - 2))
+
+
+def _distance(one: frozenset[str], other: frozenset[str]) -> float:
+    both = len(one & other)
+    either = len(one) + len(other) - both
+    return 1 - both / either if either else 0.0

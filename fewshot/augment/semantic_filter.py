@@ -27,9 +27,9 @@ class Verdict:
     """What the filter says of one proposal.
 
     Args:
-        dropped: why it is left out; None where it is kept.
-        cosine: to the text that it was made from.
-        margin: cosine to its own prototype minus that to the nearest other; None where prototypes are not known.
+        dropped: why it is left out; None if it is kept.
+        cosine: to the text that it was made from; NaN if it was not embedded.
+        margin: cosine to its own prototype minus that to the nearest other; None if prototypes are not known.
     """
 
     dropped: Reason | None
@@ -39,12 +39,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Prototypes:
-    """What the classes of a support set look like.
-
-    Args:
-        rows: one unit vector per class, two classes or more.
-        margin: by which a kept text is nearer to its own class, in cosine.
-    """
+    """Unit vectors of two classes or more, and the margin in cosine by which a kept text is nearer to its own."""
 
     rows: Float[Tensor, "n_classes dim"]
     margin: float = 0.0
@@ -86,7 +81,7 @@ class SemanticFilter:
                 f"as 0.995."
             )
 
-    def judge(
+    def verdicts(
         self,
         source: Float[Tensor, " dim"],
         kept: Float[Tensor, "n_kept dim"],
@@ -94,21 +89,18 @@ class SemanticFilter:
         room: int,
         margins: Float[Tensor, " n"] | None = None,
         margin: float = 0.0,
-        claimed: Sequence[bool] = (),
+        repeated: Sequence[bool] = (),
     ) -> list[Verdict]:
-        """Judge proposals for one text, in their order; all features are unit vectors.
+        """One verdict for each of the proposals for a text, in their order.
 
         Args:
-            source: of the text.
+            source: unit vector of the text.
             kept: of what was kept of it before.
             proposed: of the proposals.
             room: how many more may be kept.
             margins: of each proposal, see `Prototypes`.
             margin: that each has to exceed.
-            claimed: for each proposal whether another text has it already; empty stands for no.
-
-        Returns:
-            One verdict for each proposal.
+            repeated: for each proposal whether another text has it already; empty stands for no.
         """
         cosines = (proposed @ source).tolist()
         similar = (proposed @ torch.cat([kept, proposed]).T >= self.duplicate_cosine).tolist()
@@ -117,7 +109,7 @@ class SemanticFilter:
         for place, cosine in enumerate(cosines):
             own = None if margins is None else float(margins[place])
             dropped: Reason | None = None
-            if claimed and claimed[place]:
+            if repeated and repeated[place]:
                 dropped = "repeated"
             elif cosine < self.lowest_cosine:
                 dropped = "too_far"

@@ -40,8 +40,16 @@ class AugmentRequest:
     def split(self, size: int) -> Iterator["AugmentRequest"]:
         """The request in pieces of at most `size` texts."""
         for start in range(0, len(self.texts), size):
-            part = slice(start, start + size)
-            yield replace(self, texts=self.texts[part], synonyms=self.synonyms[part], classes=self.classes[part])
+            yield self.only(range(start, min(start + size, len(self.texts))))
+
+    def only(self, places: Sequence[int]) -> "AugmentRequest":
+        """The request for some of its texts."""
+        return replace(
+            self,
+            texts=tuple(self.texts[place] for place in places),
+            synonyms=tuple(self.synonyms[place] for place in places) if self.synonyms else (),
+            classes=tuple(self.classes[place] for place in places) if self.classes else (),
+        )
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
 """Synonyms: a text, or a few of its words, said with the other words that a lexicon has for them.
 
-nlpaug has an augmenter for groups of terms (`ReservedAug`), which is not used here, for what it does to a text: a term
-is also found inside of longer words ("don't" has the abbreviation of a disease in it), hyphens and apostrophes get
-spaces around them, a place of several words loses its capitals, and it takes 28 ms for one proposal with the terms of
-the Disease Ontology, against less than 1 ms for all of them.  Its other augmenters and flows: `nlpaug_source`.
+nlpaug's augmenter for groups of terms (`ReservedAug`) finds a term inside of longer words too ("don't" has the
+abbreviation of a disease in it), puts spaces around hyphens, loses capitals, and takes 28 ms for one proposal.
 """
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -75,15 +72,22 @@ class Synonym(Source):
 
     @cached_property
     def _loaded(self) -> list[Lexicon]:
-        return [_load(name) for name in self.lexicons if name != TASK]
+        from fewshot.augment.wordnet import load_wordnet
+
+        named = [name for name in self.lexicons if name != TASK]
+        return [load_wordnet() if name == WORDNET else load_lexicon(name) for name in named]
 
     def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
         text = request.texts[index]
         generator = random.Random(request.text_seed(self.name, index))
         given = request.synonyms[index] if TASK in self.lexicons and request.synonyms else ()
         slots = _without_overlaps((place, lexicon.name) for lexicon in self._loaded for place in lexicon.places(text))
-        proposals = self._in_order(text, given, slots, request.most, generator)
-        return list(islice(_distinct(proposals, text), request.most))
+        made = {key: Proposal(text, "") for key in ("", normalise(text) or " ")}
+        for proposal in self._in_order(text, given, slots, request.most, generator):
+            if len(made) == request.most + 2:
+                break
+            made.setdefault(normalise(proposal.text), proposal)
+        return list(made.values())[2:]
 
     def _in_order(
         self, text: str, given: Sequence[str], slots: list[list[_Choice]], most: int, generator: random.Random
@@ -119,16 +123,6 @@ def _check(lexicons: Sequence[str], most_replacements: int) -> None:
         raise ConfigError(f"Got most_replacements={most_replacements}, expected 1 or more places of a text.")
 
 
-def _load(name: str) -> Lexicon:
-    if name in EMBEDDED:
-        return load_lexicon(name)
-    if name == WORDNET:
-        from fewshot.augment.wordnet import load_wordnet
-
-        return load_wordnet()
-    return Lexicon.read(name)
-
-
 def _without_overlaps(found: Iterable[tuple[Place, str]]) -> list[list[_Choice]]:
     """What to choose from at each place of a text; of places that overlap the longest one is kept."""
     slots: dict[tuple[int, int], list[_Choice]] = {}
@@ -143,12 +137,3 @@ def _changed(text: str, choices: Sequence[_Choice]) -> Proposal:
     choices = sorted(choices, key=lambda choice: choice[0].start)
     how = "; ".join(f"{text[place.start : place.end]} → {words} ({lexicon})" for place, words, lexicon in choices)
     return Proposal(substituted(text, [(place, words) for place, words, _ in choices]), how)
-
-
-def _distinct(proposals: Iterable[Proposal], text: str) -> Iterator[Proposal]:
-    seen = {normalise(text)}
-    for proposal in proposals:
-        key = normalise(proposal.text)
-        if key and key not in seen:
-            seen.add(key)
-            yield proposal

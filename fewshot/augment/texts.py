@@ -10,13 +10,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.bank import Judged
-from fewshot.augment.selection import Embed, Remembered, Selection
+from fewshot.augment.bank import ScoredProposal
+from fewshot.augment.selection import CachedEmbed, Candidates, Embed, Selection
 from fewshot.augment.semantic_filter import Prototypes, Reason
-from fewshot.augment.shares import Shares
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
+
+_STRETCH = 3  # how many times its part a text gives at most
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,10 @@ class AugmentedText:
         text: what was made of it.
         source: which source made it.
         how: what it did.
-        cosine: of both; None where the new text was not looked at.
-        margin: cosine of the new text to the prototype of its class minus that to the nearest other; None where it
-            was not looked at, or there is one class only.
-        dropped: why it is left out; None where it is kept.
+        cosine: of both; None if the new text was not embedded.
+        margin: cosine of the new text to the prototype of its class minus that to the nearest other; None if it was
+            not embedded, or there is one class only.
+        dropped: why it is left out; None if it is kept.
     """
 
     label: str
@@ -89,8 +90,9 @@ def augment_texts(
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
     sizes = Counter(ids)
-    unit = Remembered(lambda texts: normalize(embed(texts), dim=-1))
     parts = [augmentation.most(sizes[own]) for own in ids]
+    room = {own: augmentation.per_class - size for own, size in sizes.items()}
+    unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
     request = AugmentRequest(
         texts=tuple(texts),
         most=max(parts),
@@ -101,36 +103,61 @@ def augment_texts(
         embed=unit,
     )
     prototypes = _prototypes(unit, texts, class_names, torch.tensor(ids), augmentation.margin)
-    left = {own: augmentation.per_class - size for own, size in sizes.items()}
-    taken = frozenset(normalise(text) for text in texts)
-    selection = Selection(augmentation.filter(), taken, prototypes, distinct=True)
-    judged = Shares(augmentation, selection, request, ids, parts, left).judged()
-    beyond = _beyond(judged, ids, left)
+    excluded = frozenset(normalise(text) for text in texts)
+    selection = Selection(augmentation.filter(), excluded, prototypes, distinct=True)
+    opened: list[Candidates] = []
+    for start, piece, proposals in augmentation.proposed(request):
+        places = slice(start, start + len(piece.texts))
+        found = selection.open(piece.texts, proposals, unit, ids[places])
+        selection.fill(found, parts[places], unit, alike=False)
+        opened += found
+    for alike in (False, True):
+        _level(selection, opened, ids, parts, room, unit, alike)
+    scored = [candidates.close() for candidates in opened]
+    surplus = _surplus(scored, ids, room)
     return [
-        _row(one, text, classes[own], (place, rank) in beyond)
+        _row(one, text, classes[own], (place, rank) in surplus)
         for place, (text, own) in enumerate(zip(texts, ids, strict=True))
-        for rank, one in enumerate(judged[place])
+        for rank, one in enumerate(scored[place])
     ]
 
 
+def _level(
+    selection: Selection, opened: Sequence[Candidates], ids: Sequence[int], parts: Sequence[int], room: dict[int, int],
+    embed: Embed, alike: bool,
+) -> None:  # fmt: skip
+    """Let the texts of each class that lacks some give them in equal parts; `alike`: see `Candidates.draw`."""
+    while True:
+        kept = Counter(own for own, candidates in zip(ids, opened, strict=True) for _ in candidates.kept)
+        able = [
+            place
+            for place, candidates in enumerate(opened)
+            if room[ids[place]] > kept[ids[place]]
+            and candidates.has_more(alike)
+            and len(candidates.kept) < _STRETCH * parts[place]
+        ]
+        if not able:
+            return
+        sharing = Counter(ids[place] for place in able)
+        more = {own: math.ceil((room[own] - kept[own]) / n_texts) for own, n_texts in sharing.items()}
+        wanted = [min(len(opened[place].kept) + more[ids[place]], _STRETCH * parts[place]) for place in able]
+        selection.fill([opened[place] for place in able], wanted, embed, alike)
+
+
 def _check(
-    texts: Sequence[str],
-    labels: Sequence[str],
-    class_names: Sequence[str],
-    synonyms: Sequence[Sequence[str]],
+    texts: Sequence[str], labels: Sequence[str], class_names: Sequence[str], synonyms: Sequence[Sequence[str]],
     classes: Sequence[str],
-) -> None:
+) -> None:  # fmt: skip
+    twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
     if not texts or len(texts) != len(labels):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each of one or more.")
-    twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
     if twice:
         raise TaskError(f"The text {twice[0][:80]!r} stands twice, expected distinct texts. Leave one out.")
-    if class_names and len(class_names) != len(classes):
+    if len(class_names) not in (0, len(classes)):
         raise TaskError(
-            f"Got {len(class_names)} class names for {len(classes)} labels, expected one for each in sorted order. "
-            f"Give all, or none."
+            f"Got {len(class_names)} class names for {len(classes)} labels, expected one for each in sorted order."
         )
-    if synonyms and len(synonyms) != len(texts):
+    if len(synonyms) not in (0, len(texts)):
         raise TaskError(f"Got synonyms of {len(synonyms)} texts, expected those of {len(texts)}. Give all, or none.")
 
 
@@ -146,22 +173,22 @@ def _prototypes(
     return Prototypes(normalize(sums + embed(class_names) if class_names else sums, dim=-1), margin)
 
 
-def _beyond(judged: Sequence[Sequence[Judged]], ids: Sequence[int], left: dict[int, int]) -> set[tuple[int, int]]:
+def _surplus(
+    scored: Sequence[Sequence[ScoredProposal]], ids: Sequence[int], room: dict[int, int]
+) -> set[tuple[int, int]]:
     """Places of those kept that are more than their class has room for: the last of each text go first."""
-    ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in judged]
-    beyond = set()
-    for turn in range(max(map(len, ranks), default=0)):
-        for place, own in enumerate(ranks):
-            if turn < len(own):
-                if left[ids[place]] > 0:
-                    left[ids[place]] -= 1
-                else:
-                    beyond.add((place, own[turn]))
-    return beyond
+    ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
+    used, surplus = Counter[int](), set()
+    for turn in range(max(map(len, ranks))):
+        for place, row in enumerate(ranks):
+            if turn < len(row):
+                used[ids[place]] += 1
+                if used[ids[place]] > room[ids[place]]:
+                    surplus.add((place, row[turn]))
+    return surplus
 
 
-def _row(one: Judged, original: str, label: str, beyond: bool) -> AugmentedText:
-    verdict = one.verdict
-    cosine = None if math.isnan(verdict.cosine) else verdict.cosine
-    dropped: Reason | None = "not_needed" if beyond else verdict.dropped
-    return AugmentedText(label, original, one.text, one.source, one.how, cosine, verdict.margin, dropped)
+def _row(one: ScoredProposal, original: str, label: str, is_surplus: bool) -> AugmentedText:
+    cosine = None if math.isnan(one.verdict.cosine) else one.verdict.cosine
+    dropped: Reason | None = "not_needed" if is_surplus else one.verdict.dropped
+    return AugmentedText(label, original, one.text, one.source, one.how, cosine, one.verdict.margin, dropped)

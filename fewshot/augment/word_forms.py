@@ -12,20 +12,18 @@ _ARTICLE = re.compile(r"\b(an?)(\s+)$", re.IGNORECASE)
 
 
 def in_style_of(text: str, start: int, end: int, written: str, replacement: str) -> str:
-    """A replacement in the capitals of the place that it takes.
+    """A replacement in the capitals of the place from `start` to before `end`.
 
     Args:
         text: the text that the place is in.
-        start: index of the first character of the place.
-        end: index after its last character.
+        start: of the place.
+        end: of the place.
         written: the words that are replaced, in the capitals that they have by themselves.
         replacement: the new words, in the capitals that they have by themselves ("Crohn's disease", "COPD").
 
     Example:
         >>> in_style_of("Myocardial Infarction", 0, 21, "myocardial infarction", "heart attack")
         'Heart Attack'
-        >>> in_style_of("Where is an ATM?", 12, 15, "atm", "cash machine")
-        'cash machine'
     """
     place = text[start:end]
     if text.isupper() and (place != written or start > 0 or end < len(text)):
@@ -38,6 +36,16 @@ def in_style_of(text: str, start: int, end: int, written: str, replacement: str)
     opens = place[0].isupper() and _SENTENCE_START.search(text[:start]) is not None
     named = place[0].isupper() and written[0].islower() and place[1:2].islower()
     return _capitalised(replacement) if opens or named else replacement
+
+
+def in_case_of(old: str, new: str) -> str:
+    """A word written as the one it replaces: ALL CAPS, Capitalised, or as it comes.
+
+    Example:
+        >>> in_case_of("Card", "account"), in_case_of("PIN", "code"), in_case_of("city", "Paris")
+        ('Account', 'CODE', 'Paris')
+    """
+    return new.upper() if _is_abbreviation(old) else _capitalised(new) if old[0].isupper() else new
 
 
 def singulars(word: str) -> list[str]:
@@ -73,7 +81,7 @@ def plural(term: str) -> str | None:
 
 
 def with_article(before: str, old: str, new: str) -> str:
-    """The text before a replacement, its last word turned from "a" to "an", or back, where the new words ask for it.
+    """The text before a replacement, its last word turned from "a" to "an", or back, if the new words ask for it.
 
     Example:
         >>> with_article("It costs a ", "fee", "additional fee")

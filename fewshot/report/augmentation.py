@@ -67,9 +67,9 @@ def write_table(path: Path, result: AugmentationResult, task: Task) -> None:
 def _rows(made: NewTexts, task: Task) -> Iterator[tuple[str, ...]]:
     nearer = iter(made.nearer)
     uses = made.uses or ("",) * len(made.places)
-    for place, text, judged, supports in zip(made.places, made.bank.texts, made.bank.judged, uses, strict=True):
+    for place, text, scored, supports in zip(made.places, made.bank.texts, made.bank.scored, uses, strict=True):
         label = task.classes[int(task.labels[place])]
-        for one in judged:
+        for one in scored:
             cosine = "" if math.isnan(one.verdict.cosine) else f"{one.verdict.cosine:.4f}"
             ends = (str(supports), str(next(nearer, ""))) if one.kept else ("", "")
             what = (one.source, one.text, one.how, cosine, one.verdict.dropped or "")

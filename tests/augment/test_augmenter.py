@@ -1,15 +1,11 @@
-"""From sources to a bank and to a table: who is asked, what is kept, what is counted."""
+"""From sources to a bank: who is asked, what is kept, what is counted."""
 
-import math
-from collections import Counter
-
-import numpy as np
 import pytest
 import torch
 
-from fewshot.augment import Adversarial, AugmentRequest, SemanticAugmentation, augment_texts
+from fewshot.augment import Adversarial, AugmentRequest, SemanticAugmentation, StageAugmentation
 from fewshot.augment.bank import Bank
-from fewshot.errors import ConfigError, TaskError
+from fewshot.errors import ConfigError
 from fewshot.tasks.task import normalise
 from tests.augment.sources import Changes, Listed, Prefixes, Vectors
 from tests.fakes import FakeEncoder
@@ -82,7 +78,7 @@ def test_sources_are_asked_for_more_than_is_wanted_and_each_text_is_embedded_onc
 
 
 def test_a_text_of_the_task_is_never_kept_however_it_is_written():
-    bank = augmentation().make(request(), taken={"a bear eats honey", normalise("THE  crow eats CORN")})
+    bank = augmentation().make(request(), excluded={"a bear eats honey", normalise("THE  crow eats CORN")})
 
     kept = [normalise(text) for row in kept_texts(bank) for text in row]
     assert "a bear eats honey" not in kept
@@ -96,8 +92,8 @@ def test_counts_add_up_and_name_every_end():
     table |= {"spare": [3, 0, 3], "z": [1, 0, 0]}
     chosen = SemanticAugmentation({"listed": source})
 
-    made = chosen.make(AugmentRequest(("x",), most=1, embed=Vectors(table)), taken={"z"})
-    more = chosen.make(AugmentRequest(("x",), most=7, embed=Vectors(table)), taken={"z"})
+    made = chosen.make(AugmentRequest(("x",), most=1, embed=Vectors(table)), excluded={"z"})
+    more = chosen.make(AugmentRequest(("x",), most=7, embed=Vectors(table)), excluded={"z"})
 
     assert more.counts(["listed"]) == {
         "listed": {
@@ -160,14 +156,6 @@ def test_variants_point_from_the_texts_of_the_task_to_the_features():
     assert (variants.weight, variants.margin) == (0.25, 0.1)
 
 
-def test_a_bank_of_nothing_is_a_bank():
-    bank = augmentation(Listed({})).make(request())
-
-    assert bank.features.shape == (0, 32)
-    assert bank.rows().shape == (3, 0)
-    assert kept_texts(bank) == [[], [], []]
-
-
 def test_the_hash_of_a_bank_is_that_of_what_was_kept():
     same, again, other = (augmentation().make(request(most=most)).sha256() for most in (3, 3, 4))
 
@@ -214,100 +202,10 @@ def test_a_request_without_features_is_refused():
         augmentation().make(AugmentRequest(TEXTS, most=2))
 
 
-class TestTable:
-    """`augment_texts`."""
+def test_the_stage_asks_for_less_and_decides_quickly():
+    made = StageAugmentation()
 
-    LABELS = ("bear", "crow", "deer")
-
-    def table(self, *sources, texts=TEXTS, labels=LABELS, settings=None, **more):
-        return augment_texts(texts, labels, embed, augmentation(*sources, **(settings or {})), **more)
-
-    def test_every_proposal_has_its_row_with_scores(self):
-        rows = self.table()
-
-        assert len(rows) == 3 * 8
-        first = rows[0]
-        assert (first.label, first.original, first.text, first.source) == (
-            "bear",
-            TEXTS[0],
-            f"a {TEXTS[0]}",
-            "prefixes",
-        )
-        expected = embed([first.text, *TEXTS]).numpy()
-        assert first.cosine == pytest.approx(expected[0] @ expected[1], abs=1e-6)
-        prototypes = expected[1:]
-        assert first.margin == pytest.approx(
-            expected[0] @ prototypes[0] - max(expected[0] @ prototypes[1], expected[0] @ prototypes[2]), abs=1e-6
-        )
-
-    def test_a_name_is_one_more_text_of_its_prototype(self):
-        [row, *_] = self.table(class_names=["large animal", "black bird", "horns"])
-
-        new, text, name, others = np.split(
-            embed([f"a {TEXTS[0]}", TEXTS[0], "large animal", *TEXTS[1:], "black bird", "horns"]).numpy(), [1, 2, 3]
-        )
-        own = (text + name)[0] / np.linalg.norm(text + name)
-        wrong = [pair / np.linalg.norm(pair) for pair in (others[0] + others[2], others[1] + others[3])]
-        assert row.margin == pytest.approx(new[0] @ own - max(new[0] @ p for p in wrong), abs=1e-5)
-
-    def test_what_is_nearest_to_another_class_is_dropped(self):
-        [row] = self.table(Listed({TEXTS[0]: ["bear eats corn crow corn"]}))
-
-        assert row.dropped == "other_class"
-        assert row.margin is not None
-        assert row.margin < 0
-
-    def test_classes_come_to_per_class_whatever_their_size(self):
-        texts = ("bear eats honey", "bear likes honey", "bear sees honey", "crow eats corn")
-        rows = self.table(texts=texts, labels=["bear"] * 3 + ["crow"], settings={"per_class": 5})
-
-        kept = Counter(row.label for row in rows if row.kept)
-        assert kept == {"bear": 2, "crow": 4}
-        assert {row.original for row in rows if row.kept and row.label == "bear"} == set(texts[:2])
-        assert Counter(row.dropped for row in rows)["not_needed"] >= 6
-
-    def test_two_texts_do_not_keep_the_same_new_one(self):
-        both = Listed({TEXTS[0]: ["bear eats"], "bear eats honey now": ["Bear  eats", "bear honey"]})
-        rows = self.table(both, texts=(*TEXTS, "bear eats honey now"), labels=(*self.LABELS, "bear"))
-
-        assert [(row.text, row.dropped) for row in rows] == [
-            ("bear eats", None),
-            ("Bear  eats", "repeated"),
-            ("bear honey", None),
-        ]
-
-    def test_a_text_that_was_given_is_never_made_again(self):
-        rows = self.table(Listed({TEXTS[0]: [TEXTS[1].upper()]}))
-
-        assert [(row.dropped, row.cosine, row.margin) for row in rows] == [("task_text", None, None)]
-
-    def test_the_same_arguments_give_the_same_table_and_leave_global_generators_alone(self):
-        states = np.random.get_state()[1].tolist(), torch.get_rng_state()  # `random` is beartype's, which draws from it
-
-        assert self.table() == self.table()
-        assert np.random.get_state()[1].tolist() == states[0]
-        assert torch.equal(torch.get_rng_state(), states[1])
-
-    def test_one_class_has_no_margin(self):
-        rows = self.table(labels=["animal"] * 3)
-
-        assert {row.margin for row in rows} == {None}
-        assert all(row.kept for row in rows)
-
-    def test_features_of_any_length_do(self):
-        longer = augment_texts(TEXTS, self.LABELS, lambda texts: 7 * embed(texts), augmentation())
-
-        assert all(math.isclose(a.cosine, b.cosine, abs_tol=1e-5) for a, b in zip(longer, self.table(), strict=True))
-
-    @pytest.mark.parametrize(
-        ("change", "sentence"),
-        [
-            ({"labels": ("bear",)}, "Got 3 texts and 1 labels"),
-            ({"texts": (TEXTS[0], TEXTS[1], TEXTS[0].upper())}, "The text 'bear eats honey' stands twice"),
-            ({"class_names": ("a",)}, "Got 1 class names for 3 labels"),
-            ({"synonyms": ((),)}, "Got synonyms of 1 texts"),
-        ],
-    )
-    def test_what_does_not_fit_is_refused(self, change, sentence):
-        with pytest.raises(TaskError, match=sentence):
-            self.table(**change)
+    differing = {name for name, value in made.settings().items() if value != SemanticAugmentation().settings()[name]}
+    assert differing == {"per_text", "valid_texts", "policy"}
+    assert (made.per_text, made.valid_texts, made.most(10)) == (5, 20, 5)
+    assert made.settings()["policy"] == {"weights": [0.5], "episodes": 100}

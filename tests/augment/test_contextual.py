@@ -1,11 +1,11 @@
 """Words replaced by a masked language model: whole ones, seeded per text, whatever stands beside it."""
 
-import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForMaskedLM
+from tokenizers import Tokenizer, decoders, models
+from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
 
-from fewshot.augment.contextual import Contextual, _logits_at
+from fewshot.augment.contextual import Contextual, logits_at, whole_words
 from fewshot.augment.source import AugmentRequest
 from fewshot.encoders import bundled
 from fewshot.errors import ConfigError, EncoderError
@@ -66,14 +66,6 @@ def test_a_word_is_replaced_neither_by_itself_nor_by_its_neighbour(prefers):
     assert sorted(proposal.text for proposal in made) == ["Fever, pain", "Pain, cough"]
 
 
-def test_what_stands_between_words_stays_and_so_does_the_case(prefers):
-    (made,) = prefers("fever", top_k=1).propose(AugmentRequest(('"Heart-ache", ATTACK;  (pain)!',), most=20))
-
-    assert sorted(proposal.text for proposal in made) == sorted(
-        ['"Fever", ATTACK;  (pain)!', '"Heart-ache", FEVER;  (pain)!', '"Heart-ache", ATTACK;  (fever)!']
-    )
-
-
 def test_numbers_and_negations_stay(prefers):
     text = "not 2 cards, don’t pay 3rd loan without me"
     (made,) = prefers("fever", "cough", top_k=2, mask_share=1.0).propose(AugmentRequest((text,), most=30))
@@ -91,32 +83,6 @@ def test_the_share_says_how_many_words_change(model):
     assert {proposal.how.count("→") for proposal in made} == {4}
 
 
-def test_a_later_word_is_chosen_in_sight_of_an_earlier_one(model, monkeypatch):
-    source = Contextual(model, mask_share=1.0, top_k=1)
-    asked = []
-
-    def candidates(pairs):
-        asked.append(pairs)
-        return {pair: ["fever", "cough"][len(asked) - 1 :] for pair in pairs}
-
-    monkeypatch.setattr(source, "_candidates", candidates)
-    (made,) = source.propose(AugmentRequest(("left arm",), most=1))
-
-    assert asked == [[("left arm", "[MASK] arm")], [("left arm", "fever [MASK]")]]
-    assert [(proposal.text, proposal.how) for proposal in made] == [("fever cough", "left → fever, arm → cough")]
-
-
-def test_a_masked_text_is_looked_at_once(model, monkeypatch):
-    source = Contextual(model)
-    asked = []
-    candidates = source._candidates
-    monkeypatch.setattr(source, "_candidates", lambda pairs: asked.extend(pairs) or candidates(pairs))
-
-    source.propose(AugmentRequest(("heart attack",), most=15))
-
-    assert sorted(asked) == [("heart attack", "[MASK] attack"), ("heart attack", "heart [MASK]")]
-
-
 def test_proposals_depend_on_the_text_and_the_seed_alone(model):
     source = Contextual(model, tokens_per_batch=40)
     together = source.propose(AugmentRequest(TEXTS, most=8, seed=3))
@@ -125,14 +91,6 @@ def test_proposals_depend_on_the_text_and_the_seed_alone(model):
 
     assert together == backwards[::-1] == alone
     assert together != source.propose(AugmentRequest(TEXTS, most=8, seed=4))
-
-
-def test_global_random_state_is_left_alone(model):
-    before = np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # `random` is drawn from by beartype
-
-    Contextual(model).propose(AugmentRequest(TEXTS, most=3))
-
-    assert before == (np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
 
 
 def test_texts_without_a_word_to_change_have_no_proposals(model):
@@ -153,12 +111,12 @@ def test_a_lone_word_needs_itself_as_context(model):
 def test_the_plain_form_reads_the_masked_text_only(model):
     source = Contextual(model, beside_original=False)
 
-    assert source._tokens([("heart attack", "heart [MASK]")]).lengths == [4]
-    assert Contextual(model)._tokens([("heart attack", "heart [MASK]")]).lengths == [7]
+    assert source._tokens(["heart attack"], ["heart [MASK]"]).lengths == [4]
+    assert Contextual(model)._tokens(["heart attack"], ["heart [MASK]"]).lengths == [7]
     assert len(source.propose(AugmentRequest(("heart attack",), most=5))[0]) == 5
 
 
-@pytest.mark.parametrize("text", ["pain [MASK] fever", "pain " * 200])
+@pytest.mark.parametrize("text", ["pain [MASK] fever", "pain " * 200, "pain \ud800"])
 def test_odd_texts_do_no_harm(model, text):
     (made,) = Contextual(model, mask_share=0.001).propose(AugmentRequest((text,), most=5))
 
@@ -166,38 +124,17 @@ def test_odd_texts_do_no_harm(model, text):
     assert not made or "MASK" not in text
 
 
-def test_half_a_surrogate_pair_is_no_reason_to_stop(model):
-    pair = ("pain \ud800 fever", "pain \ud800 [MASK]")
-
-    assert len(Contextual(model)._candidates([pair])[pair]) == 13
-
-
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert", "mpnet", "electra"])
 def test_only_the_wanted_places_are_projected_to_the_same_logits(architecture, tmp_path):
     module = AutoModelForMaskedLM.from_pretrained(save_masked_model(tmp_path, architecture)).eval()
-    batch = {"input_ids": torch.tensor([[5, 6, 4, 7], [8, 4, 9, 0]]), "attention_mask": torch.ones(2, 4).long()}
+    batch = {"input_ids": torch.tensor([[5, 6, 4, 7], [4, 4, 9, 0]]), "attention_mask": torch.ones(2, 4).long()}
     batch["attention_mask"][1, 3] = 0
-    places = torch.tensor([2, 1])
+    places = batch["input_ids"] == 4
     with torch.inference_mode():
-        expected = module(**batch).logits[[0, 1], places]
+        expected = module(**batch).logits[places]
 
-        torch.testing.assert_close(_logits_at(module, batch, places), expected)
-        torch.testing.assert_close(module(**batch).logits[[0, 1], places], expected)
-
-
-def test_the_model_is_read_once_and_not_before_it_is_needed(model, monkeypatch):
-    source = Contextual(model)
-    assert "_pretrained" not in vars(source)
-
-    source.propose(AugmentRequest(TEXTS, most=2))
-    monkeypatch.setattr("fewshot.augment.pretrained.locate", lambda *_: pytest.fail("read again"))
-    source.propose(AugmentRequest(TEXTS, most=2, seed=1))
-
-
-def test_loading_prints_nothing(model, capfd):
-    Contextual(model).propose(AugmentRequest(TEXTS, most=1))
-
-    assert capfd.readouterr() == ("", "")
+        torch.testing.assert_close(logits_at(module, batch, places), expected)
+        torch.testing.assert_close(module(**batch).logits[places], expected)
 
 
 @pytest.mark.parametrize("kind", ["headless", "bundled", "decoder"])
@@ -207,10 +144,10 @@ def test_a_model_that_fills_in_no_masks_is_one_sentence(kind, tmp_path, capfd):
     )
     capfd.readouterr()  # what saving says
 
-    with pytest.raises(EncoderError, match=r"cannot be used to fill in masked words") as caught:
+    with pytest.raises(EncoderError, match=r"is not of the kind AutoModelForMaskedLM: ") as caught:
         Contextual(model).propose(AugmentRequest(TEXTS, most=1))
 
-    assert str(caught.value).endswith("AutoModelForMaskedLM. Set augment.sources.contextual.model to one.")
+    assert str(caught.value).endswith("Set augment.sources.contextual.model to a model of that kind.")
     assert "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -218,7 +155,7 @@ def test_a_model_that_fills_in_no_masks_is_one_sentence(kind, tmp_path, capfd):
 def test_a_tokenizer_without_a_mask_is_one_sentence(tmp_path):
     source = Contextual(str(save_masked_model(tmp_path, mask=False)))
 
-    with pytest.raises(EncoderError, match=r"no mask token.*Set augment\.sources\.contextual\.model to one\.$"):
+    with pytest.raises(EncoderError, match=r"without a mask token.*Set augment\.sources\.contextual\.model to one\.$"):
         source.propose(AugmentRequest(TEXTS, most=1))
 
 
@@ -242,7 +179,19 @@ def test_a_number_out_of_range_is_refused(settings):
         Contextual(**settings)
 
 
-def test_the_notes_name_the_model():
-    assert Contextual("some/model").notes(AugmentRequest((), 1)) == [
-        "contextual: words were chosen by the masked language model some/model."
-    ]
+@pytest.mark.parametrize(
+    ("pieces", "decoder", "words"),
+    [
+        (["card", "##s", "lost", "7", "x2", ",", "[unused1]"], None, {2: "card", 4: "lost"}),  # WordPiece
+        (["card", "Ġcard", "ĠcafÃ©", "Ã©", "Ġ,"], decoders.ByteLevel(), {3: "card", 4: "café"}),
+        (["card", "▁card", "▁", "▁2"], None, {3: "card"}),  # SentencePiece
+        (["card", "card</w>", ".</w>"], None, {3: "card"}),  # older byte pairs
+    ],
+)
+def test_pieces_that_stand_alone_are_words(pieces, decoder, words):
+    vocabulary = {piece: number for number, piece in enumerate(["<unk>", "<mask>", *pieces])}
+    plain = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    if decoder is not None:
+        plain.decoder = decoder
+
+    assert whole_words(PreTrainedTokenizerFast(tokenizer_object=plain, unk_token="<unk>", mask_token="<mask>")) == words

@@ -20,32 +20,32 @@ def at(cosine: float, turn: float = 0.0) -> torch.Tensor:
     return torch.tensor([cosine, rest * math.cos(turn), rest * math.sin(turn)])
 
 
-def judged(*proposed: torch.Tensor, kept: torch.Tensor = NONE, room: int = 9, **more) -> list[str | None]:
+def dropped(*proposed: torch.Tensor, kept: torch.Tensor = NONE, room: int = 9, **more) -> list[str | None]:
     chosen = SemanticFilter(0.6, 0.95, 0.9)
-    return [verdict.dropped for verdict in chosen.judge(SOURCE, kept, torch.stack(proposed), room, **more)]
+    return [verdict.dropped for verdict in chosen.verdicts(SOURCE, kept, torch.stack(proposed), room, **more)]
 
 
 def test_a_text_below_or_above_the_band_is_dropped_and_the_borders_are_in_it():
-    found = judged(at(0.59), at(0.61), at(0.94, turn=3), at(0.96))
+    found = dropped(at(0.59), at(0.61), at(0.94, turn=3), at(0.96))
 
     assert found == ["too_far", None, None, "too_near"]
 
 
 def test_the_verdict_has_the_cosine():
-    [verdict] = SemanticFilter().judge(SOURCE, NONE, at(0.7)[None], 1)
+    [verdict] = SemanticFilter().verdicts(SOURCE, NONE, at(0.7)[None], 1)
 
     assert verdict.cosine == pytest.approx(0.7)
     assert verdict.margin is None
 
 
 def test_a_near_duplicate_of_one_that_was_kept_is_dropped():
-    assert judged(at(0.8), at(0.8, turn=0.1), at(0.8, turn=3)) == [None, "near_duplicate", None]
-    assert judged(at(0.8, turn=0.1), kept=at(0.8)[None]) == ["near_duplicate"]
+    assert dropped(at(0.8), at(0.8, turn=0.1), at(0.8, turn=3)) == [None, "near_duplicate", None]
+    assert dropped(at(0.8, turn=0.1), kept=at(0.8)[None]) == ["near_duplicate"]
 
 
 def test_what_resembles_only_what_was_dropped_is_kept():
-    assert judged(at(0.5), at(0.65)) == ["too_far", None]
-    assert judged(at(0.8), at(0.8, turn=0.4), at(0.8, turn=0.8), at(0.8, turn=1.2)) == [
+    assert dropped(at(0.5), at(0.65)) == ["too_far", None]
+    assert dropped(at(0.8), at(0.8, turn=0.4), at(0.8, turn=0.8), at(0.8, turn=1.2)) == [
         None,
         "near_duplicate",
         None,
@@ -54,13 +54,13 @@ def test_what_resembles_only_what_was_dropped_is_kept():
 
 
 def test_no_more_are_kept_than_there_is_room_for():
-    found = judged(at(0.7), at(0.7, turn=2), at(0.7, turn=4), room=2)
+    found = dropped(at(0.7), at(0.7, turn=2), at(0.7, turn=4), room=2)
 
     assert found == [None, None, "not_needed"]
 
 
 def test_what_another_text_has_is_repeated():
-    assert judged(at(0.7), at(0.7, turn=2), claimed=[True, False]) == ["repeated", None]
+    assert dropped(at(0.7), at(0.7, turn=2), repeated=[True, False]) == ["repeated", None]
 
 
 def test_margins_are_the_cosines_of_numpy():
@@ -79,9 +79,9 @@ def test_a_text_nearer_to_another_class_is_dropped_unless_the_margin_allows_it()
     margins = torch.tensor([0.2, 0.05, -0.1])
     row = (at(0.7), at(0.7, turn=2), at(0.7, turn=4))
 
-    assert judged(*row, margins=margins) == [None, None, "other_class"]
-    assert judged(*row, margins=margins, margin=0.1) == [None, "other_class", "other_class"]
-    assert judged(*row, margins=margins, margin=-2.0) == [None, None, None]
+    assert dropped(*row, margins=margins) == [None, None, "other_class"]
+    assert dropped(*row, margins=margins, margin=0.1) == [None, "other_class", "other_class"]
+    assert dropped(*row, margins=margins, margin=-2.0) == [None, None, None]
 
 
 @pytest.mark.parametrize(

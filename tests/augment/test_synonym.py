@@ -1,15 +1,12 @@
 """The source `synonym`: what it proposes, in which order, and what it says about it."""
 
-import time
 from dataclasses import replace
 
 import pytest
-from omegaconf import OmegaConf
 
 from fewshot.augment.source import AugmentRequest
 from fewshot.augment.synonym import Synonym
 from fewshot.errors import ConfigError
-from fewshot.resources import shipped
 from fewshot.tasks.task import normalise
 
 BANK = AugmentRequest(
@@ -147,23 +144,3 @@ def test_the_notes_say_that_synonyms_are_from_where_the_labels_are_from():
 def test_settings_that_cannot_be_used_are_refused_at_once(arguments, message):
     with pytest.raises(ConfigError, match=message):
         Synonym(**arguments)
-
-
-def test_the_yaml_has_the_constructors_defaults():
-    config = OmegaConf.to_container(OmegaConf.load(shipped("conf") / "augment" / "source" / "synonym.yaml"))
-
-    assert config.pop("_target_") == "fewshot.augment.synonym.Synonym"
-    assert Synonym(**config).__dict__ == Synonym().__dict__ | {"lexicons": config["lexicons"]}
-    assert tuple(config["lexicons"]) == Synonym().lexicons
-
-
-def test_hundreds_of_texts_take_seconds():
-    source = Synonym()
-    many = AugmentRequest(tuple(f"{BANK.texts[n % 2]} {n}" for n in range(300)), most=5)
-    source.propose(replace(many, texts=many.texts[:1]))
-
-    start = time.process_time()
-    proposed = source.propose(many)
-
-    assert time.process_time() - start < 5
-    assert min(map(len, proposed)) == 5

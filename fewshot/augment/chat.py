@@ -1,0 +1,230 @@
+"""Questions to a language model behind an OpenAI-compatible endpoint: several at a time, within a budget."""
+
+import hashlib
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from fewshot.errors import ConfigError, FewshotError
+
+_GROUP = "augment.sources.llm"
+_FORMAT = 1  # part of every key: raise it when the same settings begin to make other requests
+_REFUSED = re.compile(r"content.{0,3}(filter|policy|exists risk|management)|safety", re.IGNORECASE)
+_NO_CREDIT = re.compile(r"insufficient.{0,3}(quota|balance|credit)", re.IGNORECASE)
+_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_ITEM = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s+(.+)$", re.MULTILINE)
+
+
+class EndpointError(FewshotError, RuntimeError):
+    """An endpoint that cannot be asked, or that does not answer."""
+
+
+class Question(NamedTuple):
+    """What is sent: the messages of a chat, and a seed for endpoints that sample with one."""
+
+    messages: tuple[dict[str, str], ...]
+    seed: int
+
+
+@dataclass
+class Budget:
+    """A hard limit on questions, and on tokens: no question is begun after so many; None is no limit."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    n_requests: int = 0
+    n_tokens: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def take(self) -> bool:
+        """Count a question that is about to be asked, if it may be."""
+        with self.lock:
+            limits = ((self.requests, self.n_requests), (self.tokens, self.n_tokens))
+            may_ask = all(limit is None or used < limit for limit, used in limits)
+            self.n_requests += may_ask
+            return may_ask
+
+
+@dataclass(eq=False)
+class Endpoint:
+    """A model behind an OpenAI-compatible address; the arguments are those of `LanguageModel`."""
+
+    model: str = "deepseek-flash"
+    base_url: str = "https://api.deepseek.com"
+    key_variable: str | None = "DEEPSEEK_API_KEY"
+    temperature: float | None = 1.0
+    thinking: str | None = "disabled"
+    concurrency: int = 4
+    retries: int = 4
+    timeout: float = 60.0
+
+    @property
+    def host(self) -> str:
+        """Host and port, and nothing of the address that could be secret; empty if it has none."""
+        parts = urlsplit(self.base_url)
+        known = parts.hostname if parts.scheme in ("http", "https") else None
+        return f"{known or ''}{f':{parts.port}' if known and parts.port else ''}"
+
+    def key_of(self, question: Question) -> str:
+        """64 hex digits that stand for everything that determines the answer."""
+        content = {"format": _FORMAT, "base_url": self.base_url.rstrip("/"), **self._request(question)}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def ask_all(self, questions: Sequence[Question], budget: Budget) -> Iterator[tuple[int, str]]:
+        """Ask questions, `concurrency` at a time.
+
+        Yields:
+            Index of the question with its answer, as answers come; the answer is empty if the endpoint refused this
+            question. Nothing for questions beyond the budget.
+
+        Raises:
+            ConfigError: no key, or the openai package is missing.
+            EndpointError: a question had no answer; all answers that came are yielded before.
+        """
+        client, failures, stopped = self._connect(), list[FewshotError](), threading.Event()
+
+        def ask(question: Question) -> str | None:
+            return None if stopped.is_set() or not budget.take() else self._answer(client, question, budget)
+
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="chat") as pool:
+            asked = {pool.submit(ask, question): index for index, question in enumerate(questions)}
+            try:
+                for future in as_completed(asked):
+                    try:
+                        answer = future.result()
+                    except FewshotError as error:
+                        failures.append(error)
+                        stopped.set()  # what waits is not asked; answers under way are still waited for
+                    else:
+                        if answer is not None:
+                            yield asked[future], answer
+            finally:
+                stopped.set()
+        if failures:
+            raise failures[0]
+
+    def _connect(self) -> Any:
+        """A client of the `openai` package with the key, which is read from the environment and kept nowhere else."""
+        name = self.key_variable
+        key = "none" if name is None else os.environ.get(name, "").strip()
+        if not key:
+            raise ConfigError(
+                f"Asking {self.model!r} at {self.host} needs a key, and the environment variable {name} is not set. "
+                f"Put the key there, name another variable with {_GROUP}.key_variable=NAME, or set that to null for an "
+                f"endpoint that asks for none."
+            )
+        try:
+            from openai import OpenAI
+        except ImportError as error:
+            raise ConfigError(
+                f"Asking {self.model!r} needs the openai package, which is not installed. Install it with: "
+                f"pip install 'fewshot-text[llm]'"
+            ) from error
+        client = OpenAI(api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=self.retries)
+        if not self.host.endswith("openai.com"):
+            # Read from the environment by the package; an account at OpenAI is no other endpoint's business.
+            client.organization = client.project = None
+        return client
+
+    def _request(self, question: Question) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "model": self.model,
+            "messages": list(question.messages),
+            "response_format": {"type": "json_object"},
+            "seed": question.seed,
+        }
+        if self.temperature is not None:
+            fields["temperature"] = self.temperature
+        if self.thinking is not None:
+            fields["extra_body"] = {"thinking": {"type": self.thinking}}
+        return fields
+
+    def _answer(self, client: Any, question: Question, budget: Budget) -> str:
+        from openai import OpenAIError
+
+        try:
+            completion = client.chat.completions.create(**self._request(question))
+            with budget.lock:
+                budget.n_tokens += getattr(getattr(completion, "usage", None), "total_tokens", None) or 0
+            return str(completion.choices[0].message.content or "")
+        except OpenAIError as error:
+            if getattr(error, "status_code", None) == 400 and _REFUSED.search(str(error)):
+                return ""
+            said = self._failure(error).replace(client.api_key, "…")
+            raise EndpointError(f"{self.model!r} at {self.host} {said}") from error
+        except (ValueError, AttributeError, IndexError, TypeError) as error:
+            raise EndpointError(
+                f"{self.model!r} at {self.host} gave no answer of a chat. Correct {_GROUP}.base_url."
+            ) from error
+
+    def _failure(self, error: Exception) -> str:
+        """What went wrong, and what to do."""
+        from openai import APIConnectionError, APITimeoutError
+
+        if isinstance(error, APITimeoutError):
+            return f"did not answer within {self.timeout:g} seconds. Set {_GROUP}.timeout higher, or per_request lower."
+        if isinstance(error, APIConnectionError):
+            return f"cannot be reached ({_innermost(error)}). Check the network and {_GROUP}.base_url."
+        status, body = getattr(error, "status_code", None) or 0, getattr(error, "body", None)
+        detail = (
+            f": {' '.join(str(body['message']).split())[:200]}" if isinstance(body, dict) and "message" in body else ""
+        )
+        said = f"(status {status}{detail.rstrip('.')})"
+        if status in (401, 403):
+            return f"does not accept the key in {self.key_variable} {said}. Put a valid key of that endpoint there."
+        if status == 402 or _NO_CREDIT.search(str(error)):
+            return f"has no credit left {said}. Top up the account, or set {_GROUP}.base_url, model and key_variable."
+        if status == 404:
+            return f"was not found {said}. Set {_GROUP}.model to one that the endpoint has, or correct base_url."
+        if status == 429:
+            return f"says that requests come too fast {said}. Set {_GROUP}.concurrency lower, or retries higher."
+        if status >= 500:
+            return f"failed by itself {said}. Wait and run again, or choose another endpoint."
+        return (
+            f"did not accept the request {said}. Check {_GROUP}.model, or set {_GROUP}.thinking or temperature to null "
+            f"if it does not know them."
+        )
+
+
+def texts_of(answer: str) -> list[str]:
+    """The distinct texts in an answer, on one line each; none for a refusal or anything unreadable.
+
+    Models that were asked for `{"texts": [...]}` also write a bare list, a few words before it, objects with the text
+    in a field, a numbered list, or stop in the middle.
+
+    Example:
+        >>> texts_of('Sure: {"texts": ["I lost it", "It is gone"]}'), texts_of("I cannot help with that.")
+        (['I lost it', 'It is gone'], [])
+    """
+    answer = _THOUGHTS.sub("", answer)
+    opening = re.search(r"[{\[](?!\s*[\]}])", answer)
+    try:
+        content = json.JSONDecoder().raw_decode(answer, opening.start())[0] if opening else []
+        found = _listed(content) or _ITEM.findall(answer)
+    except (ValueError, RecursionError):  # cut off, or not quite JSON: the whole strings that it holds
+        listed = re.search(r'"texts"\s*:\s*\[(.*)', answer, re.DOTALL)
+        found = [quoted[1:-1].replace(r"\"", '"') for quoted in _STRING.findall(listed[1] if listed else "")]
+    plain = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in found)
+    texts = (re.sub(r"^[\"'“«](.*)[\"'”»]$", r"\1", text).strip() for text in plain)
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def _listed(content: Any) -> list[str]:
+    if isinstance(content, dict):
+        lists = [value for value in content.values() if isinstance(value, list)]
+        content = content.get("texts", lists[0] if lists else [])
+    items = content if isinstance(content, list) else []
+    flat = [next(iter(item.values()), None) if isinstance(item, dict) else item for item in items]
+    return [text for text in flat if isinstance(text, str)]
+
+
+def _innermost(error: BaseException) -> BaseException:
+    cause = error.__cause__ or error.__context__
+    return error if cause is None else _innermost(cause)

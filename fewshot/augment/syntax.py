@@ -1,0 +1,288 @@
+"""The same words in another order or another frame, by the few rules that keep the meaning for certain.
+
+A rule that is not certain of the text it sees leaves it alone.  Catalogues and thesauri invert headings so that they
+sort under their main word (ISO 25964-1 advises against it, which is why both forms are found).
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
+from typing import ClassVar
+
+from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.errors import ConfigError
+from fewshot.tasks.task import normalise
+
+Rule = Callable[[str], Iterator[str]]
+
+
+def _words(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+CARRIERS = (
+    "the term {}", "about {}", "the topic of {}", "{} (term)", "the concept of {}", "regarding {}",
+    "information about {}", "what is meant by {}", "on the subject of {}", "the name {}", "a definition of {}",
+    "a note on {}", "{} as a topic", "concerning {}", "an entry on {}", "more about {}", "facts about {}",
+    "in relation to {}", "this is about {}", "the following: {}",
+)  # fmt: skip
+# Frames that may stand for each other; "?" at the end marks a question.
+FRAMES = {
+    "how_to": (
+        "how do I {}?", "how can I {}?", "how could I {}?", "how to {}?", "what is the way to {}?", "tell me how to {}",
+        "please tell me how to {}", "can you tell me how to {}?", "I would like to know how to {}",
+    ),
+    "possibility": (
+        "can I {}?", "could I {}?", "am I able to {}?", "is it possible to {}?", "is there a way to {}?",
+        "is there any way to {}?", "would it be possible to {}?",
+    ),
+    "request": (
+        "{}", "can you {}?", "could you {}?", "would you {}?", "please {}", "can you please {}?",
+        "could you please {}?", "I need you to {}", "I would like you to {}",
+    ),
+    "wish": ("I want to {}", "I would like to {}", "I'd like to {}", "I wish to {}"),
+}  # fmt: skip
+# What one asks of somebody else; "can you charge my card" may ask whether that can happen at all.
+_ASKED = _words(
+    "activate add block book call cancel check close correct delete explain find fix freeze get give help locate "
+    "order play put read remind remove reset schedule send set show start stop tell translate turn unblock update"
+)
+_REQUESTED = re.compile(
+    rf"(?:{'|'.join(sorted(_ASKED))}) (?:me|us|my|our|your|a|an|the|this|that|these|those|all|some|up|off|on|out|for|"
+    r"with|\W?\d+)\b"
+)
+_NO_SLOT = re.compile(
+    r"[,;:.?!]|^(?:be|have|know|not|never|still|even|also|just)\b|\b(?:and|but|or|so|because) (?:am|is|are|was|do|does|"
+    r"did|can|could|will|would|I|you|it|they|we|he|she|my|the)\b"
+)
+_SMALL_WORDS = _words(
+    "I i you he she it we they me my your his her our their this that these those there here is are was were am be "
+    "been do does did have has had will would can could should must may might not no a an what when where which who "
+    "why how if because but please"
+)
+_JOINING = _words("of the and or in with without for by to due from on as at")
+_NO_TERMS = _words("hi hello hey bye goodbye thanks thank yes no ok okay sorry help great sure")
+_PARTS = _words(
+    "abdomen ankle bladder brain breast cervix chest colon cornea ear elbow esophagus eye face femur finger foot "
+    "forearm hand head heart hip jaw joint kidney knee larynx leg lip liver lung mandible mouth neck nose ovary "
+    "pancreas pelvis prostate rectum retina rib shoulder skin skull spine spleen stomach testis thigh throat thyroid "
+    "tibia toe tongue tooth urethra uterus vagina vulva wrist"
+)
+_STUFFS = _words("bone blood muscle cartilage tissue marrow")  # "cancer of bone"
+_HEADS = re.compile(
+    r"(?:abscess|amputation|atrophy|biopsy|cancer|carcinoma|contusion|disease|dislocation|disorder|failure|fibrosis|"
+    r"fracture|hemorrhage|infection|inflammation|lesion|neoplasm|obstruction|perforation|rupture|sarcoma|sprain|surgery|"
+    r"transplantation|trauma|tuberculosis|tumou?r|ulcer)s?|injur(?:y|ies)|(?:abnormal|deform)it(?:y|ies)",
+    re.IGNORECASE,
+)
+_OF = re.compile(r"(?P<head>[\w-]+) of (?:the )?(?P<part>[\w-]+)")
+_HEADING = re.compile(r"(?P<head>[^,()]+), (?P<rest>[^,()]+)")
+_HEADING_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*[a-z]'?")
+# Full forms and short ones, each a pattern; what could stand for two things ("it's been", "I'd paid") is not there.
+_CONTRACTIONS = (
+    ("cannot", "can't"), ("will not", "won't"),
+    *((f"{verb} not", f"{verb}n't") for verb in sorted(_words("is are was were do does did have has had would could"))),
+    ("I am", "I'm"), ("let us", "let's"), *((f"{who} are", f"{who}'re") for who in ("you", "we", "they")),
+    *((f"{who} will", f"{who}'ll") for who in ("I", "you", "we", "they")),
+    *((f"{who} have been", f"{who}'ve been") for who in ("I", "you", "we", "they")),
+    *((f"{who} would {verb}", f"{who}'d {verb}") for who in ("I", "we") for verb in ("like", "love", "prefer")),
+    *((f"{who} is {what}", f"{who}'s {what}") for who in ("what", "where") for what in ("the", "my", "your", "a")),
+    *((f"{who} is {what}", f"{who}'s {what}") for who in ("it", "that") for what in ("not", "a", "the", "very")),
+)  # fmt: skip
+_LINKS = "as soon as|even though|if|when|because|since|after|before|while|once|until|unless|although|though"
+_SUBJECT = r"(?:I|you|we|they|he|she|it|my|your|our|the|there|someone|a|an|this|I'm|I've|it's|I'd)\b"
+_LINKED_FIRST = re.compile(rf"(?P<link>{_LINKS}) (?P<side>{_SUBJECT}[^,]+), (?:then )?(?P<main>[^,]+)$", re.IGNORECASE)
+_LINKED_LAST = re.compile(rf"(?P<main>[^,]+?),? (?P<link>{_LINKS}) (?P<side>{_SUBJECT}[^,]+)$", re.IGNORECASE)
+_ANY_LINK = re.compile(rf"\b(?:{_LINKS}|and|but|so|or|that|which|who|whether)\b|[;:]", re.IGNORECASE)
+_POINTS_BACK = re.compile(r"\b(?:it|them|they|that|this|he|she)\b", re.IGNORECASE)
+# Behind these words "if" and "when" begin what is asked, not a condition; "even if" is one link.
+_ASKING = re.compile(
+    r"\b(?:know|tell|ask|see|sure|wonder\w*|check|understand|idea|is|was|me|out|confirm|about|it|even|explain|remember|"
+    r"except|notice|only|just|not|date|time|ago|ever|long|(?:hour|day|week|month|year)s?)$"
+)
+
+
+def is_term(text: str) -> bool:
+    """Whether a text is a name of something, such as "Femur fracture", and no sentence."""
+    words = text.split()
+    lowered = [word.strip(",()").lower() for word in words]
+    if not 0 < len(words) <= 8 or re.search(r"[.?!:;]$", text) or lowered[0] in _NO_TERMS:
+        return False
+    if len(words) > 1 and (words[0] in _ASKED or (words[-1].islower() and words[-1].endswith("ed"))):
+        return False  # "set alarm", "transfer failed"
+    return not any(word in _SMALL_WORDS or "'t" in word for word in lowered)
+
+
+def _plain_start(text: str) -> str:
+    """A text as it stands inside a sentence: "I", abbreviations and names of several words keep their capital."""
+    first, _, rest = text.partition(" ")
+    is_name = first.split("'")[0] == "I" or not first[1:].islower() or rest[:1].isupper()
+    return text if is_name and first.lower() not in _SMALL_WORDS - {"i"} else text[:1].lower() + text[1:]
+
+
+def _capital_of(old: str, new: str) -> str:
+    return new[:1].upper() + new[1:] if old[:1].isupper() else new
+
+
+def _of_sentences(rewrite: Callable[[str], Iterator[tuple[str, bool | None]]]) -> Rule:
+    """A rule that looks at one sentence at a time, without its capital and its mark.
+
+    Args:
+        rewrite: words → other words, and whether these ask (None: as the words before).
+    """
+
+    def rule(text: str) -> Iterator[str]:
+        sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.replace("’", "'").split()))
+        for place, sentence in enumerate(sentences):
+            words = sentence.rstrip(".?! ")
+            mark = sentence[len(words) :].strip()
+            small_i = text == text.lower() or re.search(r"\bi\b", sentence) is not None
+            for new, asks in rewrite(re.sub(r"\bi\b", "I", _plain_start(words))) if not is_term(sentence) else ():
+                end = mark if asks is None or not mark else "?" if asks else "." if "?" in mark else mark
+                new = re.sub(r"\bI\b", "i", new) if small_i else new
+                yield " ".join([*sentences[:place], _capital_of(words, new) + end, *sentences[place + 1 :]])
+
+    return rule
+
+
+def _frames(name: str) -> Rule:
+    frames = FRAMES[name]
+    known = [frame.rstrip("?").replace("{}", "(.+)") for frame in frames if frame != "{}"]
+    pattern = re.compile("|".join(sorted(known, key=len, reverse=True)))
+
+    def rewrite(words: str) -> Iterator[tuple[str, bool | None]]:
+        found = pattern.fullmatch(words)
+        slot = next((group for group in found.groups() if group), "") if found else words if "{}" in frames else ""
+        if slot and not _NO_SLOT.search(slot) and (name != "request" or _REQUESTED.match(slot)):
+            made = [(frame.rstrip("?").replace("{}", slot), frame.endswith("?")) for frame in frames]
+            yield from (pair for pair in made if pair[0] != words)
+
+    return _of_sentences(rewrite)
+
+
+def _contractions(words: str) -> Iterator[tuple[str, bool | None]]:
+    """ "do not" ↔ "don't", any one place."""
+    for pair in _CONTRACTIONS:
+        for old, new in (pair, pair[::-1]):
+            for found in re.finditer(rf"(?<![\w'-]){old}(?![\w'-])", words):
+                # "why don't you" is not "why do not you".
+                asks = found.start() == 0 or re.match(rf" {_SUBJECT}", words[found.end() :])
+                if not (asks and old.endswith("n't")):
+                    yield words[: found.start()] + new + words[found.end() :], None
+
+
+def _clause_order(words: str) -> Iterator[tuple[str, bool | None]]:
+    """ "If A, B" ↔ "B if A"."""
+    first, last = _LINKED_FIRST.match(words), _LINKED_LAST.match(words)
+    if first is not None:
+        if not _POINTS_BACK.search(first["main"]) and not re.match(r"(?:and|but|so|or)\b", first["main"]):
+            yield f"{first['main']} {first['link']} {first['side']}", None
+    elif last is not None and not _ASKING.search(last["main"]) and " " in last["main"]:
+        one_clause = not _ANY_LINK.search(last["main"]) and not _ANY_LINK.search(last["side"])
+        if one_clause and not _POINTS_BACK.search(last["side"]):
+            yield f"{last['link']} {last['side']}, {last['main']}", None
+
+
+def _inversion(text: str) -> Iterator[str]:
+    """ "Bone Neoplasms" ↔ "Neoplasms, Bone", "femur fracture" ↔ "fracture of the femur"."""
+    if not is_term(text):
+        return
+    words, heading, of = text.split(), _HEADING.fullmatch(text), _OF.fullmatch(text)
+    if heading is not None and len(heading["rest"].split()) <= 3 and not {"and", "or"} & set(words):
+        yield _capital_of(text, f"{heading['rest']} {heading['head']}")
+    if of is not None and _HEADS.fullmatch(of["head"]) and of["part"].lower() in _PARTS | _STUFFS:
+        yield f"{of['part']} {of['head']}"
+    if len(words) == 2 and _HEADS.fullmatch(words[1]) and words[0].lower() in _PARTS | _STUFFS:
+        yield f"{words[1]} of {'the ' if words[0].lower() in _PARTS else ''}{words[0]}"
+    is_heading = 2 <= len(words) <= 4 and text[0].isupper() and all(map(_HEADING_WORD.fullmatch, words))
+    if is_heading and len(words[-1]) > 3 and not _JOINING & set(text.lower().split()):
+        yield f"{words[-1]}, {' '.join(words[:-1])}"
+
+
+def carrier_rule(carriers: Sequence[str]) -> Rule:
+    """The rule that puts a term into each of some phrases, so that a term of one word has company.
+
+    Raises:
+        ConfigError: a phrase has no `{}`, or several, or nothing beside it.
+    """
+    for carrier in carriers:
+        if carrier.count("{}") != 1 or carrier.strip() == "{}":
+            raise ConfigError(
+                f"Got augment.sources.syntax.carriers with {carrier!r}, expected words with {{}} once where the term "
+                'goes. Write it as "the term {}".'
+            )
+
+    def carry(text: str) -> Iterator[str]:
+        for carrier in carriers if is_term(text) else ():
+            yield _capital_of(text, carrier.replace("{}", _plain_start(text)))
+
+    return carry
+
+
+RULES: dict[str, Rule] = {
+    "inversion": _inversion,
+    "contraction": _of_sentences(_contractions),
+    "clause_order": _of_sentences(_clause_order),
+    **{name: _frames(name) for name in FRAMES},
+    "carrier": carrier_rule(CARRIERS),
+}
+
+
+class Syntax(Source):
+    """Inversions of terms, clause order, contractions, frames of questions and requests, carrier phrases.
+
+    Args:
+        rules: names of the rules to use, see `RULES`; None is all.
+        depth: most rules used on the way to one proposal.
+        carriers: phrases for short terms, each with one `{}` where the term goes; empty for none.
+
+    Raises:
+        ConfigError: there is no such rule, `depth` is below 1, or a carrier has no place for the term.
+
+    Example:
+        >>> request = AugmentRequest(("Bone Neoplasms",), most=2)
+        >>> [proposal.text for proposal in Syntax(rules=["inversion"]).propose(request)[0]]
+        ['Neoplasms of Bone', 'Neoplasms, Bone']
+    """
+
+    name: ClassVar[str] = "syntax"
+
+    def __init__(self, rules: Sequence[str] | None = None, depth: int = 3, carriers: Sequence[str] = CARRIERS):
+        if depth < 1:
+            raise ConfigError(f"Got augment.sources.syntax.depth={depth}, expected 1 or more. Set it to 3.")
+        known = RULES | {"carrier": carrier_rule(carriers)}
+        names = list(known if rules is None else dict.fromkeys(rules))
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ConfigError(
+                f"Got augment.sources.syntax.rules with {unknown[0]!r}, which is no rule. Expected some of "
+                f"{', '.join(RULES)}; null is all."
+            )
+        self.rules = {name: known[name] for name in names}
+        self.depth = depth
+
+    def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
+        """What the rules make of each text: that of one rule first, then of two, and so on."""
+        return [self._proposals(text, request, index) for index, text in enumerate(request.texts)]
+
+    def _proposals(self, text: str, request: AugmentRequest, index: int) -> list[Proposal]:
+        chance = random.Random(request.text_seed(self.name, index))
+        made = {normalise(text): Proposal(text, "")}
+        level: list[tuple[str, tuple[str, ...]]] = [(text, ())]
+        for _ in range(self.depth):
+            by_rule = [
+                [(new, (*used, name)) for old, used in level if name not in used for new in rule(old)]
+                for name, rule in self.rules.items()
+            ]
+            for ways in by_rule:
+                chance.shuffle(ways)
+            chance.shuffle(by_rule)
+            level = []
+            for new, used in (way for turn in zip_longest(*by_rule) for way in turn if way is not None):
+                if len(made) > request.most:
+                    break
+                if normalise(new) not in made:
+                    made[normalise(new)] = Proposal(new, " + ".join(used))
+                    level += [(new, used)] if used[-1] != "carrier" else []
+        return list(made.values())[1 : request.most + 1]
