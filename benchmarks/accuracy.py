@@ -80,8 +80,8 @@ def _measure(
             options = {"queries": 5, "label_names": names, **ASKED[asked]}
             result = experiment(task, split, learner, encoder, chosen.set, **options)
             means.append(100 * result.evaluation.accuracy.mean)
-            best = result.history.best_step
-            valid.append(100 * result.history.valid_accuracies.get(best, float("nan")))
+            best = result.trained.history.best_step
+            valid.append(100 * result.trained.history.valid_accuracies.get(best, float("nan")))
             details = {"task": task, "system": system, "asked": asked, "split": split, "seed": 0, "best_step": best}
             runs.append(details | {"episodes_sha256": result.episodes.sha256()} | scores(result.evaluation))
         over_episodes = 100 * (result.evaluation.accuracy.ci95 or 0)

@@ -9,6 +9,7 @@ from fewshot.cli.build import build
 from fewshot.cli.compose import composed
 from fewshot.cli.job import recipe_of
 from fewshot.cli.settings import RunSettings
+from fewshot.cli.typed import normalise_arguments
 from fewshot.encoders import Encoder
 from fewshot.experiment.experiment import run_experiment
 from fewshot.experiment.protocol import Protocol
@@ -21,9 +22,15 @@ SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
 STORE = Store(episodes=Path("outputs") / "episodes")
 
 
+def typed(*overrides: str) -> list[str]:
+    """Overrides as the command line hands them to Hydra; any task where none is named."""
+    named = any(override.lstrip("+").startswith("task=") for override in overrides)
+    return normalise_arguments([*([] if named else ["task=medical_terms"]), *overrides])
+
+
 def recipe(*overrides: str) -> Recipe:
     """What `python -m fewshot.run OVERRIDES` makes."""
-    config = composed(*overrides, with_hydra=True)
+    config = composed(*typed(*overrides), with_hydra=True)
     return recipe_of(config, RunSettings(), config.hydra.runtime.choices)
 
 
@@ -34,7 +41,7 @@ def frozen(*overrides: str) -> Recipe:
 
 def default_encoder(*overrides: str) -> Encoder:
     """The encoder of the main job."""
-    return build(composed(*overrides), "encoder")
+    return build(composed(*typed(*overrides)), "encoder")
 
 
 def splits_of(task: str) -> list[str]:
@@ -44,7 +51,7 @@ def splits_of(task: str) -> list[str]:
 
 def load(task: str, split: str = "01") -> Task:
     """A task with one of its class splits."""
-    return build(composed(f"+task={task}", f"task.split='{split}'"), "task")
+    return build(composed(*typed(f"task={task}", f"task.split='{split}'")), "task")
 
 
 def protocol(**settings: Any) -> Protocol:

@@ -89,7 +89,7 @@ def test_attention_with_new_texts(task, merge):
 def test_a_meta_trained_encoder(task, tiny):
     trainer = EncoderTrainer(steps=4, ways=4, evaluate_every=2, precision="float32", learning_rate=1e-2)
     result = experiment(task, tiny, AttentionPrototypical, TRAINER, SAMPLED, trainable=Full(), encoder_trainer=trainer)
-    assert result.encoder_training.history.steps == 4
+    assert result.trained.encoder_training.history.steps == 4
     assert_handed_over(result, task)
 
 

@@ -9,10 +9,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.bank import Bank
 from fewshot.augment.source import AugmentRequest
 from fewshot.encoders import Encoder
-from fewshot.processes import main_first
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class SupportAugmentation:
         texts: Sequence[str],
         labels: Sequence[str | int],
         names: Mapping[str | int, str],
-        most: int,
+        max_new: int,
         encoder: Encoder,
     ) -> AugmentRequest:
         """What the sources are asked for.
@@ -49,7 +47,7 @@ class SupportAugmentation:
             texts: distinct.
             labels: of each text.
             names: label → name of the texts' own classes; empty where label names are not used.
-            most: new texts of one text, at most.
+            max_new: new texts of one text, at most.
             encoder: judges whether a new text means the same.
         """
         known = dict(self.label_names) | {k: name for k, name in names.items() if k not in self.label_names}
@@ -57,29 +55,13 @@ class SupportAugmentation:
         places = {label: place for place, label in enumerate(known)}
         return AugmentRequest(
             texts=tuple(texts),
-            most=most,
+            most=max_new,
             seed=self.seed,
             synonyms=tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else (),
             classes=tuple(places[label] for label in labels) if known and self.use_labels else (),
             class_names=tuple(known.values()),
             embed=partial(_unit_features, encoder),
         )
-
-    def make(
-        self,
-        texts: Sequence[str],
-        labels: Sequence[str | int],
-        names: Mapping[str | int, str],
-        most: int,
-        encoder: Encoder,
-    ) -> Bank:
-        """New texts of each text; arguments as for `request`.
-
-        Raises:
-            FewshotError: a source lacks what it needs.
-        """
-        with main_first():
-            return self.augmentation.make(self.request(texts, labels, names, most, encoder), self.excluded)
 
 
 def _unit_features(encoder: Encoder, texts: Sequence[str]) -> Float[Tensor, "n dim"]:

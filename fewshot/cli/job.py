@@ -127,8 +127,8 @@ def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[
 
     details = {key: results[key] for key in ("task", "split", "task_sha256", "shots", "ways", "seed", "label_names")}
     encoder = results["encoder"] | {"fingerprint": result.model.encoder.fingerprint}
-    if result.encoder_training is not None and result.encoder_training.kept:
-        result.encoder_training.trainable.save(folder / "encoder")
+    if result.trained.encoder_training is not None and result.trained.encoder_training.kept:
+        result.trained.encoder_training.trainable.save(folder / "encoder")
         encoder = encoder | {"weights": "../encoder"}
     save_learner(result.model.learner, folder / "learner", {"encoder": encoder, **details})
     if result.scored.classifier is not None:

@@ -10,6 +10,7 @@ import torch
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.bank import Bank
 from fewshot.augment.policy import Decision
+from fewshot.augment.source import AugmentRequest
 from fewshot.augment.support import SupportAugmentation
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
@@ -182,9 +183,9 @@ def augmented_support(
         shots: texts of a class, which bound the new ones.
     """
     settings = how.augmentation
-    most = settings.most(shots)
-    most = most if part == "test" else min(most, settings.valid_variants)
-    new_texts = _new_texts(how, task, part, _support_texts([episodes]), most, encoder)
+    max_new = settings.most(shots)
+    max_new = max_new if part == "test" else min(max_new, settings.valid_variants)
+    new_texts = _new_texts(how, task, part, _support_texts(episodes), max_new, encoder)
     augmented = beside(features, new_texts, settings)
     return augmented, _with_uses(new_texts, augmented, episodes)
 
@@ -230,13 +231,12 @@ def decided(
     policy = augmentation.policy
     assert policy is not None
     episodes = few_text_episodes(augmentation, task, like, policy.episodes)
-    places = _support_texts([episodes])
+    places = _support_texts(episodes)
     choices = policy.choices(list(augmentation.sources or ()))
     how = for_part(augmentation, task, protocol, "valid")
-    most = min(augmentation.most(max_shots), augmentation.valid_variants)
-    texts, labels = _texts_and_labels(task, places)
+    max_new = min(augmentation.most(max_shots), augmentation.valid_variants)
+    request = _request(how, task, places, max_new, encoder)
     with main_first():
-        request = how.request(texts, labels, how.label_names, most, encoder)
         banks = augmentation.make_each(request, choices, how.excluded)
     variants = {
         choices[name]: bank.variants(places, len(task.texts), 1.0, augmentation.margin, augmentation.merge)
@@ -260,25 +260,26 @@ def decided(
 
 
 def _new_texts(
-    how: SupportAugmentation, task: Task, part: Part, places: Sequence[int], most: int, encoder: Encoder
+    how: SupportAugmentation, task: Task, part: Part, places: Sequence[int], max_new: int, encoder: Encoder
 ) -> NewTexts:
-    texts, labels = _texts_and_labels(task, places)
-    bank = how.make(texts, labels, how.label_names, most, encoder)
-    request = how.request(texts, labels, how.label_names, most, encoder)
-    sources = (how.augmentation.sources or {}).values()
-    notes = tuple(note for source in sources for note in source.notes(request))
+    request = _request(how, task, places, max_new, encoder)
+    with main_first():
+        bank = how.augmentation.make(request, how.excluded)
+    notes = tuple(note for source in (how.augmentation.sources or {}).values() for note in source.notes(request))
     return NewTexts(part, tuple(places), bank, notes)
 
 
-def _texts_and_labels(task: Task, places: Sequence[int]) -> tuple[list[str], list[str]]:
+def _request(
+    how: SupportAugmentation, task: Task, places: Sequence[int], max_new: int, encoder: Encoder
+) -> AugmentRequest:
     labels = task.labels[torch.tensor(places, dtype=torch.long)].tolist()
-    return [task.texts[place] for place in places], [task.classes[label] for label in labels]
+    texts = [task.texts[place] for place in places]
+    return how.request(texts, [task.classes[label] for label in labels], how.label_names, max_new, encoder)
 
 
-def _support_texts(batches: Iterable[EpisodeBatch]) -> list[int]:
+def _support_texts(episodes: EpisodeBatch) -> list[int]:
     """Every text that stands in a support."""
-    indices = torch.cat([batch.support[batch.support_mask] for batch in batches])
-    return indices.unique().tolist()
+    return episodes.support[episodes.support_mask].unique().tolist()
 
 
 def _with_uses(new_texts: NewTexts, features: TaskFeatures, episodes: EpisodeBatch) -> NewTexts:

@@ -1,6 +1,7 @@
 """An experiment: a recipe is meta-trained on a task, and scored on the episodes of a protocol beside its baselines."""
 
 import logging
+from dataclasses import replace
 
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
@@ -58,27 +59,17 @@ def run_experiment(
     )
     with timed(timings, "evaluate"):
         scored = score(model, task, episodes, plan, encoded)
-    augmentation = trained.augmentation
-    augmentation = None if augmentation is None else augmentation.with_new_texts(scored.new_texts)
     before: dict[str, Evaluation] = {}
     if plan.final_stage is not None:
         without = scored.evaluation
         with timed(timings, "final_stage"):
-            scored = score_each(model, task, episodes, plan, store)
+            scored = replace(score_each(model, task, episodes, plan, store), new_texts=scored.new_texts)
         episodes = episodes[: len(scored.evaluation.logits)]
         before[WITHOUT_FINAL_STAGE] = without[slice(len(episodes))]
     with timed(timings, "baselines"):
         baselines = before | _baselines(trained, task, plan, episodes, store, encoded)
     return ExperimentResult(
-        plan=plan,
-        model=model,
-        scored=scored,
-        baselines=baselines,
-        episodes=episodes,
-        history=trained.history,
-        encoder_training=trained.encoder_training,
-        augmentation=augmentation,
-        timings=timings,
+        plan=plan, trained=trained, scored=scored, baselines=baselines, episodes=episodes, timings=timings
     )
 
 

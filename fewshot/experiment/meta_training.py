@@ -31,7 +31,15 @@ from fewshot.learners import MAML, Learner
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.tasks.task import PARTS, Task
-from fewshot.training import EncoderMAMLTrainer, LoopSettings, Store, TrainedEncoder, TrainingFiles, TrainingHistory
+from fewshot.training import (
+    EncoderMAMLTrainer,
+    LoopSettings,
+    MetaTrainer,
+    Store,
+    TrainedEncoder,
+    TrainingFiles,
+    TrainingHistory,
+)
 from fewshot.training.encoder_maml_trainer import TaskTokens
 
 log = logging.getLogger(__name__)

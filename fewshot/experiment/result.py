@@ -1,15 +1,15 @@
 """What an experiment found."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Evaluation
 from fewshot.experiment.augmentation import AugmentationResult
 from fewshot.experiment.evaluating import Scored
+from fewshot.experiment.meta_training import MetaTrained
 from fewshot.experiment.plan import Plan
 from fewshot.meta_model import MetaModel
-from fewshot.training import TrainedEncoder, TrainingHistory
 
 # Names of the rows in which the learner is compared with itself.
 WITHOUT_AUGMENTATION = "without augmentation"
@@ -25,28 +25,33 @@ class ExperimentResult:
 
     Args:
         plan: the recipe and protocol as the task called for them.
-        model: the meta-model that was scored, and that adapts to any support.
+        trained: the meta-model that was scored, and that adapts to any support; and how it came about.
         scored: its scores on the test episodes.
         baselines: name → scores on the same episodes; first the learner without the final stage and without
             augmentation, where there are any.
         episodes: the test episodes.
-        history: the learner's meta-training.
-        encoder_training: the encoder's meta-training, if there was one.
-        augmentation: what was made of which texts, if augmentation was asked for.
         timings: phase → seconds.
     """
 
     plan: Plan
-    model: MetaModel
+    trained: MetaTrained
     scored: Scored
     baselines: Mapping[str, Evaluation]
     episodes: EpisodeBatch
-    history: TrainingHistory
-    encoder_training: TrainedEncoder | None = None
-    augmentation: AugmentationResult | None = None
-    timings: Mapping[str, float] = field(default_factory=dict)
+    timings: Mapping[str, float]
+
+    @property
+    def model(self) -> MetaModel:
+        """The meta-model."""
+        return self.trained.model
 
     @property
     def evaluation(self) -> Evaluation:
-        """The scores of the meta-model."""
+        """Its scores."""
         return self.scored.evaluation
+
+    @property
+    def augmentation(self) -> AugmentationResult | None:
+        """What was made of which texts, if augmentation was asked for."""
+        found = self.trained.augmentation
+        return None if found is None else found.with_new_texts(self.scored.new_texts)

@@ -76,7 +76,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         learner: name of the learner.
         result: what was found.
     """
-    ours, plan, protocol = result.evaluation, result.plan, result.plan.protocol
+    ours, plan, protocol, trained = result.evaluation, result.plan, result.plan.protocol, result.trained
     baselines = {
         name: scores(theirs) | {"difference": as_json(ours.difference(theirs))}
         for name, theirs in result.baselines.items()
@@ -86,7 +86,9 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         "split": task.split,
         "task_sha256": task.sha256,
         "encoder": {"model": plan.encoder.model, "fingerprint": plan.encoder.fingerprint},
-        "encoder_training": None if result.encoder_training is None else _encoder_training(result.encoder_training),
+        "encoder_training": None
+        if result.trained.encoder_training is None
+        else _encoder_training(result.trained.encoder_training),
         "learner": learner,
         "ways": result.episodes.n_way,
         "shots": protocol.shots,
@@ -102,7 +104,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         "strategy": _strategy(result),
         "adaptation": adaptation_json(plan.final_stage.name, result.scored) if plan.final_stage else None,
         "augment": None if result.augmentation is None else augmentation_json(result.augmentation),
-        "meta_training": _training(result.history),
+        "meta_training": _training(trained.history),
         "timings": {
             **result.timings,
             "episodes_per_second": len(result.episodes) / ours.seconds,

@@ -80,8 +80,8 @@ def result(task):
 
 def test_the_learner_is_meta_trained_and_beats_chance_on_the_test_classes(task, result):
     assert type(result.model.learner) is AttentionPrototypical
-    assert result.history.steps == 20
-    assert result.history.best_step > 0
+    assert result.trained.history.steps == 20
+    assert result.trained.history.best_step > 0
     assert result.evaluation.accuracy.mean - result.evaluation.accuracy.ci95 > 0.45  # chance is a third
     assert set(result.episodes.classes.unique().tolist()) == set(task.parts["test"])
 
@@ -128,7 +128,7 @@ def test_no_test_text_changes_the_learner_or_its_temperature(task):
     loud = run(task, AttentionPrototypical, encoder=ClusterEncoder(labels_of(task, "test")))
     weights = quiet.model.learner.state_dict()
     assert all(torch.equal(value, weights[key]) for key, value in loud.model.learner.state_dict().items())
-    assert loud.history == quiet.history
+    assert loud.trained.history == quiet.trained.history
     assert loud.evaluation.accuracy.mean < quiet.evaluation.accuracy.mean - 0.1
 
 
@@ -219,7 +219,7 @@ def test_too_few_classes_to_train_or_select_on_leave_the_learner_untrained_with_
         "prototypical network is used untrained: meta-training needs two train and two valid classes, got "
         f"{sizes[0]} and {sizes[1]}"
     ]
-    assert result.history == TrainingHistory()
+    assert result.trained.history == TrainingHistory()
     assert float(result.model.learner.projection.weight.detach().abs().max()) == 0
     assert result.evaluation.accuracy.mean > 0.4
     assert (result.evaluation.temperature == 1.0) is (sizes[1] == 1)

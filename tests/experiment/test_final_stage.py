@@ -191,7 +191,7 @@ def test_a_head_starts_from_the_learners_projection(task, encoder, monkeypatch):
 def test_all_classes_are_scored_and_none_is_trained_on(task, encoder):
     result = run(task, encoder, Prototypical, classes="all", shots=1, label_names=True)
     assert result.evaluation.logits.shape == (2, 60, 6)
-    assert result.history.steps == 0
+    assert result.trained.history.steps == 0
     assert float(result.model.learner.temperature) == 1.0
     assert "calibrate" not in result.timings
 

@@ -74,11 +74,11 @@ def test_the_encoder_is_selected_by_right_labels_whatever_the_noise(task, encode
         encoder_trainer=trainer,
         trainable=Full(),
     )
-    assert result.encoder_training.history.steps == 1
+    assert result.trained.encoder_training.history.steps == 1
 
 
 def test_weights_that_have_seen_what_is_scored_are_named(result, task, tmp_path, caplog):
-    result.encoder_training.trainable.save(tmp_path / "encoder")
+    result.trained.encoder_training.trainable.save(tmp_path / "encoder")
     loaded = SentenceTransformerEncoder(
         result.model.encoder.model, cache=None, dtype="float32", weights=tmp_path / "encoder"
     )
@@ -114,7 +114,7 @@ def test_results_tell_what_was_trained_and_what_it_gave(result, task, encoder):
 
 
 def test_a_saved_encoder_gives_the_features_of_the_run(result, task, encoder, tmp_path):
-    result.encoder_training.trainable.save(tmp_path / "encoder")
+    result.trained.encoder_training.trainable.save(tmp_path / "encoder")
     again = encoder.replace(weights=tmp_path / "encoder")
     encoded = TaskEncoder(task, label_names=False)
     features = [encoded(used).texts for used in (result.model.encoder, again)]
@@ -162,13 +162,13 @@ def one_step(dim):
 
 
 def test_maml_through_the_encoder_is_meta_trained_calibrated_and_scored(task, encoder):
-    protocol = dataclasses.replace(SETTINGS, episodes=3, baselines=("centroid",))
+    protocol = dataclasses.replace(SETTINGS, episodes=3, baselines=("centroid", "prototypical"))
     result = experiment(task, encoder, one_step, MAML_TRAINER, protocol, trainable=Full())
-    assert result.encoder_training is None
-    assert result.history.steps == 2
+    assert result.trained.encoder_training is None
+    assert result.trained.history.steps == 2
     assert len(result.evaluation.accuracies) == 3
     assert float(result.model.learner.temperature) != 1
-    assert list(result.baselines) == ["centroid"]
+    assert list(result.baselines) == ["centroid", "prototypical"]
     told = build_results(task, "maml", result)
     assert 0 < told["intra_class_distance"]["mean"] < 1
 
@@ -195,15 +195,15 @@ def test_a_learned_head_of_so_many_classes_is_selected_on_episodes_of_as_many(ta
     trainer = MetaTrainer(steps=2, evaluate_every=2, ways=3, shots=[1])
     settings = dataclasses.replace(SETTINGS, ways=3, baselines=())
     result = experiment(task, encoder, lambda dim: MAML(dim, head_init="learned", ways=3), trainer, settings)
-    assert result.history.steps == 2
+    assert result.trained.history.steps == 2
 
 
 def test_auto_trains_quickly_and_counts_what_it_encodes(task, encoder):
     trainer = MetaTrainer(steps=4, evaluate_every=2, shots=[1])
     told = experiment(task, encoder, Prototypical, trainer, SETTINGS, quick_trainer=TRAINER, trainable="auto")
     asked = experiment(task, encoder, Prototypical, trainer, SETTINGS, encoder_trainer=TRAINER, trainable=Full())
-    assert told.encoder_training.history == asked.encoder_training.history
+    assert told.trained.encoder_training.history == asked.trained.encoder_training.history
     assert torch.equal(told.evaluation.logits, asked.evaluation.logits)
     frozen = experiment(task, encoder, LEARNERS["ridge"], trainer, SETTINGS, trainable="auto")
-    assert frozen.encoder_training is None
+    assert frozen.trained.encoder_training is None
     assert frozen.model.encoder is encoder
