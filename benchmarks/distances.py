@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from benchmarks.experiments import SPLITS, default_encoder, experiment, load, protocol, recipe
 from benchmarks.record import record
 from fewshot.encoders import Encoder
-from fewshot.experiment.meta_training import train_encoder
+from fewshot.experiment.trainings import train_encoder
 from fewshot.training import Store
 
 LEARNERS = ("centroid", "prototypical", "attention_prototypical")

@@ -27,7 +27,8 @@ from fewshot.encoders import Encoder
 from fewshot.experiment.augmentation import train_texts
 from fewshot.experiment.episodes import TaskEncoder, episodes_of
 from fewshot.experiment.evaluating import score
-from fewshot.experiment.meta_training import meta_train, train_encoder
+from fewshot.experiment.meta_training import meta_train
+from fewshot.experiment.trainings import train_encoder
 from fewshot.report.results import scores
 from fewshot.training import Store
 

@@ -9,7 +9,7 @@ from fewshot.evaluation import Evaluation, evaluate
 from fewshot.experiment.checks import warn_of_seen_classes
 from fewshot.experiment.episodes import TaskEncoder, episodes_of
 from fewshot.experiment.evaluating import score, score_each
-from fewshot.experiment.meta_training import MetaTrained, meta_train, recalibrated, timed, trained_learner
+from fewshot.experiment.meta_training import MetaTrained, meta_train, timed
 from fewshot.experiment.plan import Plan
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.result import (
@@ -19,6 +19,7 @@ from fewshot.experiment.result import (
     WITHOUT_FINAL_STAGE,
     ExperimentResult,
 )
+from fewshot.experiment.trainings import recalibrated, trained_learner
 from fewshot.learners import LEARNERS, Learner
 from fewshot.recipe import Recipe
 from fewshot.tasks.task import Task

@@ -11,9 +11,9 @@ from fewshot.encoders import Full, LoRA, SentenceTransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.experiment.checks import warn_of_seen_classes
 from fewshot.experiment.episodes import TaskEncoder, valid_episodes
-from fewshot.experiment.meta_training import train_encoder
 from fewshot.experiment.plan import trainable_part
 from fewshot.experiment.protocol import Protocol
+from fewshot.experiment.trainings import train_encoder
 from fewshot.learners import LEARNERS, MAML, Prototypical
 from fewshot.report.results import build_results, write_results
 from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, MetaTrainer, Store

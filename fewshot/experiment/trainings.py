@@ -1,0 +1,197 @@
+"""The trainings of an experiment: of the encoder, of a learner, of its temperature."""
+
+import copy
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from fewshot.encoders import Encoder, Trainable
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.errors import ConfigError
+from fewshot.evaluation import fit_temperature, predict
+from fewshot.experiment.episodes import valid_episodes
+from fewshot.experiment.plan import Plan
+from fewshot.experiment.protocol import Protocol
+from fewshot.features import TaskFeatures
+from fewshot.learners import Learner
+from fewshot.tasks.task import PARTS, Task
+from fewshot.training import (
+    EncoderMAMLTrainer,
+    LoopSettings,
+    MetaTrainer,
+    Store,
+    TrainedEncoder,
+    TrainingFiles,
+    TrainingHistory,
+)
+
+log = logging.getLogger(__name__)
+
+
+def train_encoder(
+    task: Task, plan: Plan, store: Store, new_texts: Mapping[int, Sequence[str]] | None = None
+) -> TrainedEncoder:
+    """Meta-train the encoder with the learner's loss.
+
+    Args:
+        task: the task.
+        plan: what is trained and how.
+        store: where checkpoints and events go.
+        new_texts: index of a text of the train classes → new texts that were made of it.
+
+    Raises:
+        ConfigError: the task has fewer than two train or valid classes.
+    """
+    trainer, protocol, trainable = plan.encoder_trainer, plan.protocol, plan.trainable
+    assert trainable is not None
+    classes = {part: len(task.parts[part]) for part in PARTS}
+    if min(classes["train"], classes["valid"]) < 2:
+        raise ConfigError(
+            f"Got trainable={trainable.kind}, but the task {task.name!r} has {classes['train']} train and "
+            f"{classes['valid']} valid classes; expected two or more of each. Move classes in class_splits.json, or "
+            f"set trainable=none."
+        )
+    log.info(f"Meta-training the encoder on {classes['train']} train classes")
+    digest = None if new_texts is None else _digest(new_texts)
+    files = training_files(store, plan.learner(1), task, plan.encoder, trainer, protocol, trainable, digest)
+    # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
+    one_shot = replace(protocol, shots=min(protocol.shots, 1), support_noise=0.0)
+    valid = valid_episodes(task, one_shot, trainer.valid_texts)
+    trained = trainer.fit(
+        encoder=plan.encoder,
+        trainable=trainable,
+        make_learner=plan.learner,
+        task=task,
+        valid=valid,
+        label_names=protocol.label_names,
+        seed=protocol.seed,
+        files=files,
+        augmented=new_texts,
+    )
+    log.info(f"{best_of(trained.history, classes['valid'])}, {100 * trained.kept:.0f} % of the way kept")
+    return trained
+
+
+def train_learner(
+    learner: Learner,
+    task: Task,
+    plan: Plan,
+    encoder: Encoder,
+    features: TaskFeatures,
+    store: Store,
+    new_texts: Any = None,
+) -> TrainingHistory:
+    """Meta-train a learner in place, if it has anything to train.
+
+    Args:
+        learner: the learner.
+        task: the task.
+        plan: how it is trained.
+        encoder: which gave the features.
+        features: of the task, new texts of the train classes beside them.
+        store: where checkpoints and events go.
+        new_texts: what stands for these new texts, as JSON can hold it; None where there are none.
+    """
+    if plan.protocol.classes == "all" or not learner.is_meta_trained:
+        return TrainingHistory()
+    classes = {part: len(task.parts[part]) for part in PARTS}
+    if min(classes["train"], classes["valid"]) < 2:
+        log.warning(
+            f"{learner.title} is used untrained: meta-training needs two train and two valid classes, got "
+            f"{classes['train']} and {classes['valid']}"
+        )
+        return TrainingHistory()
+    log.info(f"Meta-training {learner.title} on {classes['train']} train classes")
+    # Beside a training through the encoder, other learners are trained as by default.
+    trainer = MetaTrainer() if isinstance(plan.trainer, EncoderMAMLTrainer) else plan.trainer
+    valid = valid_episodes(task, plan.protocol)
+    valid = [episodes for episodes in valid if episodes.n_way == learner.ways] or valid
+    files = training_files(store, learner, task, encoder, trainer, plan.protocol, new_texts=new_texts)
+    history = trainer.fit(learner, features, task.pools("train"), valid, plan.protocol.seed, files)
+    if history.steps:
+        log.info(best_of(history, classes["valid"]))
+    return history
+
+
+def trained_learner(
+    make_learner: Callable[[int], Learner],
+    task: Task,
+    plan: Plan,
+    encoder: Encoder,
+    features: TaskFeatures,
+    store: Store,
+) -> Learner:
+    """A learner of its own on features without new texts, trained and calibrated as by itself."""
+    learner = make_learner(features.dim)
+    train_learner(learner, task, plan, encoder, features, store)
+    return recalibrated(learner, task, plan, features)
+
+
+def recalibrated(learner: Learner, task: Task, plan: Plan, features: TaskFeatures) -> Learner:
+    """A copy of a learner with the temperature for features without new texts."""
+    learner = copy.deepcopy(learner)
+    if plan.protocol.classes == "test":
+        calibrate(learner, features, valid_episodes(task, plan.protocol)[0])
+    return learner
+
+
+def calibrate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> None:
+    """Fit the learner's temperature on meta-valid episodes; one class alone has nothing to say on it."""
+    if episodes.n_way > 1:
+        learner.temperature.fill_(fit_temperature(predict(learner, features, episodes), episodes.targets))
+
+
+def best_of(history: TrainingHistory, n_classes: int) -> str:
+    """The best evaluation of a training, for a person to read."""
+    best = 100 * max(history.valid_accuracies.values(), default=float("nan"))
+    before = 100 * history.valid_accuracies.get(0, float("nan"))
+    return (
+        f"Best of {history.steps} steps on {n_classes} valid classes: step {history.best_step}, {best:.1f} % "
+        f"({before:.1f} % before)"
+    )
+
+
+def training_files(
+    store: Store,
+    learner: Learner,
+    task: Task,
+    encoder: Encoder,
+    trainer: LoopSettings,
+    protocol: Protocol,
+    trainable: Trainable | None = None,
+    new_texts: Any = None,
+) -> TrainingFiles | None:
+    """Where a training writes, named by all that has a part in its weights.
+
+    Args:
+        store: of all trainings.
+        learner: what is trained, or what gives the encoder's loss.
+        task: the task.
+        encoder: gives the features, or is trained.
+        trainer: its settings.
+        protocol: of the experiment.
+        trainable: which part of the encoder is trained; None where the learner is.
+        new_texts: what stands for the new texts that are trained on, as JSON can hold it; None where there are none.
+    """
+    if not store.keeps_trainings:
+        return None
+    kind = type(learner).__name__ if trainable is None else f"{type(learner).__name__}-encoder"
+    determining = {
+        "task": task.sha256,
+        "encoder": encoder.fingerprint,
+        **({} if trainable is None else {"trained": asdict(trainable)}),
+        "learner": {"class": kind, **learner.arguments},
+        "training": trainer.determining(),
+        "label_names": task.label_texts() if protocol.label_names else None,
+        **{name: getattr(protocol, name) for name in ("ways", "shots", "seed")},
+        **({} if new_texts is None else {"augmented": new_texts}),
+    }
+    return store.files(f"{task.name}-{kind}", determining)
+
+
+def _digest(new_texts: Mapping[int, Sequence[str]]) -> str:
+    content = json.dumps([[place, list(texts)] for place, texts in sorted(new_texts.items())])
+    return hashlib.sha256(content.encode()).hexdigest()
