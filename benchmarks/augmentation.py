@@ -27,7 +27,7 @@ from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.texts import augment_texts
 from fewshot.evaluation import Estimate, Evaluation, evaluate, paired_difference
 from fewshot.evaluation.metrics import macro_f1
-from fewshot.experiment.augmentation import augmented_support, decided, for_part
+from fewshot.experiment.augmentation import AugmentationPhase, for_part
 from fewshot.experiment.episodes import TaskEncoder, episodes_of, valid_episodes
 from fewshot.experiment.meta_training import meta_train
 from fewshot.experiment.plan import Plan
@@ -82,13 +82,14 @@ def _gains(
     test = episodes_of(task, plan.protocol, STORE.episodes)
     without = evaluate(learner, features, test)
     like, shots, encoder = valid_episodes(task, plan.protocol)[0], plan.protocol.shots, plan.encoder
-    found = decided(augmentation, task, plan.protocol, shots, learner, features, encoder, like).support
+    phase = AugmentationPhase(task, plan.protocol, encoder, features, shots)
+    found = phase.decide(augmentation, learner, like).support
     every = dict(augmentation.sources or {})
     rows: list[dict[str, Any]] = []
 
     def row(label: str, how: SemanticAugmentation) -> dict[str, Any]:
         part = for_part(how, task, plan.protocol, "test")
-        augmented, new_texts = augmented_support(part, task, "test", features, encoder, test, shots)
+        augmented, new_texts = phase.support(part, "test", test)
         gain = paired_difference(evaluate(learner, augmented, test).accuracies, without.accuracies)
         return {"source": label, "texts a class": f"{new_texts.texts_per_class or 0:.0f}", **_shown(without, gain)}
 
@@ -127,7 +128,7 @@ def _macro_f1(task: Task, overrides: Sequence[str]) -> dict[str, float]:
     systems = {
         "neither": features.without_label_names(),
         "label names": features,
-        "both": augmented_support(part, task, "test", features, how.encoder, test, 1)[0],
+        "both": AugmentationPhase(task, asked, how.encoder, features, 1).support(part, "test", test)[0],
     }
     learner = LEARNERS["logistic"](features.dim)
     return {

@@ -24,7 +24,7 @@ from benchmarks.experiments import SPLITS, STORE, frozen, load, protocol, recipe
 from benchmarks.record import record
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.encoders import Encoder
-from fewshot.experiment.augmentation import train_texts
+from fewshot.experiment.augmentation import AugmentationPhase
 from fewshot.experiment.episodes import TaskEncoder, episodes_of
 from fewshot.experiment.evaluating import score
 from fewshot.experiment.meta_training import meta_train
@@ -73,7 +73,9 @@ def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace)
     started = time.perf_counter()
     new_texts = None
     if isinstance(how.augmentation, SemanticAugmentation):
-        new_texts = train_texts(how.augmentation, task, plan.protocol, how.encoder).by_text()
+        features = TaskEncoder(task, names)(how.encoder)
+        phase = AugmentationPhase(task, plan.protocol, how.encoder, features, plan.max_shots)
+        new_texts = phase.train_texts(how.augmentation).by_text()
     trained = train_encoder(task, plan, Store(), new_texts)
     seconds = time.perf_counter() - started
     systems: dict[str, Encoder] = {"meta-trained": trained.encoder}

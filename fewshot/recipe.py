@@ -13,8 +13,9 @@ from fewshot.encoders import Encoder, LoRA, SentenceTransformerEncoder, Trainabl
 from fewshot.errors import ConfigError
 from fewshot.experiment.checks import check_all_scored, check_augmentation, check_task
 from fewshot.experiment.meta_training import meta_train
-from fewshot.experiment.plan import Plan, stages, trainable_part, unused_parts, unused_settings
+from fewshot.experiment.plan import Plan, trainable_part, unused_parts, unused_settings
 from fewshot.experiment.protocol import Protocol
+from fewshot.experiment.stages import StageRequest
 from fewshot.learners import MAML, AttentionPrototypical, Learner
 from fewshot.meta_model import MetaModel
 from fewshot.tasks.task import Task
@@ -67,7 +68,8 @@ class Recipe:
         asked = protocol or Protocol()
         check_task(task, asked)
         probe, through_encoder = self.learner(1), isinstance(self.trainer, EncoderMAMLTrainer)
-        found = stages(self.ladder, self.strategy, self.final_stage, probe, through_encoder, asked, task)
+        request = StageRequest(self.strategy, self.final_stage, probe.by_prototypes, through_encoder, asked)
+        found = request.stages(self.ladder, task)
         shots = 0 if found.rung.name == "zero_shot" else asked.shots
         protocol = replace(asked, shots=shots, protocol="fixed_test" if found.fixed_test else "sampled")
         if isinstance(probe, MAML) and not through_encoder:

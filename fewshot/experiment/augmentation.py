@@ -141,140 +141,112 @@ def for_part(augmentation: SemanticAugmentation, task: Task, protocol: Protocol,
     )
 
 
-def train_texts(augmentation: SemanticAugmentation, task: Task, protocol: Protocol, encoder: Encoder) -> NewTexts:
-    """New texts of the train classes, filtered by an encoder."""
-    pools = task.pools("train").thinned(augmentation.train_texts)
-    places = pools.members[pools.members >= 0].sort().values.tolist()
-    how = for_part(augmentation, task, protocol, "train")
-    return _new_texts(how, task, "train", places, augmentation.train_variants, encoder)
-
-
-def beside(features: TaskFeatures, new_texts: NewTexts, settings: SemanticAugmentation) -> TaskFeatures:
-    """Features with new texts beside them."""
-    if not len(new_texts.bank.features):
-        log.warning(
-            f"No new text of {len(new_texts.places)} {new_texts.part} texts passed the filter; "
-            f"augment.lowest_cosine={settings.lowest_cosine} may be too high"
-        )
-        return features.without_variants()
-    n_texts = len(features.texts)
-    variants = new_texts.bank.variants(new_texts.places, n_texts, settings.weight, settings.margin, settings.merge)
-    return replace(features, variants=variants)
-
-
-def augmented_support(
-    how: SupportAugmentation,
-    task: Task,
-    part: Part,
-    features: TaskFeatures,
-    encoder: Encoder,
-    episodes: EpisodeBatch,
-    shots: int,
-) -> tuple[TaskFeatures, NewTexts]:
-    """Features with new texts beside all that stand in a support of the episodes; queries have none.
+@dataclass(frozen=True)
+class AugmentationPhase:
+    """Makes new texts for texts of a task, filtered by an encoder.
 
     Args:
-        how: sources, settings, and what is known of the classes.
         task: the task.
-        part: of the classes that the episodes are of.
-        features: of the task.
-        encoder: which gave them.
-        episodes: whose supports are augmented.
-        shots: texts of a class, which bound the new ones.
-    """
-    settings = how.augmentation
-    max_new = settings.most(shots)
-    max_new = max_new if part == "test" else min(max_new, settings.valid_variants)
-    new_texts = _new_texts(how, task, part, _support_texts(episodes), max_new, encoder)
-    augmented = beside(features, new_texts, settings)
-    return augmented, _with_uses(new_texts, augmented, episodes)
-
-
-def few_text_episodes(
-    augmentation: SemanticAugmentation, task: Task, like: EpisodeBatch, episodes: int
-) -> EpisodeBatch:
-    """Valid episodes from so few texts that all of them can be augmented.
-
-    Args:
-        augmentation: its `valid_texts` says how few.
-        task: the task.
-        like: valid episodes of the same shape.
-        episodes: how many.
-    """
-    texts = max(augmentation.valid_texts, like.k_shot + like.n_query)
-    request = EpisodeRequest("valid", like.n_way, like.k_shot, like.n_query, episodes)
-    return draw(task, request, task.pools("valid").thinned(texts))
-
-
-def decided(
-    augmentation: SemanticAugmentation,
-    task: Task,
-    protocol: Protocol,
-    max_shots: int,
-    learner: Learner,
-    features: TaskFeatures,
-    encoder: Encoder,
-    like: EpisodeBatch,
-) -> AugmentationResult:
-    """Let the policy choose the sources and their weight, or none.
-
-    Args:
-        augmentation: with a policy.
-        task: its valid classes.
         protocol: of the experiment.
+        encoder: the filter goes by its features.
+        features: its features of the task.
         max_shots: support texts that a class has, at most.
-        learner: meta-trained.
-        features: of the task.
-        encoder: which gave them.
-        like: valid episodes whose shape those of the decision have.
     """
-    policy = augmentation.policy
-    assert policy is not None
-    episodes = few_text_episodes(augmentation, task, like, policy.episodes)
-    places = _support_texts(episodes)
-    choices = policy.choices(list(augmentation.sources or ()))
-    how = for_part(augmentation, task, protocol, "valid")
-    max_new = min(augmentation.most(max_shots), augmentation.valid_variants)
-    request = _request(how, task, places, max_new, encoder)
-    with main_first():
-        banks = augmentation.make_each(request, choices, how.excluded)
-    variants = {
-        choices[name]: bank.variants(places, len(task.texts), 1.0, augmentation.margin, augmentation.merge)
-        for name, bank in banks.items()
-        if len(bank.features)
-    }
-    if not variants:
-        log.warning(
-            f"No augmentation of the support: no source made a text that the filter keeps, of {len(places)} texts of "
-            f"the valid classes; augment.lowest_cosine={augmentation.lowest_cosine} may be too high"
-        )
-        return AugmentationResult(augmentation, None)
-    decision = policy.decide(learner, features, episodes, variants)
-    log.info(decision.sentence())
-    chosen = decision.chosen
-    if chosen is None:
-        return AugmentationResult(augmentation, None, decision)
-    sources = {name: source for name, source in (augmentation.sources or {}).items() if name in chosen.sources}
-    support = replace(augmentation, sources=sources, weight=chosen.weight, policy=None)
-    return AugmentationResult(augmentation, support, decision)
 
+    task: Task
+    protocol: Protocol
+    encoder: Encoder
+    features: TaskFeatures
+    max_shots: int
 
-def _new_texts(
-    how: SupportAugmentation, task: Task, part: Part, places: Sequence[int], max_new: int, encoder: Encoder
-) -> NewTexts:
-    request = _request(how, task, places, max_new, encoder)
-    with main_first():
-        bank = how.augmentation.make(request, how.excluded)
-    notes = tuple(note for source in (how.augmentation.sources or {}).values() for note in source.notes(request))
-    return NewTexts(part, tuple(places), bank, notes)
+    def train_texts(self, augmentation: SemanticAugmentation) -> NewTexts:
+        """New texts of the train classes."""
+        pools = self.task.pools("train").thinned(augmentation.train_texts)
+        places = pools.members[pools.members >= 0].sort().values.tolist()
+        how = for_part(augmentation, self.task, self.protocol, "train")
+        return self._new_texts(how, "train", places, augmentation.train_variants)
 
+    def beside(self, new_texts: NewTexts, settings: SemanticAugmentation) -> TaskFeatures:
+        """The features with new texts beside them."""
+        if not len(new_texts.bank.features):
+            log.warning(
+                f"No new text of {len(new_texts.places)} {new_texts.part} texts passed the filter; "
+                f"augment.lowest_cosine={settings.lowest_cosine} may be too high"
+            )
+            return self.features.without_variants()
+        n_texts, bank = len(self.features.texts), new_texts.bank
+        variants = bank.variants(new_texts.places, n_texts, settings.weight, settings.margin, settings.merge)
+        return replace(self.features, variants=variants)
 
-def _request(
-    how: SupportAugmentation, task: Task, places: Sequence[int], max_new: int, encoder: Encoder
-) -> AugmentRequest:
-    labels = task.labels[torch.tensor(places, dtype=torch.long)].tolist()
-    texts = [task.texts[place] for place in places]
-    return how.request(texts, [task.classes[label] for label in labels], how.label_names, max_new, encoder)
+    def support(self, how: SupportAugmentation, part: Part, episodes: EpisodeBatch) -> tuple[TaskFeatures, NewTexts]:
+        """The features with new texts beside all that stand in a support of the episodes; queries have none.
+
+        Args:
+            how: sources, settings, and what is known of the classes.
+            part: of the classes that the episodes are of.
+            episodes: whose supports are augmented.
+        """
+        max_new = how.augmentation.most(self.max_shots)
+        max_new = max_new if part == "test" else min(max_new, how.augmentation.valid_variants)
+        new_texts = self._new_texts(how, part, _support_texts(episodes), max_new)
+        augmented = self.beside(new_texts, how.augmentation)
+        return augmented, _with_uses(new_texts, augmented, episodes)
+
+    def valid_episodes(self, augmentation: SemanticAugmentation, like: EpisodeBatch, episodes: int) -> EpisodeBatch:
+        """Valid episodes of the shape of others, from so few texts that all of them can be augmented."""
+        texts = max(augmentation.valid_texts, like.k_shot + like.n_query)
+        request = EpisodeRequest("valid", like.n_way, like.k_shot, like.n_query, episodes)
+        return draw(self.task, request, self.task.pools("valid").thinned(texts))
+
+    def decide(self, augmentation: SemanticAugmentation, learner: Learner, like: EpisodeBatch) -> AugmentationResult:
+        """Let the policy choose the sources and their weight, or none.
+
+        Args:
+            augmentation: with a policy.
+            learner: meta-trained.
+            like: valid episodes whose shape those of the decision have.
+        """
+        policy, task = augmentation.policy, self.task
+        assert policy is not None
+        episodes = self.valid_episodes(augmentation, like, policy.episodes)
+        places = _support_texts(episodes)
+        choices = policy.choices(list(augmentation.sources or ()))
+        how = for_part(augmentation, task, self.protocol, "valid")
+        max_new = min(augmentation.most(self.max_shots), augmentation.valid_variants)
+        with main_first():
+            banks = augmentation.make_each(self._request(how, places, max_new), choices, how.excluded)
+        variants = {
+            choices[name]: bank.variants(places, len(task.texts), 1.0, augmentation.margin, augmentation.merge)
+            for name, bank in banks.items()
+            if len(bank.features)
+        }
+        if not variants:
+            log.warning(
+                f"No augmentation of the support: no source made a text that the filter keeps, of {len(places)} texts "
+                f"of the valid classes; augment.lowest_cosine={augmentation.lowest_cosine} may be too high"
+            )
+            return AugmentationResult(augmentation, None)
+        decision = policy.decide(learner, self.features, episodes, variants)
+        log.info(decision.sentence())
+        chosen = decision.chosen
+        if chosen is None:
+            return AugmentationResult(augmentation, None, decision)
+        sources = {name: source for name, source in (augmentation.sources or {}).items() if name in chosen.sources}
+        support = replace(augmentation, sources=sources, weight=chosen.weight, policy=None)
+        return AugmentationResult(augmentation, support, decision)
+
+    def _new_texts(self, how: SupportAugmentation, part: Part, places: Sequence[int], max_new: int) -> NewTexts:
+        request = self._request(how, places, max_new)
+        with main_first():
+            bank = how.augmentation.make(request, how.excluded)
+        notes = tuple(note for source in (how.augmentation.sources or {}).values() for note in source.notes(request))
+        return NewTexts(part, tuple(places), bank, notes)
+
+    def _request(self, how: SupportAugmentation, places: Sequence[int], max_new: int) -> AugmentRequest:
+        task = self.task
+        labels = [task.classes[int(task.labels[place])] for place in places]
+        texts = [task.texts[place] for place in places]
+        return how.request(texts, labels, how.label_names, max_new, self.encoder)
 
 
 def _support_texts(episodes: EpisodeBatch) -> list[int]:

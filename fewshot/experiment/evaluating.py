@@ -13,7 +13,7 @@ import torch
 from fewshot.adaptation.final_stage import UNTUNED
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Evaluation, class_distances, evaluate
-from fewshot.experiment.augmentation import NewTexts, augmented_support
+from fewshot.experiment.augmentation import AugmentationPhase, NewTexts
 from fewshot.experiment.episodes import TaskEncoder, labelled_support
 from fewshot.experiment.plan import Plan
 from fewshot.learners.maml.encoder_maml import EncoderMAML
@@ -58,9 +58,8 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
         return _one_by_one(model, task, episodes, plan, None, "Adapting the encoder", math.inf)
     features, new_texts = encoded(model.encoder), None
     if model.augmentation is not None:
-        features, new_texts = augmented_support(
-            model.augmentation, task, "test", features, model.encoder, episodes, episodes.k_shot
-        )
+        phase = AugmentationPhase(task, plan.protocol, model.encoder, features, episodes.k_shot)
+        features, new_texts = phase.support(model.augmentation, "test", episodes)
         log.info(new_texts.sentence(model.augmentation.augmentation.sources or ()))
     evaluation = evaluate(model.learner, features, episodes, one_test_part=plan.fixed_test)
     return Scored(evaluation, new_texts)

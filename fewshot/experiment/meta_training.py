@@ -8,15 +8,7 @@ from dataclasses import dataclass, field
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import fit_temperature
-from fewshot.experiment.augmentation import (
-    AugmentationResult,
-    augmented_support,
-    beside,
-    decided,
-    few_text_episodes,
-    for_part,
-    train_texts,
-)
+from fewshot.experiment.augmentation import AugmentationPhase, AugmentationResult, for_part
 from fewshot.experiment.episodes import TaskEncoder, valid_episodes
 from fewshot.experiment.plan import Plan
 from fewshot.experiment.trainings import best_of, calibrate, train_encoder, train_learner, training_files
@@ -75,8 +67,8 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         log.info("All classes are scored, so none is there to meta-train or to calibrate on")
     if isinstance(plan.trainer, EncoderMAMLTrainer):
         return _through_encoder(task, plan, plan.trainer, store or Store())
-    store, timings = store or Store(), dict[str, float]()
-    encoded = encoded or TaskEncoder(task, plan.protocol.label_names)
+    store, timings, protocol = store or Store(), dict[str, float](), plan.protocol
+    encoded = encoded or TaskEncoder(task, protocol.label_names)
     encoder, asked = plan.encoder, plan.augmentation
     trains_on_new = asked is not None and "meta_training" in asked.use
     result = None if asked is None else AugmentationResult(asked, asked if "support" in asked.use else None)
@@ -87,37 +79,38 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         new_texts = None
         if asked is not None and trains_on_new:
             with timed(timings, "augment"):
-                new_texts = train_texts(asked, task, plan.protocol, encoder).by_text()
+                phase = AugmentationPhase(task, protocol, encoder, features, plan.max_shots)
+                new_texts = phase.train_texts(asked).by_text()
         with timed(timings, "meta_train_encoder"):
             trained = train_encoder(task, plan, store, new_texts)
         encoder = trained.encoder
         with timed(timings, "encode_again"):
             features = encoded(encoder)
     learner = plan.learner(features.dim)
+    phase = AugmentationPhase(task, protocol, encoder, features, plan.max_shots)
     training, new_digest = features, None
     if asked is not None and result is not None and trains_on_new and learner.is_meta_trained:
         with timed(timings, "augment"):
-            new = train_texts(asked, task, plan.protocol, encoder)
-            result, training = result.with_new_texts(new), beside(features, new, asked)
+            new = phase.train_texts(asked)
+            result, training = result.with_new_texts(new), phase.beside(new, asked)
         settings = {name: getattr(asked, name) for name in ("weight", "margin", "merge")}
         new_digest = {"texts": new.bank.sha256(), **settings}
     with timed(timings, "meta_train"):
         history = train_learner(learner, task, plan, encoder, training, store, new_digest)
-    valid = None if plan.protocol.classes == "all" else valid_episodes(task, plan.protocol)[0]
+    valid = None if protocol.classes == "all" else valid_episodes(task, protocol)[0]
     if result is not None and valid is not None:
         with timed(timings, "augment"):
             if result.asked.policy is not None:
-                result = decided(result.asked, task, plan.protocol, plan.max_shots, learner, features, encoder, valid)
+                result = phase.decide(result.asked, learner, valid)
             if result.support is not None:
-                how = for_part(result.support, task, plan.protocol, "valid")
-                valid = few_text_episodes(result.asked, task, valid, len(valid))
-                features, new = augmented_support(how, task, "valid", features, encoder, valid, plan.max_shots)
+                valid = phase.valid_episodes(result.asked, valid, len(valid))
+                features, new = phase.support(for_part(result.support, task, protocol, "valid"), "valid", valid)
                 result = result.with_new_texts(new)
     if valid is not None:
         with timed(timings, "calibrate"):
             calibrate(learner, features, valid)
-    support = None if result is None or result.support is None else result.support
-    augmentation = None if support is None else for_part(support, task, plan.protocol, "test")
+    support = None if result is None else result.support
+    augmentation = None if support is None else for_part(support, task, protocol, "test")
     model = MetaModel(encoder, learner, augmentation, plan.final_stage)
     return MetaTrained(model, history, trained, result, timings)
 

@@ -10,7 +10,7 @@ import torch
 from fewshot.augment import AugmentationPolicy, SemanticAugmentation
 from fewshot.errors import ConfigError
 from fewshot.evaluation import evaluate
-from fewshot.experiment.augmentation import augmented_support, decided, for_part
+from fewshot.experiment.augmentation import AugmentationPhase, for_part
 from fewshot.experiment.episodes import TaskEncoder, valid_episodes
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.result import WITHOUT_AUGMENTATION
@@ -75,7 +75,7 @@ def test_the_scores_are_those_of_features_with_variants(task, result):
     encoder = FakeEncoder(dim=24)
     how = for_part(augmentation(), task, SETTINGS, "test")
     own = TaskEncoder(task, True)(encoder)
-    features, _ = augmented_support(how, task, "test", own, encoder, result.episodes, 2)
+    features, _ = AugmentationPhase(task, SETTINGS, encoder, own, 2).support(how, "test", result.episodes)
 
     again = evaluate(result.model.learner, features, result.episodes)
 
@@ -184,7 +184,8 @@ def test_the_margin_is_counted_as_the_features_count_it(task):
     batch, encoder = result.episodes, FakeEncoder(dim=24)
 
     own = TaskEncoder(task, True)(encoder)
-    features, new_texts = augmented_support(result.model.augmentation, task, "test", own, encoder, batch, 2)
+    phase = AugmentationPhase(task, SETTINGS, encoder, own, 2)
+    features, new_texts = phase.support(result.model.augmentation, "test", batch)
     kept = features.kept_variants(batch)
     share = augmentation_json(result.augmentation)["made"]["test"]["sources"]["prefixes"]["outside_margin"]
     assert 0.02 < share < 0.98
@@ -259,7 +260,7 @@ def test_the_decision_looks_at_valid_classes_only(task, caplog):
     encoder, learner = FakeEncoder(dim=24), Centroid(24)
 
     features, like = TaskEncoder(task, True)(encoder), valid_episodes(task, SETTINGS)[0]
-    decided(made, task, SETTINGS, 2, learner, features, encoder, like)
+    AugmentationPhase(task, SETTINGS, encoder, features, 2).decide(made, learner, like)
 
     assert asked_of(source, task) == set(task.parts["valid"])
     assert len({text for asked in source.asked for text in asked.texts}) <= 4 * (2 + 5)

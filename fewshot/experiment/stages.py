@@ -1,0 +1,140 @@
+"""The stage of the ladder that an experiment is in, what tunes on its supports, and how its episodes are made."""
+
+from dataclasses import dataclass, replace
+
+from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
+from fewshot.episodes.fixed_test import most_support
+from fewshot.errors import ConfigError
+from fewshot.experiment.episodes import scored_classes
+from fewshot.experiment.protocol import Protocol, nothing_labelled
+from fewshot.tasks.task import Task
+
+FINE_TUNING = ("lora", "adapter", "full")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What the ladder says.
+
+    Args:
+        rung: the stage, and why.
+        final_stage: name of the stage that tunes on each support; None tunes nothing.
+        fixed_test: whether all episodes have one test part.
+        max_shots: support texts that a class has, at most.
+    """
+
+    rung: Rung
+    final_stage: str | None
+    fixed_test: bool
+    max_shots: int
+
+
+@dataclass(frozen=True)
+class StageRequest:
+    """What decides on the stages beside the number of texts.
+
+    Args:
+        strategy: the stage that is asked for, or `auto`.
+        final_stage: likewise.
+        by_prototypes: whether the learner goes by prototypes.
+        through_encoder: whether its inner loop goes through the encoder.
+        protocol: as it was asked for.
+    """
+
+    strategy: str
+    final_stage: str
+    by_prototypes: bool
+    through_encoder: bool
+    protocol: Protocol
+
+    def stages(self, ladder: Ladder, task: Task) -> Stages:
+        """Follow the ladder, as far as the request leaves it open.
+
+        1. Beside a fixed test part, shots that no class has left do not count.
+        2. Stages that fine-tune do so on each support, but for `final_stage="none"`.
+        3. Where all classes are told apart at once by two texts each or more, there are a few supports, and not six
+           hundred small episodes; prototypes then give way to a tuned head below those stages.
+        4. Where something tunes, where all classes are scored, and for 3, one test part is fixed.
+
+        Args:
+            ladder: the borders.
+            task: its scored classes.
+
+        Raises:
+            ConfigError: the settings contradict each other.
+        """
+        self._check()
+        shots = self.protocol.shots
+        found = self._on(ladder.rung(shots, self.strategy))
+        largest = most_support(task, scored_classes(task, self.protocol), self.protocol.test_texts)
+        if largest >= shots or not found.fixed_test:
+            return found
+        rung = ladder.rung(largest, self.strategy)
+        if self.strategy == "auto":
+            rung = replace(rung, reason=f"{rung.reason} No class has more of the {shots} that were asked for.")
+        return replace(self._on(rung), fixed_test=True, max_shots=largest)
+
+    def _on(self, rung: Rung) -> Stages:
+        """What a rung of the ladder means."""
+        protocol, final = self.protocol, self._final_stage(rung)
+        if final is None and rung.name in FINE_TUNING:
+            why = "its inner loop tunes the encoder itself" if self.through_encoder else "final_stage=none"
+            rung = replace(rung, reason=f"{rung.reason} Nothing is tuned on the supports ({why}).")
+        fixed_test = final is not None or protocol.classes == "all" or self._all_at_once
+        if protocol.protocol != "auto":
+            fixed_test = protocol.protocol == "fixed_test"
+        if fixed_test and protocol.realistic:
+            raise ConfigError(
+                f"Got realistic=true where one test part of the texts is fixed, with supports of equal sizes (stage "
+                f"{rung.name}, final stage {final or 'none'}, classes={protocol.classes}). Set realistic=false."
+            )
+        if not fixed_test and protocol.classes == "all":
+            raise ConfigError(
+                "Got protocol=sampled with classes=all, which is scored on a fixed test part of the texts. Leave one "
+                "out."
+            )
+        return Stages(rung, final, fixed_test, protocol.shots)
+
+    def _final_stage(self, rung: Rung) -> str | None:
+        fine_tunes = rung.name in FINE_TUNING
+        asked = f"strategy={self.strategy} and final_stage={self.final_stage}"
+        if self.through_encoder:
+            if self.final_stage not in ("auto", "none") or (fine_tunes and self.strategy != "auto"):
+                raise ConfigError(
+                    f"Got {asked} with training=through_encoder, whose inner loop tunes the encoder already. Set "
+                    f"training=episodic, or strategy=auto and final_stage=none."
+                )
+            return None
+        if fine_tunes and self.strategy != "auto" and self.final_stage != "auto":
+            raise ConfigError(f"Got {asked}, which are two final stages. Leave one out.")
+        if self.final_stage != "auto":
+            return None if self.final_stage == "none" else self.final_stage
+        if fine_tunes:
+            return rung.name
+        return "head" if self._all_at_once and self.by_prototypes and rung.name != "zero_shot" else None
+
+    @property
+    def _all_at_once(self) -> bool:
+        """Whether all classes are told apart at once, by texts that suffice to tune on and to hold some out."""
+        sampled = self.protocol.protocol == "sampled" or self.protocol.realistic
+        return self.protocol.ways is None and self.protocol.shots >= 2 and self.strategy != "zero_shot" and not sampled
+
+    def _check(self) -> None:
+        if self.final_stage not in FINAL_STAGES:
+            raise ConfigError(
+                f"Got final_stage={self.final_stage!r}, expected one of {', '.join(FINAL_STAGES)}. Correct it."
+            )
+        if self.protocol.shots == 0:
+            got, cure = "shots=0", "Raise shots"
+        elif self.strategy == "zero_shot":
+            got, cure = "strategy=zero_shot", "Leave it out"
+        else:
+            return
+        problems = nothing_labelled(got, cure, vars(self.protocol))
+        problems += [
+            f"Got {got} with {name}={getattr(self, name)}, which needs labelled texts. {cure}, or write {name}=auto."
+            for name, fine in (("final_stage", ("auto", "none")), ("strategy", ("auto", "zero_shot")))
+            if getattr(self, name) not in fine
+        ]
+        if problems:
+            raise ConfigError(problems[0])
