@@ -68,19 +68,19 @@ class SemanticAugmentation:
         wrong = self._out_of_range()
         if wrong:
             got = ", ".join(f"augment.{name}={_plain(getattr(self, name))}" for name in wrong)
-            raise ConfigError(f"Got {got}. Expected {'; '.join(dict.fromkeys(wrong.values()))}. Correct what is named.")
+            raise ConfigError(f"Got {got}. Expected {'; '.join(dict.fromkeys(wrong.values()))}.")
         if not self.sources:
             raise ConfigError(
                 "Got no augment/source, expected one or more to make new texts with. Write "
                 "augment/source=[synonym,syntax]."
             )
-        no_sources = [name for name, source in self.sources.items() if not isinstance(source, Source)]
-        if no_sources:  # settings of a source that was not chosen
-            chosen = [name for name in self.sources if name not in no_sources]
-            raise ConfigError(
-                f"Got a setting of the source {no_sources[0]!r}, but the sources are {', '.join(chosen)}. Write "
-                f"augment/source=[{','.join([*chosen, no_sources[0]])}] as well."
-            )
+        chosen = [name for name, source in self.sources.items() if isinstance(source, Source)]
+        for name in self.sources:
+            if name not in chosen:  # settings of a source that was not chosen
+                raise ConfigError(
+                    f"Got a setting of the source {name!r}, but the sources are {', '.join(chosen)}. Write "
+                    f"augment/source=[{','.join([*chosen, name])}] as well."
+                )
         self.filter()
 
     def _out_of_range(self) -> dict[str, str]:
@@ -159,10 +159,9 @@ class SemanticAugmentation:
             The place of the first text of a piece, the piece with an `embed` that remembers, and source → proposals.
         """
         assert request.embed is not None
-        asked = replace(request, most=math.ceil(self.proposals * request.most))
-        done = 0
+        done, wanted = 0, replace(request, most=math.ceil(self.proposals * request.most))
         with track("Augmenting", total=len(request.texts), unit="texts") as advance:
-            for part in asked.split(_PIECE):
+            for part in wanted.split(_PIECE):
                 piece = replace(part, embed=CachedEmbed(request.embed))
                 yield done, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
                 done += len(piece.texts)

@@ -66,9 +66,8 @@ class Lexicon:
             for key, member in zip(keys, group, strict=True):
                 written.setdefault(key, member)
                 lengths.setdefault(key[0], set()).add(len(key))
-                others.setdefault(key, {}).update(
-                    (other, None) for other_key, other in zip(keys, group, strict=True) if other_key != key
-                )
+                rest = (other for other_key, other in zip(keys, group, strict=True) if other_key != key)
+                others.setdefault(key, {}).update(dict.fromkeys(rest))
         terms = {key: Term(written[key], tuple(others[key])) for key in written}
         return cls(name, terms.get, lambda first: sorted(lengths.get(first, ()), reverse=True))
 
@@ -119,28 +118,28 @@ class Lexicon:
                 if index + length > len(words):
                     continue
                 start, end = tokens[index].start(), tokens[index + length - 1].end()
-                synonyms = self._synonyms(words[index : index + length], text, start, end)
-                if synonyms:
-                    found.append(Place(start, end, synonyms))
+                written, synonyms = self._term(words[index : index + length], text[start:end])
+                styled = dict.fromkeys(in_style_of(text, start, end, written, synonym) for synonym in synonyms)
+                other = tuple(synonym for synonym in styled if synonym.casefold() != text[start:end].casefold())
+                if other:
+                    found.append(Place(start, end, other))
                     n_words = length
                     break
             index += n_words
         return found
 
-    def _synonyms(self, words: Words, text: str, start: int, end: int) -> tuple[str, ...]:
+    def _term(self, words: Words, place: str) -> tuple[str, Sequence[str]]:
+        """How a term is written by itself, and its synonyms, in the number of its place; none if there is none."""
         term = self.find(words)
         if term is not None:
-            if term.written.isupper() and not text[start:end].isupper():
-                return ()
-            return _styled(text, start, end, term.written, term.synonyms)
+            return term.written, term.synonyms if place.isupper() or not term.written.isupper() else ()
         for singular in singulars(words[-1]):
             term = self.find((*words[:-1], singular))
             if term is not None and not term.written.isupper():
                 # Several words for one may be a verb and its particle, whose plural is nonsense: "fill outs".
-                fitting = [other for other in term.synonyms if " " not in other or len(words) > 1]
-                forms = [form for form in map(plural, fitting) if form is not None]
-                return _styled(text, start, end, plural(term.written) or term.written, forms)
-        return ()
+                forms = (plural(other) for other in term.synonyms if " " not in other or len(words) > 1)
+                return plural(term.written) or term.written, [form for form in forms if form is not None]
+        return "", ()
 
 
 def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
@@ -172,11 +171,6 @@ def _folded(word: str) -> str:
     return word.casefold().replace("’", "'").replace("‐", "-")
 
 
-def _styled(text: str, start: int, end: int, written: str, synonyms: Iterable[str]) -> tuple[str, ...]:
-    styled = dict.fromkeys(in_style_of(text, start, end, written, synonym) for synonym in synonyms)
-    return tuple(synonym for synonym in styled if synonym.casefold() != text[start:end].casefold())
-
-
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and fields of each line of a lexicon's file."""
     if path.suffix not in (".tsv", ".csv"):
@@ -187,18 +181,14 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
         content = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
         # Only .csv, which needs them for commas, has quotes: inches are common in terms.
-        reader = (
-            csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if path.suffix == ".tsv"
-            else csv.reader(content)
-        )
+        format_of = {".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}, ".csv": {}}
+        reader = csv.reader(content, **format_of[path.suffix])
         for fields in reader:
             is_header = reader.line_num == 1 and "|".join(fields).casefold() in ("term|synonym", "term|synonyms")
             if any(fields) and not is_header:
                 yield f"{path}, line {reader.line_num}", fields
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"Could not read the lexicon {str(path)!r}: {reason}. Expected a file in UTF-8 with a term and a synonym a "
-            f"line. Correct its path, or convert it."
+            f"Could not read the lexicon {str(path)!r}: {getattr(error, 'strerror', None) or error}. Expected a file "
+            f"in UTF-8 with a term and a synonym a line. Correct its path, or convert it."
         ) from error

@@ -1,14 +1,14 @@
 """From proposals to what is kept: sources take turns, and nothing is embedded that is not needed.
 
 Proposals that look like one before them are embedded last, since an encoder mostly finds them to be near-duplicates.
-Likeness is told without a model, by every three letters in a row S(t) (Broder 1997, "On the resemblance and containment
-of documents", https://doi.org/10.1109/SEQUEN.1997.666900, who counts words; a sentence has too few of these):
+Likeness is that of the sets S(t) of every three letters in a row (after Broder 1997, "On the resemblance and containment
+of documents", https://doi.org/10.1109/SEQUEN.1997.666900, who takes words):
 
     distance(a, b) = 1 - |S(a) & S(b)| / |S(a) | S(b)|
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -18,10 +18,8 @@ from torch import Tensor
 
 from fewshot.augment.bank import Bank, ScoredProposal
 from fewshot.augment.semantic_filter import Prototypes, Reason, SemanticFilter, Verdict
-from fewshot.augment.source import Proposal
+from fewshot.augment.source import Embed, Proposal
 from fewshot.tasks.task import normalise
-
-Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
 _ALIKE = 0.1  # below this distance two texts are rarely far enough apart for the filter
 
@@ -59,29 +57,31 @@ class Candidates:
         kept: features of those that were kept, in their order.
     """
 
-    def __init__(self, text: str, features: Float[Tensor, " dim"], own: int | None = None):
+    def __init__(
+        self,
+        text: str,
+        features: Float[Tensor, " dim"],
+        proposals: Mapping[str, Sequence[Proposal]],
+        excluded: Collection[str] = (),
+        own: int | None = None,
+    ):
         self.text, self.features, self.own = text, features, own
         self.scored: list[ScoredProposal] = []
         self.kept: list[Tensor] = []
         self._waiting: deque[Candidate] = deque()
         self._alike: list[tuple[float, Candidate]] = []
         self._drawn = [_shingles(normalise(text))]
-
-    def add(self, proposals: Mapping[str, Sequence[Proposal]], excluded: Collection[str] = ()) -> None:
-        """Add proposals of each source, best first; `excluded`: normalised texts that none may equal."""
         seen = set()
-        for turn in zip_longest(*proposals.values()):
-            for name, proposal in zip(proposals, turn, strict=True):
-                if proposal is None:
-                    continue
-                candidate = Candidate(name, proposal, normalise(proposal.text))
-                if not candidate.key or candidate.key in excluded:
-                    self._drop(candidate, "task_text")
-                elif candidate.key in seen:
-                    self._drop(candidate, "repeated")
-                else:
-                    self._waiting.append(candidate)
-                seen.add(candidate.key)
+        turns = (zip(proposals, turn, strict=True) for turn in zip_longest(*proposals.values()))
+        for name, proposal in (pair for turn in turns for pair in turn if pair[1] is not None):
+            candidate = Candidate(name, proposal, normalise(proposal.text))
+            if not candidate.key or candidate.key in excluded:
+                self._drop(candidate, "task_text")
+            elif candidate.key in seen:
+                self._drop(candidate, "repeated")
+            else:
+                self._waiting.append(candidate)
+            seen.add(candidate.key)
 
     def has_more(self, alike: bool = True) -> bool:
         """Whether a proposal waits; `alike`: whether those count that look like one that was drawn."""
@@ -109,8 +109,7 @@ class Candidates:
         """Note the verdicts on the proposals that were drawn, and keep the features of those that pass."""
         for (source, proposal, _), row, verdict in zip(drawn, features, verdicts, strict=True):
             self.scored.append(ScoredProposal(proposal.text, source, proposal.how, verdict))
-            if verdict.dropped is None:
-                self.kept.append(row)
+            self.kept += [row] if verdict.dropped is None else []
 
     def close(self) -> list[ScoredProposal]:
         """All proposals; those that are left over were not needed."""
@@ -153,12 +152,11 @@ class Selection:
         own: Sequence[int] = (),
     ) -> list[Candidates]:
         """The candidates for each text; `proposals` are by source, best first, `own` the rows of the prototypes."""
-        opened = []
-        for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True)):
-            candidates = Candidates(text, row, own[place] if own else None)
-            candidates.add({name: rows[place] for name, rows in proposals.items()}, self.excluded)
-            opened.append(candidates)
-        return opened
+        own_of = own or [None] * len(texts)
+        return [
+            Candidates(text, row, {name: rows[place] for name, rows in proposals.items()}, self.excluded, own_of[place])
+            for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True))
+        ]
 
     def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], embed: Embed, alike: bool = True) -> None:
         """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
@@ -189,11 +187,9 @@ class Selection:
 def bank_of(opened: Sequence[Candidates], dim: int) -> Bank:
     """What was kept of some texts, and what became of the rest; `dim` is the number of features."""
     kept = [row for candidates in opened for row in candidates.kept]
-    return Bank(
-        texts=tuple(candidates.text for candidates in opened),
-        scored=tuple(tuple(candidates.close()) for candidates in opened),
-        features=torch.stack(kept) if kept else torch.empty(0, dim),
-    )
+    scored = tuple(tuple(candidates.close()) for candidates in opened)
+    features = torch.stack(kept) if kept else torch.empty(0, dim)
+    return Bank(tuple(candidates.text for candidates in opened), scored, features)
 
 
 def _shingles(text: str) -> frozenset[str]:
@@ -203,5 +199,5 @@ def _shingles(text: str) -> frozenset[str]:
 
 def _distance(one: frozenset[str], other: frozenset[str]) -> float:
     both = len(one & other)
-    either = len(one) + len(other) - both
+    either = len(one) + len(other) - both  # of sizes: this is asked for every pair
     return 1 - both / either if either else 0.0

@@ -3,9 +3,6 @@
     keep t' of t  iff  lowest <= cos(t', t) <= highest,
                        cos(t', u) < duplicate for every u that was kept of t before, and, where prototypes are known,
                        cos(t', p_own) - cos(t', p_other) > margin for every other prototype
-
-A proposal below the band says something else, one above it nothing new.  Prototypes depend on the other classes of an
-episode: for those the last condition is `fewshot.features.Variants`'.
 """
 
 from collections.abc import Sequence
@@ -73,12 +70,11 @@ class SemanticFilter:
         if not -1 <= self.lowest_cosine < self.highest_cosine <= 1:
             raise ConfigError(
                 f"Got augment.lowest_cosine={self.lowest_cosine} and augment.highest_cosine={self.highest_cosine}, "
-                f"expected a band between -1 and 1 such as 0.3 and 0.995. Correct them."
+                f"expected a band between -1 and 1 such as 0.3 and 0.995."
             )
         if not 0 < self.duplicate_cosine <= 1:
             raise ConfigError(
-                f"Got augment.duplicate_cosine={self.duplicate_cosine}, expected a cosine above 0 and at most 1 such "
-                f"as 0.995."
+                f"Got augment.duplicate_cosine={self.duplicate_cosine}, expected a cosine above 0, at most 1."
             )
 
     def verdicts(
@@ -102,26 +98,19 @@ class SemanticFilter:
             margin: that each has to exceed.
             repeated: for each proposal whether another text has it already; empty stands for no.
         """
-        cosines = (proposed @ source).tolist()
         similar = (proposed @ torch.cat([kept, proposed]).T >= self.duplicate_cosine).tolist()
-        rivals = list(range(len(kept)))
-        verdicts = []
-        for place, cosine in enumerate(cosines):
+        rivals, verdicts = list(range(len(kept))), []
+        for place, cosine in enumerate((proposed @ source).tolist()):
             own = None if margins is None else float(margins[place])
-            dropped: Reason | None = None
-            if repeated and repeated[place]:
-                dropped = "repeated"
-            elif cosine < self.lowest_cosine:
-                dropped = "too_far"
-            elif cosine > self.highest_cosine:
-                dropped = "too_near"
-            elif own is not None and own <= margin:
-                dropped = "other_class"
-            elif any(similar[place][rival] for rival in rivals):
-                dropped = "near_duplicate"
-            elif len(rivals) - len(kept) >= room:
-                dropped = "not_needed"
-            else:
-                rivals.append(len(kept) + place)
+            failed: dict[Reason, bool] = {
+                "repeated": bool(repeated) and repeated[place],
+                "too_far": cosine < self.lowest_cosine,
+                "too_near": cosine > self.highest_cosine,
+                "other_class": own is not None and own <= margin,
+                "near_duplicate": any(similar[place][rival] for rival in rivals),
+                "not_needed": len(rivals) - len(kept) >= room,
+            }
+            dropped = next((reason for reason, is_so in failed.items() if is_so), None)
+            rivals += [len(kept) + place] if dropped is None else []
             verdicts.append(Verdict(dropped, cosine, own))
         return verdicts

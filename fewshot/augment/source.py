@@ -8,7 +8,10 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
+from fewshot.errors import ConfigError
 from fewshot.randomness import child_seed
+
+Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class AugmentRequest:
     synonyms: tuple[tuple[str, ...], ...] = ()
     classes: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
-    embed: Callable[[Sequence[str]], Float[Tensor, "n dim"]] | None = None
+    embed: Embed | None = None
 
     def text_seed(self, source: str, index: int) -> int:
         """A seed for one source and one text, whatever the other texts are."""
@@ -54,12 +57,7 @@ class AugmentRequest:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A text that may stand beside the one it was made from.
-
-    Args:
-        text: the new text.
-        how: what was done, for a person to read: "myocardial infarction → heart attack", "inversion".
-    """
+    """A new text, and what was done, for a person to read: "myocardial infarction → heart attack", "inversion"."""
 
     text: str
     how: str
@@ -88,3 +86,14 @@ class Source(ABC):
     def notes(self, request: AugmentRequest) -> list[str]:
         """What a report of results made with this source has to say, such as where its words are from."""
         return []
+
+
+def check_settings(source: str, **settings: tuple[object, bool, str]) -> None:
+    """Refuse what cannot be used among settings of a source; each is (value, whether it can be, what is expected)."""
+    wrong = [
+        f"Got augment.sources.{source}.{name}={value!r}, expected {expected}."
+        for name, (value, is_usable, expected) in settings.items()
+        if not is_usable
+    ]
+    if wrong:
+        raise ConfigError("\n".join(wrong))

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from fewshot.augment.lexicon import EMBEDDED, Lexicon, Place, load_lexicon, substituted
-from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.errors import ConfigError
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
 from fewshot.tasks.task import normalise
 
 TASK = "task"
 WORDNET = "wordnet"
 
 _Choice = tuple[Place, str, str]  # place, the words to put there, the lexicon that has them
+_KNOWN = (TASK, *EMBEDDED, WORDNET)
 _TRIES = 4  # draws of a combination for each one wanted, as some come twice
 
 
@@ -48,7 +48,14 @@ class Synonym(Source):
     def __init__(
         self, lexicons: Sequence[str] = (TASK, "disease_ontology", "everyday"), most_replacements: int = 3
     ) -> None:
-        _check(lexicons, most_replacements)
+        is_list = not isinstance(lexicons, str) and len(lexicons) > 0
+        expected = f"a list of some of {', '.join(_KNOWN)}, or paths of .tsv or .csv files with a term and a synonym a line"
+        found = is_list and all(name in _KNOWN or Path(name).is_file() for name in lexicons)
+        check_settings(
+            self.name,
+            lexicons=(lexicons, found, expected),
+            most_replacements=(most_replacements, most_replacements >= 1, "1 or more places of a text"),
+        )
         self.lexicons = lexicons
         self.most_replacements = most_replacements
 
@@ -63,12 +70,11 @@ class Synonym(Source):
     def notes(self, request: AugmentRequest) -> list[str]:
         """Says how many texts have synonyms from where their labels are from."""
         n_given = sum(map(bool, request.synonyms)) if TASK in self.lexicons else 0
-        if not n_given:
-            return []
-        return [
+        note = (
             f"{self.name}: {n_given:,} of {len(request.texts):,} texts have synonyms from the task's own file, which "
             f"is where the labels are from too; what they gain need not be gained on a task without such a file."
-        ]
+        )
+        return [note] if n_given else []
 
     @cached_property
     def _loaded(self) -> list[Lexicon]:
@@ -98,29 +104,14 @@ class Synonym(Source):
         for rank in range(max(map(len, slots), default=0)):
             yield from (_changed(text, [slot[rank]]) for slot in slots if rank < len(slot))
         most_at_once = min(self.most_replacements, len(slots))
-        if most_at_once > 1:
-            drawn = set()
-            for _ in range(_TRIES * most):
-                chosen = generator.sample(slots, generator.randint(2, most_at_once))
-                choices = [generator.choice(slot) for slot in chosen]
-                combination = frozenset(map(id, choices))  # few places have few combinations, which come many times
-                if combination not in drawn:
-                    drawn.add(combination)
-                    yield _changed(text, choices)
-
-
-def _check(lexicons: Sequence[str], most_replacements: int) -> None:
-    known = (TASK, *EMBEDDED, WORDNET)
-    if isinstance(lexicons, str) or not lexicons:
-        raise ConfigError(f"Got lexicons={lexicons!r}, expected a list of some of {', '.join(known)} or paths.")
-    for name in lexicons:
-        if name not in known and not Path(name).is_file():
-            raise ConfigError(
-                f"Got the lexicon {name!r}, expected one of {', '.join(known)}, or the path of a .tsv or .csv file "
-                f"with a term and a synonym a line. Correct lexicons."
-            )
-    if most_replacements < 1:
-        raise ConfigError(f"Got most_replacements={most_replacements}, expected 1 or more places of a text.")
+        drawn = set()
+        for _ in range(_TRIES * most if most_at_once > 1 else 0):
+            chosen = generator.sample(slots, generator.randint(2, most_at_once))
+            choices = [generator.choice(slot) for slot in chosen]
+            combination = frozenset(map(id, choices))  # few places have few combinations, which come many times
+            if combination not in drawn:
+                drawn.add(combination)
+                yield _changed(text, choices)
 
 
 def _without_overlaps(found: Iterable[tuple[Place, str]]) -> list[list[_Choice]]:

@@ -12,14 +12,9 @@ _ARTICLE = re.compile(r"\b(an?)(\s+)$", re.IGNORECASE)
 
 
 def in_style_of(text: str, start: int, end: int, written: str, replacement: str) -> str:
-    """A replacement in the capitals of the place from `start` to before `end`.
+    """A replacement in the capitals of the place of a text from `start` to before `end`.
 
-    Args:
-        text: the text that the place is in.
-        start: of the place.
-        end: of the place.
-        written: the words that are replaced, in the capitals that they have by themselves.
-        replacement: the new words, in the capitals that they have by themselves ("Crohn's disease", "COPD").
+    The words that stand there, `written`, and the replacement come in the capitals that they have by themselves.
 
     Example:
         >>> in_style_of("Myocardial Infarction", 0, 21, "myocardial infarction", "heart attack")
