@@ -5,21 +5,18 @@ nlpaug's `BackTranslationAug` takes more than a second for a text; this translat
 """
 
 import math
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import ClassVar
 
 import torch
 
-from fewshot.augment.pretrained import Checkpoint, Pretrained
-from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.encoders.batching import by_tokens
+from fewshot.augment.pretrained import Pretrained, load_pretrained
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
 from fewshot.encoders.tokens import tokenize
-from fewshot.errors import ConfigError
-from fewshot.progress import track
 from fewshot.tasks.task import normalise
 
-_GROUP = "augment.sources.back_translation"
+_TOKENS_PER_BATCH = 2048  # padded, beams counted, on a CPU
 # Tokens that begin and end a translation are the model's own; all else that it was published with gives way.
 _SPECIAL = {"decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id"}
 _SPECIAL |= {"forced_bos_token_id", "forced_eos_token_id", "bad_words_ids", "suppress_tokens"}
@@ -33,10 +30,8 @@ class BackTranslation(Source):
     Args:
         forward_model: into the other language; a folder or a hub id.
         back_model: from there back.
-        beams: breadth of the search, and most translations of one text in one direction; a text has `beams ** 2`
-            proposals at most.
+        beams: breadth of the search, and most translations of one text in one direction.
         max_tokens: most tokens of a translation.
-        tokens_per_batch: most padded tokens in a batch on a CPU, beams counted; a GPU takes 32 times as many.
         forward_prefix: what `forward_model` wants before a text: `">>fra<< "`, `"translate English to German: "`.
         back_prefix: the same for `back_model`.
         forward_revision: branch, tag or commit of `forward_model` on the hub.
@@ -57,7 +52,6 @@ class BackTranslation(Source):
         back_model: str = "Helsinki-NLP/opus-mt-de-en",
         beams: int = 5,
         max_tokens: int = 128,
-        tokens_per_batch: int = 2048,
         forward_prefix: str = "",
         back_prefix: str = "",
         forward_revision: str | None = None,
@@ -66,25 +60,20 @@ class BackTranslation(Source):
         trust_remote_code: bool = False,
         pickled_weights: bool = False,
     ):
-        for setting, value in (("beams", beams), ("max_tokens", max_tokens), ("tokens_per_batch", tokens_per_batch)):
-            if value < 1:
-                raise ConfigError(f"Got {_GROUP}.{setting}={value}, expected a whole number above 0.")
+        check_settings(
+            f"augment.sources.{self.name}",
+            beams=(beams, beams >= 1, "1 or more"),
+            max_tokens=(max_tokens, max_tokens >= 1, "1 or more"),
+        )
         self.forward_model, self.back_model, self.beams = forward_model, back_model, beams
 
-        def translator(model: str, setting: str, revision: str | None, prefix: str) -> Translator:
-            checkpoint = Checkpoint(
-                model,
-                f"{_GROUP}.{setting}",
-                "AutoModelForSeq2SeqLM",
-                revision,
-                device,
-                trust_remote_code,
-                pickled_weights,
-            )
-            return Translator(checkpoint, beams, max_tokens, tokens_per_batch, prefix)
+        def translator(way: str, model: str, revision: str | None, prefix: str) -> Translator:
+            setting, head = f"augment.sources.{self.name}.{way}_model", "AutoModelForSeq2SeqLM"
+            load = partial(load_pretrained, setting, head, model, revision, device, trust_remote_code, pickled_weights)
+            return Translator(load, beams, max_tokens, prefix)
 
-        self._forward = translator(forward_model, "forward_model", forward_revision, forward_prefix)
-        self._back = translator(back_model, "back_model", back_revision, back_prefix)
+        self._forward = translator("forward", forward_model, forward_revision, forward_prefix)
+        self._back = translator("back", back_model, back_revision, back_prefix)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`.
@@ -111,13 +100,12 @@ class BackTranslation(Source):
 class Translator:
     """A sequence-to-sequence model under beam search, read when it is first needed; see `BackTranslation`."""
 
-    def __init__(self, checkpoint: Checkpoint, beams: int, max_tokens: int, tokens_per_batch: int, prefix: str):
-        self.checkpoint, self.beams, self.max_tokens = checkpoint, beams, max_tokens
-        self.tokens_per_batch, self.prefix = tokens_per_batch, prefix
+    def __init__(self, load: Callable[[], Pretrained], beams: int, max_tokens: int, prefix: str):
+        self.load, self.beams, self.max_tokens, self.prefix = load, beams, max_tokens, prefix
 
     @cached_property
     def _pretrained(self) -> Pretrained:
-        return self.checkpoint.load()
+        return self.load()
 
     def translate(self, texts: Sequence[str], most: int) -> list[list[str]]:
         """For each text `most` translations, at most `beams`, likeliest first; some may be equal, or empty."""
@@ -135,15 +123,12 @@ class Translator:
         prefixed = [self.prefix + text for text in texts]
         tokens = tokenize(model.tokenizer, prefixed, model.limit, frozenset({"input_ids"}))
         found: list[list[str]] = [[] for _ in texts]
-        with track("Translating", total=len(texts), unit="texts") as advance:
-            for indices in by_tokens(tokens.lengths, model.budget(self.tokens_per_batch) // self.beams):
-                batch = {name: tensor.to(model.device) for name, tensor in tokens.batch(indices).items()}
-                with torch.inference_mode():
-                    ids = model.module.generate(**batch, generation_config=config)
-                decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
-                for row, index in enumerate(indices):
-                    found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
-                advance(len(indices))
+        for indices, batch in model.batches(tokens, _TOKENS_PER_BATCH, "Translating", copies=self.beams):
+            with torch.inference_mode():
+                ids = model.module.generate(**batch, generation_config=config)
+            decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
+            for row, index in enumerate(indices):
+                found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
         return found
 
 

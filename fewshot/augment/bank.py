@@ -49,12 +49,14 @@ class Bank:
     def variants(
         self, places: Sequence[int], n_texts: int, weight: float, margin: float, merge: bool = True
     ) -> Variants:
-        """What was kept, for a task with `n_texts` texts, in which the bank's have these places; the rest: `Variants`."""
+        """What was kept, for a task with `n_texts` texts, in which the bank's have `places`; the rest: `Variants`."""
         sizes = torch.tensor([len(row) for row in self.kept()], dtype=torch.long)
         ranks = torch.arange(int(sizes.max()) if len(sizes) else 0)
         starts = sizes.cumsum(0) - sizes
         rows = starts.new_full((n_texts, len(ranks)), -1)
-        rows[torch.tensor(places, dtype=torch.long)] = (starts[:, None] + ranks).masked_fill(ranks >= sizes[:, None], -1)
+        rows[torch.tensor(places, dtype=torch.long)] = (starts[:, None] + ranks).masked_fill(
+            ranks >= sizes[:, None], -1
+        )
         return Variants(self.features, rows, weight, margin, merge)
 
     def sha256(self) -> str:

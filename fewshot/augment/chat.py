@@ -78,11 +78,7 @@ class Endpoint:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def ask_all(self, questions: Sequence[Question], budget: Budget) -> Iterator[tuple[int, str]]:
-        """Ask questions, `concurrency` at a time.
-
-        Yields:
-            Index of the question with its answer, as answers come; the answer is empty if the endpoint refused this
-            question. Nothing for questions beyond the budget.
+        """Index of each question with its answer, as answers come; empty where it was refused, none beyond the budget.
 
         Raises:
             ConfigError: no key, or the openai package is missing.
@@ -186,10 +182,7 @@ class Endpoint:
 
 
 def texts_of(answer: str) -> list[str]:
-    """The distinct texts in an answer, on one line each; none for a refusal or anything unreadable.
-
-    Models that were asked for `{"texts": [...]}` also write a bare list, a few words before it, objects with the text
-    in a field, a numbered list, or stop in the middle.
+    """The distinct texts in an answer, in whatever form they come; none for a refusal or anything unreadable.
 
     Example:
         >>> texts_of('Sure: {"texts": ["I lost it", "It is gone"]}'), texts_of("I cannot help with that.")

@@ -181,8 +181,8 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
         content = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
         # Only .csv, which needs them for commas, has quotes: inches are common in terms.
-        format_of = {".tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}, ".csv": {}}
-        reader = csv.reader(content, **format_of[path.suffix])
+        is_tsv = path.suffix == ".tsv"
+        reader = csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE) if is_tsv else csv.reader(content)
         for fields in reader:
             is_header = reader.line_num == 1 and "|".join(fields).casefold() in ("term|synonym", "term|synonyms")
             if any(fields) and not is_header:

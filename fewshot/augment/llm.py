@@ -90,17 +90,16 @@ class LanguageModel(Endpoint, Source):
     def __post_init__(self) -> None:
         kinds, thinking = ("paraphrase", "examples"), ("disabled", "enabled", None)
         least = {"per_request": 1, "concurrency": 1, "retries": 0, "budget_requests": 0, "budget_tokens": 0}
-        values = {name: (getattr(self, name), low) for name, low in (least | {"temperature": 0, "timeout": 0.001}).items()}
+        values = {
+            name: (getattr(self, name), low) for name, low in (least | {"temperature": 0, "timeout": 0.001}).items()
+        }
         check_settings(
-            self.name,
+            f"augment.sources.{self.name}",
             model=(self.model, bool(self.model.strip()), "the name of a model"),
             base_url=(self.host, bool(self.host), "an address with a host, such as https://api.deepseek.com"),
             kind=(self.kind, self.kind in kinds, "one of paraphrase, examples"),
             thinking=(self.thinking, self.thinking in thinking, "one of disabled, enabled, null"),
-            **{
-                name: (value, value is None or value >= low, f"{low} or more")
-                for name, (value, low) in values.items()
-            },
+            **{name: (value, value is None or value >= low, f"{low} or more") for name, (value, low) in values.items()},
         )
         self._budget = Budget(self.budget_requests, self.budget_tokens)
         self._has_warned = False
@@ -109,8 +108,7 @@ class LanguageModel(Endpoint, Source):
         """See `Source.propose`.
 
         Raises:
-            ConfigError: no key, or the openai package is missing, and not all answers are in the cache; or new
-                examples of classes are wanted and the request does not know the classes.
+            ConfigError: no key or no openai package for what the cache lacks, or examples of classes without names.
             EndpointError: the endpoint cannot be asked; answers that came before are in the cache.
             StorageError: an answer cannot be kept.
         """
@@ -153,7 +151,7 @@ class LanguageModel(Endpoint, Source):
         return [f"llm: texts were written by {self.model} at {self.host}, which was told {told}."]
 
     def _answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, str]]:
-        """Answers with the index of their question: those that are kept, then others as they come, within the budget."""
+        """Answers with the index of their question: those that are kept, then others as they come in the budget."""
         files = [self._file(question) for question in questions]
         kept = {index: _kept_answer(file) for index, file in enumerate(files)}
         yield from ((index, answer) for index, answer in kept.items() if answer is not None)

@@ -1,10 +1,7 @@
-"""nlpaug's augmenters and flows as a source of texts.
+"""nlpaug's augmenters and flows as a source of texts (Ma 2019, https://github.com/makcedward/nlpaug).
 
-What nlpaug leaves to its caller is done here.  It draws from the process's global generators: they are seeded for each
-text and put back.  Its tokenizer tears "don't" and "e-mail" apart and leaves spaces in them: augmenters that have it
-get one that does not.  Its warnings and what it prints do not reach the user.
-
-Source: Ma 2019, "NLP Augmentation", https://github.com/makcedward/nlpaug.
+It draws from the process's global generators, which are seeded for each text and put back. Its tokenizer tears "don't"
+and "e-mail" apart and leaves spaces in them: augmenters that have it get one that does not.
 """
 
 import contextlib
@@ -58,16 +55,15 @@ class NlpaugSource(Source):
         return [self._proposals(request, index) for index in range(len(request.texts))]
 
     def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
-        text = request.texts[index]
-        how = type(self.augmenter).__name__
+        text, how = request.texts[index], type(self.augmenter).__name__
         try:
             with _seeded(request.text_seed(self.name, index)):
                 made = self.augmenter.augment(text, n=request.most)
         except Exception as error:
             reason = " ".join(str(error).split())[:200].rstrip(".")
             raise FewshotError(
-                f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}. Expected new "
-                f"texts. Use another augmenter, or install what it asks for."
+                f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}. Use another "
+                f"augmenter, or install what it asks for."
             ) from error
         distinct = {normalise(text): text}
         for new in _texts(made, how):

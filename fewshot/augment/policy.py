@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from fewshot.augment.source import check_settings
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.errors import ConfigError
 from fewshot.evaluation import Estimate, paired_difference, predict
 from fewshot.evaluation.metrics import accuracy
 from fewshot.features import TaskFeatures, Variants
@@ -94,12 +94,12 @@ class AugmentationPolicy:
     episodes: int = 600
 
     def __post_init__(self) -> None:
-        if not self.weights or not min(self.weights) > 0:
-            raise ConfigError(
-                f"Got augment.policy.weights={list(self.weights)}, expected numbers above 0 such as [0.25,0.5,1.0]."
-            )
-        if self.episodes < 2:
-            raise ConfigError(f"Got augment.policy.episodes={self.episodes}, expected 2 or more, for an interval.")
+        fits = len(self.weights) > 0 and min(self.weights) > 0
+        check_settings(
+            "augment.policy",
+            weights=(self.weights, fits, "numbers above 0 such as [0.25,0.5,1.0]"),
+            episodes=(self.episodes, self.episodes >= 2, "2 or more, for an interval"),
+        )
 
     def choices(self, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Name → sources, for all that is tried.
@@ -117,14 +117,7 @@ class AugmentationPolicy:
         episodes: EpisodeBatch,
         variants: Mapping[tuple[str, ...], Variants],
     ) -> Decision:
-        """Score every choice on the same episodes.
-
-        Args:
-            learner: as it will be used.
-            features: of the task; their own variants are left out.
-            episodes: of valid classes.
-            variants: sources → what they made of the support texts.
-        """
+        """Score every choice, sources → what they made of the support texts, on the same episodes of valid classes."""
         plain = features.without_variants()
         choices = [(sources, float(weight)) for sources in variants for weight in self.weights]
         trials = []

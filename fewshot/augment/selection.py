@@ -1,8 +1,8 @@
 """From proposals to what is kept: sources take turns, and nothing is embedded that is not needed.
 
 Proposals that look like one before them are embedded last, since an encoder mostly finds them to be near-duplicates.
-Likeness is that of the sets S(t) of every three letters in a row (after Broder 1997, "On the resemblance and containment
-of documents", https://doi.org/10.1109/SEQUEN.1997.666900, who takes words):
+Likeness is that of the sets S(t) of every three letters in a row (Broder 1997, who takes words,
+https://doi.org/10.1109/SEQUEN.1997.666900):
 
     distance(a, b) = 1 - |S(a) & S(b)| / |S(a) | S(b)|
 """
@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fewshot.augment.bank import Bank, ScoredProposal
-from fewshot.augment.semantic_filter import Prototypes, Reason, SemanticFilter, Verdict
+from fewshot.augment.semantic_filter import Reason, SemanticFilter, Verdict, margins
 from fewshot.augment.source import Embed, Proposal
 from fewshot.tasks.task import normalise
 
@@ -127,18 +127,15 @@ class Candidates:
 class Selection:
     """Lets the filter choose among the proposals for texts.
 
-    Args:
-        semantic_filter: the filter.
-        excluded: normalised texts that no proposal may equal: those of the task, so that no query slips in.
-        prototypes: of all classes, if they are known.
-        distinct: whether different texts may not keep the same variant either.
+    No proposal equals an `excluded` text, normalised; those of a task, so that no query slips in. `distinct`: whether
+    different texts may not keep the same new text either.
     """
 
     def __init__(
         self,
         semantic_filter: SemanticFilter,
         excluded: Collection[str],
-        prototypes: Prototypes | None = None,
+        prototypes: Float[Tensor, "n_classes dim"] | None = None,
         distinct: bool = False,
     ):
         self.filter, self.excluded, self.prototypes = semantic_filter, excluded, prototypes
@@ -152,7 +149,7 @@ class Selection:
         own: Sequence[int] = (),
     ) -> list[Candidates]:
         """The candidates for each text; `proposals` are by source, best first, `own` the rows of the prototypes."""
-        own_of = own or [None] * len(texts)
+        own_of: Sequence[int | None] = own or [None] * len(texts)
         return [
             Candidates(text, row, {name: rows[place] for name, rows in proposals.items()}, self.excluded, own_of[place])
             for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True))
@@ -168,20 +165,15 @@ class Selection:
                 return
             parts = embed(texts).split([len(row) for row in drawn])
             for candidates, row, features, room in zip(opened, drawn, parts, rooms, strict=True):
-                if row:
-                    candidates.score(row, features, self._verdicts(candidates, row, features, room))
-
-    def _verdicts(
-        self, candidates: Candidates, drawn: Sequence[Candidate], features: Tensor, room: int
-    ) -> list[Verdict]:
-        margins, margin = None, 0.0
-        if self.prototypes is not None and candidates.own is not None:
-            margins, margin = self.prototypes.margins(features, candidates.own), self.prototypes.margin
-        kept = torch.stack(candidates.kept) if candidates.kept else candidates.features[None][:0]
-        repeated = [self.distinct and candidate.key in self._kept_keys for candidate in drawn]
-        verdicts = self.filter.verdicts(candidates.features, kept, features, room, margins, margin, repeated)
-        self._kept_keys.update(one.key for one, verdict in zip(drawn, verdicts, strict=True) if not verdict.dropped)
-        return verdicts
+                own = None
+                if self.prototypes is not None and candidates.own is not None:
+                    own = margins(features, self.prototypes, candidates.own)
+                kept = torch.stack(candidates.kept) if candidates.kept else candidates.features[None][:0]
+                repeated = [self.distinct and candidate.key in self._kept_keys for candidate in row]
+                verdicts = self.filter.verdicts(candidates.features, kept, features, room, own, repeated)
+                candidates.score(row, features, verdicts)
+                passed = (one.key for one, verdict in zip(row, verdicts, strict=True) if not verdict.dropped)
+                self._kept_keys.update(passed)
 
 
 def bank_of(opened: Sequence[Candidates], dim: int) -> Bank:

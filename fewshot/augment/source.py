@@ -88,10 +88,10 @@ class Source(ABC):
         return []
 
 
-def check_settings(source: str, **settings: tuple[object, bool, str]) -> None:
-    """Refuse what cannot be used among settings of a source; each is (value, whether it can be, what is expected)."""
+def check_settings(group: str, **settings: tuple[object, bool, str]) -> None:
+    """Refuse what cannot be used among settings of a group; each is (value, whether it can be, what is expected)."""
     wrong = [
-        f"Got augment.sources.{source}.{name}={value!r}, expected {expected}."
+        f"Got {group}.{name}={list(value) if isinstance(value, tuple) else value!r}, expected {expected}."
         for name, (value, is_usable, expected) in settings.items()
         if not is_usable
     ]

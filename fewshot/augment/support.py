@@ -47,7 +47,7 @@ class SupportAugmentation:
             labels: of each text.
             names: label → name of the texts' own classes; empty where label names are not used.
             most: new texts of one text, at most.
-            encoder: tells whether a new text means the same.
+            encoder: its features tell whether a new text means the same.
         """
         known = {**self.label_names, **names, **self.label_names} if names else {}
         places = {label: place for place, label in enumerate(known)}

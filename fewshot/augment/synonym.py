@@ -49,10 +49,12 @@ class Synonym(Source):
         self, lexicons: Sequence[str] = (TASK, "disease_ontology", "everyday"), most_replacements: int = 3
     ) -> None:
         is_list = not isinstance(lexicons, str) and len(lexicons) > 0
-        expected = f"a list of some of {', '.join(_KNOWN)}, or paths of .tsv or .csv files with a term and a synonym a line"
+        expected = (
+            f"a list of some of {', '.join(_KNOWN)}, or paths of .tsv or .csv files with a term and a synonym a line"
+        )
         found = is_list and all(name in _KNOWN or Path(name).is_file() for name in lexicons)
         check_settings(
-            self.name,
+            f"augment.sources.{self.name}",
             lexicons=(lexicons, found, expected),
             most_replacements=(most_replacements, most_replacements >= 1, "1 or more places of a text"),
         )

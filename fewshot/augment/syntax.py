@@ -1,7 +1,6 @@
 """The same words in another order or another frame, by the few rules that keep the meaning for certain.
 
-A rule that is not certain of the text it sees leaves it alone.  Catalogues and thesauri invert headings so that they
-sort under their main word (ISO 25964-1 advises against it, which is why both forms are found).
+A rule that is not certain of the text it sees leaves it alone.
 """
 
 import random
@@ -10,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import ClassVar
 
-from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.errors import ConfigError
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
 from fewshot.tasks.task import normalise
 
 Rule = Callable[[str], Iterator[str]]
+
+_DEPTH = 3  # rules used on the way to one proposal
 
 
 def _words(words: str) -> frozenset[str]:
@@ -200,24 +200,10 @@ def _inversion(text: str) -> Iterator[str]:
         yield f"{words[-1]}, {' '.join(words[:-1])}"
 
 
-def carrier_rule(carriers: Sequence[str]) -> Rule:
-    """The rule that puts a term into each of some phrases, so that a term of one word has company.
-
-    Raises:
-        ConfigError: a phrase has no `{}`, or several, or nothing beside it.
-    """
-    for carrier in carriers:
-        if carrier.count("{}") != 1 or carrier.strip() == "{}":
-            raise ConfigError(
-                f"Got augment.sources.syntax.carriers with {carrier!r}, expected words with {{}} once where the term "
-                'goes. Write it as "the term {}".'
-            )
-
-    def carry(text: str) -> Iterator[str]:
-        for carrier in carriers if is_term(text) else ():
-            yield _capital_of(text, carrier.replace("{}", _plain_start(text)))
-
-    return carry
+def _carriers(text: str) -> Iterator[str]:
+    """A term in each of some phrases, so that a term of one word has company."""
+    for carrier in CARRIERS if is_term(text) else ():
+        yield _capital_of(text, carrier.replace("{}", _plain_start(text)))
 
 
 RULES: dict[str, Rule] = {
@@ -225,7 +211,7 @@ RULES: dict[str, Rule] = {
     "contraction": _of_sentences(_contractions),
     "clause_order": _of_sentences(_clause_order),
     **{name: _frames(name) for name in FRAMES},
-    "carrier": carrier_rule(CARRIERS),
+    "carrier": _carriers,
 }
 
 
@@ -234,11 +220,9 @@ class Syntax(Source):
 
     Args:
         rules: names of the rules to use, see `RULES`; None is all.
-        depth: most rules used on the way to one proposal.
-        carriers: phrases for short terms, each with one `{}` where the term goes; empty for none.
 
     Raises:
-        ConfigError: there is no such rule, `depth` is below 1, or a carrier has no place for the term.
+        ConfigError: there is no such rule.
 
     Example:
         >>> request = AugmentRequest(("Bone Neoplasms",), most=2)
@@ -248,19 +232,13 @@ class Syntax(Source):
 
     name: ClassVar[str] = "syntax"
 
-    def __init__(self, rules: Sequence[str] | None = None, depth: int = 3, carriers: Sequence[str] = CARRIERS):
-        if depth < 1:
-            raise ConfigError(f"Got augment.sources.syntax.depth={depth}, expected 1 or more. Set it to 3.")
-        known = RULES | {"carrier": carrier_rule(carriers)}
-        names = list(known if rules is None else dict.fromkeys(rules))
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise ConfigError(
-                f"Got augment.sources.syntax.rules with {unknown[0]!r}, which is no rule. Expected some of "
-                f"{', '.join(RULES)}; null is all."
-            )
-        self.rules = {name: known[name] for name in names}
-        self.depth = depth
+    def __init__(self, rules: Sequence[str] | None = None):
+        names = list(RULES if rules is None else dict.fromkeys(rules))
+        check_settings(
+            f"augment.sources.{self.name}",
+            rules=(rules, set(names) <= set(RULES), f"some of {', '.join(RULES)}; null is all"),
+        )
+        self.rules = {name: RULES[name] for name in names}
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """What the rules make of each text: that of one rule first, then of two, and so on."""
@@ -270,7 +248,7 @@ class Syntax(Source):
         chance = random.Random(request.text_seed(self.name, index))
         made = {normalise(text): Proposal(text, "")}
         level: list[tuple[str, tuple[str, ...]]] = [(text, ())]
-        for _ in range(self.depth):
+        for _ in range(_DEPTH):
             by_rule = [
                 [(new, (*used, name)) for old, used in level if name not in used for new in rule(old)]
                 for name, rule in self.rules.items()

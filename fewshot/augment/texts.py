@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.bank import ScoredProposal
 from fewshot.augment.selection import CachedEmbed, Candidates, Embed, Selection
-from fewshot.augment.semantic_filter import Prototypes, Reason
+from fewshot.augment.semantic_filter import Reason
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
@@ -21,28 +21,16 @@ _STRETCH = 3  # how many times its part a text gives at most
 
 @dataclass(frozen=True)
 class AugmentedText:
-    """A text that was proposed for another, and what became of it.
+    """A text that was proposed for another, and what became of it."""
 
-    Args:
-        label: of both.
-        original: the text that was given.
-        text: what was made of it.
-        source: which source made it.
-        how: what it did.
-        cosine: of both; None if the new text was not embedded.
-        margin: cosine of the new text to the prototype of its class minus that to the nearest other; None if it was
-            not embedded, or there is one class only.
-        dropped: why it is left out; None if it is kept.
-    """
-
-    label: str
-    original: str
-    text: str
-    source: str
-    how: str
-    cosine: float | None
-    margin: float | None
-    dropped: Reason | None
+    label: str  # of both
+    original: str  # the text that was given
+    text: str  # what was made of it
+    source: str  # which source made it
+    how: str  # what it did
+    cosine: float | None  # of both; None: the new text was not embedded
+    margin: float | None  # cosine to the prototype of its class minus that to the nearest other; None: there is none
+    dropped: Reason | None  # why it is left out; None: it is kept
 
     @property
     def kept(self) -> bool:
@@ -61,11 +49,10 @@ def augment_texts(
 ) -> list[AugmentedText]:
     """Make more of the texts of a support set.
 
-    1. No new text equals a text that was given or another that was kept, compared as `normalise` does.
-    2. Those kept pass the filter of `augmentation`; the prototype of a class is the mean of its texts and its name.
-    3. A class comes to `augmentation.per_class` texts at most, those given included; where some of its texts have
-       fewer new ones than their part, the others give more, up to three times theirs.
-    4. The same arguments give the same table.
+    No new text equals a text that was given or another that was kept, compared as `normalise` does. Those kept pass the
+    filter of `augmentation`; the prototype of a class is the mean of its texts and its name. A class comes to
+    `augmentation.per_class` texts at most, those given included; where some of its texts have fewer new ones than their
+    part, the others give more, up to three times theirs.
 
     Args:
         texts: distinct; no queries, for the prototypes are made of them.
@@ -105,8 +92,7 @@ def augment_texts(
     if len(classes) > 1:  # one class alone has no other to be near to
         features = unit(texts)
         sums = features.new_zeros(len(classes), features.shape[1]).index_add_(0, torch.tensor(ids), features)
-        means = normalize(sums + unit(class_names) if class_names else sums, dim=-1)
-        prototypes = Prototypes(means, augmentation.margin)
+        prototypes = normalize(sums + unit(class_names) if class_names else sums, dim=-1)
     excluded = frozenset(normalise(text) for text in texts)
     selection = Selection(augmentation.filter(), excluded, prototypes, distinct=True)
     opened: list[Candidates] = []
