@@ -80,13 +80,6 @@ class SemanticAugmentation:
                 "Got no augment/source, expected one or more to make new texts with. Write "
                 "augment/source=[synonym,syntax]."
             )
-        chosen = [name for name, source in self.sources.items() if isinstance(source, Source)]
-        for name in self.sources:
-            if name not in chosen:  # settings of a source that was not chosen
-                raise ConfigError(
-                    f"Got a setting of the source {name!r}, but the sources are {', '.join(chosen)}. Write "
-                    f"augment/source=[{','.join([*chosen, name])}] as well."
-                )
         self.filter()
 
     def filter(self) -> SemanticFilter:

@@ -62,7 +62,7 @@ class SemanticFilter:
         check_settings(
             "augment",
             lowest_cosine=(low, -1 <= low < high, f"from -1 to below highest_cosine={high}, such as 0.3"),
-            highest_cosine=(high, low < high <= 1, f"above lowest_cosine={low}, at most 1, such as 0.995"),
+            highest_cosine=(high, high <= 1, "a cosine such as 0.995"),
             duplicate_cosine=(same, 0 < same <= 1, "a cosine above 0, at most 1"),
         )
 

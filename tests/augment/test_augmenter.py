@@ -176,11 +176,14 @@ def test_few_shots_are_not_blown_up_without_end():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"weight": 0.0, "per_class": 0}, r"Got augment.per_class=0, augment.weight=0.0. Expected whole numbers of 1"),
-        ({"margin": 3.0}, "Got augment.margin=3.0. Expected a margin between -2 and 2"),
-        ({"proposals": 0.5}, "Got augment.proposals=0.5. Expected proposals of 1 or more"),
-        ({"use": []}, r"Expected use as a list"),
-        ({"lowest_cosine": 1.0}, "expected a band"),
+        (
+            {"weight": 0.0, "per_class": 0},
+            r"Got augment.per_class=0, expected 1 or more.\nGot augment.weight=0.0, expected a number above 0",
+        ),
+        ({"margin": 3.0}, "Got augment.margin=3.0, expected a difference of two cosines, from -2 to 2"),
+        ({"proposals": 0.5}, "Got augment.proposals=0.5, expected 1 or more"),
+        ({"use": []}, r"expected a list of some of support, meta_training"),
+        ({"lowest_cosine": 1.0}, "expected from -1 to below highest_cosine"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(settings, sentence):

@@ -104,9 +104,11 @@ def test_no_more_is_translated_than_is_wanted_and_each_text_once(dictionary):
     assert [[proposal.text for proposal in part] for part in made] == [["1", "2", "4"], ["1", "2"]]
 
 
-def test_proposals_depend_on_the_text_alone(pair):
-    source = BackTranslation(**pair, tokens_per_batch=100)
-    together = source.propose(AugmentRequest(TEXTS, most=4, seed=1))
+def test_proposals_depend_on_the_text_alone(pair, monkeypatch):
+    source = BackTranslation(**pair)
+    with monkeypatch.context() as patch:
+        patch.setattr("fewshot.augment.back_translation._TOKENS_PER_BATCH", 100)
+        together = source.propose(AugmentRequest(TEXTS, most=4, seed=1))
 
     assert together == BackTranslation(**pair).propose(AugmentRequest(TEXTS[::-1], most=4, seed=2))[::-1]
     assert together == [source.propose(AugmentRequest((text,), most=4))[0] for text in TEXTS]
@@ -161,7 +163,7 @@ def test_a_missing_sentencepiece_is_one_sentence(pair, tmp_path, monkeypatch):
         BackTranslation(**pair | {"forward_model": str(folder)}).propose(AugmentRequest(TEXTS, most=1))
 
 
-@pytest.mark.parametrize("setting", ["beams", "max_tokens", "tokens_per_batch"])
+@pytest.mark.parametrize("setting", ["beams", "max_tokens"])
 def test_a_number_out_of_range_is_refused(setting):
     with pytest.raises(ConfigError, match=rf"Got augment\.sources\.back_translation\.{setting}=0, expected"):
         BackTranslation(**{setting: 0})

@@ -83,9 +83,11 @@ def test_the_share_says_how_many_words_change(model):
     assert {proposal.how.count("→") for proposal in made} == {4}
 
 
-def test_proposals_depend_on_the_text_and_the_seed_alone(model):
-    source = Contextual(model, tokens_per_batch=40)
-    together = source.propose(AugmentRequest(TEXTS, most=8, seed=3))
+def test_proposals_depend_on_the_text_and_the_seed_alone(model, monkeypatch):
+    source = Contextual(model)
+    with monkeypatch.context() as patch:
+        patch.setattr("fewshot.augment.contextual._TOKENS_PER_BATCH", 40)
+        together = source.propose(AugmentRequest(TEXTS, most=8, seed=3))
     backwards = Contextual(model).propose(AugmentRequest(TEXTS[::-1], most=8, seed=3))
     alone = [Contextual(model).propose(AugmentRequest((text,), most=8, seed=3))[0] for text in TEXTS]
 
@@ -99,21 +101,6 @@ def test_texts_without_a_word_to_change_have_no_proposals(model):
     assert made == [[], [], [], []]
     assert Contextual(model).propose(AugmentRequest((), most=5)) == []
     assert Contextual(model).propose(AugmentRequest(("heart attack",), most=0)) == [[]]
-
-
-def test_a_lone_word_needs_itself_as_context(model):
-    request = AugmentRequest(("fever",), most=3)
-
-    assert len(Contextual(model).propose(request)[0]) == 3
-    assert Contextual(model, beside_original=False).propose(request) == [[]]
-
-
-def test_the_plain_form_reads_the_masked_text_only(model):
-    source = Contextual(model, beside_original=False)
-
-    assert source._tokens(["heart attack"], ["heart [MASK]"]).lengths == [4]
-    assert Contextual(model)._tokens(["heart attack"], ["heart [MASK]"]).lengths == [7]
-    assert len(source.propose(AugmentRequest(("heart attack",), most=5))[0]) == 5
 
 
 @pytest.mark.parametrize("text", ["pain [MASK] fever", "pain " * 200, "pain \ud800"])
@@ -172,7 +159,7 @@ def test_a_model_that_is_not_there_is_named_by_its_setting(model, settings, erro
         Contextual(**{"model": model} | settings).propose(AugmentRequest(TEXTS, most=1))
 
 
-@pytest.mark.parametrize("settings", [{"mask_share": 0.0}, {"mask_share": 1.5}, {"top_k": 0}, {"tokens_per_batch": 0}])
+@pytest.mark.parametrize("settings", [{"mask_share": 0.0}, {"mask_share": 1.5}, {"top_k": 0}])
 def test_a_number_out_of_range_is_refused(settings):
     (name,) = settings
     with pytest.raises(ConfigError, match=rf"Got augment\.sources\.contextual\.{name}={settings[name]}, expected"):

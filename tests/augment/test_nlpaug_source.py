@@ -139,7 +139,7 @@ def test_a_failure_names_the_text_and_what_to_do():
 
     assert str(caught.value) == (
         "nlpaug's Broken failed on the text \"My card hasn't arrived yet; what's going on?\" with LookupError: ***** "
-        "Resource wordnet not found. Expected new texts. Use another augmenter, or install what it asks for."
+        "Resource wordnet not found. Use another augmenter, or install what it asks for."
     )
 
 
