@@ -51,12 +51,7 @@ class Adversarial(Source):
         self.rounds, self.candidates, self.lowest_cosine = rounds, candidates, lowest_cosine
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """Texts on the way to the nearest wrong class, the largest gain first.
-
-        Raises:
-            ConfigError: the request has no `embed`.
-            FewshotError: what `substitutions` raises.
-        """
+        """See `Source.propose`; the largest gain first. The request has to have `embed`."""
         if request.embed is None:
             raise ConfigError(
                 "The adversarial source goes by features and got no embed. Give AugmentRequest(embed=...)."

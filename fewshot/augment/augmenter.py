@@ -117,14 +117,14 @@ class SemanticAugmentation:
         """As `make`, for several choices of sources (name → names of sources), each of which proposes once."""
         if request.embed is None:
             raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
-        selection = Selection(self.filter(), excluded)
         opened: dict[str, list[Candidates]] = {name: [] for name in choices}
         for _, piece, proposals in self.proposed(request):
             assert piece.embed is not None
+            selection = Selection(self.filter(), piece.embed, excluded)
             for name, chosen in choices.items():
                 rows = {source: rows for source, rows in proposals.items() if source in chosen}
-                candidates = selection.open(piece.texts, rows, piece.embed)
-                selection.fill(candidates, [request.most] * len(candidates), piece.embed)
+                candidates = selection.open(piece.texts, rows)
+                selection.fill(candidates, [request.most] * len(candidates))
                 opened[name] += candidates
         dim = request.embed(request.texts[:1]).shape[1]
         return {name: bank_of(candidates, dim) for name, candidates in opened.items()}

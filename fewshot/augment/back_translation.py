@@ -12,9 +12,8 @@ from typing import ClassVar
 import torch
 
 from fewshot.augment.pretrained import Pretrained, load_pretrained
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
 from fewshot.encoders.tokens import tokenize
-from fewshot.tasks.task import normalise
 
 _TOKENS_PER_BATCH = 2048  # padded, beams counted, on a CPU
 # Tokens that begin and end a translation are the model's own; all else that it was published with gives way.
@@ -41,7 +40,8 @@ class BackTranslation(Source):
         pickled_weights: accept .bin weights, read by torch with weights_only=True.
 
     Raises:
-        ConfigError: a number out of range.
+        ConfigError: a number out of range; in `propose`: a package that a tokenizer needs is missing.
+        EncoderError: in `propose`: a model cannot be found or read, or does not translate.
     """
 
     name: ClassVar[str] = "back_translation"
@@ -76,21 +76,24 @@ class BackTranslation(Source):
         self._back = translator("back", back_model, back_revision, back_prefix)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """See `Source.propose`.
-
-        Raises:
-            EncoderError: a model cannot be found or read, or does not translate.
-            ConfigError: a package that a tokenizer needs is missing.
-        """
+        """See `Source.propose`."""
         if not request.texts or request.most < 1:
             return [[] for _ in request.texts]
         there = min(self.beams, math.ceil(math.sqrt(request.most)))
         back = min(self.beams, math.ceil(request.most / there))
         pivots = self._forward.translate(request.texts, there)
-        distinct = list(dict.fromkeys(pivot for part in pivots for pivot in part if pivot))
-        ways_back = dict(zip(distinct, self._back.translate(distinct, back) if distinct else [], strict=True))
-        rows = zip(request.texts, pivots, strict=True)
-        return [_proposals(text, part, ways_back)[: request.most] for text, part in rows]
+        every = list(dict.fromkeys(pivot for part in pivots for pivot in part if pivot))
+        ways_back = dict(zip(every, self._back.translate(every, back) if every else [], strict=True))
+        proposals = []
+        for text, part in zip(request.texts, pivots, strict=True):
+            ranked = [  # those first that were likely on both ways
+                (rank + back_rank, Proposal(new, f"by way of {pivot!r}"))
+                for rank, pivot in enumerate(dict.fromkeys(pivot for pivot in part if pivot))
+                for back_rank, new in enumerate(ways_back[pivot])
+            ]
+            ordered = [proposal for _, proposal in sorted(ranked, key=lambda pair: pair[0])]
+            proposals.append(distinct(text, ordered, request.most))
+        return proposals
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Whose words they are."""
@@ -130,17 +133,3 @@ class Translator:
             for row, index in enumerate(indices):
                 found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
         return found
-
-
-def _proposals(text: str, pivots: Sequence[str], ways_back: dict[str, list[str]]) -> list[Proposal]:
-    """Distinct texts, those first that were likely on both ways."""
-    ranked = [
-        (there + back, Proposal(new, f"by way of {pivot!r}"))
-        for there, pivot in enumerate(dict.fromkeys(pivot for pivot in pivots if pivot))
-        for back, new in enumerate(ways_back[pivot])
-        if new
-    ]
-    first = {normalise(text): Proposal(text, "")}
-    for _, proposal in sorted(ranked, key=lambda pair: pair[0]):
-        first.setdefault(normalise(proposal.text), proposal)
-    return list(first.values())[1:]

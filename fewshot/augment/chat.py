@@ -112,8 +112,7 @@ class Endpoint:
         if not key:
             raise ConfigError(
                 f"Asking {self.model!r} at {self.host} needs a key, and the environment variable {name} is not set. "
-                f"Put the key there, name another variable with {GROUP}.key_variable=NAME, or set that to null for an "
-                f"endpoint that asks for none."
+                f"Put the key there, or set {GROUP}.key_variable to another variable, or to null for no key."
             )
         try:
             from openai import OpenAI
@@ -163,22 +162,19 @@ class Endpoint:
         status, body = getattr(error, "status_code", None) or 0, getattr(error, "body", None)
         detail = " ".join(str(body["message"]).split())[:200] if isinstance(body, dict) and "message" in body else ""
         said = f"(status {status}{f': {detail}'.rstrip('.') if detail else ''})"
+        if status in (401, 403):
+            return f"does not accept the key in {self.key_variable} {said}. Put a valid key of that endpoint there."
         if status == 402 or _NO_CREDIT.search(str(error)):
             return f"has no credit left {said}. Top up the account, or set {GROUP}.base_url, model and key_variable."
-        refused = f"does not accept the key in {self.key_variable} {said}. Put a valid key of that endpoint there."
-        known = {
-            401: refused,
-            403: refused,
-            404: f"was not found {said}. Set {GROUP}.model to one that the endpoint has, or correct base_url.",
-            429: f"says that requests come too fast {said}. Set {GROUP}.concurrency lower, or retries higher.",
-        }
-        other = (
-            f"failed by itself {said}. Wait and run again, or choose another endpoint."
-            if status >= 500
-            else f"did not accept the request {said}. Check {GROUP}.model, or set {GROUP}.thinking or temperature to "
-            f"null if it does not know them."
+        if status == 404:
+            return f"was not found {said}. Set {GROUP}.model to one that the endpoint has, or correct base_url."
+        if status == 429:
+            return f"says that requests come too fast {said}. Set {GROUP}.concurrency lower, or retries higher."
+        if status >= 500:
+            return f"failed by itself {said}. Wait and run again, or choose another endpoint."
+        return (
+            f"did not accept the request {said}. Check {GROUP}.model, or set {GROUP}.thinking or temperature to null."
         )
-        return known.get(status, other)
 
 
 def texts_of(answer: str) -> list[str]:

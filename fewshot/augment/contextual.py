@@ -17,11 +17,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fewshot.augment.pretrained import Pretrained, load_pretrained
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
 from fewshot.augment.word_forms import in_case_of
 from fewshot.encoders.tokens import TokenizedTexts
 from fewshot.errors import EncoderError
-from fewshot.tasks.task import normalise
 
 _WORD = re.compile(r"(\w+(?:['’-]\w+)*)")
 # Without them a text says the opposite, and a masked language model is as happy with "now" as with "not".
@@ -67,6 +66,7 @@ class Contextual(Source):
 
     Raises:
         ConfigError: a number out of range.
+        EncoderError: in `propose`: the model cannot be found or read, or does not fill in masked words.
     """
 
     name: ClassVar[str] = "contextual"
@@ -90,11 +90,7 @@ class Contextual(Source):
         self._how = (revision, device, trust_remote_code, pickled_weights)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """See `Source.propose`.
-
-        Raises:
-            EncoderError: the model cannot be found or read, or does not fill in masked words.
-        """
+        """See `Source.propose`."""
         drafts = [self._drafts(request, index) for index in range(len(request.texts))]
         every = [draft for part in drafts for draft in part]
         candidates = self._candidates(every) if every else {}
@@ -156,7 +152,7 @@ class Contextual(Source):
 
     def _proposals(self, text: str, drafts: Sequence[_Draft], candidates: _Candidates) -> list[Proposal]:
         """What the drafts become, those with likelier words first, each text once."""
-        made = {normalise(text): Proposal(text, "")}
+        made = []
         for draft in sorted(drafts, key=lambda draft: sum(draft.ranks)):
             words, old = [], [draft.pieces[place] for place in draft.places]
             choices = candidates.get((draft.pieces, draft.places), [])
@@ -166,8 +162,8 @@ class Contextual(Source):
                 words += [in_case_of(draft.pieces[place], word) for word in fitting[rank : rank + 1]]
             if len(words) == len(draft.places):
                 new, how = draft.with_words(words), ", ".join(f"{a} → {b}" for a, b in zip(old, words, strict=True))
-                made.setdefault(normalise(new), Proposal(new, how))
-        return list(made.values())[1:]
+                made.append(Proposal(new, how))
+        return distinct(text, made, len(made))
 
 
 def _pairs(pretrained: Pretrained, texts: Sequence[str], masked: Sequence[str]) -> TokenizedTexts:

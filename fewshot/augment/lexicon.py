@@ -50,11 +50,6 @@ class Lexicon:
 
         Raises:
             ConfigError: a term without words.
-
-        Example:
-            >>> lexicon = Lexicon.from_groups("mine", [["buy", "purchase"], ["heart attack", "myocardial infarction"]])
-            >>> lexicon.synonyms("Heart Attack")
-            ('Myocardial Infarction',)
         """
         written: dict[Words, str] = {}
         others: dict[Words, dict[str, None]] = {}
@@ -75,8 +70,7 @@ class Lexicon:
     def read(cls, path: Path | str) -> "Lexicon":
         """A lexicon from a file with the columns `term` and `synonym`, separated by tabs (.tsv) or commas (.csv).
 
-        Lines with the same term make one group; `|` separates several synonyms in one line. A first line
-        `term`, `synonym` is the header and may be absent.
+        Lines with the same term make one group; `|` separates several synonyms in one line. A header may be absent.
 
         Raises:
             ConfigError: no such file, not UTF-8, or a line that is not a term and a synonym; names the line.
@@ -143,14 +137,7 @@ class Lexicon:
 
 
 def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
-    """A text with other words in some places that do not overlap; "a" and "an" before them are set right.
-
-    Example:
-        >>> lexicon = Lexicon.from_groups("mine", [["fee", "charge", "additional cost"]])
-        >>> (place,) = lexicon.places("Why was there a fee?")
-        >>> substituted("Why was there a fee?", [(place, "additional cost")])
-        'Why was there an additional cost?'
-    """
+    """A text with other words in some places that do not overlap; "a" and "an" before them are set right."""
     for place, words in sorted(chosen, key=lambda pair: pair[0].start, reverse=True):
         text = with_article(text[: place.start], text[place.start : place.end], words) + words + text[place.end :]
     return text

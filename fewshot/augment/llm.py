@@ -76,7 +76,8 @@ class LanguageModel(Endpoint, Source):
         timeout: seconds to wait for an answer.
 
     Raises:
-        ConfigError: a setting that cannot be used; all of them in one message.
+        ConfigError: settings that cannot be used; in `propose`: no key or no openai package for what the cache lacks.
+        EndpointError: in `propose`: the endpoint cannot be asked; answers that came before are in the cache.
     """
 
     name: ClassVar[str] = "llm"
@@ -105,13 +106,7 @@ class LanguageModel(Endpoint, Source):
         self._has_warned = False
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """See `Source.propose`.
-
-        Raises:
-            ConfigError: no key or no openai package for what the cache lacks, or examples of classes without names.
-            EndpointError: the endpoint cannot be asked; answers that came before are in the cache.
-            StorageError: an answer cannot be kept.
-        """
+        """See `Source.propose`."""
         if self.kind == "examples" and not (request.classes and request.class_names):
             raise ConfigError(
                 f"Got {GROUP}.kind=examples for texts whose classes have no names here. Expected named classes. Set "

@@ -134,28 +134,25 @@ class Selection:
     def __init__(
         self,
         semantic_filter: SemanticFilter,
+        embed: Embed,
         excluded: Collection[str],
         prototypes: Float[Tensor, "n_classes dim"] | None = None,
         distinct: bool = False,
     ):
-        self.filter, self.excluded, self.prototypes = semantic_filter, excluded, prototypes
+        self.filter, self.embed, self.excluded, self.prototypes = semantic_filter, embed, excluded, prototypes
         self.distinct, self._kept_keys = distinct, set[str]()
 
     def open(
-        self,
-        texts: Sequence[str],
-        proposals: Mapping[str, Sequence[Sequence[Proposal]]],
-        embed: Embed,
-        own: Sequence[int] = (),
+        self, texts: Sequence[str], proposals: Mapping[str, Sequence[Sequence[Proposal]]], own: Sequence[int] = ()
     ) -> list[Candidates]:
         """The candidates for each text; `proposals` are by source, best first, `own` the rows of the prototypes."""
         own_of: Sequence[int | None] = own or [None] * len(texts)
         return [
             Candidates(text, row, {name: rows[place] for name, rows in proposals.items()}, self.excluded, own_of[place])
-            for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True))
+            for place, (text, row) in enumerate(zip(texts, self.embed(texts), strict=True))
         ]
 
-    def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], embed: Embed, alike: bool = True) -> None:
+    def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], alike: bool = True) -> None:
         """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
         while True:
             rooms = [most - len(candidates.kept) for candidates, most in zip(opened, wanted, strict=True)]
@@ -163,7 +160,7 @@ class Selection:
             texts = [candidate.proposal.text for row in drawn for candidate in row]
             if not texts:
                 return
-            parts = embed(texts).split([len(row) for row in drawn])
+            parts = self.embed(texts).split([len(row) for row in drawn])
             for candidates, row, features, room in zip(opened, drawn, parts, rooms, strict=True):
                 own = None
                 if self.prototypes is not None and candidates.own is not None:

@@ -1,7 +1,7 @@
 """What makes new texts from given ones: the promise of every source."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fewshot.errors import ConfigError
 from fewshot.randomness import child_seed
+from fewshot.tasks.task import normalise
 
 Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
@@ -86,6 +87,19 @@ class Source(ABC):
     def notes(self, request: AugmentRequest) -> list[str]:
         """What a report of results made with this source has to say, such as where its words are from."""
         return []
+
+
+def distinct(text: str, proposals: Iterable[Proposal], most: int) -> list[Proposal]:
+    """The first proposals, `most` of them, that differ from the text and from each other as `normalise` has them."""
+    found: list[Proposal] = []
+    keys = {"", normalise(text)}
+    for proposal in proposals:
+        if len(found) == most:
+            break
+        if (key := normalise(proposal.text)) not in keys:
+            keys.add(key)
+            found.append(proposal)
+    return found
 
 
 def check_settings(group: str, **settings: tuple[object, bool, str]) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fewshot.augment.lexicon import EMBEDDED, Lexicon, Place, load_lexicon, substituted
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
-from fewshot.tasks.task import normalise
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
 
 TASK = "task"
 WORDNET = "wordnet"
@@ -35,7 +34,7 @@ class Synonym(Source):
         most_replacements: most places of one text that are said differently at once.
 
     Raises:
-        ConfigError: no lexicons, one that is not known and no file, or `most_replacements` below 1.
+        ConfigError: a setting cannot be used; in `propose`: a lexicon's file cannot, or WordNet is not installed.
 
     Example:
         >>> request = AugmentRequest(("How is a myocardial infarction treated?",), most=1)
@@ -62,11 +61,7 @@ class Synonym(Source):
         self.most_replacements = most_replacements
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """New texts for each text of the request, best first.
-
-        Raises:
-            ConfigError: a lexicon's file cannot be used, or WordNet is not installed.
-        """
+        """See `Source.propose`."""
         return [self._proposals(request, index) for index in range(len(request.texts))]
 
     def notes(self, request: AugmentRequest) -> list[str]:
@@ -90,12 +85,7 @@ class Synonym(Source):
         generator = random.Random(request.text_seed(self.name, index))
         given = request.synonyms[index] if TASK in self.lexicons and request.synonyms else ()
         slots = _without_overlaps((place, lexicon.name) for lexicon in self._loaded for place in lexicon.places(text))
-        made = {key: Proposal(text, "") for key in ("", normalise(text) or " ")}
-        for proposal in self._in_order(text, given, slots, request.most, generator):
-            if len(made) == request.most + 2:
-                break
-            made.setdefault(normalise(proposal.text), proposal)
-        return list(made.values())[2:]
+        return distinct(text, self._in_order(text, given, slots, request.most, generator), request.most)
 
     def _in_order(
         self, text: str, given: Sequence[str], slots: list[list[_Choice]], most: int, generator: random.Random

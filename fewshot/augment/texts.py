@@ -94,15 +94,15 @@ def augment_texts(
         sums = features.new_zeros(len(classes), features.shape[1]).index_add_(0, torch.tensor(ids), features)
         prototypes = normalize(sums + unit(class_names) if class_names else sums, dim=-1)
     excluded = frozenset(normalise(text) for text in texts)
-    selection = Selection(augmentation.filter(), excluded, prototypes, distinct=True)
+    selection = Selection(augmentation.filter(), unit, excluded, prototypes, distinct=True)
     opened: list[Candidates] = []
     for start, piece, proposals in augmentation.proposed(request):
         places = slice(start, start + len(piece.texts))
-        found = selection.open(piece.texts, proposals, unit, ids[places])
-        selection.fill(found, parts[places], unit, alike=False)
+        found = selection.open(piece.texts, proposals, ids[places])
+        selection.fill(found, parts[places], alike=False)
         opened += found
     for alike in (False, True):
-        while _level(selection, opened, ids, parts, room, alike, unit):
+        while _level(selection, opened, ids, parts, room, alike):
             pass
     scored = [candidates.close() for candidates in opened]
     surplus = _surplus(scored, ids, room)
@@ -124,7 +124,7 @@ def augment_texts(
 
 def _level(
     selection: Selection, opened: Sequence[Candidates], ids: Sequence[int], parts: Sequence[int],
-    room: dict[int, int], alike: bool, embed: Embed,
+    room: dict[int, int], alike: bool,
 ) -> bool:  # fmt: skip
     """Ask the texts of each class that lacks some for equal parts of them; whether any text could give one."""
     kept = Counter(own for own, candidates in zip(ids, opened, strict=True) for _ in candidates.kept)
@@ -137,7 +137,7 @@ def _level(
     sharing = Counter(ids[place] for place in able)
     more = {own: math.ceil((room[own] - kept[own]) / n_texts) for own, n_texts in sharing.items()}
     wanted = [len(opened[place].kept) + min(more[ids[place]], left[place]) for place in able]
-    selection.fill([opened[place] for place in able], wanted, embed, alike)
+    selection.fill([opened[place] for place in able], wanted, alike)
     return bool(able)
 
 
