@@ -170,13 +170,6 @@ def test_whatever_determines_an_answer_makes_another_question(server, ask, chang
     assert ask(request=AugmentRequest(("lost card",), 3, seed=seed), **change) == [["b"]]
 
 
-def test_no_cache_keeps_nothing(server, ask, tmp_path):
-    server.script = [written("a"), written("b")]
-
-    assert [ask(cache=None), ask(cache=None)] == [[["a"]], [["b"]]]
-    assert not (tmp_path / "answers").exists()
-
-
 def test_the_key_is_written_nowhere(server, ask, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     server.script = [written("a"), Reply(status=400, message=f"what is {KEY}?")]

@@ -3,7 +3,6 @@
 import random
 import sys
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,21 +94,6 @@ def test_words_that_are_split_and_joined_are_the_text(text):
 
 
 # --- randomness ---
-
-
-def test_the_same_seed_gives_the_same_and_another_seed_others(flow):
-    once = flow.propose(REQUEST)
-    random.random(), np.random.rand(), torch.rand(())
-
-    assert flow.propose(REQUEST) == once
-    assert flow.propose(replace(REQUEST, seed=1)) != once
-
-
-def test_the_order_of_the_texts_does_not_matter(flow):
-    backwards = replace(REQUEST, texts=REQUEST.texts[::-1])
-
-    assert flow.propose(backwards) == flow.propose(REQUEST)[::-1]
-    assert flow.propose(replace(REQUEST, texts=REQUEST.texts[1:2])) == flow.propose(REQUEST)[1:2]
 
 
 def test_global_random_state_is_left_alone_after_an_error():
