@@ -128,10 +128,10 @@ class Endpoint:
         return client
 
     def _request(self, question: Question) -> dict[str, Any]:
-        fields = {"model": self.model, "messages": list(question.messages), "seed": question.seed}
-        fields |= {"response_format": {"type": "json_object"}}
-        fields |= {} if self.temperature is None else {"temperature": self.temperature}
-        return fields | ({} if self.thinking is None else {"extra_body": {"thinking": {"type": self.thinking}}})
+        body = None if self.thinking is None else {"thinking": {"type": self.thinking}}
+        fields = {"temperature": self.temperature, "extra_body": body, "response_format": {"type": "json_object"}}
+        fields |= {"model": self.model, "messages": list(question.messages), "seed": question.seed}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def _answer(self, client: Any, question: Question, budget: Budget) -> str:
         from openai import OpenAIError

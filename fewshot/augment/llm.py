@@ -91,16 +91,17 @@ class LanguageModel(Endpoint, Source):
     def __post_init__(self) -> None:
         kinds, thinking = ("paraphrase", "examples"), ("disabled", "enabled", None)
         least = {"per_request": 1, "concurrency": 1, "retries": 0, "budget_requests": 0, "budget_tokens": 0}
-        values = {
-            name: (getattr(self, name), low) for name, low in (least | {"temperature": 0, "timeout": 0.001}).items()
-        }
+        least |= {"temperature": 0, "timeout": 0.001}
         check_settings(
             f"augment.sources.{self.name}",
             model=(self.model, bool(self.model.strip()), "the name of a model"),
             base_url=(self.host, bool(self.host), "an address with a host, such as https://api.deepseek.com"),
             kind=(self.kind, self.kind in kinds, "one of paraphrase, examples"),
             thinking=(self.thinking, self.thinking in thinking, "one of disabled, enabled, null"),
-            **{name: (value, value is None or value >= low, f"{low} or more") for name, (value, low) in values.items()},
+            **{
+                name: (value := getattr(self, name), value is None or value >= low, f"{low} or more")
+                for name, low in least.items()
+            },
         )
         self._budget = Budget(self.budget_requests, self.budget_tokens)
         self._has_warned = False
@@ -117,11 +118,10 @@ class LanguageModel(Endpoint, Source):
         n_asked, found = 0, []
         for number in range(math.ceil(request.most / self.per_request)):
             waiting = [text for text in texts if text.has_more and len(text.new) < request.most]
-            questions = [self._question(text, number) for text in waiting]
-            n_asked += len(questions)
+            n_asked += len(waiting)
             for text in waiting:
                 text.has_more = False
-            for index, answer in self._answers(questions):
+            for index, answer in self._answers([self._question(text, number) for text in waiting]):
                 found.append(texts_of(answer))
                 waiting[index].add(found[-1])
         if not all(found):

@@ -1,6 +1,5 @@
 """The source `synonym`: what it proposes, in which order, and what it says about it."""
 
-
 import pytest
 
 from fewshot.augment.source import AugmentRequest
