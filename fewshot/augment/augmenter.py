@@ -25,7 +25,7 @@ class SemanticAugmentation:
         sources: name → source; None is synonyms, syntax and adversarial substitutions.
         per_class: most texts of a class, real ones included.
         per_text: most new texts of one text, which is what bounds them at few shots.
-        proposals: how many each source is asked for, for one new text that is wanted; some will not pass.
+        proposals: how many each source is asked for, for one new text that is wanted.
         weight: of all new texts made from a text together, where the text itself has 1.
         merge: whether a text and its new texts are one point in a support; else each is evidence of its own.
         lowest_cosine, highest_cosine, duplicate_cosine: see `SemanticFilter`.

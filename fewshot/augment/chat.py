@@ -129,8 +129,8 @@ class Endpoint:
 
     def _request(self, question: Question) -> dict[str, Any]:
         body = None if self.thinking is None else {"thinking": {"type": self.thinking}}
-        fields = {"temperature": self.temperature, "extra_body": body, "response_format": {"type": "json_object"}}
-        fields |= {"model": self.model, "messages": list(question.messages), "seed": question.seed}
+        fields: dict[str, Any] = {"model": self.model, "messages": list(question.messages), "seed": question.seed}
+        fields |= {"temperature": self.temperature, "extra_body": body, "response_format": {"type": "json_object"}}
         return {name: value for name, value in fields.items() if value is not None}
 
     def _answer(self, client: Any, question: Question, budget: Budget) -> str:

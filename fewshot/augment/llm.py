@@ -90,8 +90,8 @@ class LanguageModel(Endpoint, Source):
 
     def __post_init__(self) -> None:
         kinds, thinking = ("paraphrase", "examples"), ("disabled", "enabled", None)
-        least = {"per_request": 1, "concurrency": 1, "retries": 0, "budget_requests": 0, "budget_tokens": 0}
-        least |= {"temperature": 0, "timeout": 0.001}
+        low = dict.fromkeys(("retries", "budget_requests", "budget_tokens", "temperature"), 0)
+        least: dict[str, float] = {"per_request": 1, "concurrency": 1, **low, "timeout": 0.001}
         check_settings(
             f"augment.sources.{self.name}",
             model=(self.model, bool(self.model.strip()), "the name of a model"),
@@ -99,8 +99,8 @@ class LanguageModel(Endpoint, Source):
             kind=(self.kind, self.kind in kinds, "one of paraphrase, examples"),
             thinking=(self.thinking, self.thinking in thinking, "one of disabled, enabled, null"),
             **{
-                name: (value := getattr(self, name), value is None or value >= low, f"{low} or more")
-                for name, low in least.items()
+                name: (value := getattr(self, name), value is None or value >= lowest, f"{lowest} or more")
+                for name, lowest in least.items()
             },
         )
         self._budget = Budget(self.budget_requests, self.budget_tokens)
