@@ -4,12 +4,10 @@
     t_0 = t,   t_{r+1} = argmax { gain(t') : t' in substitutions(t_r), cos(t', t) >= lowest }   while it grows
 
 `own` and `wrong` are the embedded names of the text's class and of the other class nearest to the text.  Without class
-names the text moves away from itself: gain(t') = -cos(t', t).  All that was looked at on the way, keeps the cosine and
-has a gain is proposed, the largest gain first.
+names the text moves away from itself: gain(t') = -cos(t', t).  All that gains on the way is proposed.
 
-Jin, Jin, Zhou and Szolovits 2020, "Is BERT Really Robust?" (TextFooler), https://arxiv.org/abs/1907.11932.  It differs
-in two things: the words to replace are found by the effect of the replacements themselves, for all texts of a round in
-one batch, and not beforehand by leaving words out; and the target is a prototype, not the decision of one model.
+After TextFooler (Jin et al. 2020, https://arxiv.org/abs/1907.11932), but words to replace are found by what replacing
+them does, all texts in one batch, not by leaving words out; and the target is a prototype, not a model's decision.
 """
 
 from collections.abc import Sequence
@@ -19,7 +17,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
 from fewshot.augment.synonym import Synonym
 from fewshot.errors import ConfigError
 from fewshot.tasks.task import normalise
@@ -41,29 +39,19 @@ class Adversarial(Source):
     name: ClassVar[str] = "adversarial"
 
     def __init__(
-        self,
-        substitutions: Source | None = None,
-        rounds: int = 3,
-        candidates: int = 12,
-        lowest_cosine: float = 0.3,
+        self, substitutions: Source | None = None, rounds: int = 3, candidates: int = 12, lowest_cosine: float = 0.3
     ):
-        for setting, value in (("rounds", rounds), ("candidates", candidates)):
-            if value < 1:
-                raise ConfigError(f"Got augment.sources.adversarial.{setting}={value}, expected 1 or more.")
-        if not -1 <= lowest_cosine < 1:
-            raise ConfigError(
-                f"Got augment.sources.adversarial.lowest_cosine={lowest_cosine}, expected a cosine such as 0.3."
-            )
+        check_settings(
+            f"augment.sources.{self.name}",
+            rounds=(rounds, rounds >= 1, "1 or more"),
+            candidates=(candidates, candidates >= 1, "1 or more"),
+            lowest_cosine=(lowest_cosine, -1 <= lowest_cosine < 1, "a cosine such as 0.3"),
+        )
         self.substitutions = substitutions if substitutions is not None else Synonym()
         self.rounds, self.candidates, self.lowest_cosine = rounds, candidates, lowest_cosine
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """Texts on the way to the nearest wrong class, the largest gain first.
-
-        Raises:
-            ConfigError: the request has no `embed`.
-            FewshotError: what `substitutions` raises.
-        """
+        """See `Source.propose`; the largest gain first. The request has to have `embed`."""
         if request.embed is None:
             raise ConfigError(
                 "The adversarial source goes by features and got no embed. Give AugmentRequest(embed=...)."
@@ -85,10 +73,10 @@ class Adversarial(Source):
             sizes = [len(row) for row in tried]
             owners = torch.tensor(active).repeat_interleave(torch.tensor(sizes))
             features = request.embed(texts)
-            gains = ((features - starts[owners]) * directions[owners]).sum(1).split(sizes)
-            keeps = ((features * starts[owners]).sum(1) >= self.lowest_cosine).split(sizes)
-            results = zip(active, tried, gains, keeps, strict=True)
-            active = [i for i, row, gain, keep in results if searches[i].step(row, gain.tolist(), keep.tolist())]
+            gains = ((features - starts[owners]) * directions[owners]).sum(1)
+            gains[(features * starts[owners]).sum(1) < self.lowest_cosine] = -torch.inf
+            results = zip(active, tried, gains.split(sizes), strict=True)
+            active = [index for index, row, gain in results if searches[index].step(row, gain.tolist())]
         ranked = [sorted(search.proposals, key=lambda pair: -pair[0]) for search in searches]
         return [[proposal for _, proposal in pairs[: request.most]] for pairs in ranked]
 
@@ -109,21 +97,23 @@ class _Search:
 
     def new(self, row: Sequence[Proposal]) -> list[Proposal]:
         """Those that were not tried before."""
-        first = {normalise(proposal.text): proposal for proposal in reversed(row)}
-        found = [first[key] for key in dict.fromkeys(normalise(one.text) for one in row) if key not in self.seen]
-        self.seen.update(first)
+        found = []
+        for proposal in row:
+            if (key := normalise(proposal.text)) not in self.seen:
+                self.seen.add(key)
+                found.append(proposal)
         return found
 
-    def step(self, row: Sequence[Proposal], gains: Sequence[float], keeps: Sequence[bool]) -> bool:
+    def step(self, row: Sequence[Proposal], gains: Sequence[float]) -> bool:
         """Note what gains, go to the best, and say whether there was a step."""
-        here = self.how, self.best
-        for proposal, gain, keep in zip(row, gains, keeps, strict=True):
-            if keep and gain > 0:
-                how = (*here[0], proposal.how)
+        before, best = self.how, self.best
+        for proposal, gain in zip(row, gains, strict=True):
+            if gain > 0:
+                how = (*before, proposal.how)
                 self.proposals.append((gain, Proposal(proposal.text, "; ".join(how))))
                 if gain > self.best:
                     self.best, self.here, self.how = gain, proposal.text, how
-        return self.best > here[1]
+        return self.best > best
 
 
 def _directions(request: AugmentRequest) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from fewshot.augment.bank import Bank
 from fewshot.augment.policy import AugmentationPolicy
 from fewshot.augment.selection import CachedEmbed, Candidates, Selection, bank_of
 from fewshot.augment.semantic_filter import SemanticFilter
-from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
 from fewshot.errors import ConfigError
 from fewshot.progress import track
 
@@ -25,19 +25,17 @@ class SemanticAugmentation:
         sources: name → source; None is synonyms, syntax and adversarial substitutions.
         per_class: most texts of a class, real ones included.
         per_text: most new texts of one text, which is what bounds them at few shots.
-        proposals: how many each source is asked for, for one new text that is wanted; some will not pass.
+        proposals: how many each source is asked for, for one new text that is wanted.
         weight: of all new texts made from a text together, where the text itself has 1.
-        merge: whether a text and its new texts are one point in a support, see `Variants`; else each new text is
-            evidence of its own.
+        merge: whether a text and its new texts are one point in a support; else each is evidence of its own.
         lowest_cosine, highest_cosine, duplicate_cosine: see `SemanticFilter`.
         margin: by which a new text is nearer to the prototype of its own class than to any other, in cosine.
         use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
-        train_texts: of each train class that are augmented for meta-training, spread evenly.
+        train_texts: of each train class that are augmented for meta-training.
         train_variants: most new texts of one text in meta-training, where every step looks at many.
         valid_texts: of each valid class that valid episodes are drawn from, if their support is augmented.
         valid_variants: most new texts of one text there; their mean, which is what counts, hardly moves with more.
-        policy: decides on valid classes whether, with which sources and with which weight the support is augmented;
-            None augments it as the other settings say.
+        policy: decides on valid classes whether, with which sources and which weight the support is augmented.
         save: whether a run writes the table of all new texts with their scores.
 
     Raises:
@@ -65,43 +63,28 @@ class SemanticAugmentation:
     def __post_init__(self) -> None:
         if self.sources is None:
             object.__setattr__(self, "sources", default_sources())
-        wrong = self._out_of_range()
-        if wrong:
-            got = ", ".join(f"augment.{name}={_plain(getattr(self, name))}" for name in wrong)
-            raise ConfigError(f"Got {got}. Expected {'; '.join(dict.fromkeys(wrong.values()))}. Correct what is named.")
+        whole = ("per_class", "per_text", "train_texts", "train_variants", "valid_texts", "valid_variants")
+        uses, is_list = get_args(Use), not isinstance(self.use, str) and len(self.use) > 0
+        may_decide = self.policy is None or "support" in self.use
+        expected_use = f"a list of some of {', '.join(uses)}" + ("" if may_decide else ", support for the policy")
+        check_settings(
+            "augment",
+            **{name: (getattr(self, name), getattr(self, name) >= 1, "1 or more") for name in whole},
+            weight=(self.weight, 0 < self.weight < math.inf, "a number above 0"),
+            proposals=(self.proposals, 1 <= self.proposals < math.inf, "1 or more"),
+            margin=(self.margin, -2 <= self.margin <= 2, "a difference of two cosines, from -2 to 2"),
+            use=(self.use, is_list and set(self.use) <= set(uses) and may_decide, expected_use),
+        )
         if not self.sources:
             raise ConfigError(
                 "Got no augment/source, expected one or more to make new texts with. Write "
                 "augment/source=[synonym,syntax]."
             )
-        no_sources = [name for name, source in self.sources.items() if not isinstance(source, Source)]
-        if no_sources:  # settings of a source that was not chosen
-            chosen = [name for name in self.sources if name not in no_sources]
-            raise ConfigError(
-                f"Got a setting of the source {no_sources[0]!r}, but the sources are {', '.join(chosen)}. Write "
-                f"augment/source=[{','.join([*chosen, no_sources[0]])}] as well."
-            )
         self.filter()
-
-    def _out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        whole = ("train_texts", "train_variants", "valid_texts", "valid_variants", "per_class", "per_text")
-        wrong = {name: "whole numbers of 1 or more" for name in whole if getattr(self, name) < 1}
-        if not (math.isfinite(self.weight) and self.weight > 0):
-            wrong["weight"] = "a weight above 0"
-        if not 1 <= self.proposals < math.inf:
-            wrong["proposals"] = "proposals of 1 or more"
-        if not -2 <= self.margin <= 2:
-            wrong["margin"] = "a margin between -2 and 2"
-        if isinstance(self.use, str) or not self.use or not set(self.use) <= set(get_args(Use)):
-            wrong["use"] = f"use as a list of some of {', '.join(get_args(Use))}"
-        elif self.policy is not None and "support" not in self.use:
-            wrong["use"] = "use with support in it, on which the policy decides"
-        return wrong
 
     def filter(self) -> SemanticFilter:
         """The filter of these settings."""
-        return SemanticFilter(self.lowest_cosine, self.highest_cosine, self.duplicate_cosine)
+        return SemanticFilter(self.lowest_cosine, self.highest_cosine, self.duplicate_cosine, self.margin)
 
     def most(self, shots: int) -> int:
         """New texts for each of so many texts of a class, so that the class comes to `per_class` or near it.
@@ -121,11 +104,7 @@ class SemanticAugmentation:
         return min(self.per_text, math.ceil((self.per_class - shots) / shots))
 
     def make(self, request: AugmentRequest, excluded: Collection[str] = ()) -> Bank:
-        """New texts of all sources for the texts of a request.
-
-        Args:
-            request: with `embed`; `most` new texts of each text are kept.
-            excluded: normalised texts that no new text may equal, besides those of the request.
+        """New texts of all sources, `most` of each text of the request or fewer, none equal to an `excluded` one.
 
         Raises:
             FewshotError: a source lacks what it needs.
@@ -138,14 +117,14 @@ class SemanticAugmentation:
         """As `make`, for several choices of sources (name → names of sources), each of which proposes once."""
         if request.embed is None:
             raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
-        selection = Selection(self.filter(), excluded)
         opened: dict[str, list[Candidates]] = {name: [] for name in choices}
         for _, piece, proposals in self.proposed(request):
             assert piece.embed is not None
+            selection = Selection(self.filter(), piece.embed, excluded)
             for name, chosen in choices.items():
                 rows = {source: rows for source, rows in proposals.items() if source in chosen}
-                candidates = selection.open(piece.texts, rows, piece.embed)
-                selection.fill(candidates, [request.most] * len(candidates), piece.embed)
+                candidates = selection.open(piece.texts, rows)
+                selection.fill(candidates, [request.most] * len(candidates))
                 opened[name] += candidates
         dim = request.embed(request.texts[:1]).shape[1]
         return {name: bank_of(candidates, dim) for name, candidates in opened.items()}
@@ -153,16 +132,11 @@ class SemanticAugmentation:
     def proposed(
         self, request: AugmentRequest
     ) -> Iterator[tuple[int, AugmentRequest, dict[str, list[list[Proposal]]]]]:
-        """Ask all sources for more than are wanted, a few texts at a time, with a bar.
-
-        Yields:
-            The place of the first text of a piece, the piece with an `embed` that remembers, and source → proposals.
-        """
+        """Ask for more than are wanted: the place of a first text, some texts from there on, source → proposals."""
         assert request.embed is not None
-        asked = replace(request, most=math.ceil(self.proposals * request.most))
-        done = 0
+        done, wanted = 0, replace(request, most=math.ceil(self.proposals * request.most))
         with track("Augmenting", total=len(request.texts), unit="texts") as advance:
-            for part in asked.split(_PIECE):
+            for part in wanted.split(_PIECE):
                 piece = replace(part, embed=CachedEmbed(request.embed))
                 yield done, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
                 done += len(piece.texts)

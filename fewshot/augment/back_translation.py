@@ -5,21 +5,17 @@ nlpaug's `BackTranslationAug` takes more than a second for a text; this translat
 """
 
 import math
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import ClassVar
 
 import torch
 
-from fewshot.augment.pretrained import Checkpoint, Pretrained
-from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.encoders.batching import by_tokens
+from fewshot.augment.pretrained import Pretrained, load_pretrained
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
 from fewshot.encoders.tokens import tokenize
-from fewshot.errors import ConfigError
-from fewshot.progress import track
-from fewshot.tasks.task import normalise
 
-_GROUP = "augment.sources.back_translation"
+_TOKENS_PER_BATCH = 2048  # padded, beams counted, on a CPU
 # Tokens that begin and end a translation are the model's own; all else that it was published with gives way.
 _SPECIAL = {"decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id"}
 _SPECIAL |= {"forced_bos_token_id", "forced_eos_token_id", "bad_words_ids", "suppress_tokens"}
@@ -33,10 +29,8 @@ class BackTranslation(Source):
     Args:
         forward_model: into the other language; a folder or a hub id.
         back_model: from there back.
-        beams: breadth of the search, and most translations of one text in one direction; a text has `beams ** 2`
-            proposals at most.
+        beams: breadth of the search, and most translations of one text in one direction.
         max_tokens: most tokens of a translation.
-        tokens_per_batch: most padded tokens in a batch on a CPU, beams counted; a GPU takes 32 times as many.
         forward_prefix: what `forward_model` wants before a text: `">>fra<< "`, `"translate English to German: "`.
         back_prefix: the same for `back_model`.
         forward_revision: branch, tag or commit of `forward_model` on the hub.
@@ -46,7 +40,8 @@ class BackTranslation(Source):
         pickled_weights: accept .bin weights, read by torch with weights_only=True.
 
     Raises:
-        ConfigError: a number out of range.
+        ConfigError: a number out of range; in `propose`: a package that a tokenizer needs is missing.
+        EncoderError: in `propose`: a model cannot be found or read, or does not translate.
     """
 
     name: ClassVar[str] = "back_translation"
@@ -57,7 +52,6 @@ class BackTranslation(Source):
         back_model: str = "Helsinki-NLP/opus-mt-de-en",
         beams: int = 5,
         max_tokens: int = 128,
-        tokens_per_batch: int = 2048,
         forward_prefix: str = "",
         back_prefix: str = "",
         forward_revision: str | None = None,
@@ -66,42 +60,40 @@ class BackTranslation(Source):
         trust_remote_code: bool = False,
         pickled_weights: bool = False,
     ):
-        for setting, value in (("beams", beams), ("max_tokens", max_tokens), ("tokens_per_batch", tokens_per_batch)):
-            if value < 1:
-                raise ConfigError(f"Got {_GROUP}.{setting}={value}, expected a whole number above 0.")
+        check_settings(
+            f"augment.sources.{self.name}",
+            beams=(beams, beams >= 1, "1 or more"),
+            max_tokens=(max_tokens, max_tokens >= 1, "1 or more"),
+        )
         self.forward_model, self.back_model, self.beams = forward_model, back_model, beams
 
-        def translator(model: str, setting: str, revision: str | None, prefix: str) -> Translator:
-            checkpoint = Checkpoint(
-                model,
-                f"{_GROUP}.{setting}",
-                "AutoModelForSeq2SeqLM",
-                revision,
-                device,
-                trust_remote_code,
-                pickled_weights,
-            )
-            return Translator(checkpoint, beams, max_tokens, tokens_per_batch, prefix)
+        def translator(way: str, model: str, revision: str | None, prefix: str) -> Translator:
+            setting, head = f"augment.sources.{self.name}.{way}_model", "AutoModelForSeq2SeqLM"
+            load = partial(load_pretrained, setting, head, model, revision, device, trust_remote_code, pickled_weights)
+            return Translator(load, beams, max_tokens, prefix)
 
-        self._forward = translator(forward_model, "forward_model", forward_revision, forward_prefix)
-        self._back = translator(back_model, "back_model", back_revision, back_prefix)
+        self._forward = translator("forward", forward_model, forward_revision, forward_prefix)
+        self._back = translator("back", back_model, back_revision, back_prefix)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """See `Source.propose`.
-
-        Raises:
-            EncoderError: a model cannot be found or read, or does not translate.
-            ConfigError: a package that a tokenizer needs is missing.
-        """
+        """See `Source.propose`."""
         if not request.texts or request.most < 1:
             return [[] for _ in request.texts]
         there = min(self.beams, math.ceil(math.sqrt(request.most)))
         back = min(self.beams, math.ceil(request.most / there))
         pivots = self._forward.translate(request.texts, there)
-        distinct = list(dict.fromkeys(pivot for part in pivots for pivot in part if pivot))
-        ways_back = dict(zip(distinct, self._back.translate(distinct, back) if distinct else [], strict=True))
-        rows = zip(request.texts, pivots, strict=True)
-        return [_proposals(text, part, ways_back)[: request.most] for text, part in rows]
+        every = list(dict.fromkeys(pivot for part in pivots for pivot in part if pivot))
+        ways_back = dict(zip(every, self._back.translate(every, back) if every else [], strict=True))
+        proposals = []
+        for text, part in zip(request.texts, pivots, strict=True):
+            ranked = [  # those first that were likely on both ways
+                (rank + back_rank, Proposal(new, f"by way of {pivot!r}"))
+                for rank, pivot in enumerate(dict.fromkeys(pivot for pivot in part if pivot))
+                for back_rank, new in enumerate(ways_back[pivot])
+            ]
+            ordered = [proposal for _, proposal in sorted(ranked, key=lambda pair: pair[0])]
+            proposals.append(distinct(text, ordered, request.most))
+        return proposals
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Whose words they are."""
@@ -111,13 +103,12 @@ class BackTranslation(Source):
 class Translator:
     """A sequence-to-sequence model under beam search, read when it is first needed; see `BackTranslation`."""
 
-    def __init__(self, checkpoint: Checkpoint, beams: int, max_tokens: int, tokens_per_batch: int, prefix: str):
-        self.checkpoint, self.beams, self.max_tokens = checkpoint, beams, max_tokens
-        self.tokens_per_batch, self.prefix = tokens_per_batch, prefix
+    def __init__(self, load: Callable[[], Pretrained], beams: int, max_tokens: int, prefix: str):
+        self.load, self.beams, self.max_tokens, self.prefix = load, beams, max_tokens, prefix
 
     @cached_property
     def _pretrained(self) -> Pretrained:
-        return self.checkpoint.load()
+        return self.load()
 
     def translate(self, texts: Sequence[str], most: int) -> list[list[str]]:
         """For each text `most` translations, at most `beams`, likeliest first; some may be equal, or empty."""
@@ -135,27 +126,10 @@ class Translator:
         prefixed = [self.prefix + text for text in texts]
         tokens = tokenize(model.tokenizer, prefixed, model.limit, frozenset({"input_ids"}))
         found: list[list[str]] = [[] for _ in texts]
-        with track("Translating", total=len(texts), unit="texts") as advance:
-            for indices in by_tokens(tokens.lengths, model.budget(self.tokens_per_batch) // self.beams):
-                batch = {name: tensor.to(model.device) for name, tensor in tokens.batch(indices).items()}
-                with torch.inference_mode():
-                    ids = model.module.generate(**batch, generation_config=config)
-                decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
-                for row, index in enumerate(indices):
-                    found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
-                advance(len(indices))
+        for indices, batch in model.batches(tokens, _TOKENS_PER_BATCH, "Translating", copies=self.beams):
+            with torch.inference_mode():
+                ids = model.module.generate(**batch, generation_config=config)
+            decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
+            for row, index in enumerate(indices):
+                found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
         return found
-
-
-def _proposals(text: str, pivots: Sequence[str], ways_back: dict[str, list[str]]) -> list[Proposal]:
-    """Distinct texts, those first that were likely on both ways."""
-    ranked = [
-        (there + back, Proposal(new, f"by way of {pivot!r}"))
-        for there, pivot in enumerate(dict.fromkeys(pivot for pivot in pivots if pivot))
-        for back, new in enumerate(ways_back[pivot])
-        if new
-    ]
-    first = {normalise(text): Proposal(text, "")}
-    for _, proposal in sorted(ranked, key=lambda pair: pair[0]):
-        first.setdefault(normalise(proposal.text), proposal)
-    return list(first.values())[1:]

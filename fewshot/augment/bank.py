@@ -30,13 +30,7 @@ class ScoredProposal:
 
 @dataclass(frozen=True)
 class Bank:
-    """All that was proposed for some texts.
-
-    Args:
-        texts: the texts.
-        scored: for each text its proposals; those kept are in order of preference.
-        features: of those kept, text by text.
-    """
+    """All that was proposed for some texts: for each its proposals, and the features of those kept, text by text."""
 
     texts: tuple[str, ...]
     scored: tuple[tuple[ScoredProposal, ...], ...]
@@ -49,25 +43,20 @@ class Bank:
     def counts(self, sources: Collection[str]) -> dict[str, dict[str, int]]:
         """For each source how many texts it proposed, and what became of them; proposed is the sum of the rest."""
         tally = Counter((one.source, str(one.verdict.dropped or "kept")) for row in self.scored for one in row)
-        table = {}
-        for source in sources:
-            ends = {str(end): tally[source, str(end)] for end in ("kept", *REASONS)}
-            table[source] = {"proposed": sum(ends.values()), **ends}
-        return table
+        ends = {name: {str(end): tally[name, str(end)] for end in ("kept", *REASONS)} for name in sources}
+        return {name: {"proposed": sum(row.values()), **row} for name, row in ends.items()}
 
     def variants(
         self, places: Sequence[int], n_texts: int, weight: float, margin: float, merge: bool = True
     ) -> Variants:
-        """What was kept, for the features of a task with `n_texts` texts, in which the bank's have these places.
-
-        The other arguments are those of `Variants`.
-        """
+        """What was kept, for a task with `n_texts` texts, in which the bank's have `places`; the rest: `Variants`."""
         sizes = torch.tensor([len(row) for row in self.kept()], dtype=torch.long)
         ranks = torch.arange(int(sizes.max()) if len(sizes) else 0)
         starts = sizes.cumsum(0) - sizes
-        own = (starts[:, None] + ranks).masked_fill(ranks >= sizes[:, None], -1)
-        rows = own.new_full((n_texts, len(ranks)), -1)
-        rows[torch.tensor(places, dtype=torch.long)] = own
+        rows = starts.new_full((n_texts, len(ranks)), -1)
+        rows[torch.tensor(places, dtype=torch.long)] = (starts[:, None] + ranks).masked_fill(
+            ranks >= sizes[:, None], -1
+        )
         return Variants(self.features, rows, weight, margin, merge)
 
     def sha256(self) -> str:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from fewshot.errors import ConfigError, FewshotError
 
-_GROUP = "augment.sources.llm"
+GROUP = "augment.sources.llm"
 _FORMAT = 1  # part of every key: raise it when the same settings begin to make other requests
 _REFUSED = re.compile(r"content.{0,3}(filter|policy|exists risk|management)|safety", re.IGNORECASE)
 _NO_CREDIT = re.compile(r"insufficient.{0,3}(quota|balance|credit)", re.IGNORECASE)
@@ -78,11 +78,7 @@ class Endpoint:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def ask_all(self, questions: Sequence[Question], budget: Budget) -> Iterator[tuple[int, str]]:
-        """Ask questions, `concurrency` at a time.
-
-        Yields:
-            Index of the question with its answer, as answers come; the answer is empty if the endpoint refused this
-            question. Nothing for questions beyond the budget.
+        """Index of each question with its answer, as answers come; empty where it was refused, none beyond the budget.
 
         Raises:
             ConfigError: no key, or the openai package is missing.
@@ -91,20 +87,19 @@ class Endpoint:
         client, failures, stopped = self._connect(), list[FewshotError](), threading.Event()
 
         def ask(question: Question) -> str | None:
-            return None if stopped.is_set() or not budget.take() else self._answer(client, question, budget)
+            try:
+                return None if stopped.is_set() or not budget.take() else self._answer(client, question, budget)
+            except FewshotError as error:
+                failures.append(error)
+                stopped.set()  # what waits is not asked; answers under way are still waited for
+                return None
 
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="chat") as pool:
             asked = {pool.submit(ask, question): index for index, question in enumerate(questions)}
             try:
                 for future in as_completed(asked):
-                    try:
-                        answer = future.result()
-                    except FewshotError as error:
-                        failures.append(error)
-                        stopped.set()  # what waits is not asked; answers under way are still waited for
-                    else:
-                        if answer is not None:
-                            yield asked[future], answer
+                    if (answer := future.result()) is not None:
+                        yield asked[future], answer
             finally:
                 stopped.set()
         if failures:
@@ -117,8 +112,7 @@ class Endpoint:
         if not key:
             raise ConfigError(
                 f"Asking {self.model!r} at {self.host} needs a key, and the environment variable {name} is not set. "
-                f"Put the key there, name another variable with {_GROUP}.key_variable=NAME, or set that to null for an "
-                f"endpoint that asks for none."
+                f"Put the key there, or set {GROUP}.key_variable to another variable, or to null for no key."
             )
         try:
             from openai import OpenAI
@@ -134,17 +128,10 @@ class Endpoint:
         return client
 
     def _request(self, question: Question) -> dict[str, Any]:
-        fields: dict[str, Any] = {
-            "model": self.model,
-            "messages": list(question.messages),
-            "response_format": {"type": "json_object"},
-            "seed": question.seed,
-        }
-        if self.temperature is not None:
-            fields["temperature"] = self.temperature
-        if self.thinking is not None:
-            fields["extra_body"] = {"thinking": {"type": self.thinking}}
-        return fields
+        body = None if self.thinking is None else {"thinking": {"type": self.thinking}}
+        fields: dict[str, Any] = {"model": self.model, "messages": list(question.messages), "seed": question.seed}
+        fields |= {"temperature": self.temperature, "extra_body": body, "response_format": {"type": "json_object"}}
+        return {name: value for name, value in fields.items() if value is not None}
 
     def _answer(self, client: Any, question: Question, budget: Budget) -> str:
         from openai import OpenAIError
@@ -161,7 +148,7 @@ class Endpoint:
             raise EndpointError(f"{self.model!r} at {self.host} {said}") from error
         except (ValueError, AttributeError, IndexError, TypeError) as error:
             raise EndpointError(
-                f"{self.model!r} at {self.host} gave no answer of a chat. Correct {_GROUP}.base_url."
+                f"{self.model!r} at {self.host} gave no answer of a chat. Correct {GROUP}.base_url."
             ) from error
 
     def _failure(self, error: Exception) -> str:
@@ -169,35 +156,29 @@ class Endpoint:
         from openai import APIConnectionError, APITimeoutError
 
         if isinstance(error, APITimeoutError):
-            return f"did not answer within {self.timeout:g} seconds. Set {_GROUP}.timeout higher, or per_request lower."
+            return f"did not answer within {self.timeout:g} seconds. Set {GROUP}.timeout higher, or per_request lower."
         if isinstance(error, APIConnectionError):
-            return f"cannot be reached ({_innermost(error)}). Check the network and {_GROUP}.base_url."
+            return f"cannot be reached ({_innermost(error)}). Check the network and {GROUP}.base_url."
         status, body = getattr(error, "status_code", None) or 0, getattr(error, "body", None)
-        detail = (
-            f": {' '.join(str(body['message']).split())[:200]}" if isinstance(body, dict) and "message" in body else ""
-        )
-        said = f"(status {status}{detail.rstrip('.')})"
+        detail = " ".join(str(body["message"]).split())[:200] if isinstance(body, dict) and "message" in body else ""
+        said = f"(status {status}{f': {detail}'.rstrip('.') if detail else ''})"
         if status in (401, 403):
             return f"does not accept the key in {self.key_variable} {said}. Put a valid key of that endpoint there."
         if status == 402 or _NO_CREDIT.search(str(error)):
-            return f"has no credit left {said}. Top up the account, or set {_GROUP}.base_url, model and key_variable."
+            return f"has no credit left {said}. Top up the account, or set {GROUP}.base_url, model and key_variable."
         if status == 404:
-            return f"was not found {said}. Set {_GROUP}.model to one that the endpoint has, or correct base_url."
+            return f"was not found {said}. Set {GROUP}.model to one that the endpoint has, or correct base_url."
         if status == 429:
-            return f"says that requests come too fast {said}. Set {_GROUP}.concurrency lower, or retries higher."
+            return f"says that requests come too fast {said}. Set {GROUP}.concurrency lower, or retries higher."
         if status >= 500:
             return f"failed by itself {said}. Wait and run again, or choose another endpoint."
         return (
-            f"did not accept the request {said}. Check {_GROUP}.model, or set {_GROUP}.thinking or temperature to null "
-            f"if it does not know them."
+            f"did not accept the request {said}. Check {GROUP}.model, or set {GROUP}.thinking or temperature to null."
         )
 
 
 def texts_of(answer: str) -> list[str]:
-    """The distinct texts in an answer, on one line each; none for a refusal or anything unreadable.
-
-    Models that were asked for `{"texts": [...]}` also write a bare list, a few words before it, objects with the text
-    in a field, a numbered list, or stop in the middle.
+    """The distinct texts in an answer, in whatever form they come; none for a refusal or anything unreadable.
 
     Example:
         >>> texts_of('Sure: {"texts": ["I lost it", "It is gone"]}'), texts_of("I cannot help with that.")
@@ -207,22 +188,18 @@ def texts_of(answer: str) -> list[str]:
     opening = re.search(r"[{\[](?!\s*[\]}])", answer)
     try:
         content = json.JSONDecoder().raw_decode(answer, opening.start())[0] if opening else []
-        found = _listed(content) or _ITEM.findall(answer)
+        if isinstance(content, dict):
+            lists = [value for value in content.values() if isinstance(value, list)]
+            content = content.get("texts", lists[0] if lists else [])
+        items = content if isinstance(content, list) else []
+        flat = [next(iter(item.values()), None) if isinstance(item, dict) else item for item in items]
+        found = [text for text in flat if isinstance(text, str)] or _ITEM.findall(answer)
     except (ValueError, RecursionError):  # cut off, or not quite JSON: the whole strings that it holds
         listed = re.search(r'"texts"\s*:\s*\[(.*)', answer, re.DOTALL)
         found = [quoted[1:-1].replace(r"\"", '"') for quoted in _STRING.findall(listed[1] if listed else "")]
     plain = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in found)
     texts = (re.sub(r"^[\"'“«](.*)[\"'”»]$", r"\1", text).strip() for text in plain)
     return list(dict.fromkeys(text for text in texts if text))
-
-
-def _listed(content: Any) -> list[str]:
-    if isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list)]
-        content = content.get("texts", lists[0] if lists else [])
-    items = content if isinstance(content, list) else []
-    flat = [next(iter(item.values()), None) if isinstance(item, dict) else item for item in items]
-    return [text for text in flat if isinstance(text, str)]
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -3,8 +3,8 @@
     P(word | the text, the text with the word masked)
 
 The text stands whole in front of the masked one (Qiang et al., 2020, https://arxiv.org/abs/1907.06226), so that the
-model looks for a word that means the same and not only for one that fits; `beside_original=false` is the plain form
-(Kobayashi, 2018, https://arxiv.org/abs/1805.06201).  nlpaug's `ContextualWordEmbsAug` does not run with transformers 5.
+model looks for a word that means the same and not only for one that fits.  nlpaug's `ContextualWordEmbsAug` does not
+run with transformers 5.
 """
 
 import re
@@ -16,16 +16,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fewshot.augment.pretrained import Checkpoint, Pretrained
-from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.pretrained import Pretrained, load_pretrained
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
 from fewshot.augment.word_forms import in_case_of
-from fewshot.encoders.batching import by_tokens
 from fewshot.encoders.tokens import TokenizedTexts
-from fewshot.errors import ConfigError, EncoderError
-from fewshot.progress import track
-from fewshot.tasks.task import normalise
+from fewshot.errors import EncoderError
 
-_GROUP = "augment.sources.contextual"
 _WORD = re.compile(r"(\w+(?:['’-]\w+)*)")
 # Without them a text says the opposite, and a masked language model is as happy with "now" as with "not".
 _STAYS = re.compile(
@@ -34,20 +30,22 @@ _STAYS = re.compile(
 _DRAWS = 4  # for each proposal that is wanted: short texts have few distinct drafts
 _REFUSED = 3  # words that a place may refuse: its own and its neighbours'
 _COMMON = 0.05  # share of the vocabulary from which on a sign is the tokenizer's way of marking words
+_TOKENS_PER_BATCH = 1024  # padded, on a CPU
 
 
 class _Draft(NamedTuple):
     """A text as words (at odd places) and what is between them, which words to replace, by which of the likeliest."""
 
-    text: str
     pieces: tuple[str, ...]
     places: tuple[int, ...]
     ranks: tuple[int, ...]
 
     def with_words(self, words: Sequence[str]) -> str:
-        """The text with other words in its places."""
         changed = dict(zip(self.places, words, strict=True))
         return "".join(changed.get(place, piece) for place, piece in enumerate(self.pieces))
+
+
+_Candidates = dict[tuple[tuple[str, ...], tuple[int, ...]], list[list[str]]]  # pieces and places → likeliest words
 
 
 class Contextual(Source):
@@ -61,8 +59,6 @@ class Contextual(Source):
         model: masked language model, a folder or a hub id.
         mask_share: share of a text's words that are replaced in one proposal; one word at least.
         top_k: the likeliest candidates for a place, from which one is drawn.
-        beside_original: let the model read the text itself before the masked one.
-        tokens_per_batch: most padded tokens in a batch on a CPU; a GPU takes 32 times as many.
         device: `"auto"` (GPU if there is one), `"cpu"`, `"cuda"`, …
         revision: branch, tag or commit on the hub.
         trust_remote_code: run Python code that comes with the model.
@@ -70,6 +66,7 @@ class Contextual(Source):
 
     Raises:
         ConfigError: a number out of range.
+        EncoderError: in `propose`: the model cannot be found or read, or does not fill in masked words.
     """
 
     name: ClassVar[str] = "contextual"
@@ -79,36 +76,25 @@ class Contextual(Source):
         model: str = "distilbert/distilroberta-base",
         mask_share: float = 0.15,
         top_k: int = 10,
-        beside_original: bool = True,
-        tokens_per_batch: int = 1024,
         device: str = "auto",
         revision: str | None = None,
         trust_remote_code: bool = False,
         pickled_weights: bool = False,
     ):
-        if not 0 < mask_share <= 1:
-            raise ConfigError(f"Got {_GROUP}.mask_share={mask_share}, expected a share above 0, at most 1.")
-        for setting, value in (("top_k", top_k), ("tokens_per_batch", tokens_per_batch)):
-            if value < 1:
-                raise ConfigError(f"Got {_GROUP}.{setting}={value}, expected a whole number above 0.")
-        self.model, self.mask_share, self.top_k = model, mask_share, top_k
-        self.beside_original, self.tokens_per_batch = beside_original, tokens_per_batch
-        self._checkpoint = Checkpoint(
-            model, f"{_GROUP}.model", "AutoModelForMaskedLM", revision, device, trust_remote_code, pickled_weights
+        check_settings(
+            f"augment.sources.{self.name}",
+            mask_share=(mask_share, 0 < mask_share <= 1, "a share above 0, at most 1"),
+            top_k=(top_k, top_k >= 1, "1 or more"),
         )
+        self.model, self.mask_share, self.top_k = model, mask_share, top_k
+        self._how = (revision, device, trust_remote_code, pickled_weights)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """See `Source.propose`.
-
-        Raises:
-            EncoderError: the model cannot be found or read, or does not fill in masked words.
-        """
+        """See `Source.propose`."""
         drafts = [self._drafts(request, index) for index in range(len(request.texts))]
         every = [draft for part in drafts for draft in part]
         candidates = self._candidates(every) if every else {}
-        return [
-            _proposals(text, part, candidates, self.top_k) for text, part in zip(request.texts, drafts, strict=True)
-        ]
+        return [self._proposals(text, part, candidates) for text, part in zip(request.texts, drafts, strict=True)]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Whose words they are."""
@@ -116,11 +102,12 @@ class Contextual(Source):
 
     @cached_property
     def _pretrained(self) -> Pretrained:
-        pretrained = self._checkpoint.load()
+        setting = f"augment.sources.{self.name}.model"
+        pretrained = load_pretrained(setting, "AutoModelForMaskedLM", self.model, *self._how)
         if pretrained.tokenizer.mask_token_id is None:
             raise EncoderError(
                 f"Model {self.model!r} has a tokenizer without a mask token. Expected a masked language model such as "
-                f"distilbert/distilroberta-base. Set {_GROUP}.model to one."
+                f"distilbert/distilroberta-base. Set {setting} to one."
             )
         return pretrained
 
@@ -131,73 +118,61 @@ class Contextual(Source):
 
     def _drafts(self, request: AugmentRequest, index: int) -> list[_Draft]:
         """Distinct choices of places and ranks; few for short texts."""
-        text = request.texts[index]
-        pieces = tuple(_WORD.split(text))
+        pieces = tuple(_WORD.split(request.texts[index]))
         places = [place for place in range(1, len(pieces), 2) if not _STAYS.fullmatch(pieces[place])]
-        if not places or (len(pieces) <= 3 and not self.beside_original):  # a word alone has no context
-            return []
         generator = torch.Generator().manual_seed(request.text_seed(self.name, index))
         n_masked = max(1, round(self.mask_share * len(places)))
         drawn: dict[_Draft, None] = {}
-        for _ in range(_DRAWS * request.most):
+        for _ in range(_DRAWS * request.most if places else 0):
             chosen = torch.randperm(len(places), generator=generator)[:n_masked].sort().values.tolist()
             ranks = torch.randint(self.top_k, (n_masked,), generator=generator).tolist()
-            drawn[_Draft(text, pieces, tuple(places[number] for number in chosen), tuple(ranks))] = None
+            drawn[_Draft(pieces, tuple(places[number] for number in chosen), tuple(ranks))] = None
             if len(drawn) == request.most:
                 break
         return list(drawn)
 
-    def _candidates(self, drafts: Sequence[_Draft]) -> dict[tuple[str, tuple[int, ...]], list[list[str]]]:
-        """Text and places → for each place the likeliest words, best first; nothing for a text that was cut off."""
+    def _candidates(self, drafts: Sequence[_Draft]) -> _Candidates:
+        """For each place the likeliest words, best first; nothing for a text that was cut off."""
         pretrained = self._pretrained
         mask, mask_id = pretrained.tokenizer.mask_token, pretrained.tokenizer.mask_token_id
-        masked = {(one.text, one.places): one.with_words([mask] * len(one.places)) for one in drafts}
+        masked = {(one.pieces, one.places): one.with_words([mask] * len(one.places)) for one in drafts}
         keys = list(masked)
-        tokens = self._tokens([text for text, _ in keys], list(masked.values()))
+        tokens = _pairs(pretrained, ["".join(pieces) for pieces, _ in keys], list(masked.values()))
         ids, words = self._vocabulary
         found = {}
-        with track("Filling in masked words", total=len(keys), unit="texts") as advance:
-            for indices in by_tokens(tokens.lengths, pretrained.budget(self.tokens_per_batch)):
-                batch = {name: tensor.to(pretrained.device) for name, tensor in tokens.batch(indices).items()}
-                masks = batch["input_ids"] == mask_id
-                with torch.inference_mode():
-                    logits = logits_at(pretrained.module, batch, masks)
-                ranked = logits[:, ids].topk(min(self.top_k + _REFUSED, len(ids))).indices
-                for index, rows in zip(indices, ranked.split(masks.sum(1).tolist()), strict=True):
-                    if len(rows) == len(keys[index][1]):
-                        found[keys[index]] = [[words[number] for number in row] for row in rows.tolist()]
-                advance(len(indices))
+        for indices, batch in pretrained.batches(tokens, _TOKENS_PER_BATCH, "Filling in masked words"):
+            masks = batch["input_ids"] == mask_id
+            with torch.inference_mode():
+                logits = logits_at(pretrained.module, batch, masks)
+            ranked = logits[:, ids].topk(min(self.top_k + _REFUSED, len(ids))).indices
+            for index, rows in zip(indices, ranked.split(masks.sum(1).tolist()), strict=True):
+                if len(rows) == len(keys[index][1]):
+                    found[keys[index]] = [[words[number] for number in row] for row in rows.tolist()]
         return found
 
-    def _tokens(self, texts: Sequence[str], masked: Sequence[str]) -> TokenizedTexts:
-        pretrained = self._pretrained
-        sides = (texts, masked) if self.beside_original else (masked,)
-        # Half a surrogate pair is no text to a tokenizer and would stop the whole run.
-        cleaned = [[text.encode("utf-8", "replace").decode("utf-8") for text in side] for side in sides]
-        encoded = pretrained.tokenizer(
-            *cleaned, truncation=True, max_length=pretrained.limit, return_attention_mask=False
-        )
-        padding = {name: 0 for name in encoded if name in pretrained.accepted}
-        padding["input_ids"] = pretrained.tokenizer.pad_token_id or 0
-        return TokenizedTexts({name: encoded[name] for name in padding}, padding, 0)
+    def _proposals(self, text: str, drafts: Sequence[_Draft], candidates: _Candidates) -> list[Proposal]:
+        """What the drafts become, those with likelier words first, each text once."""
+        made = []
+        for draft in sorted(drafts, key=lambda draft: sum(draft.ranks)):
+            words, old = [], [draft.pieces[place] for place in draft.places]
+            choices = candidates.get((draft.pieces, draft.places), [])
+            for place, rank, likeliest in zip(draft.places, draft.ranks, choices, strict=False):
+                near = {piece.casefold() for piece in draft.pieces[max(1, place - 2) : place + 3 : 2]}
+                fitting = [word for word in likeliest if word.casefold() not in near][: self.top_k]
+                words += [in_case_of(draft.pieces[place], word) for word in fitting[rank : rank + 1]]
+            if len(words) == len(draft.places):
+                new, how = draft.with_words(words), ", ".join(f"{a} → {b}" for a, b in zip(old, words, strict=True))
+                made.append(Proposal(new, how))
+        return distinct(text, made, len(made))
 
 
-def _proposals(
-    text: str, drafts: Sequence[_Draft], candidates: dict[tuple[str, tuple[int, ...]], list[list[str]]], top_k: int
-) -> list[Proposal]:
-    """What the drafts become, those with likelier words first, each text once."""
-    made = {normalise(text): Proposal(text, "")}
-    for draft in sorted(drafts, key=lambda draft: sum(draft.ranks)):
-        words, old = [], [draft.pieces[place] for place in draft.places]
-        choices = candidates.get((draft.text, draft.places), [])
-        for place, rank, likeliest in zip(draft.places, draft.ranks, choices, strict=False):
-            near = {piece.casefold() for piece in draft.pieces[max(1, place - 2) : place + 3 : 2]}
-            fitting = [word for word in likeliest if word.casefold() not in near][:top_k]
-            words += [in_case_of(draft.pieces[place], word) for word in fitting[rank : rank + 1]]
-        if len(words) == len(draft.places):
-            new, how = draft.with_words(words), ", ".join(f"{a} → {b}" for a, b in zip(old, words, strict=True))
-            made.setdefault(normalise(new), Proposal(new, how))
-    return list(made.values())[1:]
+def _pairs(pretrained: Pretrained, texts: Sequence[str], masked: Sequence[str]) -> TokenizedTexts:
+    # Half a surrogate pair is no text to a tokenizer and would stop the whole run.
+    sides = [[text.encode("utf-8", "replace").decode("utf-8") for text in side] for side in (texts, masked)]
+    encoded = pretrained.tokenizer(*sides, truncation=True, max_length=pretrained.limit, return_attention_mask=False)
+    padding = {name: 0 for name in encoded if name in pretrained.accepted}
+    padding["input_ids"] = pretrained.tokenizer.pad_token_id or 0
+    return TokenizedTexts({name: encoded[name] for name in padding}, padding, 0)
 
 
 def whole_words(tokenizer: Any) -> dict[int, str]:

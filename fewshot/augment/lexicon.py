@@ -50,11 +50,6 @@ class Lexicon:
 
         Raises:
             ConfigError: a term without words.
-
-        Example:
-            >>> lexicon = Lexicon.from_groups("mine", [["buy", "purchase"], ["heart attack", "myocardial infarction"]])
-            >>> lexicon.synonyms("Heart Attack")
-            ('Myocardial Infarction',)
         """
         written: dict[Words, str] = {}
         others: dict[Words, dict[str, None]] = {}
@@ -66,9 +61,8 @@ class Lexicon:
             for key, member in zip(keys, group, strict=True):
                 written.setdefault(key, member)
                 lengths.setdefault(key[0], set()).add(len(key))
-                others.setdefault(key, {}).update(
-                    (other, None) for other_key, other in zip(keys, group, strict=True) if other_key != key
-                )
+                rest = (other for other_key, other in zip(keys, group, strict=True) if other_key != key)
+                others.setdefault(key, {}).update(dict.fromkeys(rest))
         terms = {key: Term(written[key], tuple(others[key])) for key in written}
         return cls(name, terms.get, lambda first: sorted(lengths.get(first, ()), reverse=True))
 
@@ -76,8 +70,7 @@ class Lexicon:
     def read(cls, path: Path | str) -> "Lexicon":
         """A lexicon from a file with the columns `term` and `synonym`, separated by tabs (.tsv) or commas (.csv).
 
-        Lines with the same term make one group; `|` separates several synonyms in one line. A first line
-        `term`, `synonym` is the header and may be absent.
+        Lines with the same term make one group; `|` separates several synonyms in one line. A header may be absent.
 
         Raises:
             ConfigError: no such file, not UTF-8, or a line that is not a term and a synonym; names the line.
@@ -119,39 +112,32 @@ class Lexicon:
                 if index + length > len(words):
                     continue
                 start, end = tokens[index].start(), tokens[index + length - 1].end()
-                synonyms = self._synonyms(words[index : index + length], text, start, end)
-                if synonyms:
-                    found.append(Place(start, end, synonyms))
+                written, synonyms = self._term(words[index : index + length], text[start:end])
+                styled = dict.fromkeys(in_style_of(text, start, end, written, synonym) for synonym in synonyms)
+                other = tuple(synonym for synonym in styled if synonym.casefold() != text[start:end].casefold())
+                if other:
+                    found.append(Place(start, end, other))
                     n_words = length
                     break
             index += n_words
         return found
 
-    def _synonyms(self, words: Words, text: str, start: int, end: int) -> tuple[str, ...]:
+    def _term(self, words: Words, place: str) -> tuple[str, Sequence[str]]:
+        """How a term is written by itself, and its synonyms, in the number of its place; none if there is none."""
         term = self.find(words)
         if term is not None:
-            if term.written.isupper() and not text[start:end].isupper():
-                return ()
-            return _styled(text, start, end, term.written, term.synonyms)
+            return term.written, term.synonyms if place.isupper() or not term.written.isupper() else ()
         for singular in singulars(words[-1]):
             term = self.find((*words[:-1], singular))
             if term is not None and not term.written.isupper():
                 # Several words for one may be a verb and its particle, whose plural is nonsense: "fill outs".
-                fitting = [other for other in term.synonyms if " " not in other or len(words) > 1]
-                forms = [form for form in map(plural, fitting) if form is not None]
-                return _styled(text, start, end, plural(term.written) or term.written, forms)
-        return ()
+                forms = (plural(other) for other in term.synonyms if " " not in other or len(words) > 1)
+                return plural(term.written) or term.written, [form for form in forms if form is not None]
+        return "", ()
 
 
 def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
-    """A text with other words in some places that do not overlap; "a" and "an" before them are set right.
-
-    Example:
-        >>> lexicon = Lexicon.from_groups("mine", [["fee", "charge", "additional cost"]])
-        >>> (place,) = lexicon.places("Why was there a fee?")
-        >>> substituted("Why was there a fee?", [(place, "additional cost")])
-        'Why was there an additional cost?'
-    """
+    """A text with other words in some places that do not overlap; "a" and "an" before them are set right."""
     for place, words in sorted(chosen, key=lambda pair: pair[0].start, reverse=True):
         text = with_article(text[: place.start], text[place.start : place.end], words) + words + text[place.end :]
     return text
@@ -172,11 +158,6 @@ def _folded(word: str) -> str:
     return word.casefold().replace("’", "'").replace("‐", "-")
 
 
-def _styled(text: str, start: int, end: int, written: str, synonyms: Iterable[str]) -> tuple[str, ...]:
-    styled = dict.fromkeys(in_style_of(text, start, end, written, synonym) for synonym in synonyms)
-    return tuple(synonym for synonym in styled if synonym.casefold() != text[start:end].casefold())
-
-
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and fields of each line of a lexicon's file."""
     if path.suffix not in (".tsv", ".csv"):
@@ -187,18 +168,14 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     try:
         content = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
         # Only .csv, which needs them for commas, has quotes: inches are common in terms.
-        reader = (
-            csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if path.suffix == ".tsv"
-            else csv.reader(content)
-        )
+        is_tsv = path.suffix == ".tsv"
+        reader = csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE) if is_tsv else csv.reader(content)
         for fields in reader:
             is_header = reader.line_num == 1 and "|".join(fields).casefold() in ("term|synonym", "term|synonyms")
             if any(fields) and not is_header:
                 yield f"{path}, line {reader.line_num}", fields
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
         raise ConfigError(
-            f"Could not read the lexicon {str(path)!r}: {reason}. Expected a file in UTF-8 with a term and a synonym a "
-            f"line. Correct its path, or convert it."
+            f"Could not read the lexicon {str(path)!r}: {getattr(error, 'strerror', None) or error}. Expected a file "
+            f"in UTF-8 with a term and a synonym a line. Correct its path, or convert it."
         ) from error

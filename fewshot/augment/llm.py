@@ -16,8 +16,8 @@ from typing import ClassVar, Literal
 
 import torch
 
-from fewshot.augment.chat import Budget, Endpoint, Question, texts_of
-from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.chat import GROUP, Budget, Endpoint, Question, texts_of
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
 from fewshot.encoders.cache import default_folder
 from fewshot.errors import ConfigError
 from fewshot.progress import track
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 Kind = Literal["paraphrase", "examples"]
 
-_GROUP = "augment.sources.llm"
+_CONFUSABLE = 3  # classes that a prompt names as not to be mistaken for
 _SEEDS = 2**31  # endpoints differ in how long a seed may be; all take this
 # A change to the prompts makes new questions, so that old answers are no longer found.
 _DATA = (
@@ -66,58 +66,77 @@ class LanguageModel(Endpoint, Source):
         key_variable: environment variable that holds the key, which is kept nowhere; None for endpoints without one.
         kind: `"paraphrase"`: what means the same; `"examples"`: new texts of the class.
         per_request: texts to ask for at a time.
-        confusable: most classes that a prompt names as not to be mistaken for; those with the nearest names.
         temperature: of sampling; None leaves it to the endpoint.
-        thinking: `"disabled"` or `"enabled"`, DeepSeek's switch for reasoning before the answer; None is for endpoints
-            that do not know it.
+        thinking: `"disabled"`, `"enabled"`, DeepSeek's switch for reasoning; None for endpoints that do not know it.
         cache: folder of answers; `"auto"` is `chat` in the folder of cached features, None keeps none.
         budget_requests: most questions of this source, further tries not counted; None is no limit.
         budget_tokens: no question is begun after so many tokens of questions and answers; None is no limit.
         concurrency: most questions at a time.
-        retries: further tries of a question after a failure that may pass, with the back-off of the openai package.
+        retries: further tries of a question after a failure that may pass.
         timeout: seconds to wait for an answer.
 
     Raises:
-        ConfigError: a setting that cannot be used; all of them in one message.
+        ConfigError: settings that cannot be used; in `propose`: no key or no openai package for what the cache lacks.
+        EndpointError: in `propose`: the endpoint cannot be asked; answers that came before are in the cache.
     """
 
     name: ClassVar[str] = "llm"
 
     kind: Kind = "paraphrase"
     per_request: int = 10
-    confusable: int = 3
     cache: str | Path | None = "auto"
     budget_requests: int | None = 2000
     budget_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
-        if problems:
-            raise ConfigError("\n".join(f"Got {_GROUP}.{problem}" for problem in problems))
+        kinds, thinking = ("paraphrase", "examples"), ("disabled", "enabled", None)
+        low = dict.fromkeys(("retries", "budget_requests", "budget_tokens", "temperature"), 0)
+        least: dict[str, float] = {"per_request": 1, "concurrency": 1, **low, "timeout": 0.001}
+        check_settings(
+            f"augment.sources.{self.name}",
+            model=(self.model, bool(self.model.strip()), "the name of a model"),
+            base_url=(self.host, bool(self.host), "an address with a host, such as https://api.deepseek.com"),
+            kind=(self.kind, self.kind in kinds, "one of paraphrase, examples"),
+            thinking=(self.thinking, self.thinking in thinking, "one of disabled, enabled, null"),
+            **{
+                name: (value := getattr(self, name), value is None or value >= lowest, f"{lowest} or more")
+                for name, lowest in least.items()
+            },
+        )
         self._budget = Budget(self.budget_requests, self.budget_tokens)
         self._has_warned = False
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """See `Source.propose`.
-
-        Raises:
-            ConfigError: no key, or the openai package is missing, and not all answers are in the cache; or new
-                examples of classes are wanted and the request does not know the classes.
-            EndpointError: the endpoint cannot be asked; answers that came before are in the cache.
-            StorageError: an answer cannot be kept.
-        """
+        """See `Source.propose`."""
         if self.kind == "examples" and not (request.classes and request.class_names):
             raise ConfigError(
-                f"Got {_GROUP}.kind=examples for texts whose classes have no names here. Expected named classes. Set "
-                f"{_GROUP}.kind=paraphrase, or label_names=true."
+                f"Got {GROUP}.kind=examples for texts whose classes have no names here. Expected named classes. Set "
+                f"{GROUP}.kind=paraphrase, or label_names=true."
             )
         prompts, seeds = self._prompts(request), [request.text_seed(self.name, i) for i in range(len(request.texts))]
         texts = [_Written(*parts) for parts in zip(request.texts, prompts, seeds, strict=True)]
-        n_unasked = 0
+        n_asked, found = 0, []
         for number in range(math.ceil(request.most / self.per_request)):
             waiting = [text for text in texts if text.has_more and len(text.new) < request.most]
-            n_unasked += self._round(waiting, number) if waiting else 0
-        self._warn(texts, n_unasked)
+            n_asked += len(waiting)
+            for text in waiting:
+                text.has_more = False
+            for index, answer in self._answers([self._question(text, number) for text in waiting]):
+                found.append(texts_of(answer))
+                waiting[index].add(found[-1])
+        if not all(found):
+            logger.warning(
+                f"{found.count([])} of {len(found)} answers of {self.model} held no texts and were skipped: refusals, "
+                f"or not in the form asked for."
+            )
+        if len(found) < n_asked and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                f"The budget for {self.model} is spent ({self._budget.n_requests} requests, {self._budget.n_tokens} "
+                f"tokens). Of {len(texts)} texts {sum(not text.new for text in texts)} have no proposals by it, and "
+                f"others may have fewer than asked for. Set {GROUP}.budget_requests or budget_tokens higher to go on; "
+                f"answers are kept."
+            )
         how = "paraphrase" if self.kind == "paraphrase" else "new example of its class"
         return [[Proposal(new, f"{how} by {self.model}") for new in text.new[: request.most]] for text in texts]
 
@@ -126,30 +145,23 @@ class LanguageModel(Endpoint, Source):
         told = "the texts and the names of their classes" if request.classes and request.class_names else "the texts"
         return [f"llm: texts were written by {self.model} at {self.host}, which was told {told}."]
 
-    def _round(self, texts: Sequence["_Written"], number: int) -> int:
-        """One question about each text, answered by the cache if it can; how many the budget did not allow."""
-        questions = [self._question(text, number) for text in texts]
+    def _answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, str]]:
+        """Answers with the index of their question: those that are kept, then others as they come in the budget."""
         files = [self._file(question) for question in questions]
-        missing = []
-        for place, (text, file) in enumerate(zip(texts, files, strict=True)):
-            answer = _kept_answer(file)
-            text.has_more = answer is not None and text.add(answer)
-            missing += [place] if answer is None else []
+        kept = {index: _kept_answer(file) for index, file in enumerate(files)}
+        yield from ((index, answer) for index, answer in kept.items() if answer is not None)
+        missing = [index for index, answer in kept.items() if answer is None]
         if not missing:
-            return 0
-        n_answers = 0
-        asked = self.ask_all([questions[place] for place in missing], self._budget)
+            return
+        asked = self.ask_all([questions[index] for index in missing], self._budget)
         with track(f"Asking {self.model}", total=len(missing), unit="answers") as advance:
-            for index, answer in asked:
-                place = missing[index]
-                if (file := files[place]) is not None:
+            for number, answer in asked:
+                if (file := files[missing[number]]) is not None:
                     content = {"model": self.model, "host": self.host, "answer": _encodable(answer)}
-                    advice = f"Free some space, or set {_GROUP}.cache to another folder, or to null to keep no answers."
+                    advice = f"Free some space, or set {GROUP}.cache to another folder, or to null to keep no answers."
                     write_json(file, content, advice)
-                texts[place].has_more = texts[place].add(answer)
-                n_answers += 1
+                yield missing[number], answer
                 advance()
-        return len(missing) - n_answers
 
     def _file(self, question: Question) -> Path | None:
         """Where the answer is kept."""
@@ -157,11 +169,9 @@ class LanguageModel(Endpoint, Source):
         return None if self.cache is None else folder / f"{self.key_of(question)}.json"
 
     def _question(self, text: "_Written", number: int) -> Question:
-        lines = list(text.prompt)
-        if text.new:
-            lines.append(f"Already written, do not repeat: {_quoted(text.new)}")
+        written = [f"Already written, do not repeat: {_quoted(text.new)}"] if text.new else []
         what = "paraphrases of the text" if self.kind == "paraphrase" else "new texts of its class"
-        lines.append(f"Write {self.per_request} {what}, as JSON.")
+        lines = [*text.prompt, *written, f"Write {self.per_request} {what}, as JSON."]
         system, user = {"role": "system", "content": _TASKS[self.kind]}, {"role": "user", "content": "\n".join(lines)}
         return Question((system, user), child_seed(text.seed, f"round/{number}") % _SEEDS)
 
@@ -169,80 +179,44 @@ class LanguageModel(Endpoint, Source):
         """For each text what the model is told of it."""
         prompts = [[f"Text: {_quoted([text])}"] for text in request.texts]
         if request.classes and request.class_names:
-            nearest = self._nearest(request)
+            nearest = _nearest(request)
             for prompt, own in zip(prompts, request.classes, strict=True):
                 prompt.append(f"Its class: {_quoted([request.class_names[own]])}")
                 if nearest[own]:
                     prompt.append(f"Not to be mistaken for texts of these classes: {_quoted(nearest[own])}")
         return prompts
 
-    def _nearest(self, request: AugmentRequest) -> list[list[str]]:
-        """For each class the names of others that are nearest to its own; all, or none, without an encoder."""
-        names = request.class_names
-        if request.embed is None or len(names) <= self.confusable + 1:
-            return [[name for name in names if name != own and len(names) <= self.confusable + 1] for own in names]
-        vectors = request.embed(names).double()
-        nearness = vectors @ vectors.T - 4 * torch.eye(len(names), dtype=torch.double)
-        order = nearness.sort(dim=1, descending=True, stable=True).indices[:, : self.confusable]
-        return [[names[other] for other in row] for row in order.tolist()]
-
-    def _warn(self, texts: Sequence["_Written"], n_unasked: int) -> None:
-        """Say what is missing, and why."""
-        n_useless, n_answers = sum(text.n_useless for text in texts), sum(text.n_answers for text in texts)
-        if n_useless:
-            logger.warning(
-                f"{n_useless} of {n_answers} answers of {self.model} held no texts and were skipped: refusals, or not "
-                f"in the form asked for."
-            )
-        if n_unasked and not self._has_warned:
-            self._has_warned = True
-            logger.warning(
-                f"The budget for {self.model} is spent ({self._budget.n_requests} requests, {self._budget.n_tokens} "
-                f"tokens). Of {len(texts)} texts {sum(not text.new for text in texts)} have no proposals by it, and "
-                f"others may have fewer than asked for. Set {_GROUP}.budget_requests or budget_tokens higher to go on; "
-                f"answers are kept."
-            )
-
-    def _problems(self) -> Iterator[str]:
-        """What cannot be used, each as `name=value, expected ...`."""
-        if not self.model.strip():
-            yield f"model={self.model!r}, expected the name of a model."
-        if not self.host:
-            yield "base_url without a host, expected an address such as https://api.deepseek.com."
-        for name, words in (("kind", ("paraphrase", "examples")), ("thinking", ("disabled", "enabled", None))):
-            if getattr(self, name) not in words:
-                known = ", ".join("null" if word is None else word for word in words)
-                yield f"{name}={getattr(self, name)!r}, expected one of {known}."
-        least = {"per_request": 1, "concurrency": 1, "confusable": 0, "retries": 0, "budget_requests": 0}
-        for name, low in (least | {"budget_tokens": 0, "temperature": 0, "timeout": 0.001}).items():
-            if (value := getattr(self, name)) is not None and not value >= low:
-                yield f"{name}={value}, expected {low} or more."
-
 
 @dataclass
 class _Written:
-    """A text and what has been written from it."""
+    """A text, what the model is told of it, a seed, and the new texts; `has_more`: whether to ask once more."""
 
     text: str
     prompt: list[str]
     seed: int
     new: list[str] = field(default_factory=list)
-    has_more: bool = True  # whether another round is worth asking for
-    n_answers: int = 0
-    n_useless: int = 0
+    has_more: bool = True
 
-    def add(self, answer: str) -> bool:
-        """Add the new texts of an answer; whether there were any."""
-        found = texts_of(answer)
-        self.n_answers += 1
-        self.n_useless += not found
-        known = {normalise(text) for text in (self.text, *self.new)}
-        before = len(self.new)
+    def add(self, found: Sequence[str]) -> None:
+        known = {normalise(text): text for text in (self.text, *self.new)}
+        n_known = len(known)
         for text in found:
-            if normalise(text) not in known:
-                known.add(normalise(text))
-                self.new.append(text)
-        return len(self.new) > before
+            known.setdefault(normalise(text), text)
+        self.new += list(known.values())[n_known:]
+        self.has_more = len(known) > n_known
+
+
+def _nearest(request: AugmentRequest) -> list[list[str]]:
+    """For each class the names of others that are nearest to its own; all, or none, without an encoder."""
+    names = request.class_names
+    if len(names) <= _CONFUSABLE + 1:
+        return [[name for name in names if name != own] for own in names]
+    if request.embed is None:
+        return [[] for _ in names]
+    vectors = request.embed(names).double()
+    nearness = vectors @ vectors.T - 4 * torch.eye(len(names), dtype=torch.double)
+    order = nearness.sort(dim=1, descending=True, stable=True).indices[:, :_CONFUSABLE]
+    return [[names[other] for other in row] for row in order.tolist()]
 
 
 def _kept_answer(file: Path | None) -> str | None:

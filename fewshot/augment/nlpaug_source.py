@@ -1,10 +1,7 @@
-"""nlpaug's augmenters and flows as a source of texts.
+"""nlpaug's augmenters and flows as a source of texts (Ma 2019, https://github.com/makcedward/nlpaug).
 
-What nlpaug leaves to its caller is done here.  It draws from the process's global generators: they are seeded for each
-text and put back.  Its tokenizer tears "don't" and "e-mail" apart and leaves spaces in them: augmenters that have it
-get one that does not.  Its warnings and what it prints do not reach the user.
-
-Source: Ma 2019, "NLP Augmentation", https://github.com/makcedward/nlpaug.
+It draws from the process's global generators, which are seeded for each text and put back. Its tokenizer tears "don't"
+and "e-mail" apart and leaves spaces in them: augmenters that have it get one that does not.
 """
 
 import contextlib
@@ -19,9 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.source import AugmentRequest, Proposal, Source, distinct
 from fewshot.errors import ConfigError, FewshotError
-from fewshot.tasks.task import normalise
 
 _TOKEN = re.compile(r"\w+(?:['’.,‐-]\w+)*|[^\w\s]")
 _SPACE_BEFORE = re.compile(r" (?=[.,;:?!%)\]])")
@@ -34,9 +30,6 @@ class NlpaugSource(Source):
 
     Args:
         augmenter: an augmenter or a flow of nlpaug; it is not changed.
-
-    Raises:
-        ConfigError: not an augmenter.
     """
 
     name: ClassVar[str] = "nlpaug"
@@ -50,39 +43,25 @@ class NlpaugSource(Source):
         self.augmenter = _with_our_tokenizer(augmenter)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """New texts for each text of the request, in the order in which nlpaug made them.
-
-        Raises:
-            FewshotError: nlpaug failed on a text, or made something that is no text.
-        """
+        """See `Source.propose`; in the order in which nlpaug made them."""
         return [self._proposals(request, index) for index in range(len(request.texts))]
 
     def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
-        text = request.texts[index]
-        how = type(self.augmenter).__name__
+        text, how = request.texts[index], type(self.augmenter).__name__
         try:
             with _seeded(request.text_seed(self.name, index)):
                 made = self.augmenter.augment(text, n=request.most)
         except Exception as error:
             reason = " ".join(str(error).split())[:200].rstrip(".")
             raise FewshotError(
-                f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}. Expected new "
-                f"texts. Use another augmenter, or install what it asks for."
+                f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}. Use another "
+                f"augmenter, or install what it asks for."
             ) from error
-        distinct = {normalise(text): text}
-        for new in _texts(made, how):
-            if new.strip():
-                distinct.setdefault(normalise(new), new.strip())
-        return [Proposal(new, how) for new in list(distinct.values())[1 : request.most + 1]]
+        return distinct(text, (Proposal(new.strip(), how) for new in _texts(made, how)), request.most)
 
 
 def split_words(text: str) -> list[str]:
-    """Words and marks of a text; apostrophes, hyphens and decimal points hold a word together.
-
-    Example:
-        >>> split_words("Don't e-mail $1.50, ok?")
-        ["Don't", 'e-mail', '$', '1.50', ',', 'ok', '?']
-    """
+    """Words and marks of a text; apostrophes, hyphens and decimal points hold a word together."""
     return _TOKEN.findall(text)
 
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from fewshot.augment.source import check_settings
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.errors import ConfigError
 from fewshot.evaluation import Estimate, paired_difference, predict
 from fewshot.evaluation.metrics import accuracy
 from fewshot.features import TaskFeatures, Variants
@@ -27,7 +25,7 @@ class Trial:
 
     @property
     def lower_bound(self) -> float:
-        """The least that the 95 % interval of the gain leaves."""
+        """Where the 95 % interval of the gain begins."""
         return self.gain.mean - (self.gain.ci95 if self.gain.ci95 is not None else float("inf"))
 
 
@@ -51,9 +49,8 @@ class Decision:
 
     def sentence(self) -> str:
         """The decision for a person to read."""
-        best = self.best
+        best, where = self.best, f"on {self.episodes} valid episodes"
         what = f"{' + '.join(best.sources)}, weight {best.weight:g}: {best.gain.percent(sign=True)} points"
-        where = f"on {self.episodes} valid episodes"
         if self.chosen is None:
             tried = f"the best of {len(self.trials)} choices ({what}) is no sure gain {where}"
             return f"No augmentation of the support: {tried}"
@@ -97,14 +94,12 @@ class AugmentationPolicy:
     episodes: int = 600
 
     def __post_init__(self) -> None:
-        if not self.weights or not min(self.weights) > 0:
-            raise ConfigError(
-                f"Got augment.policy.weights={list(self.weights)}, expected numbers above 0 such as [0.25,0.5,1.0]."
-            )
-        if self.episodes < 2:
-            raise ConfigError(
-                f"Got augment.policy.episodes={self.episodes}, expected 2 or more, for an interval. Leave it at 600."
-            )
+        fits = len(self.weights) > 0 and min(self.weights) > 0
+        check_settings(
+            "augment.policy",
+            weights=(self.weights, fits, "numbers above 0 such as [0.25,0.5,1.0]"),
+            episodes=(self.episodes, self.episodes >= 2, "2 or more, for an interval"),
+        )
 
     def choices(self, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Name → sources, for all that is tried.
@@ -113,8 +108,7 @@ class AugmentationPolicy:
             >>> AugmentationPolicy().choices(["synonym", "syntax"])
             {'synonym': ('synonym',), 'syntax': ('syntax',), 'synonym + syntax': ('synonym', 'syntax')}
         """
-        alone: dict[str, tuple[str, ...]] = {name: (name,) for name in sources}
-        return alone if len(alone) == 1 else {**alone, " + ".join(sources): tuple(sources)}
+        return {name: (name,) for name in sources} | {" + ".join(sources): tuple(sources)}
 
     def decide(
         self,
@@ -123,27 +117,15 @@ class AugmentationPolicy:
         episodes: EpisodeBatch,
         variants: Mapping[tuple[str, ...], Variants],
     ) -> Decision:
-        """Score every choice on the same episodes.
-
-        Args:
-            learner: as it will be used.
-            features: of the task; their own variants are left out.
-            episodes: of valid classes.
-            variants: sources → what they made of the support texts.
-        """
+        """Score every choice, sources → what they made of the support texts, on the same episodes of valid classes."""
         plain = features.without_variants()
-        without = _accuracies(learner, plain, episodes)
+        choices = [(sources, float(weight)) for sources in variants for weight in self.weights]
         trials = []
-        with track("Deciding on augmentation", total=len(variants) * len(self.weights), unit="choices") as advance:
-            for sources, made in variants.items():
-                for weight in self.weights:
-                    augmented = replace(plain, variants=replace(made, weight=weight))
-                    gain = paired_difference(_accuracies(learner, augmented, episodes), without)
-                    trials.append(Trial(sources, float(weight), gain))
-                    advance()
+        with torch.no_grad(), track("Deciding on augmentation", total=len(choices), unit="choices") as advance:
+            without = accuracy(predict(learner, plain, episodes), episodes.targets)
+            for sources, weight in choices:
+                augmented = replace(plain, variants=replace(variants[sources], weight=weight))
+                scores = accuracy(predict(learner, augmented, episodes), episodes.targets)
+                trials.append(Trial(sources, weight, paired_difference(scores, without)))
+                advance()
         return Decision(tuple(trials), Estimate.of(without), len(episodes))
-
-
-def _accuracies(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> Float[Tensor, " episodes"]:
-    with torch.no_grad():
-        return accuracy(predict(learner, features, episodes), episodes.targets)

@@ -3,18 +3,22 @@
 import inspect
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from fewshot.encoders.batching import by_tokens
 from fewshot.encoders.encoder import GPU_BUDGET
 from fewshot.encoders.loading import loading
 from fewshot.encoders.precision import resolve_device
 from fewshot.encoders.source import locate
-from fewshot.encoders.tokens import token_limit
+from fewshot.encoders.tokens import TokenizedTexts, token_limit
 from fewshot.errors import ConfigError, EncoderError, FewshotError
+from fewshot.progress import track
 
 _LONGEST = 512  # tokens of a text
 
@@ -33,80 +37,71 @@ class Pretrained:
         """Names of the inputs that the model takes."""
         return frozenset(inspect.signature(self.module.forward).parameters)
 
-    def budget(self, tokens_per_batch: int) -> int:
-        """Padded tokens in a batch on this device, when there are `tokens_per_batch` on a CPU."""
-        return tokens_per_batch * (GPU_BUDGET if self.device.type == "cuda" else 1)
+    def batches(
+        self, tokens: TokenizedTexts, per_batch: int, what: str, copies: int = 1
+    ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+        """Indices and inputs of texts of similar length, with a bar named `what`.
 
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Which weights a source runs, read by the class `head` of transformers; the rest is as its user gave it.
-
-    Args:
-        setting: name of `model` for the user, such as `augment.sources.contextual.model`.
-    """
-
-    model: str
-    setting: str
-    head: str
-    revision: str | None
-    device: str
-    trust_remote_code: bool
-    pickled_weights: bool
-
-    def load(self) -> Pretrained:
-        """Read tokenizer and weights; global random state stays as it is.
-
-        Raises:
-            EncoderError: there is no such model, it cannot be read, or it is not of the kind `head`.
-            ConfigError: no such device, or a package that the tokenizer needs is missing.
+        A batch has at most `per_batch` padded tokens on a CPU, with `copies` of each that the model makes.
         """
-        try:
-            return self._load()
-        except FewshotError as error:  # in the words of an encoder's settings
-            group, _, name = self.setting.rpartition(".")
-            own = {"model": name, "revision": f"{name.removesuffix('model')}revision"}
-            words = re.sub(r"(?<=\s)encoder\.(\w+)", lambda at: f"{group}.{own.get(at[1], at[1])}", str(error))
-            raise type(error)(words.replace("Encoder model", "Model", 1)) from error
+        budget = per_batch * (GPU_BUDGET if self.device.type == "cuda" else 1) // copies
+        with track(what, total=len(tokens.lengths), unit="texts") as advance:
+            for indices in by_tokens(tokens.lengths, budget):
+                yield indices, {name: tensor.to(self.device) for name, tensor in tokens.batch(indices).items()}
+                advance(len(indices))
 
-    def _load(self) -> Pretrained:
-        import transformers
 
-        device = resolve_device(self.device)
-        folder = locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights).folder
+def load_pretrained(
+    setting: str, head: str, model: str, revision: str | None, device: str, trust_remote_code: bool,
+    pickled_weights: bool,
+) -> Pretrained:  # fmt: skip
+    """Read tokenizer and weights by the class `head` of transformers; global random state stays as it is.
+
+    The other arguments are as the user gave them; `setting` names the model: `augment.sources.contextual.model`.
+
+    Raises:
+        EncoderError: there is no such model, it cannot be read, or it is not of the kind `head`.
+        ConfigError: no such device, or a package that the tokenizer needs is missing.
+    """
+    import transformers
+
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # how weights were matched is said below, if it matters
+    try:
+        place = resolve_device(device)
+        folder = locate(model, revision, trust_remote_code, pickled_weights).folder
         is_fast = (folder / "tokenizer.json").is_file()  # AutoTokenizer may rebuild it from the type of the model
         if any(folder.glob("*.spm")) and not is_fast and not find_spec("sentencepiece"):
             raise ConfigError(
-                f"Model {self.model!r} cuts texts with SentencePiece, and that package is not installed. Install it "
-                f"with: pip install sentencepiece"
+                f"Model {model!r} cuts texts with SentencePiece, and that package is not installed. Install it with: "
+                f"pip install sentencepiece"
             )
-        level = transformers.logging.get_verbosity()
-        transformers.logging.set_verbosity_error()  # how weights were matched is said below, if it matters
-        try:
-            with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), loading(self.model):
-                kind = transformers.PreTrainedTokenizerFast if is_fast else transformers.AutoTokenizer
-                tokenizer = kind.from_pretrained(folder, trust_remote_code=self.trust_remote_code)
-                module, found = getattr(transformers, self.head).from_pretrained(
-                    folder,
-                    dtype=torch.float32,
-                    use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
-                    weights_only=True,
-                    trust_remote_code=self.trust_remote_code,
-                    output_loading_info=True,
-                )
-        except EncoderError as error:
-            if "Unrecognized configuration class" not in str(error):
-                raise
-            raise self._other_kind("another architecture") from error
-        finally:
-            transformers.logging.set_verbosity(level)
-        missing = sorted(name for name in found["missing_keys"] if name.endswith(".weight"))
-        if missing:
-            raise self._other_kind(f"saved without {', '.join(missing[:2])}")
-        limit = token_limit(_LONGEST, tokenizer, module.config) or _LONGEST
-        return Pretrained(tokenizer, module.eval().to(device), device, limit)
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), loading(model):
+            kind = transformers.PreTrainedTokenizerFast if is_fast else transformers.AutoTokenizer
+            tokenizer = kind.from_pretrained(folder, trust_remote_code=trust_remote_code)
+            module, found = getattr(transformers, head).from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=None if pickled_weights else True,  # None: first safetensors, then .bin
+                weights_only=True,
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
+            )
+    except FewshotError as error:
+        if "Unrecognized configuration class" in str(error):
+            raise _other_kind(model, head, setting, "another architecture") from error
+        group, _, name = setting.rpartition(".")  # the error is in the words of an encoder's settings
+        own = {"model": name, "revision": f"{name.removesuffix('model')}revision"}
+        words = re.sub(r"(?<=\s)encoder\.(\w+)", lambda at: f"{group}.{own.get(at[1], at[1])}", str(error))
+        raise type(error)(words.replace("Encoder model", "Model", 1)) from error
+    finally:
+        transformers.logging.set_verbosity(level)
+    missing = sorted(name for name in found["missing_keys"] if name.endswith(".weight"))
+    if missing:
+        raise _other_kind(model, head, setting, f"saved without {', '.join(missing[:2])}")
+    limit = token_limit(_LONGEST, tokenizer, module.config) or _LONGEST
+    return Pretrained(tokenizer, module.eval().to(place), place, limit)
 
-    def _other_kind(self, what: str) -> EncoderError:
-        return EncoderError(
-            f"Model {self.model!r} is not of the kind {self.head}: {what}. Set {self.setting} to a model of that kind."
-        )
+
+def _other_kind(model: str, head: str, setting: str, what: str) -> EncoderError:
+    return EncoderError(f"Model {model!r} is not of the kind {head}: {what}. Set {setting} to a model of that kind.")

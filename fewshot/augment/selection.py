@@ -1,14 +1,14 @@
 """From proposals to what is kept: sources take turns, and nothing is embedded that is not needed.
 
 Proposals that look like one before them are embedded last, since an encoder mostly finds them to be near-duplicates.
-Likeness is told without a model, by every three letters in a row S(t) (Broder 1997, "On the resemblance and containment
-of documents", https://doi.org/10.1109/SEQUEN.1997.666900, who counts words; a sentence has too few of these):
+Likeness is that of the sets S(t) of every three letters in a row (Broder 1997, who takes words,
+https://doi.org/10.1109/SEQUEN.1997.666900):
 
     distance(a, b) = 1 - |S(a) & S(b)| / |S(a) | S(b)|
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -17,11 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fewshot.augment.bank import Bank, ScoredProposal
-from fewshot.augment.semantic_filter import Prototypes, Reason, SemanticFilter, Verdict
-from fewshot.augment.source import Proposal
+from fewshot.augment.semantic_filter import Reason, SemanticFilter, Verdict, margins
+from fewshot.augment.source import Embed, Proposal
 from fewshot.tasks.task import normalise
-
-Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
 _ALIKE = 0.1  # below this distance two texts are rarely far enough apart for the filter
 
@@ -59,29 +57,31 @@ class Candidates:
         kept: features of those that were kept, in their order.
     """
 
-    def __init__(self, text: str, features: Float[Tensor, " dim"], own: int | None = None):
+    def __init__(
+        self,
+        text: str,
+        features: Float[Tensor, " dim"],
+        proposals: Mapping[str, Sequence[Proposal]],
+        excluded: Collection[str] = (),
+        own: int | None = None,
+    ):
         self.text, self.features, self.own = text, features, own
         self.scored: list[ScoredProposal] = []
         self.kept: list[Tensor] = []
         self._waiting: deque[Candidate] = deque()
         self._alike: list[tuple[float, Candidate]] = []
         self._drawn = [_shingles(normalise(text))]
-
-    def add(self, proposals: Mapping[str, Sequence[Proposal]], excluded: Collection[str] = ()) -> None:
-        """Add proposals of each source, best first; `excluded`: normalised texts that none may equal."""
         seen = set()
-        for turn in zip_longest(*proposals.values()):
-            for name, proposal in zip(proposals, turn, strict=True):
-                if proposal is None:
-                    continue
-                candidate = Candidate(name, proposal, normalise(proposal.text))
-                if not candidate.key or candidate.key in excluded:
-                    self._drop(candidate, "task_text")
-                elif candidate.key in seen:
-                    self._drop(candidate, "repeated")
-                else:
-                    self._waiting.append(candidate)
-                seen.add(candidate.key)
+        turns = (zip(proposals, turn, strict=True) for turn in zip_longest(*proposals.values()))
+        for name, proposal in (pair for turn in turns for pair in turn if pair[1] is not None):
+            candidate = Candidate(name, proposal, normalise(proposal.text))
+            if not candidate.key or candidate.key in excluded:
+                self._drop(candidate, "task_text")
+            elif candidate.key in seen:
+                self._drop(candidate, "repeated")
+            else:
+                self._waiting.append(candidate)
+            seen.add(candidate.key)
 
     def has_more(self, alike: bool = True) -> bool:
         """Whether a proposal waits; `alike`: whether those count that look like one that was drawn."""
@@ -109,8 +109,7 @@ class Candidates:
         """Note the verdicts on the proposals that were drawn, and keep the features of those that pass."""
         for (source, proposal, _), row, verdict in zip(drawn, features, verdicts, strict=True):
             self.scored.append(ScoredProposal(proposal.text, source, proposal.how, verdict))
-            if verdict.dropped is None:
-                self.kept.append(row)
+            self.kept += [row] if verdict.dropped is None else []
 
     def close(self) -> list[ScoredProposal]:
         """All proposals; those that are left over were not needed."""
@@ -128,39 +127,32 @@ class Candidates:
 class Selection:
     """Lets the filter choose among the proposals for texts.
 
-    Args:
-        semantic_filter: the filter.
-        excluded: normalised texts that no proposal may equal: those of the task, so that no query slips in.
-        prototypes: of all classes, if they are known.
-        distinct: whether different texts may not keep the same variant either.
+    No proposal equals an `excluded` text, normalised; those of a task, so that no query slips in. `distinct`: whether
+    different texts may not keep the same new text either.
     """
 
     def __init__(
         self,
         semantic_filter: SemanticFilter,
+        embed: Embed,
         excluded: Collection[str],
-        prototypes: Prototypes | None = None,
+        prototypes: Float[Tensor, "n_classes dim"] | None = None,
         distinct: bool = False,
     ):
-        self.filter, self.excluded, self.prototypes = semantic_filter, excluded, prototypes
+        self.filter, self.embed, self.excluded, self.prototypes = semantic_filter, embed, excluded, prototypes
         self.distinct, self._kept_keys = distinct, set[str]()
 
     def open(
-        self,
-        texts: Sequence[str],
-        proposals: Mapping[str, Sequence[Sequence[Proposal]]],
-        embed: Embed,
-        own: Sequence[int] = (),
+        self, texts: Sequence[str], proposals: Mapping[str, Sequence[Sequence[Proposal]]], own: Sequence[int] = ()
     ) -> list[Candidates]:
         """The candidates for each text; `proposals` are by source, best first, `own` the rows of the prototypes."""
-        opened = []
-        for place, (text, row) in enumerate(zip(texts, embed(texts), strict=True)):
-            candidates = Candidates(text, row, own[place] if own else None)
-            candidates.add({name: rows[place] for name, rows in proposals.items()}, self.excluded)
-            opened.append(candidates)
-        return opened
+        own_of: Sequence[int | None] = own or [None] * len(texts)
+        return [
+            Candidates(text, row, {name: rows[place] for name, rows in proposals.items()}, self.excluded, own_of[place])
+            for place, (text, row) in enumerate(zip(texts, self.embed(texts), strict=True))
+        ]
 
-    def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], embed: Embed, alike: bool = True) -> None:
+    def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], alike: bool = True) -> None:
         """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
         while True:
             rooms = [most - len(candidates.kept) for candidates, most in zip(opened, wanted, strict=True)]
@@ -168,32 +160,25 @@ class Selection:
             texts = [candidate.proposal.text for row in drawn for candidate in row]
             if not texts:
                 return
-            parts = embed(texts).split([len(row) for row in drawn])
+            parts = self.embed(texts).split([len(row) for row in drawn])
             for candidates, row, features, room in zip(opened, drawn, parts, rooms, strict=True):
-                if row:
-                    candidates.score(row, features, self._verdicts(candidates, row, features, room))
-
-    def _verdicts(
-        self, candidates: Candidates, drawn: Sequence[Candidate], features: Tensor, room: int
-    ) -> list[Verdict]:
-        margins, margin = None, 0.0
-        if self.prototypes is not None and candidates.own is not None:
-            margins, margin = self.prototypes.margins(features, candidates.own), self.prototypes.margin
-        kept = torch.stack(candidates.kept) if candidates.kept else candidates.features[None][:0]
-        repeated = [self.distinct and candidate.key in self._kept_keys for candidate in drawn]
-        verdicts = self.filter.verdicts(candidates.features, kept, features, room, margins, margin, repeated)
-        self._kept_keys.update(one.key for one, verdict in zip(drawn, verdicts, strict=True) if not verdict.dropped)
-        return verdicts
+                own = None
+                if self.prototypes is not None and candidates.own is not None:
+                    own = margins(features, self.prototypes, candidates.own)
+                kept = torch.stack(candidates.kept) if candidates.kept else candidates.features[None][:0]
+                repeated = [self.distinct and candidate.key in self._kept_keys for candidate in row]
+                verdicts = self.filter.verdicts(candidates.features, kept, features, room, own, repeated)
+                candidates.score(row, features, verdicts)
+                passed = (one.key for one, verdict in zip(row, verdicts, strict=True) if not verdict.dropped)
+                self._kept_keys.update(passed)
 
 
 def bank_of(opened: Sequence[Candidates], dim: int) -> Bank:
     """What was kept of some texts, and what became of the rest; `dim` is the number of features."""
     kept = [row for candidates in opened for row in candidates.kept]
-    return Bank(
-        texts=tuple(candidates.text for candidates in opened),
-        scored=tuple(tuple(candidates.close()) for candidates in opened),
-        features=torch.stack(kept) if kept else torch.empty(0, dim),
-    )
+    scored = tuple(tuple(candidates.close()) for candidates in opened)
+    features = torch.stack(kept) if kept else torch.empty(0, dim)
+    return Bank(tuple(candidates.text for candidates in opened), scored, features)
 
 
 def _shingles(text: str) -> frozenset[str]:
@@ -203,5 +188,5 @@ def _shingles(text: str) -> frozenset[str]:
 
 def _distance(one: frozenset[str], other: frozenset[str]) -> float:
     both = len(one & other)
-    either = len(one) + len(other) - both
+    either = len(one) + len(other) - both  # of sizes: this is asked for every pair
     return 1 - both / either if either else 0.0

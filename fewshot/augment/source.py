@@ -1,14 +1,18 @@
 """What makes new texts from given ones: the promise of every source."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
+from fewshot.errors import ConfigError
 from fewshot.randomness import child_seed
+from fewshot.tasks.task import normalise
+
+Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class AugmentRequest:
     synonyms: tuple[tuple[str, ...], ...] = ()
     classes: tuple[int, ...] = ()
     class_names: tuple[str, ...] = ()
-    embed: Callable[[Sequence[str]], Float[Tensor, "n dim"]] | None = None
+    embed: Embed | None = None
 
     def text_seed(self, source: str, index: int) -> int:
         """A seed for one source and one text, whatever the other texts are."""
@@ -54,12 +58,7 @@ class AugmentRequest:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A text that may stand beside the one it was made from.
-
-    Args:
-        text: the new text.
-        how: what was done, for a person to read: "myocardial infarction → heart attack", "inversion".
-    """
+    """A new text, and what was done, for a person to read: "myocardial infarction → heart attack", "inversion"."""
 
     text: str
     how: str
@@ -88,3 +87,27 @@ class Source(ABC):
     def notes(self, request: AugmentRequest) -> list[str]:
         """What a report of results made with this source has to say, such as where its words are from."""
         return []
+
+
+def distinct(text: str, proposals: Iterable[Proposal], most: int) -> list[Proposal]:
+    """The first proposals, `most` of them, that differ from the text and from each other as `normalise` has them."""
+    found: list[Proposal] = []
+    keys = {"", normalise(text)}
+    for proposal in proposals:
+        if len(found) == most:
+            break
+        if (key := normalise(proposal.text)) not in keys:
+            keys.add(key)
+            found.append(proposal)
+    return found
+
+
+def check_settings(group: str, **settings: tuple[object, bool, str]) -> None:
+    """Refuse what cannot be used among settings of a group; each is (value, whether it can be, what is expected)."""
+    wrong = [
+        f"Got {group}.{name}={list(value) if isinstance(value, tuple) else value!r}, expected {expected}."
+        for name, (value, is_usable, expected) in settings.items()
+        if not is_usable
+    ]
+    if wrong:
+        raise ConfigError("\n".join(wrong))

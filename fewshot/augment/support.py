@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
@@ -48,10 +45,9 @@ class SupportAugmentation:
             labels: of each text.
             names: label → name of the texts' own classes; empty where label names are not used.
             max_new: new texts of one text, at most.
-            encoder: judges whether a new text means the same.
+            encoder: its features tell whether a new text means the same.
         """
-        known = dict(self.label_names) | {k: name for k, name in names.items() if k not in self.label_names}
-        known = known if names else {}
+        known = {**self.label_names, **names, **self.label_names} if names else {}
         places = {label: place for place, label in enumerate(known)}
         return AugmentRequest(
             texts=tuple(texts),
@@ -60,9 +56,5 @@ class SupportAugmentation:
             synonyms=tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else (),
             classes=tuple(places[label] for label in labels) if known and self.use_labels else (),
             class_names=tuple(known.values()),
-            embed=partial(_unit_features, encoder),
+            embed=lambda texts: normalize(encoder.encode(list(texts)), dim=-1),
         )
-
-
-def _unit_features(encoder: Encoder, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
-    return normalize(encoder.encode(list(texts)), dim=-1)

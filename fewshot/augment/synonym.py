@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from fewshot.augment.lexicon import EMBEDDED, Lexicon, Place, load_lexicon, substituted
-from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.errors import ConfigError
-from fewshot.tasks.task import normalise
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
 
 TASK = "task"
 WORDNET = "wordnet"
 
 _Choice = tuple[Place, str, str]  # place, the words to put there, the lexicon that has them
+_KNOWN = (TASK, *EMBEDDED, WORDNET)
 _TRIES = 4  # draws of a combination for each one wanted, as some come twice
 
 
@@ -35,7 +34,7 @@ class Synonym(Source):
         most_replacements: most places of one text that are said differently at once.
 
     Raises:
-        ConfigError: no lexicons, one that is not known and no file, or `most_replacements` below 1.
+        ConfigError: a setting cannot be used; in `propose`: a lexicon's file cannot, or WordNet is not installed.
 
     Example:
         >>> request = AugmentRequest(("How is a myocardial infarction treated?",), most=1)
@@ -48,27 +47,31 @@ class Synonym(Source):
     def __init__(
         self, lexicons: Sequence[str] = (TASK, "disease_ontology", "everyday"), most_replacements: int = 3
     ) -> None:
-        _check(lexicons, most_replacements)
+        is_list = not isinstance(lexicons, str) and len(lexicons) > 0
+        expected = (
+            f"a list of some of {', '.join(_KNOWN)}, or paths of .tsv or .csv files with a term and a synonym a line"
+        )
+        found = is_list and all(name in _KNOWN or Path(name).is_file() for name in lexicons)
+        check_settings(
+            f"augment.sources.{self.name}",
+            lexicons=(lexicons, found, expected),
+            most_replacements=(most_replacements, most_replacements >= 1, "1 or more places of a text"),
+        )
         self.lexicons = lexicons
         self.most_replacements = most_replacements
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """New texts for each text of the request, best first.
-
-        Raises:
-            ConfigError: a lexicon's file cannot be used, or WordNet is not installed.
-        """
+        """See `Source.propose`."""
         return [self._proposals(request, index) for index in range(len(request.texts))]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Says how many texts have synonyms from where their labels are from."""
         n_given = sum(map(bool, request.synonyms)) if TASK in self.lexicons else 0
-        if not n_given:
-            return []
-        return [
+        note = (
             f"{self.name}: {n_given:,} of {len(request.texts):,} texts have synonyms from the task's own file, which "
             f"is where the labels are from too; what they gain need not be gained on a task without such a file."
-        ]
+        )
+        return [note] if n_given else []
 
     @cached_property
     def _loaded(self) -> list[Lexicon]:
@@ -82,12 +85,7 @@ class Synonym(Source):
         generator = random.Random(request.text_seed(self.name, index))
         given = request.synonyms[index] if TASK in self.lexicons and request.synonyms else ()
         slots = _without_overlaps((place, lexicon.name) for lexicon in self._loaded for place in lexicon.places(text))
-        made = {key: Proposal(text, "") for key in ("", normalise(text) or " ")}
-        for proposal in self._in_order(text, given, slots, request.most, generator):
-            if len(made) == request.most + 2:
-                break
-            made.setdefault(normalise(proposal.text), proposal)
-        return list(made.values())[2:]
+        return distinct(text, self._in_order(text, given, slots, request.most, generator), request.most)
 
     def _in_order(
         self, text: str, given: Sequence[str], slots: list[list[_Choice]], most: int, generator: random.Random
@@ -98,29 +96,14 @@ class Synonym(Source):
         for rank in range(max(map(len, slots), default=0)):
             yield from (_changed(text, [slot[rank]]) for slot in slots if rank < len(slot))
         most_at_once = min(self.most_replacements, len(slots))
-        if most_at_once > 1:
-            drawn = set()
-            for _ in range(_TRIES * most):
-                chosen = generator.sample(slots, generator.randint(2, most_at_once))
-                choices = [generator.choice(slot) for slot in chosen]
-                combination = frozenset(map(id, choices))  # few places have few combinations, which come many times
-                if combination not in drawn:
-                    drawn.add(combination)
-                    yield _changed(text, choices)
-
-
-def _check(lexicons: Sequence[str], most_replacements: int) -> None:
-    known = (TASK, *EMBEDDED, WORDNET)
-    if isinstance(lexicons, str) or not lexicons:
-        raise ConfigError(f"Got lexicons={lexicons!r}, expected a list of some of {', '.join(known)} or paths.")
-    for name in lexicons:
-        if name not in known and not Path(name).is_file():
-            raise ConfigError(
-                f"Got the lexicon {name!r}, expected one of {', '.join(known)}, or the path of a .tsv or .csv file "
-                f"with a term and a synonym a line. Correct lexicons."
-            )
-    if most_replacements < 1:
-        raise ConfigError(f"Got most_replacements={most_replacements}, expected 1 or more places of a text.")
+        drawn = set()
+        for _ in range(_TRIES * most if most_at_once > 1 else 0):
+            chosen = generator.sample(slots, generator.randint(2, most_at_once))
+            choices = [generator.choice(slot) for slot in chosen]
+            combination = frozenset(map(id, choices))  # few places have few combinations, which come many times
+            if combination not in drawn:
+                drawn.add(combination)
+                yield _changed(text, choices)
 
 
 def _without_overlaps(found: Iterable[tuple[Place, str]]) -> list[list[_Choice]]:

@@ -1,52 +1,35 @@
 """The same words in another order or another frame, by the few rules that keep the meaning for certain.
 
-A rule that is not certain of the text it sees leaves it alone.  Catalogues and thesauri invert headings so that they
-sort under their main word (ISO 25964-1 advises against it, which is why both forms are found).
+A rule that is not certain of the text it sees leaves it alone.
 """
 
+import json
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
+from pathlib import Path
 from typing import ClassVar
 
-from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.errors import ConfigError
+from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
 from fewshot.tasks.task import normalise
 
 Rule = Callable[[str], Iterator[str]]
+
+_DEPTH = 3  # rules used on the way to one proposal
 
 
 def _words(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-CARRIERS = (
-    "the term {}", "about {}", "the topic of {}", "{} (term)", "the concept of {}", "regarding {}",
-    "information about {}", "what is meant by {}", "on the subject of {}", "the name {}", "a definition of {}",
-    "a note on {}", "{} as a topic", "concerning {}", "an entry on {}", "more about {}", "facts about {}",
-    "in relation to {}", "this is about {}", "the following: {}",
-)  # fmt: skip
-# Frames that may stand for each other; "?" at the end marks a question.
-FRAMES = {
-    "how_to": (
-        "how do I {}?", "how can I {}?", "how could I {}?", "how to {}?", "what is the way to {}?", "tell me how to {}",
-        "please tell me how to {}", "can you tell me how to {}?", "I would like to know how to {}",
-    ),
-    "possibility": (
-        "can I {}?", "could I {}?", "am I able to {}?", "is it possible to {}?", "is there a way to {}?",
-        "is there any way to {}?", "would it be possible to {}?",
-    ),
-    "request": (
-        "{}", "can you {}?", "could you {}?", "would you {}?", "please {}", "can you please {}?",
-        "could you please {}?", "I need you to {}", "I would like you to {}",
-    ),
-    "wish": ("I want to {}", "I would like to {}", "I'd like to {}", "I wish to {}"),
-}  # fmt: skip
-# What one asks of somebody else; "can you charge my card" may ask whether that can happen at all.
-_ASKED = _words(
-    "activate add block book call cancel check close correct delete explain find fix freeze get give help locate "
-    "order play put read remind remove reset schedule send set show start stop tell translate turn unblock update"
+# The phrases and words of the rules; a "?" at the end of a frame marks a question.
+_DATA = json.loads((Path(__file__).resolve().parent / "lexicons" / "syntax.json").read_text(encoding="utf-8"))
+CARRIERS: tuple[str, ...] = tuple(_DATA["carriers"])
+FRAMES: dict[str, tuple[str, ...]] = {name: tuple(frames) for name, frames in _DATA["frames"].items()}
+# "asked": what one asks of somebody else; "can you charge my card" may ask whether that can happen at all.
+_ASKED, _SMALL_WORDS, _JOINING, _NO_TERMS, _PARTS, _STUFFS = (
+    _words(_DATA["words"][name]) for name in ("asked", "small_words", "joining", "no_terms", "parts", "stuffs")
 )
 _REQUESTED = re.compile(
     rf"(?:{'|'.join(sorted(_ASKED))}) (?:me|us|my|our|your|a|an|the|this|that|these|those|all|some|up|off|on|out|for|"
@@ -56,20 +39,6 @@ _NO_SLOT = re.compile(
     r"[,;:.?!]|^(?:be|have|know|not|never|still|even|also|just)\b|\b(?:and|but|or|so|because) (?:am|is|are|was|do|does|"
     r"did|can|could|will|would|I|you|it|they|we|he|she|my|the)\b"
 )
-_SMALL_WORDS = _words(
-    "I i you he she it we they me my your his her our their this that these those there here is are was were am be "
-    "been do does did have has had will would can could should must may might not no a an what when where which who "
-    "why how if because but please"
-)
-_JOINING = _words("of the and or in with without for by to due from on as at")
-_NO_TERMS = _words("hi hello hey bye goodbye thanks thank yes no ok okay sorry help great sure")
-_PARTS = _words(
-    "abdomen ankle bladder brain breast cervix chest colon cornea ear elbow esophagus eye face femur finger foot "
-    "forearm hand head heart hip jaw joint kidney knee larynx leg lip liver lung mandible mouth neck nose ovary "
-    "pancreas pelvis prostate rectum retina rib shoulder skin skull spine spleen stomach testis thigh throat thyroid "
-    "tibia toe tongue tooth urethra uterus vagina vulva wrist"
-)
-_STUFFS = _words("bone blood muscle cartilage tissue marrow")  # "cancer of bone"
 _HEADS = re.compile(
     r"(?:abscess|amputation|atrophy|biopsy|cancer|carcinoma|contusion|disease|dislocation|disorder|failure|fibrosis|"
     r"fracture|hemorrhage|infection|inflammation|lesion|neoplasm|obstruction|perforation|rupture|sarcoma|sprain|surgery|"
@@ -200,24 +169,10 @@ def _inversion(text: str) -> Iterator[str]:
         yield f"{words[-1]}, {' '.join(words[:-1])}"
 
 
-def carrier_rule(carriers: Sequence[str]) -> Rule:
-    """The rule that puts a term into each of some phrases, so that a term of one word has company.
-
-    Raises:
-        ConfigError: a phrase has no `{}`, or several, or nothing beside it.
-    """
-    for carrier in carriers:
-        if carrier.count("{}") != 1 or carrier.strip() == "{}":
-            raise ConfigError(
-                f"Got augment.sources.syntax.carriers with {carrier!r}, expected words with {{}} once where the term "
-                'goes. Write it as "the term {}".'
-            )
-
-    def carry(text: str) -> Iterator[str]:
-        for carrier in carriers if is_term(text) else ():
-            yield _capital_of(text, carrier.replace("{}", _plain_start(text)))
-
-    return carry
+def _carriers(text: str) -> Iterator[str]:
+    """A term in each of some phrases, so that a term of one word has company."""
+    for carrier in CARRIERS if is_term(text) else ():
+        yield _capital_of(text, carrier.replace("{}", _plain_start(text)))
 
 
 RULES: dict[str, Rule] = {
@@ -225,7 +180,7 @@ RULES: dict[str, Rule] = {
     "contraction": _of_sentences(_contractions),
     "clause_order": _of_sentences(_clause_order),
     **{name: _frames(name) for name in FRAMES},
-    "carrier": carrier_rule(CARRIERS),
+    "carrier": _carriers,
 }
 
 
@@ -234,11 +189,9 @@ class Syntax(Source):
 
     Args:
         rules: names of the rules to use, see `RULES`; None is all.
-        depth: most rules used on the way to one proposal.
-        carriers: phrases for short terms, each with one `{}` where the term goes; empty for none.
 
     Raises:
-        ConfigError: there is no such rule, `depth` is below 1, or a carrier has no place for the term.
+        ConfigError: there is no such rule.
 
     Example:
         >>> request = AugmentRequest(("Bone Neoplasms",), most=2)
@@ -248,19 +201,13 @@ class Syntax(Source):
 
     name: ClassVar[str] = "syntax"
 
-    def __init__(self, rules: Sequence[str] | None = None, depth: int = 3, carriers: Sequence[str] = CARRIERS):
-        if depth < 1:
-            raise ConfigError(f"Got augment.sources.syntax.depth={depth}, expected 1 or more. Set it to 3.")
-        known = RULES | {"carrier": carrier_rule(carriers)}
-        names = list(known if rules is None else dict.fromkeys(rules))
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise ConfigError(
-                f"Got augment.sources.syntax.rules with {unknown[0]!r}, which is no rule. Expected some of "
-                f"{', '.join(RULES)}; null is all."
-            )
-        self.rules = {name: known[name] for name in names}
-        self.depth = depth
+    def __init__(self, rules: Sequence[str] | None = None):
+        names = list(RULES if rules is None else dict.fromkeys(rules))
+        check_settings(
+            f"augment.sources.{self.name}",
+            rules=(rules, set(names) <= set(RULES), f"some of {', '.join(RULES)}; null is all"),
+        )
+        self.rules = {name: RULES[name] for name in names}
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """What the rules make of each text: that of one rule first, then of two, and so on."""
@@ -270,7 +217,7 @@ class Syntax(Source):
         chance = random.Random(request.text_seed(self.name, index))
         made = {normalise(text): Proposal(text, "")}
         level: list[tuple[str, tuple[str, ...]]] = [(text, ())]
-        for _ in range(self.depth):
+        for _ in range(_DEPTH):
             by_rule = [
                 [(new, (*used, name)) for old, used in level if name not in used for new in rule(old)]
                 for name, rule in self.rules.items()

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.augment.bank import ScoredProposal
 from fewshot.augment.selection import CachedEmbed, Candidates, Embed, Selection
-from fewshot.augment.semantic_filter import Prototypes, Reason
+from fewshot.augment.semantic_filter import Reason
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
@@ -22,28 +21,16 @@ _STRETCH = 3  # how many times its part a text gives at most
 
 @dataclass(frozen=True)
 class AugmentedText:
-    """A text that was proposed for another, and what became of it.
+    """A text that was proposed for another, and what became of it."""
 
-    Args:
-        label: of both.
-        original: the text that was given.
-        text: what was made of it.
-        source: which source made it.
-        how: what it did.
-        cosine: of both; None if the new text was not embedded.
-        margin: cosine of the new text to the prototype of its class minus that to the nearest other; None if it was
-            not embedded, or there is one class only.
-        dropped: why it is left out; None if it is kept.
-    """
-
-    label: str
-    original: str
-    text: str
-    source: str
-    how: str
-    cosine: float | None
-    margin: float | None
-    dropped: Reason | None
+    label: str  # of both
+    original: str  # the text that was given
+    text: str  # what was made of it
+    source: str  # which source made it
+    how: str  # what it did
+    cosine: float | None  # of both; None: the new text was not embedded
+    margin: float | None  # cosine to the prototype of its class minus that to the nearest other; None: there is none
+    dropped: Reason | None  # why it is left out; None: it is kept
 
     @property
     def kept(self) -> bool:
@@ -62,11 +49,10 @@ def augment_texts(
 ) -> list[AugmentedText]:
     """Make more of the texts of a support set.
 
-    1. No new text equals a text that was given or another that was kept, compared as `normalise` does.
-    2. Those kept pass the filter of `augmentation`; the prototype of a class is the mean of its texts and its name.
-    3. A class comes to `augmentation.per_class` texts at most, those given included; where some of its texts have
-       fewer new ones than their part, the others give more, up to three times theirs.
-    4. The same arguments give the same table.
+    No new text equals a text that was given or another that was kept, compared as `normalise` does. Those kept pass the
+    filter of `augmentation`; the prototype of a class is the mean of its texts and its name. A class comes to
+    `augmentation.per_class` texts at most, those given included; where some of its texts have fewer new ones than their
+    part, the others give more, up to three times theirs.
 
     Args:
         texts: distinct; no queries, for the prototypes are made of them.
@@ -86,7 +72,7 @@ def augment_texts(
         FewshotError: a source lacks what it needs.
     """
     classes = sorted(set(labels))
-    _check(texts, labels, class_names, synonyms, classes)
+    _check(texts, labels, class_names, synonyms, len(classes))
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
     sizes = Counter(ids)
@@ -102,75 +88,74 @@ def augment_texts(
         class_names=tuple(class_names),
         embed=unit,
     )
-    prototypes = _prototypes(unit, texts, class_names, torch.tensor(ids), augmentation.margin)
+    prototypes = None
+    if len(classes) > 1:  # one class alone has no other to be near to
+        features = unit(texts)
+        sums = features.new_zeros(len(classes), features.shape[1]).index_add_(0, torch.tensor(ids), features)
+        prototypes = normalize(sums + unit(class_names) if class_names else sums, dim=-1)
     excluded = frozenset(normalise(text) for text in texts)
-    selection = Selection(augmentation.filter(), excluded, prototypes, distinct=True)
+    selection = Selection(augmentation.filter(), unit, excluded, prototypes, distinct=True)
     opened: list[Candidates] = []
     for start, piece, proposals in augmentation.proposed(request):
         places = slice(start, start + len(piece.texts))
-        found = selection.open(piece.texts, proposals, unit, ids[places])
-        selection.fill(found, parts[places], unit, alike=False)
+        found = selection.open(piece.texts, proposals, ids[places])
+        selection.fill(found, parts[places], alike=False)
         opened += found
     for alike in (False, True):
-        _level(selection, opened, ids, parts, room, unit, alike)
+        while _level(selection, opened, ids, parts, room, alike):
+            pass
     scored = [candidates.close() for candidates in opened]
     surplus = _surplus(scored, ids, room)
     return [
-        _row(one, text, classes[own], (place, rank) in surplus)
+        AugmentedText(
+            label=classes[own],
+            original=text,
+            text=one.text,
+            source=one.source,
+            how=one.how,
+            cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
+            margin=one.verdict.margin,
+            dropped="not_needed" if (place, rank) in surplus else one.verdict.dropped,
+        )
         for place, (text, own) in enumerate(zip(texts, ids, strict=True))
         for rank, one in enumerate(scored[place])
     ]
 
 
 def _level(
-    selection: Selection, opened: Sequence[Candidates], ids: Sequence[int], parts: Sequence[int], room: dict[int, int],
-    embed: Embed, alike: bool,
-) -> None:  # fmt: skip
-    """Let the texts of each class that lacks some give them in equal parts; `alike`: see `Candidates.draw`."""
-    while True:
-        kept = Counter(own for own, candidates in zip(ids, opened, strict=True) for _ in candidates.kept)
-        able = [
-            place
-            for place, candidates in enumerate(opened)
-            if room[ids[place]] > kept[ids[place]]
-            and candidates.has_more(alike)
-            and len(candidates.kept) < _STRETCH * parts[place]
-        ]
-        if not able:
-            return
-        sharing = Counter(ids[place] for place in able)
-        more = {own: math.ceil((room[own] - kept[own]) / n_texts) for own, n_texts in sharing.items()}
-        wanted = [min(len(opened[place].kept) + more[ids[place]], _STRETCH * parts[place]) for place in able]
-        selection.fill([opened[place] for place in able], wanted, embed, alike)
+    selection: Selection, opened: Sequence[Candidates], ids: Sequence[int], parts: Sequence[int],
+    room: dict[int, int], alike: bool,
+) -> bool:  # fmt: skip
+    """Ask the texts of each class that lacks some for equal parts of them; whether any text could give one."""
+    kept = Counter(own for own, candidates in zip(ids, opened, strict=True) for _ in candidates.kept)
+    left = [_STRETCH * part - len(candidates.kept) for part, candidates in zip(parts, opened, strict=True)]
+    able = [
+        place
+        for place, own in enumerate(ids)
+        if room[own] > kept[own] and left[place] > 0 and opened[place].has_more(alike)
+    ]
+    sharing = Counter(ids[place] for place in able)
+    more = {own: math.ceil((room[own] - kept[own]) / n_texts) for own, n_texts in sharing.items()}
+    wanted = [len(opened[place].kept) + min(more[ids[place]], left[place]) for place in able]
+    selection.fill([opened[place] for place in able], wanted, alike)
+    return bool(able)
 
 
 def _check(
     texts: Sequence[str], labels: Sequence[str], class_names: Sequence[str], synonyms: Sequence[Sequence[str]],
-    classes: Sequence[str],
+    n_classes: int,
 ) -> None:  # fmt: skip
     twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
     if not texts or len(texts) != len(labels):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each of one or more.")
     if twice:
         raise TaskError(f"The text {twice[0][:80]!r} stands twice, expected distinct texts. Leave one out.")
-    if len(class_names) not in (0, len(classes)):
+    if len(class_names) not in (0, n_classes):
         raise TaskError(
-            f"Got {len(class_names)} class names for {len(classes)} labels, expected one for each in sorted order."
+            f"Got {len(class_names)} class names for {n_classes} labels, expected one for each in sorted order."
         )
     if len(synonyms) not in (0, len(texts)):
         raise TaskError(f"Got synonyms of {len(synonyms)} texts, expected those of {len(texts)}. Give all, or none.")
-
-
-def _prototypes(
-    embed: Embed, texts: Sequence[str], class_names: Sequence[str], ids: Tensor, margin: float
-) -> Prototypes | None:
-    """Unit means of the texts and the name of each class; one class alone has no other to be near to."""
-    n_classes = int(ids.max()) + 1
-    if n_classes < 2:
-        return None
-    features = embed(texts)
-    sums = features.new_zeros(n_classes, features.shape[1]).index_add_(0, ids, features)
-    return Prototypes(normalize(sums + embed(class_names) if class_names else sums, dim=-1), margin)
 
 
 def _surplus(
@@ -186,9 +171,3 @@ def _surplus(
                 if used[ids[place]] > room[ids[place]]:
                     surplus.add((place, row[turn]))
     return surplus
-
-
-def _row(one: ScoredProposal, original: str, label: str, is_surplus: bool) -> AugmentedText:
-    cosine = None if math.isnan(one.verdict.cosine) else one.verdict.cosine
-    dropped: Reason | None = "not_needed" if is_surplus else one.verdict.dropped
-    return AugmentedText(label, original, one.text, one.source, one.how, cosine, one.verdict.margin, dropped)

@@ -12,19 +12,9 @@ _ARTICLE = re.compile(r"\b(an?)(\s+)$", re.IGNORECASE)
 
 
 def in_style_of(text: str, start: int, end: int, written: str, replacement: str) -> str:
-    """A replacement in the capitals of the place from `start` to before `end`.
+    """A replacement in the capitals of the place of a text from `start` to before `end`.
 
-    Args:
-        text: the text that the place is in.
-        start: of the place.
-        end: of the place.
-        written: the words that are replaced, in the capitals that they have by themselves.
-        replacement: the new words, in the capitals that they have by themselves ("Crohn's disease", "COPD").
-
-    Example:
-        >>> in_style_of("Myocardial Infarction", 0, 21, "myocardial infarction", "heart attack")
-        'Heart Attack'
-    """
+    The words that stand there, `written`, and the replacement come in the capitals that they have by themselves."""
     place = text[start:end]
     if text.isupper() and (place != written or start > 0 or end < len(text)):
         return replacement.upper()
@@ -39,22 +29,12 @@ def in_style_of(text: str, start: int, end: int, written: str, replacement: str)
 
 
 def in_case_of(old: str, new: str) -> str:
-    """A word written as the one it replaces: ALL CAPS, Capitalised, or as it comes.
-
-    Example:
-        >>> in_case_of("Card", "account"), in_case_of("PIN", "code"), in_case_of("city", "Paris")
-        ('Account', 'CODE', 'Paris')
-    """
+    """A word written as the one it replaces: ALL CAPS, Capitalised, or as it comes."""
     return new.upper() if _is_abbreviation(old) else _capitalised(new) if old[0].isupper() else new
 
 
 def singulars(word: str) -> list[str]:
-    """What a case-folded word may be the plural (or the third person) of; the likeliest first.
-
-    Example:
-        >>> singulars("currencies"), singulars("passes"), singulars("bus")
-        (['currency', 'currencie'], ['passe', 'pass'], [])
-    """
+    """What a case-folded word may be the plural (or the third person) of; the likeliest first."""
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return []
     found = [word[:-1]]
@@ -66,12 +46,7 @@ def singulars(word: str) -> list[str]:
 
 
 def plural(term: str) -> str | None:
-    """The regular plural of a term's last word, or None where that would be a guess.
-
-    Example:
-        >>> plural("heart attack"), plural("currency"), plural("cancer of the lung"), plural("diabetes")
-        ('heart attacks', 'currencies', None, None)
-    """
+    """The regular plural of a term's last word, or None where that would be a guess."""
     *before, last = term.split(" ")
     if not last.isalpha() or len(last) < 3 or last.endswith("s") or not last.islower() or _LINKS & set(before):
         return None
@@ -81,12 +56,7 @@ def plural(term: str) -> str | None:
 
 
 def with_article(before: str, old: str, new: str) -> str:
-    """The text before a replacement, its last word turned from "a" to "an", or back, if the new words ask for it.
-
-    Example:
-        >>> with_article("It costs a ", "fee", "additional fee")
-        'It costs an '
-    """
+    """The text before a replacement, its last word turned from "a" to "an", or back, if the new words ask for it."""
     article = _ARTICLE.search(before)
     if article is None or _begins_with_vowel_sound(old) == _begins_with_vowel_sound(new):
         return before

@@ -1,9 +1,8 @@
 """WordNet's synonyms, read by nltk from its own data folders; nothing is downloaded.
 
-A word has many senses and a text does not say which one is meant, so a word is used in one sense only: the one that it
-has by far most often, by WordNet's own counts.  A synonym is taken only if that is its own most frequent sense too, and
-if it was counted at all.  "car" gives "automobile" and not "machine"; "need" gives nothing, where all senses give
-"pauperization".
+A text does not say in which sense a word is meant, so a word is taken in the one that it has by far most often, by
+WordNet's own counts, and a synonym only if that is its own most frequent sense too, and if it was counted at all: "car"
+gives "automobile" and not "machine"; "need" gives nothing, where all senses give "pauperization".
 
 Source: Fellbaum 1998, "WordNet: An Electronic Lexical Database".
 """

@@ -30,11 +30,8 @@ class Reply:
         message = {"role": "assistant", "content": self.content}
         usage = {"prompt_tokens": 60, "completion_tokens": 40, "total_tokens": 100}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
-        return json.dumps(
-            {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
-            | {"choices": choices}
-            | {"usage": usage}
-        )
+        head = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+        return json.dumps(head | {"choices": choices, "usage": usage})
 
 
 def written(*texts):
@@ -46,11 +43,16 @@ class ChatServer:
     """Answers with the replies of a list in turn, or with what a function of the request body returns."""
 
     def __init__(self):
-        self.script = []
-        self.requests = []
-        self.headers = []
-        self.at_once = self.most_at_once = 0
         self._lock = threading.Lock()
+        self.at_once = 0
+        self.reset()
+
+    def reset(self):
+        """Forget all, once nobody waits for an answer."""
+        while self.at_once:
+            time.sleep(0.01)
+        self.script, self.requests, self.headers = [], [], []
+        self.most_at_once = 0
 
     @property
     def user_messages(self):

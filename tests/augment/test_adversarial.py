@@ -109,11 +109,6 @@ def test_without_names_it_moves_away_from_the_text():
     assert max(cosines) < 1
 
 
-@pytest.mark.parametrize("others", [(), ("x2 y",), ("x", "x y1", "x3")])
-def test_what_is_found_for_a_text_does_not_depend_on_the_others(others):
-    assert found(request("x y", *others))[0] == found(request("x y"))[0]
-
-
 def test_a_round_is_one_call_for_all_texts():
     embed = sums()
     asked = request("x y", "x", "x1 y", embed=embed)

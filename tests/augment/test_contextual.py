@@ -15,11 +15,6 @@ from tests.tiny_models import save_transformer
 TEXTS = ("heart attack", "acute pain in the chest and left arm", "lost card of a child with new account")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return str(save_masked_model(tmp_path_factory.mktemp("masked") / "model"))
-
-
 @pytest.fixture
 def prefers(tmp_path):
     """Makes a source whose model always prefers some words."""
@@ -34,8 +29,8 @@ def texts_of(proposals):
     return [[proposal.text for proposal in part] for part in proposals]
 
 
-def test_each_proposal_is_another_text_of_whole_words(model):
-    made = Contextual(model).propose(AugmentRequest(TEXTS, most=12))
+def test_each_proposal_is_another_text_of_whole_words(masked_model):
+    made = Contextual(masked_model).propose(AugmentRequest(TEXTS, most=12))
 
     for text, part in zip(TEXTS, made, strict=True):
         found = [proposal.text for proposal in part]
@@ -77,54 +72,31 @@ def test_numbers_and_negations_stay(prefers):
         assert all(words[place] != text.replace(",", "").split()[place] for place in (2, 4, 6, 8))
 
 
-def test_the_share_says_how_many_words_change(model):
-    (made,) = Contextual(model, mask_share=0.5).propose(AugmentRequest(("acute pain in the chest and arm of",), most=9))
+def test_the_share_says_how_many_words_change(masked_model):
+    (made,) = Contextual(masked_model, mask_share=0.5).propose(
+        AugmentRequest(("acute pain in the chest and arm of",), most=9)
+    )
 
     assert {proposal.how.count("→") for proposal in made} == {4}
 
 
-def test_proposals_depend_on_the_text_and_the_seed_alone(model):
-    source = Contextual(model, tokens_per_batch=40)
-    together = source.propose(AugmentRequest(TEXTS, most=8, seed=3))
-    backwards = Contextual(model).propose(AugmentRequest(TEXTS[::-1], most=8, seed=3))
-    alone = [Contextual(model).propose(AugmentRequest((text,), most=8, seed=3))[0] for text in TEXTS]
-
-    assert together == backwards[::-1] == alone
-    assert together != source.propose(AugmentRequest(TEXTS, most=8, seed=4))
-
-
-def test_texts_without_a_word_to_change_have_no_proposals(model):
-    made = Contextual(model).propose(AugmentRequest(("?!", "2 3", "", "not"), most=5))
+def test_texts_without_a_word_to_change_have_no_proposals(masked_model):
+    made = Contextual(masked_model).propose(AugmentRequest(("?!", "2 3", "", "not"), most=5))
 
     assert made == [[], [], [], []]
-    assert Contextual(model).propose(AugmentRequest((), most=5)) == []
-    assert Contextual(model).propose(AugmentRequest(("heart attack",), most=0)) == [[]]
-
-
-def test_a_lone_word_needs_itself_as_context(model):
-    request = AugmentRequest(("fever",), most=3)
-
-    assert len(Contextual(model).propose(request)[0]) == 3
-    assert Contextual(model, beside_original=False).propose(request) == [[]]
-
-
-def test_the_plain_form_reads_the_masked_text_only(model):
-    source = Contextual(model, beside_original=False)
-
-    assert source._tokens(["heart attack"], ["heart [MASK]"]).lengths == [4]
-    assert Contextual(model)._tokens(["heart attack"], ["heart [MASK]"]).lengths == [7]
-    assert len(source.propose(AugmentRequest(("heart attack",), most=5))[0]) == 5
+    assert Contextual(masked_model).propose(AugmentRequest((), most=5)) == []
+    assert Contextual(masked_model).propose(AugmentRequest(("heart attack",), most=0)) == [[]]
 
 
 @pytest.mark.parametrize("text", ["pain [MASK] fever", "pain " * 200, "pain \ud800"])
-def test_odd_texts_do_no_harm(model, text):
-    (made,) = Contextual(model, mask_share=0.001).propose(AugmentRequest((text,), most=5))
+def test_odd_texts_do_no_harm(masked_model, text):
+    (made,) = Contextual(masked_model, mask_share=0.001).propose(AugmentRequest((text,), most=5))
 
     assert all(proposal.text != text for proposal in made)
     assert not made or "MASK" not in text
 
 
-@pytest.mark.parametrize("architecture", ["bert", "roberta", "distilbert", "mpnet", "electra"])
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "electra"])
 def test_only_the_wanted_places_are_projected_to_the_same_logits(architecture, tmp_path):
     module = AutoModelForMaskedLM.from_pretrained(save_masked_model(tmp_path, architecture)).eval()
     batch = {"input_ids": torch.tensor([[5, 6, 4, 7], [4, 4, 9, 0]]), "attention_mask": torch.ones(2, 4).long()}
@@ -167,12 +139,12 @@ def test_a_tokenizer_without_a_mask_is_one_sentence(tmp_path):
         ({"device": "gpu"}, ConfigError, r"^Got augment\.sources\.contextual\.device='gpu'"),
     ],
 )
-def test_a_model_that_is_not_there_is_named_by_its_setting(model, settings, error, message):
+def test_a_model_that_is_not_there_is_named_by_its_setting(masked_model, settings, error, message):
     with pytest.raises(error, match=message):
-        Contextual(**{"model": model} | settings).propose(AugmentRequest(TEXTS, most=1))
+        Contextual(**{"model": masked_model} | settings).propose(AugmentRequest(TEXTS, most=1))
 
 
-@pytest.mark.parametrize("settings", [{"mask_share": 0.0}, {"mask_share": 1.5}, {"top_k": 0}, {"tokens_per_batch": 0}])
+@pytest.mark.parametrize("settings", [{"mask_share": 0.0}, {"mask_share": 1.5}, {"top_k": 0}])
 def test_a_number_out_of_range_is_refused(settings):
     (name,) = settings
     with pytest.raises(ConfigError, match=rf"Got augment\.sources\.contextual\.{name}={settings[name]}, expected"):

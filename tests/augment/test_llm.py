@@ -27,12 +27,18 @@ VECTORS = {
 }
 
 
-@pytest.fixture
-def server(monkeypatch):
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.fixture(scope="module")
+def running():
     with chat_server() as running:
         yield running
+
+
+@pytest.fixture
+def server(running, monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    running.reset()
+    return running
 
 
 @pytest.fixture
@@ -92,24 +98,24 @@ def test_the_prompt_names_the_class_and_those_nearest_to_it(server, ask):
     server.script = by_text({"lost card": written("a"), "rain?": written("b")})
     request = AugmentRequest(("lost card", "rain?"), 1, classes=(0, 2), class_names=CLASSES, embed=embed)
 
-    ask(request=request, confusable=2)
+    ask(request=request)
 
     assert server.user_messages == [
         'Text: "lost card"\nIts class: "card lost"\nNot to be mistaken for texts of these classes: "card stolen", '
-        '"card late"\nWrite 10 paraphrases of the text, as JSON.',
+        '"card late", "weather"\nWrite 10 paraphrases of the text, as JSON.',
         'Text: "rain?"\nIts class: "weather"\nNot to be mistaken for texts of these classes: "card late", '
-        '"card stolen"\nWrite 10 paraphrases of the text, as JSON.',
+        '"card stolen", "card lost"\nWrite 10 paraphrases of the text, as JSON.',
     ]
 
 
-@pytest.mark.parametrize(("confusable", "named"), [(0, False), (3, False), (4, True)])
-def test_without_an_encoder_all_other_classes_are_named_or_none(server, ask, confusable, named):
+@pytest.mark.parametrize("n_classes", [4, 5])
+def test_without_an_encoder_all_other_classes_are_named_or_none(server, ask, n_classes):
     server.script = [written("a")]
 
-    ask(request=AugmentRequest(("x",), 1, classes=(1,), class_names=CLASSES), confusable=confusable)
+    ask(request=AugmentRequest(("x",), 1, classes=(1,), class_names=CLASSES[:n_classes]))
 
-    assert ('"card lost", "weather", "card stolen", "jokes"' in server.user_messages[0]) is named
-    assert ("mistaken" in server.user_messages[0]) is named
+    assert ('"card lost", "weather", "card stolen"' in server.user_messages[0]) is (n_classes == 4)
+    assert ("mistaken" in server.user_messages[0]) is (n_classes == 4)
 
 
 def test_new_examples_need_a_class(server, ask):
@@ -164,13 +170,6 @@ def test_whatever_determines_an_answer_makes_another_question(server, ask, chang
     assert ask(request=AugmentRequest(("lost card",), 3, seed=seed), **change) == [["b"]]
 
 
-def test_no_cache_keeps_nothing(server, ask, tmp_path):
-    server.script = [written("a"), written("b")]
-
-    assert [ask(cache=None), ask(cache=None)] == [[["a"]], [["b"]]]
-    assert not (tmp_path / "answers").exists()
-
-
 def test_the_key_is_written_nowhere(server, ask, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     server.script = [written("a"), Reply(status=400, message=f"what is {KEY}?")]
@@ -185,9 +184,9 @@ def test_the_key_is_written_nowhere(server, ask, tmp_path, caplog):
     assert not [record for record in caplog.records if record.name.startswith("fewshot") and KEY in record.getMessage()]
 
 
-def test_failures_that_pass_are_tried_again(server, ask):
-    again = {"Retry-After": "0"}
-    server.script = [Reply(status=500, headers=again), Reply(status=503, headers=again), written("a")]
+def test_failures_that_pass_are_tried_again(server, ask, monkeypatch):
+    monkeypatch.setattr("openai._base_client.BaseClient._calculate_retry_timeout", lambda *_, **__: 0.0)
+    server.script = [Reply(status=500), Reply(status=503), written("a")]
 
     assert ask(retries=2) == [["a"]]
     assert len(server.requests) == 3

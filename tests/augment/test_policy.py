@@ -30,7 +30,9 @@ def test_the_largest_lower_bound_wins_not_the_largest_gain():
     )
 
 
-@pytest.mark.parametrize("trials", [(trial(-0.01, 0.005),), (trial(0.01, 0.02), trial(0.005, 0.006))])
+@pytest.mark.parametrize(
+    "trials", [(trial(-0.01, 0.005),), (trial(0.5, None),), (trial(0.01, 0.02), trial(0.005, 0.006))]
+)
 def test_no_sure_gain_is_no_augmentation(trials):
     found = decision(*trials)
 
@@ -38,10 +40,6 @@ def test_no_sure_gain_is_no_augmentation(trials):
     assert found.sentence().startswith("No augmentation of the support: the best of")
     assert found.as_json()["chosen"] is None
     assert len(found.as_json()["trials"]) == len(trials)
-
-
-def test_one_episode_is_never_sure():
-    assert decision(trial(0.5, None)).chosen is None
 
 
 def test_all_of_it_is_in_the_json():

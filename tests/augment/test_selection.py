@@ -14,9 +14,8 @@ AGAIN = f"{OTHER} now"
 
 
 def candidates(**proposals: list[str]) -> Candidates:
-    made = Candidates(TEXT, torch.tensor([1.0, 0.0]))
-    made.add({name: [Proposal(text, name) for text in texts] for name, texts in proposals.items()}, {"taken"})
-    return made
+    made = {name: [Proposal(text, name) for text in texts] for name, texts in proposals.items()}
+    return Candidates(TEXT, torch.tensor([1.0, 0.0]), made, {"taken"})
 
 
 def drawn(made: Candidates, room: int, alike: bool = True) -> list[str]:
