@@ -28,11 +28,7 @@ def folder() -> Path:
 
 
 def check(weights: Path | None = None, expected: str = SHA256) -> None:
-    """Compare the weights with what was published.
-
-    Args:
-        weights: the file; the bundled one if None.
-        expected: its SHA-256 in hex.
+    """Compare a file, the bundled one if None, with the SHA-256 of what was published.
 
     Raises:
         EncoderError: the file is missing or is another one.
@@ -43,9 +39,8 @@ def check(weights: Path | None = None, expected: str = SHA256) -> None:
         with open(weights, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EncoderError(
-            f"The bundled weights {str(weights)!r} cannot be read: {error.strerror or error}. {advice}"
-        ) from error
+        reason = error.strerror or error
+        raise EncoderError(f"The bundled weights {str(weights)!r} cannot be read: {reason}. {advice}") from error
     if found != expected:
         raise EncoderError(
             f"The bundled weights {str(weights)!r} are damaged or were changed: their SHA-256 is {found}, "

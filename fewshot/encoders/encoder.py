@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.batching import check_finite, in_batches
-from fewshot.encoders.cache import FeatureCache, filled, folder_of
+from fewshot.encoders.cache import FeatureCache, default_folder, filled
 from fewshot.encoders.precision import SAMPLE, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.quantise import check_quantisable
 from fewshot.encoders.settings import EncoderSettings
@@ -25,18 +25,11 @@ from fewshot.encoders.tokens import Tokens, checked_texts
 from fewshot.encoders.trained import TrainedWeights, read_trained
 from fewshot.progress import track
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 FORMAT = 1  # part of every fingerprint: raise it when the same settings begin to give other features
-CHUNK = 8192  # texts between two visits to the disk, which is what an interrupted run loses at most
+CHUNK = 8192  # texts that are stored at once; an interrupted run loses at most so many
 GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
-
-
-class Owner(Protocol):
-    """Who owns the module of several encoders, see `fewshot.encoders.shared`."""
-
-    def turn_to(self, encoder: "Encoder") -> None:
-        """Put an encoder's weights into the module."""
 
 
 @dataclass(eq=False, repr=False)
@@ -60,8 +53,9 @@ class Encoder(EncoderSettings, ABC):
             check_quantisable(self._place)
         self._module: nn.Module | None = None
         self._unsettled = False
-        self._settled: torch.dtype | None = None  # the precision that `"auto"` has come to
-        self._owner: Owner | None = None  # of the module, where several encoders share one
+        self._settled: torch.dtype | None = None  # the precision chosen by `"auto"`
+        # Puts this encoder's weights into the module, where several share one: see `fewshot.encoders.shared`.
+        self._turn: Callable[[Encoder], None] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -79,12 +73,12 @@ class Encoder(EncoderSettings, ABC):
 
     @property
     def identity(self) -> str:
-        """A name for exactly the published weights; EncoderError where they cannot be found."""
+        """A name for exactly the published weights; EncoderError where they are not found."""
         return self._source.identity
 
     @property
     def module(self) -> nn.Module:
-        """The torch module, loaded if it was not."""
+        """The torch module, loaded when first asked for."""
         return self.load()
 
     @property
@@ -93,16 +87,13 @@ class Encoder(EncoderSettings, ABC):
         """The transformer inside `module`: what `dtype` casts and LoRA adapts."""
 
     def load(self) -> nn.Module:
-        """Load the weights, once.
-
-        Returns:
-            The module, in eval mode.
+        """The module, in eval mode; weights are loaded once.
 
         Raises:
             EncoderError: the weights cannot be found or read, or `weights` belongs to another model.
         """
-        if self._owner is not None:
-            self._owner.turn_to(self)
+        if self._turn is not None:
+            self._turn(self)
         if self._module is None:
             folder = self._source.folder
             # Trained weights are float32, so the published ones are cast only once these are in.
@@ -120,11 +111,11 @@ class Encoder(EncoderSettings, ABC):
         return self._module
 
     def put_weights(self, module: nn.Module, dtype: torch.dtype) -> None:
-        """Put trained weights in the place of the published ones in a loaded module, and choose the precision.
+        """Put trained weights in place of the published ones in this encoder's module, and choose the precision.
 
         Args:
-            module: of this encoder.
-            dtype: that its weights have; float32 where there are trained ones.
+            module: loaded.
+            dtype: of its weights; float32 where there are trained ones.
         """
         if self._trained is not None:
             self._trained.check_base(self.model, self.identity)
@@ -140,14 +131,7 @@ class Encoder(EncoderSettings, ABC):
         return self._tokenized(texts).batch(range(len(texts)))
 
     def embed(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
-        """One differentiable forward pass, pooled in 32 bits.
-
-        Args:
-            batch: from `tokenize`, on any device.
-
-        Returns:
-            float32, on the encoder's device.
-        """
+        """One differentiable forward pass of what `tokenize` gave: float32, on the encoder's device."""
         self.load()
         placed = {name: tensor.to(self._place) for name, tensor in batch.items()}
         features = self._forward(placed)
@@ -202,7 +186,7 @@ class Encoder(EncoderSettings, ABC):
     def replace(self, **settings: Any) -> "Encoder":
         """An encoder of the same kind, not loaded, with some constructor arguments changed.
 
-        Trained weights come along, unless `weights` is among the settings.
+        Trained weights are kept, unless `weights` is among the settings.
         """
         other = type(self)(**(self._arguments() | settings))
         if "weights" not in settings and "_trained" in vars(self):
@@ -211,7 +195,7 @@ class Encoder(EncoderSettings, ABC):
 
     @property
     def trained(self) -> TrainedWeights | None:
-        """The trained weights that stand in for the published ones, if there are any."""
+        """The trained weights in place of the published ones, if there are any."""
         return self._trained
 
     def with_trained(self, weights: TrainedWeights) -> "Encoder":
@@ -257,12 +241,14 @@ class Encoder(EncoderSettings, ABC):
 
     @cached_property
     def _features(self) -> FeatureCache | None:
-        return None if self.cache is None else FeatureCache(folder_of(self.cache), self.fingerprint)
+        if self.cache is None:
+            return None
+        folder = default_folder() if self.cache == "auto" else Path(self.cache).expanduser()
+        return FeatureCache(folder, self.fingerprint)
 
     def _encode_new(self, texts: list[str]) -> Iterator[Float[Tensor, "n_part dim"]]:
-        """Features of texts that the cache does not have, part by part."""
         self.load()
-        if self._unsettled:  # the precision of `dtype="auto"` is chosen on the first texts that are really encoded
+        if self._unsettled:  # the precision of `dtype="auto"` is chosen on the first texts that the cache lacks
             sample = texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]
             with torch.inference_mode(False):
                 self._settled = settle(self.backbone, self._target, lambda: self._compute(sample))
@@ -278,7 +264,7 @@ class Encoder(EncoderSettings, ABC):
     ) -> Float[Tensor, "n_texts dim"]:
         tokens = self._tokenized(texts)
         if tokens.n_truncated and not self.n_truncated:
-            logger.warning(
+            log.warning(
                 f"{tokens.n_truncated} of {len(texts)} texts are longer than the encoder reads (max_length="
                 f"{self.max_length} tokens) and were cut. Set encoder.max_length to a larger number, or to null for "
                 f"all that the model allows."

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from fewshot.encoders import Full, LoRA, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
-from fewshot.encoders.settings import of_encoding
 from fewshot.errors import EncoderError
 from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
@@ -95,12 +94,6 @@ def test_the_settings_stand_beside_the_weights(checkpoints, tmp_path):
     assert description["kind"] == "lora"
     assert description["model"] == str(checkpoints["bert"])
     assert TransformerEncoder(**description["settings"]).fingerprint == trainable.published.fingerprint
-
-
-def test_settings_of_training_that_earlier_versions_wrote_are_left_out(checkpoints):
-    encoder = build(checkpoints["bert"], pooling="cls")
-    earlier = {"trainable": "lora", "policy": "all", "lora_rank": 4, "adapter_dim": 48, "dropout": None}
-    assert TransformerEncoder(**of_encoding(encoder.settings() | earlier)).fingerprint == encoder.fingerprint
 
 
 def test_a_warm_run_loads_no_weights(checkpoints, tmp_path):
