@@ -16,12 +16,7 @@ _DECK_ELEMENTS = 8_000_000  # 64 MB: more episodes than fit are shuffled in turn
 
 
 def sample_episodes(
-    pools: ClassPools,
-    n_episodes: int,
-    n_way: int,
-    k_shot: int,
-    n_query: int,
-    generator: torch.Generator,
+    pools: ClassPools, n_episodes: int, n_way: int, k_shot: int, n_query: int, generator: torch.Generator
 ) -> EpisodeBatch:
     """Draw N-way K-shot episodes.
 
@@ -35,7 +30,7 @@ def sample_episodes(
         pools: the classes to draw from.
         n_episodes: number of episodes.
         n_way: classes per episode.
-        k_shot: support texts per class; 0 where label names stand alone.
+        k_shot: support texts per class; 0 for label names alone.
         n_query: query texts per class.
         generator: source of all randomness.
 
@@ -60,12 +55,7 @@ def sample_episodes(
 
 
 def sample_realistic_episodes(
-    pools: ClassPools,
-    n_episodes: int,
-    n_way: int,
-    k_shot: int,
-    n_query: int,
-    generator: torch.Generator,
+    pools: ClassPools, n_episodes: int, n_way: int, k_shot: int, n_query: int, generator: torch.Generator
 ) -> EpisodeBatch:
     """Draw episodes whose classes have unequal support, as in Meta-Dataset; queries stay balanced.
 
@@ -104,10 +94,7 @@ def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> N
                 f"Got {word}={value}, but an episode needs at least {least}. Set {word} to {least} or more."
             )
     if n_way > len(pools.classes):
-        raise ConfigError(
-            f"Got ways={n_way}, but there are only {len(pools.classes)} classes to draw from. "
-            f"Lower ways, or set ways=all to use every class."
-        )
+        raise too_many_ways(n_way, len(pools.classes))
     needed = k_shot + n_query
     short = (pools.sizes < needed).nonzero().flatten().tolist()
     if short:
@@ -117,6 +104,14 @@ def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> N
             f"shots + queries = {k_shot} + {n_query} = {needed}.{more} Lower shots or queries, or set "
             f"task.min_texts={needed} to leave such classes out."
         )
+
+
+def too_many_ways(n_way: int, n_classes: int) -> ConfigError:
+    """The error of more ways than classes."""
+    return ConfigError(
+        f"Got ways={n_way}, but there are only {n_classes} classes to draw from. Lower ways, or set ways=all to use "
+        f"every class."
+    )
 
 
 def _draw_ways(

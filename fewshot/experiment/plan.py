@@ -8,7 +8,7 @@ from fewshot.adaptation.final_stage import FinalStage, Tuner
 from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.encoders import Encoder, Full, Trainable, check_trainable
-from fewshot.episodes.fixed_test import most_support
+from fewshot.episodes.fixed_test import max_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.episodes import scored_classes
 from fewshot.experiment.protocol import Protocol, nothing_labelled
@@ -117,7 +117,7 @@ def stages(
     _check_labelled(strategy, final_stage, protocol)
     asked = _Asked(strategy, final_stage, learner.by_prototypes, through_encoder, protocol)
     found = _on(ladder.rung(protocol.shots, strategy), asked)
-    largest = most_support(task, scored_classes(task, protocol), protocol.test_texts)
+    largest = max_support(task, scored_classes(task, protocol), protocol.test_texts)
     if largest >= protocol.shots or not found.fixed_test:
         return found
     rung = ladder.rung(largest, strategy)
