@@ -44,11 +44,7 @@ class Adapter(TrainedLayers):
         return super().out_of_range() | ({} if self.dim >= 1 else {"dim": "dim of 1 or more"})
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedAdapter":
-        """The adapters for a backbone, beside those of an earlier training if it has any.
-
-        Args:
-            backbone: the transformer.
-            model: its name, for messages.
+        """The adapters for a backbone, beside those of an earlier training; `model` is its name, for messages.
 
         Raises:
             EncoderError: the backbone has no layers, or their feed-forward parts are not known.
@@ -60,13 +56,7 @@ class Adapter(TrainedLayers):
 
 @dataclass(frozen=True)
 class PlacedAdapter:
-    """Where adapters go in a backbone.
-
-    Args:
-        dim: width of an adapter.
-        layers: numbers of the layers that get one.
-        name: of an adapter inside the part that it stands behind.
-    """
+    """Where adapters go in a backbone: their width, the layers, and their name inside the part before them."""
 
     dim: int
     layers: tuple[int, ...]
@@ -89,9 +79,7 @@ class PlacedAdapter:
     def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
         """Put adapters into a backbone, in place; its features stay as they are, and only adapters are trained.
 
-        Args:
-            backbone: the transformer.
-            generator: draws the D matrices; None where they are overwritten anyway.
+        `generator` draws the D matrices; None if they are overwritten anyway.
 
         Returns:
             The backbone, for `settle` and `withdraw`.
@@ -130,13 +118,7 @@ class PlacedAdapter:
 
 
 class AdapterLayer(nn.Module):
-    """One adapter.
-
-    Args:
-        hidden: width of its input and output.
-        dim: its own width.
-        generator: draws D, uniformly within `1 / sqrt(hidden)`; None leaves what torch draws.
-    """
+    """One adapter; `generator` draws D, uniformly within `1 / sqrt(hidden)`; None leaves the numbers of torch."""
 
     def __init__(self, hidden: int, dim: int, generator: torch.Generator | None = None):
         super().__init__()

@@ -37,23 +37,13 @@ def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
 def in_batches(
     lengths: Sequence[int], budget: int, embed: Callable[[list[int]], Float[Tensor, "batch dim"]]
 ) -> Float[Tensor, "n_texts dim"]:
-    """Embed all texts batch by batch and put the rows back into the order of `lengths`.
-
-    Args:
-        lengths: tokens of each text, at least one text.
-        budget: see `by_tokens`.
-        embed: indices of a batch → its rows.
-
-    Returns:
-        float32 on the CPU.
-    """
-    features: Tensor | None = None
+    """Features of at least one text, float32 on the CPU, in the order of `lengths`; `embed` takes a batch's indices."""
+    features = torch.empty(0)
     for indices in by_tokens(lengths, budget):
         rows = embed(indices).to("cpu", torch.float32)
-        if features is None:
+        if not len(features):
             features = torch.empty(len(lengths), rows.shape[1])
         features[indices] = rows
-    assert features is not None, "in_batches needs at least one text"
     return features
 
 

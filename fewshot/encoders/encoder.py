@@ -59,17 +59,12 @@ class Encoder(EncoderSettings, ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that stand for the weights and all settings that change the features.
-
-        Raises:
-            EncoderError: the weights cannot be found.
-        """
+        """16 hex digits for the weights and all settings that change the features; EncoderError without weights."""
         content = {"format": FORMAT, "class": type(self).__name__, "weights": self.identity} | self._settings()
         if self._trained is not None:
             self._trained.check_base(self.model, self.identity)
             content["trained"] = self._trained.digest
-        text = json.dumps(content, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def identity(self) -> str:
@@ -111,12 +106,7 @@ class Encoder(EncoderSettings, ABC):
         return self._module
 
     def put_weights(self, module: nn.Module, dtype: torch.dtype) -> None:
-        """Put trained weights in place of the published ones in this encoder's module, and choose the precision.
-
-        Args:
-            module: loaded.
-            dtype: of its weights; float32 where there are trained ones.
-        """
+        """Put trained weights into this encoder's module, whose weights are of `dtype`, and choose the precision."""
         if self._trained is not None:
             self._trained.check_base(self.model, self.identity)
             with torch.inference_mode(False), torch.enable_grad():
@@ -138,13 +128,10 @@ class Encoder(EncoderSettings, ABC):
         return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
 
     def encode(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
-        """Features by the weights that the fingerprint names: read from the cache, or computed and put there.
+        """Features by the weights of the fingerprint, float32 on the CPU: from the cache, or computed and put there.
 
         Args:
-            texts: a list, an array or a column; they may repeat, and each distinct one is encoded once.
-
-        Returns:
-            float32 on the CPU, in the order of `texts`.
+            texts: a list, an array or a column; each distinct one is encoded once.
 
         Raises:
             EncoderError: the weights cannot be loaded, or give NaN or infinity.
@@ -161,14 +148,12 @@ class Encoder(EncoderSettings, ABC):
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
-        """Features by the module as it is now, in eval mode and without the cache.
+        """Features of at least one text by the module as it is now, in eval mode and without the cache.
 
-        Args:
-            texts: at least one; a text that repeats is computed again.
-            advance: called with the number of texts done, after each batch.
+        `advance` is called with the number of texts done, after each batch.
 
         Returns:
-            float32 on the CPU, in the order of `texts`.
+            float32 on the CPU.
 
         Raises:
             EncoderError: a feature is NaN or infinite.

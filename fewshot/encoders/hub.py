@@ -9,13 +9,7 @@ _PICKLES = ["pytorch_model*.bin", "*/pytorch_model*.bin"]
 
 
 def download(model: str, revision: str | None, trust_remote_code: bool = False, pickled_weights: bool = False) -> Path:
-    """Fetch config, tokenizer and safetensors into the hub's local cache; nothing that would be unpickled unasked.
-
-    Args:
-        model: hub id.
-        revision: branch, tag or commit.
-        trust_remote_code: also fetch the model's own Python files.
-        pickled_weights: also fetch .bin weights.
+    """Fetch config, tokenizer and safetensors into the hub's local cache, and Python files and .bin weights if asked.
 
     Returns:
         The snapshot's folder, named after the commit.

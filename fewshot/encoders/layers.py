@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 from torch import nn
 
@@ -11,20 +11,13 @@ from fewshot.errors import ConfigError, EncoderError
 Layers = Literal["all", "layered"]
 
 # Names of the maps that make queries and keys.  DeepSeek's latent attention makes keys and values from one map.
-QUERY_KEY = frozenset(
-    {"query", "key", "q", "k", "q_lin", "k_lin", "q_proj", "k_proj"}
-    | {"q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"}
-)
+QUERY_KEY = {"query", "key", "q", "k", "q_lin", "k_lin", "q_proj", "k_proj"}
+QUERY_KEY |= {"q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"}
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The transformer layers of a backbone, bottom first.
-
-    Args:
-        path: name of the list of layers inside the backbone, such as `encoder.layer`.
-        layers: may be empty.
-    """
+    """The transformer layers of a backbone, bottom first, and the path of their list, such as `encoder.layer`."""
 
     path: str
     layers: Sequence[nn.Module]
@@ -40,9 +33,8 @@ class Stack:
         return None if inside == name else int(inside.partition(".")[0])
 
 
-@dataclass(frozen=True)
-class Split:
-    """How many layers of a stack are frozen, trained in queries and keys only, and trained whole; bottom first."""
+class Split(NamedTuple):
+    """Numbers of layers that are frozen, trained in queries and keys only, and trained whole; bottom first."""
 
     frozen: int
     attention: int
@@ -122,11 +114,7 @@ class Full(TrainedLayers):
     kind: ClassVar[str] = "full"
 
     def parameters(self, backbone: nn.Module, model: str) -> Iterator[nn.Parameter]:
-        """The parameters that are trained.
-
-        Args:
-            backbone: the transformer.
-            model: its name, for messages.
+        """The parameters that are trained; `model` is the backbone's name, for messages.
 
         Raises:
             EncoderError: the backbone has no layers, or queries and keys of no known name.

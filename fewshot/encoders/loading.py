@@ -20,7 +20,7 @@ def attention_kernel(max_length: int | None, device: torch.device) -> str | None
 
 @contextmanager
 def loading(model: str) -> Iterator[None]:
-    """Wrap the calls that read a tokenizer or weights; EncoderError, with the user's name of the model, if they fail."""
+    """Wrap the calls that read a tokenizer or weights, to raise EncoderError with the user's name of the model."""
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()

@@ -32,7 +32,6 @@ _FAMILIES = (
     ("q_proj", "v_proj"),  # Llama, Qwen2 and most decoders
 )
 _EXPERTS = frozenset({"gate", "gate_proj", "up_proj", "down_proj"})  # peft would adapt all experts of all layers
-_MAGNITUDE = ".lora_magnitude_vector"
 # The keys of peft's adapter_config.json that are needed, and those that may be absent.
 _CONFIG = ("r", "lora_alpha", "lora_dropout", "target_modules", "layers_to_transform", "layers_pattern")
 _OPTIONAL = {"use_rslora": False, "use_dora": False, "target_parameters": None}
@@ -79,13 +78,9 @@ class LoRA(TrainedLayers):
         return wrong
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedLoRA":
-        """The updates for a backbone.
+        """The updates for a backbone without any; `model` is its name, for messages.
 
-        Names and layers, not one pattern: for mixtures of experts peft cuts a pattern down to its last names.
-
-        Args:
-            backbone: the transformer, without updates.
-            model: its name, for messages.
+        They are given by names and layers: for mixtures of experts peft cuts a pattern down to its last names.
 
         Raises:
             EncoderError: the backbone has no layers, or none of the known linear maps.
@@ -136,23 +131,13 @@ class PlacedLoRA:
     def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> Any:
         """Put updates into a backbone, in place; its features stay as they are, and only updates are trained.
 
-        Args:
-            backbone: the transformer, without updates.
-            generator: draws the A matrices as peft would; None where they are overwritten anyway.
+        `generator` draws the A matrices as peft would; None if they are overwritten anyway.
 
         Returns:
             peft's model around the backbone, for `settle` and `withdraw`.
-
-        Raises:
-            EncoderError: peft is not installed.
         """
-        try:
-            import peft
-        except ImportError as error:
-            raise EncoderError(
-                "Low-rank updates of an encoder need the package peft, which is not installed. "
-                "Run `pip install peft`, or set trainable=full."
-            ) from error
+        import peft
+
         with torch.random.fork_rng(devices=[]):  # peft draws A from the global generator
             model = peft.LoraModel(backbone, peft.LoraConfig(**self.config), _NAME)
         if generator is not None:
@@ -164,7 +149,12 @@ class PlacedLoRA:
 
     def parameters(self, backbone: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters of the updates, by their names in peft's files."""
-        return {_name_in_file(name): parameter for name, parameter in backbone.named_parameters() if ".lora_" in name}
+        found = {}
+        for name, parameter in backbone.named_parameters():
+            if ".lora_" in name:
+                plain = f"base_model.model.{name.replace(f'.{_NAME}.', '.')}"
+                found[plain.removesuffix(".weight") if ".lora_magnitude_vector" in name else plain] = parameter
+        return found
 
     def withdraw(self, model: Any) -> None:
         """Take the updates out of what `inject` gave, in place, and leave the weights as they are."""
@@ -193,11 +183,6 @@ def _forget(backbone: Any) -> None:
     if hasattr(backbone, "peft_config"):
         del backbone.peft_config
     backbone.requires_grad_(True)
-
-
-def _name_in_file(name: str) -> str:
-    plain = f"base_model.model.{name.replace(f'.{_NAME}.', '.')}"
-    return plain.removesuffix(".weight") if _MAGNITUDE in name else plain
 
 
 def _experts(stack: Stack, layers: tuple[int, ...], model: str) -> list[str]:
@@ -232,13 +217,11 @@ def _targets(stack: Stack, asked: Sequence[str] | None, model: str) -> list[str]
         if has_experts and target.rpartition(".")[2] in _EXPERTS:
             raise ConfigError(
                 f"Got {target!r} in trainable.targets, which names the experts of {model!r}. Expected maps of the "
-                f"attention. Set trainable.experts=true for the experts, and trainable.targets=null for the family's "
-                f"own maps."
+                f"attention. Set trainable.experts=true for the experts, and trainable.targets=null for the others."
             )
         if not any(path == target or path.endswith(f".{target}") for path in paths):
             raise ConfigError(
                 f"Got {target!r} in trainable.targets, which is no linear map in the layers of {model!r}. Expected "
-                f"some of {', '.join(sorted(present))}. Set trainable.targets to these, or to null for the family's "
-                f"own."
+                f"some of {', '.join(sorted(present))}. Set trainable.targets to these, or null for the family's own."
             )
     return list(asked)

@@ -24,9 +24,7 @@ from fewshot.errors import ConfigError, EncoderError
 class Shallow:
     """Watches one hidden layer of a transformer and puts its mean beside the embedding.
 
-    Args:
-        layer: index of the hidden states; 0 is the token embeddings, negative ones count from the end.
-        weight: length of the shallow part when the embedding has length 1.
+    Layer 0 is the token embeddings, negative ones count from the end; the weight is the w above.
     """
 
     def __init__(self, layer: int, weight: float):

@@ -11,10 +11,10 @@ _OF_ONE_ENCODER = frozenset({"fingerprint", "_features", "_trained"})  # cached 
 
 
 class SharedModel:
-    """One module for several encoders; whichever is used next gets its weights put into it first, in memory.
+    """One module for several encoders; the weights of the one that is used next are put into it first, in memory.
 
-    The published weights are never written to. Beside these it takes the memory of what is changed, and of a copy in
-    16 bits where that is the precision. Not for several threads.
+    The published weights never change. It takes the memory of these, of the changed ones, and of a copy in 16 bits if
+    that is the precision. Not for several threads.
 
     Args:
         encoder: settings of all encoders; its trained weights, if it has any, do not count.

@@ -40,10 +40,7 @@ def locate(
     that is cached in part, the rest of the same commit is fetched.
 
     Args:
-        model: `bundled.NAME`, a folder, or a hub id such as `"deepseek-ai/deepseek-llm-7b-base"`.
-        revision: branch, tag or commit on the hub.
-        trust_remote_code: also fetch the model's own Python files.
-        pickled_weights: accept .bin weights.
+        model, revision, trust_remote_code, pickled_weights: see `EncoderSettings`.
         modules: read it as a sentence-transformers model, by its `modules.json`.
 
     Raises:

@@ -119,15 +119,10 @@ class TrainableEncoder(nn.Module):
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
-        """Features by the weights as they are now, in eval mode, without gradients and without a cache.
+        """Features by the weights as they are now, without gradients; see `Encoder.compute`.
 
-        Args:
-            texts: at least one.
-            advance: called with the number of texts done, after each batch.
-
-        Returns:
-            float32 on the CPU; with `dtype="auto"` computed in mixed precision where that is fast and gives the same
-            features of the first texts (cosine above `precision.MIN_COSINE`).
+        With `dtype="auto"` in mixed precision, if that is fast and gives the same features of the first texts (cosine
+        above `precision.MIN_COSINE`).
         """
         target = self.published._target
         if target == torch.float32:
@@ -150,16 +145,11 @@ class TrainableEncoder(nn.Module):
         `rate(layer) = learning_rate * decay ** (layers above it)`; parts above the layers have the full rate. Biases
         and norms have no weight decay.
 
-        Args:
-            learning_rate: of the top layer.
-            decay: from 0 (exclusive) to 1; 1 is one rate for all.
-            weight_decay: of matrices.
-
         Returns:
             Groups with `params`, `lr` and `weight_decay`, top layer first; each trained parameter once.
 
         Raises:
-            ConfigError: `decay` is out of its range.
+            ConfigError: `decay` is not above 0 and up to 1.
 
         Source: Howard and Ruder 2018, "Universal Language Model Fine-tuning", https://arxiv.org/abs/1801.06146,
             section 3.2, discriminative fine-tuning.

@@ -70,10 +70,6 @@ class TrainedWeights:
     def put_into(self, module: nn.Module, backbone: nn.Module) -> None:
         """Replace published weights in float32 by the trained ones; other holders of the tensors keep the old values.
 
-        Args:
-            module: of an encoder.
-            backbone: the transformer inside it.
-
         Raises:
             EncoderError: they do not fit.
             ConfigError: weights in 4 bits cannot take full fine-tuning or two trainings.

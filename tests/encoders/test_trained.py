@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from fewshot.encoders import Full, LoRA, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
+from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
 from fewshot.errors import EncoderError
 from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
@@ -163,10 +163,3 @@ def test_each_way_a_folder_fails_is_one_sentence(checkpoints, tmp_path, spoil, s
     with pytest.raises(EncoderError, match=rf"{said}.*Set encoder\.weights") as caught:
         build(checkpoints["bert"], weights=tmp_path / "encoder").encode(TEXTS)
     assert "\n" not in str(caught.value)
-
-
-def test_without_peft_it_says_what_to_install(checkpoints, monkeypatch):
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(EncoderError, match=r"pip install peft.*trainable=full"):
-        TrainableEncoder(build(checkpoints["bert"]), LoRA())
-    TrainableEncoder(build(checkpoints["bert"]), Full())
