@@ -36,11 +36,8 @@ class FeatureCache:
     """The features that one encoder has already computed.
 
     A shard is written whole under the hash of its content and never changed, so readers need no lock. A shard
-    that vanishes is a miss; a damaged one is removed and its texts are encoded again.
-
-    Args:
-        folder: home of the features of all encoders.
-        fingerprint: the encoder; its shards are in the sub-folder of this name.
+    that vanishes is a miss; a damaged one is removed and its texts are encoded again. Each encoder has a sub-folder,
+    named by its fingerprint.
     """
 
     def __init__(self, folder: Path | str, fingerprint: str):
@@ -50,10 +47,7 @@ class FeatureCache:
         self._rows: dict[bytes, tuple[int, int]] = {}  # key → (shard, row in it)
 
     def lookup(self, texts: Sequence[str]) -> tuple[Float[Tensor, "n_texts dim"] | None, list[int]]:
-        """Read the features that are there.
-
-        Args:
-            texts: may repeat.
+        """Read the features in the cache; texts may repeat.
 
         Returns:
             rows: float32, in the order of `texts`; a row that is missing holds NaN. None if all are missing.
@@ -146,12 +140,9 @@ def filled(
     texts: Sequence[str],
     encode: Callable[[list[str]], Iterable[Float[Tensor, "n_part dim"]]],
 ) -> Float[Tensor, "n_texts dim"]:
-    """Features of texts, float32: those that the cache has, and the others computed and put there.
+    """Features of distinct texts, float32: from the cache, if there is one, or computed and put there.
 
-    Args:
-        cache: None has none.
-        texts: at least one, all distinct.
-        encode: texts → their features, part by part; each part is put into the cache before the next one is computed.
+    `encode` computes features part by part; each part is put into the cache before the next one is computed.
     """
     rows, missing = (None, list(range(len(texts)))) if cache is None else cache.lookup(texts)
     if rows is not None and not missing:

@@ -18,11 +18,7 @@ SAMPLE = 64  # texts
 
 
 def resolve_device(device: str) -> torch.device:
-    """A device by its name; `"auto"` is the GPU if there is one, else the CPU.
-
-    Raises:
-        ConfigError: not the name of a device, or a missing GPU.
-    """
+    """A device by its name; `"auto"` is the GPU if there is one, else the CPU. ConfigError if there is none such."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -37,11 +33,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The precision to try, known without loading the model: `"auto"` is bfloat16 where that is fast.
-
-    Raises:
-        ConfigError: not the name of a precision.
-    """
+    """A precision by its name, to try first; `"auto"` is bfloat16 where that is fast. ConfigError for other names."""
     if dtype == "auto":
         return torch.bfloat16 if fast_in_bfloat16(device) else torch.float32
     if dtype not in DTYPES:
@@ -50,7 +42,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware (CPU: AVX512-BF16 or AMX)."""
+    """True if the device multiplies bfloat16 matrices in hardware (CPU: AVX512-BF16 or AMX)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and _cpu_has_bfloat16()
@@ -68,16 +60,10 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 def settle(
     backbone: nn.Module, dtype: torch.dtype, features: Callable[[], Float[Tensor, "n_sample dim"]]
 ) -> torch.dtype:
-    """Cast a float32 backbone to `dtype`, unless that would change the features.
+    """Cast a float32 backbone to `dtype` in place, unless that would change the features, and return its precision.
 
-    Args:
-        backbone: its parameters are cast, in place.
-        dtype: the precision to try.
-        features: computes the features of a sample of texts with the backbone as it is.
-
-    Returns:
-        The precision of the backbone now: `dtype`, or float32 if the smallest cosine between the two versions of a
-        text is at or below `MIN_COSINE`.
+    `features` computes those of a sample of texts with the backbone as it is. It stays in float32 if the smallest
+    cosine between the two versions of a text is at or below `MIN_COSINE`.
     """
     exact = features()
     originals = cast_parameters(backbone, dtype)

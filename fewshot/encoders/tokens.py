@@ -30,11 +30,11 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True)
 class TokenizedTexts:
-    """Token ids of several texts, each as long as it is.
+    """Token ids of several texts, without padding.
 
     Args:
         columns: name of a model's input (`input_ids`, `token_type_ids`) → one list of integers per text.
-        padding: name → the integer that stands at padding.
+        padding: name → the integer at padding.
         n_truncated: number of texts that were cut.
     """
 

@@ -101,11 +101,9 @@ class TrainableEncoder(nn.Module):
         return self.encoder.embed(batch)
 
     def embed_texts(self, texts: Sequence[str], tokens_per_pass: int = 1024) -> Float[Tensor, "n_texts dim"]:
-        """Differentiable features, float32 on the encoder's device, in passes of texts of similar length.
+        """Differentiable features of at least one text, float32 on the encoder's device.
 
-        Args:
-            texts: at least one.
-            tokens_per_pass: maximum of padded tokens in a pass.
+        Texts of similar length share a pass, of at most `tokens_per_pass` tokens with padding.
         """
         tokens, rows = self.tokenize(texts), []
         lengths = tokens["attention_mask"].sum(1)

@@ -113,12 +113,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) ->
 
 
 def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any]) -> None:
-    """Write trained weights to a folder; peft can read LoRA's as well.
-
-    Args:
-        folder: is made; earlier weights in it are overwritten.
-        weights: written as safetensors.
-        settings: of the encoder, written as JSON.
+    """Write trained weights, and the encoder's settings beside them, to a folder; peft can read LoRA's as well.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -162,8 +157,6 @@ def read_trained(folder: Path | str) -> TrainedWeights:
             f"Expected {DESCRIPTION} and safetensors beside it. {advice}"
         ) from error
     if weights.digest != expected:
-        raise EncoderError(
-            f"The trained encoder in {str(folder)!r} is damaged: its digest is {weights.digest}, expected {expected}. "
-            f"{advice}"
-        )
+        digests = f"its digest is {weights.digest}, expected {expected}"
+        raise EncoderError(f"The trained encoder in {str(folder)!r} is damaged: {digests}. {advice}")
     return weights

@@ -52,12 +52,7 @@ class EpisodeRequest:
 
 
 def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None) -> EpisodeBatch:
-    """Draw episodes from the fixed seed: the same in every process.
-
-    Args:
-        task: the task.
-        request: which episodes.
-        pools: the texts to draw from; all of the part's classes if None.
+    """Draw episodes from the fixed seed, the same in every process; from all texts of the part if `pools` is None.
 
     Raises:
         ConfigError, TaskError: see `sample_episodes`.
@@ -111,10 +106,8 @@ def frozen_episodes(task: Task, request: EpisodeRequest, shipped: Path | None, k
         StorageError: `kept` cannot be written.
     """
     found = None if shipped is None or request.realistic else _from_shipped(task, request, shipped)
-    if found is not None:
-        return found
-    if kept is None:
-        return draw(task, request)
+    if found is not None or kept is None:
+        return draw(task, request) if found is None else found
     path = kept / f"{task.name}-{task.split}-{task.sha256[:12]}" / request.file_name
     episodes = load_episodes(path, task)
     if episodes is None:

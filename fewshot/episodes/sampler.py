@@ -5,7 +5,7 @@ Triantafillou et al. 2020, "Meta-Dataset", section 3.2 (episodes with unequal cl
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
@@ -82,17 +82,11 @@ def sample_realistic_episodes(
 
 
 def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> None:
-    """Refuse episodes that the classes cannot fill.
-
-    Raises:
-        ConfigError: more ways than classes, or a number below one.
-        TaskError: a class with fewer than `k_shot + n_query` texts.
-    """
+    """Refuse episodes that the classes cannot fill; errors as in `sample_episodes`."""
     for word, value, least in (("ways", n_way, 1), ("shots", k_shot, 0), ("queries", n_query, 1)):
         if value < least:
-            raise ConfigError(
-                f"Got {word}={value}, but an episode needs at least {least}. Set {word} to {least} or more."
-            )
+            cure = f"Set {word} to {least} or more."
+            raise ConfigError(f"Got {word}={value}, but an episode needs at least {least}. {cure}")
     if n_way > len(pools.classes):
         raise too_many_ways(n_way, len(pools.classes))
     needed = k_shot + n_query
@@ -136,11 +130,7 @@ def _draw_texts(
     return torch.cat([_shuffled(pools.members[w], pools.sizes[w], u) for w, u in pieces])
 
 
-def _shuffled(
-    deck: Int[Tensor, "episodes n_way largest"],
-    sizes: Int[Tensor, "episodes n_way"],
-    uniforms: Float[Tensor, "count episodes n_way"],
-) -> Int[Tensor, "episodes n_way count"]:
+def _shuffled(deck: Tensor, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
     last = deck.shape[-1] - 1
     drawn = []
     for step, uniform in enumerate(uniforms):

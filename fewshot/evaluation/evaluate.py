@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -43,7 +44,7 @@ class Evaluation:
 
     def __getitem__(self, episodes: slice) -> "Evaluation":
         """The scores of some of the episodes."""
-        parts = {name: v[episodes] if isinstance(v, Tensor) else v for name, v in vars(self).items()}
+        parts: dict[str, Any] = {name: v[episodes] if isinstance(v, Tensor) else v for name, v in vars(self).items()}
         parts["seconds"] *= len(parts["logits"]) / len(self.logits)
         return Evaluation(**parts)
 
@@ -106,19 +107,11 @@ def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[E
 def evaluate(
     learner: Learner, features: TaskFeatures, episodes: EpisodeBatch, one_test_part: bool = False
 ) -> Evaluation:
-    """Score a learner.
-
-    Args:
-        learner: meta-trained, if it has anything to train.
-        features: of the task's texts.
-        episodes: meta-test (or meta-valid) episodes.
-        one_test_part: True if their queries are the same texts, as in `fixed_test_episodes`.
-    """
-    logits, distances, seconds = [], [], 0.0
-    started = time.perf_counter()
+    """Score a learner on episodes; `one_test_part`: their queries are the same texts, as in `fixed_test_episodes`."""
+    logits, distances, started = [], [], time.perf_counter()
     with _scoring(learner):
         embedded, head = _embedded(learner, features, episodes)
-        seconds += time.perf_counter() - started
+        seconds = time.perf_counter() - started
         for batch in episodes.split(episodes_per_pass(features, episodes)):
             started = time.perf_counter()
             classifier = head.adapt(embedded.support(batch))
@@ -132,7 +125,7 @@ def evaluate(
 
 
 def episodes_per_pass(features: TaskFeatures, episodes: EpisodeBatch) -> int:
-    """Episodes that are scored together."""
+    """Number of episodes that are scored together."""
     places = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.max_variants)
     texts = episodes.n_way * (places + episodes.n_query + 1)
     largest = texts * max(features.dim, episodes.n_way * (places + 1))

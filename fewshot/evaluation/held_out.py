@@ -26,7 +26,7 @@ def held_out_accuracy(
         splits: indices of the texts that are kept and held out, in the order of `support[support_mask]`.
     """
     places = episode.support[0][episode.support_mask[0]]
-    ways = torch.arange(episode.n_way)[:, None].expand_as(episode.support[0])[episode.support_mask[0]]
+    ways = episode.support_mask[0].nonzero()[:, 0]
     right, texts = 0, 0
     was_training = learner.training
     learner.eval()

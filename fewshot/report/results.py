@@ -161,14 +161,9 @@ def add_process(results: dict[str, Any], total_seconds: float, texts_encoded: in
 
 
 def write_results(folder: Path, results: dict[str, Any], result: ExperimentResult) -> None:
-    """Write `results.json` and `episode_accuracies.json`, each whole or not at all.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
+    """Write `results.json` and `episode_accuracies.json`, each whole or not at all; StorageError if that fails."""
     named = {results["learner"]: result.evaluation, **result.baselines}
-    accuracies = {name: evaluation.accuracies.tolist() for name, evaluation in named.items()}
-    write_json(folder / "episode_accuracies.json", accuracies)
+    write_json(folder / "episode_accuracies.json", {name: each.accuracies.tolist() for name, each in named.items()})
     write_json(folder / "results.json", results)
 
 

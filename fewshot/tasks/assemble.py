@@ -86,11 +86,11 @@ def build_task(
     Args:
         name: the task's name.
         cleaned: from `clean_rows`.
-        split: part → labels; made by `make_split` when absent.
+        split: part → labels; made by `make_split` if None.
         split_id: name of that split.
-        label_names: label → readable name, or → {"name": ..., "description": ...}; for other labels the label, with
-            `_` read as a space.
-        source: where the split stands, for messages.
+        label_names: label → readable name, or → {"name": ..., "description": ...}; by default the label, with spaces
+            for `_`.
+        source: file of the split, for messages.
 
     Raises:
         TaskError: fewer than two classes, a split that does not fit, label names of a wrong form.

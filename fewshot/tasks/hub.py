@@ -84,15 +84,14 @@ def load_folder_or_hub(
     Raises:
         TaskError: nothing local and the hub cannot be reached, or the content cannot be used.
     """
-    shared: dict[str, Any] = {"name": name, "split": split, "duplicates": duplicates, "min_texts": min_texts}
-    shared |= {"max_words": max_words}
+    limits: Any = {"split": split, "duplicates": duplicates, "min_texts": min_texts, "max_words": max_words}
     folder = path or data_folder(name)
     if folder is not None:
-        return load_folder(folder, published=shipped_splits, **shared)
-    of_hub: dict[str, Any] = {"text_column": text_column, "label_column": label_column, "leave_out": leave_out}
-    of_hub |= {"config": config, "revision": revision, "shipped_splits": shipped_splits}
+        return load_folder(folder, name, published=shipped_splits, **limits)
+    of_hub: Any = {"text_column": text_column, "label_column": label_column, "leave_out": leave_out}
+    of_hub |= {"revision": revision, "shipped_splits": shipped_splits}
     try:
-        return load_hub(dataset, **of_hub, **shared)
+        return load_hub(dataset, config, name, **of_hub, **limits)
     except TaskError as error:
         local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
         raise TaskError(f"{error} {local}") from error
