@@ -44,7 +44,7 @@ class EpisodeBatch:
 
     @property
     def k_shot(self) -> int:
-        """Support texts of the class that has most."""
+        """Support texts of the class with the largest support."""
         return self.support.shape[2]
 
     @property

@@ -21,7 +21,7 @@ def sample_episodes(
     """Draw N-way K-shot episodes.
 
     1. Each episode has `n_way` different classes, every subset and order equally likely.
-    2. Each class lends `k_shot + n_query` different texts, every choice and order equally likely.
+    2. Each class has `k_shot + n_query` different texts, every choice and order equally likely.
     3. No text is both support and query of an episode.
     4. The same generator state gives the same episodes; the K-shot support is the prefix of the support with
        more shots, and the queries are the same (queries are drawn first).

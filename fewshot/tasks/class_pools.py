@@ -38,7 +38,7 @@ class ClassPools:
         return cls(torch.tensor(list(classes)), members, sizes, tuple(names[c] if names else str(c) for c in classes))
 
     def thinned(self, max_texts: int) -> "ClassPools":
-        """The same classes with at most `max_texts` texts each, spread evenly over what a class has.
+        """The same classes with at most `max_texts` texts each, spread evenly over the texts of a class.
 
         Example:
             >>> pools = ClassPools.from_labels(torch.tensor([0] * 9 + [1] * 2), classes=[0, 1])

@@ -91,7 +91,7 @@ def load_folder_or_hub(
     of_hub: Any = {"text_column": text_column, "label_column": label_column, "leave_out": leave_out}
     of_hub |= {"revision": revision, "shipped_splits": shipped_splits}
     try:
-        return load_hub(dataset, config, name, **of_hub, **limits)
+        return load_hub(dataset, config=config, name=name, **of_hub, **limits)
     except TaskError as error:
         local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
         raise TaskError(f"{error} {local}") from error
