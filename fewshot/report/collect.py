@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 
 from fewshot.errors import ConfigError
-from fewshot.evaluation import Estimate, paired_difference
+from fewshot.evaluation import paired_difference
 from fewshot.report.table import interval
 
 
@@ -72,11 +72,6 @@ def sweep_table(runs: Iterable[Run]) -> Table:
     return table
 
 
-def difference(run: Run, reference: Run) -> Estimate:
-    """Accuracy of a run minus that of another on the same episodes."""
-    return paired_difference(run.accuracies, reference.accuracies)
-
-
 _SORTED_BY = ("task", "split", "ways", "shots")
 _NEEDED = ("learner", "encoder", *_SORTED_BY, "accuracy", "macro_f1", "ece", "episodes_sha256", "task_sha256")
 _COLUMNS = {"task", "task.split", "task.path", "ways", "shots", "learner", "output", "encoder", "encoder.model"}
@@ -86,7 +81,7 @@ _VARYING = ("stage", "encoder", "label_names", "queries", "seed", "support_noise
 
 def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
     results = run.results
-    change = "" if run is reference else difference(run, reference).percent(sign=True)
+    change = "" if run is reference else paired_difference(run.accuracies, reference.accuracies).percent(sign=True)
     return [
         *(str(results[key]) for key in _SORTED_BY),
         *map(run.shown, varying),
