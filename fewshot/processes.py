@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(hours=6)  # of those that wait while the first encodes; a launcher ends them if it dies
+_PATIENCE = timedelta(hours=6)  # for the first process to encode; a launcher ends the others if it dies
 
 
 def process_count() -> int:
@@ -22,7 +22,7 @@ def process_index() -> int:
 
 
 def is_main() -> bool:
-    """Whether this process writes files, logs and shows progress."""
+    """True if this process writes files, logs and shows progress."""
     return process_index() == 0
 
 
@@ -44,7 +44,7 @@ def disconnect() -> None:
 
 
 def as_main(value: T) -> T:
-    """What the value is in the first process, for decisions that all of them have to take alike."""
+    """The value in the first process, for decisions that must be the same in all."""
     if process_count() == 1:
         return value
     from accelerate.utils import broadcast_object_list
@@ -57,7 +57,7 @@ def as_main(value: T) -> T:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """The first process runs the block before all others, so that these find in a cache what it has computed."""
+    """The first process runs the block before all others, which then find its results in a cache."""
     if process_count() == 1:
         yield
         return

@@ -1,4 +1,4 @@
-"""A progress bar that stays out of sight for the first two seconds; inside another that is in sight, for good."""
+"""A progress bar that appears after two seconds, unless another one is visible."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fewshot.processes import is_main
 
 DELAY = 2.0  # seconds before a bar appears
-_in_sight = False
+_visible = False
 
 
 @contextmanager
@@ -15,9 +15,9 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
     """Show a bar on standard error once the work has taken longer than two seconds; one process shows it for all.
 
     Args:
-        description: what is being done, as the user would say it.
+        description: name of the work, for the user.
         total: number of steps.
-        unit: what a step is ("texts", "steps"), used for the rate; no rate is shown without it.
+        unit: name of the steps ("texts"), to show their rate.
 
     Yields:
         `advance(n=1, note="")`: call after each `n` steps; `note` replaces the text behind the bar.
@@ -27,20 +27,18 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
         ...     advance()
         ...     advance(note="done")
     """
-    global _in_sight
-    bar = None
-    task_id = None
-    done = 0
+    global _visible
+    bar, task_id, done = None, None, 0
     started = time.perf_counter()
 
     def advance(n: int = 1, note: str = "") -> None:
-        global _in_sight
+        global _visible
         nonlocal bar, task_id, done
         done += n
         elapsed = time.perf_counter() - started
-        if bar is None and elapsed > DELAY and is_main() and not _in_sight:
+        if bar is None and elapsed > DELAY and is_main() and not _visible:
             bar, task_id = _start_bar(description, total, done)
-            _in_sight = True
+            _visible = True
         if bar is not None:
             rate = f"{done / elapsed:,.0f} {unit}/s" if unit else ""
             bar.update(task_id, completed=done, note="  ".join(filter(None, (rate, note))))
@@ -50,7 +48,7 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
     finally:
         if bar is not None:
             bar.stop()
-            _in_sight = False
+            _visible = False
 
 
 def _start_bar(description: str, total: int, done: int):

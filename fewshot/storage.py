@@ -12,9 +12,11 @@ from typing import Any
 
 from fewshot.errors import StorageError
 
+ADVICE = "Free some space or choose another folder."
+
 
 @contextmanager
-def atomic(path: Path | str, advice: str = "Free some space or choose another folder.") -> Iterator[Path]:
+def atomic(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends without an error.
 
     Args:
@@ -25,29 +27,17 @@ def atomic(path: Path | str, advice: str = "Free some space or choose another fo
         StorageError: the folder or the file cannot be written; `path` is as it was before.
     """
     path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path, advice), contextlib.ExitStack() as cleaning:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
+        cleaning.callback(_remove, Path(name))
+        yield Path(name)
+        _flush_file(Path(name))
+        os.replace(name, path)
 
 
 @contextmanager
-def atomic_folder(path: Path | str, advice: str = "Free some space or choose another folder.") -> Iterator[Path]:
+def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its name, with all files flushed, when the block ends well.
 
     Args:
@@ -58,40 +48,26 @@ def atomic_folder(path: Path | str, advice: str = "Free some space or choose ano
         StorageError: the folder or a file in it cannot be written, or `path` is there already.
     """
     path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _writing(path, advice), contextlib.ExitStack() as cleaning:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
         yield temporary
         for written in sorted(temporary.iterdir()):
-            with open(written, "rb+") as file:
-                os.fsync(file.fileno())
-            os.chmod(written, 0o666 & ~_umask())
+            _flush_file(written)
         os.chmod(temporary, 0o777 & ~_umask())
         _flush_folder(temporary)
-        os.rename(temporary, path)  # fails where `path` holds files
+        os.rename(temporary, path)  # fails if `path` holds files
         _flush_folder(path.parent)
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_text(path: Path | str, text: str, advice: str = "Free some space or choose another folder.") -> None:
-    """Write UTF-8 text, whole or not at all.
-
-    Raises:
-        StorageError: see `atomic`.
-    """
+def write_text(path: Path | str, text: str, advice: str = ADVICE) -> None:
+    """Write UTF-8 text, whole or not at all; StorageError as in `atomic`."""
     with atomic(path, advice) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, content: Any, advice: str = "Free some space or choose another folder.") -> None:
-    """Write JSON with keys in the order given, two spaces and a final newline; NaN and infinity are refused.
+def write_json(path: Path | str, content: Any, advice: str = ADVICE) -> None:
+    """Write JSON with keys in the order given, two spaces and a final newline.
 
     Raises:
         StorageError: see `atomic`.
@@ -101,10 +77,7 @@ def write_json(path: Path | str, content: Any, advice: str = "Free some space or
 
 
 def write_tensors(
-    path: Path | str,
-    tensors: Mapping[str, Any],
-    metadata: Mapping[str, str] | None = None,
-    advice: str = "Free some space or choose another folder.",
+    path: Path | str, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None, advice: str = ADVICE
 ) -> None:
     """Write a safetensors file, whole or not at all.
 
@@ -128,8 +101,31 @@ def write_tensors(
             raise OSError(None, str(error)) from error
 
 
+@contextmanager
+def _writing(path: Path, advice: str) -> Iterator[None]:
+    """Make the folder of `path`, and name what could not be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
+
+
+def _remove(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink()
+
+
+def _flush_file(file: Path) -> None:
+    with open(file, "rb+") as written:
+        os.fsync(written.fileno())
+    os.chmod(file, 0o666 & ~_umask())
+
+
 def _flush_folder(folder: Path) -> None:
-    """Names are on disk once the folder is; Windows cannot open one, and does without."""
+    """Put the names in a folder on disk; Windows cannot open one, and does without."""
     with contextlib.suppress(PermissionError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -6,7 +6,7 @@ from fewshot import progress
 
 
 class Bar:
-    """Keeps what it is told."""
+    """Records its updates."""
 
     def __init__(self):
         self.updates, self.stopped = [], False

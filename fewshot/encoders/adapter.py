@@ -2,15 +2,15 @@
 
     h <- h + U relu(D h + d) + u        D: [dim, hidden], U: [hidden, dim], U and u start at 0
 
-`h` is what a layer's feed-forward part gives, before it is added to the layer's input. As U starts at zero, an encoder
-with adapters starts as it was.
+`h` is the output of a layer's feed-forward part, before it is added to the layer's input. As U starts at zero, an
+encoder with adapters starts as it was.
 
 Source: Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", https://arxiv.org/abs/1902.00751, with
 one adapter a layer, behind the feed-forward part only, as in Pfeiffer et al. 2021, "AdapterFusion",
 https://arxiv.org/abs/2005.00247. Theirs train the layer norms too; ours leave all published weights as they are.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fewshot.encoders.layers import Stack, TrainedLayers, adapted_layers, find_stack
+from fewshot.encoders.layers import TrainedLayers, adapted_layers, find_stack
 from fewshot.errors import EncoderError
 
 # Where a layer's feed-forward part ends: decoders and ModernBERT, DistilBERT, BERT and its kin. None of them is a
@@ -29,7 +29,7 @@ _FEED_FORWARD = ("mlp", "ffn", "output.dropout")
 
 @dataclass(frozen=True)
 class Adapter(TrainedLayers):
-    """Small layers between the others are trained, and nothing else.
+    """Train small layers between the others, and nothing else.
 
     Args:
         dim: width of an adapter.
@@ -44,30 +44,19 @@ class Adapter(TrainedLayers):
         return super().out_of_range() | ({} if self.dim >= 1 else {"dim": "dim of 1 or more"})
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedAdapter":
-        """The adapters for a backbone; beside those that it may have already, from an earlier training.
-
-        Args:
-            backbone: the transformer.
-            model: its name, for messages.
+        """The adapters for a backbone, beside those of an earlier training; `model` is its name, for messages.
 
         Raises:
             EncoderError: the backbone has no layers, or their feed-forward parts are not known.
         """
-        stack = find_stack(backbone)
-        taken = sum(name.startswith(PlacedAdapter.name) for name, _ in _ends(stack, model)[0].named_children())
-        name = f"{PlacedAdapter.name}{taken + 1}" if taken else PlacedAdapter.name
-        return PlacedAdapter(self.dim, adapted_layers(stack, self.layers), name)
+        earlier = sum(name.startswith(PlacedAdapter.name) for name, _ in _ends(backbone, model)[0].named_children())
+        name = f"{PlacedAdapter.name}{earlier + 1}" if earlier else PlacedAdapter.name
+        return PlacedAdapter(self.dim, adapted_layers(find_stack(backbone), self.layers), name)
 
 
 @dataclass(frozen=True)
 class PlacedAdapter:
-    """What has to be known to put adapters into a backbone.
-
-    Args:
-        dim: width of an adapter.
-        layers: numbers of the layers that get one.
-        name: of an adapter inside the part that it stands behind.
-    """
+    """Where adapters go in a backbone: their width, the layers, and their name inside the part before them."""
 
     dim: int
     layers: tuple[int, ...]
@@ -76,15 +65,11 @@ class PlacedAdapter:
     KIND: ClassVar[str] = Adapter.kind
     TENSORS: ClassVar[str] = "bottleneck.safetensors"
     CONFIG: ClassVar[str] = "bottleneck.json"
-    scale: ClassVar[float | None] = None  # nothing but the weights themselves changes the features
+    scale: ClassVar[float | None] = None  # only the weights themselves change the features
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PlacedAdapter":
-        """From what `to_json` gave.
-
-        Raises:
-            KeyError: something is missing.
-        """
+        """The inverse of `to_json`; KeyError where something is missing."""
         return cls(content["dim"], tuple(content["layers"]), content["name"])
 
     def to_json(self, model: str) -> dict[str, Any]:
@@ -92,24 +77,23 @@ class PlacedAdapter:
         return {"dim": self.dim, "layers": list(self.layers), "name": self.name, "model": model}
 
     def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
-        """Put adapters into a backbone, in place, that leave its features as they are; they alone are trained.
+        """Put adapters into a backbone, in place; its features stay as they are, and only adapters are trained.
 
-        Args:
-            backbone: the transformer.
-            generator: draws the D matrices; None where they are overwritten anyway.
+        `generator` draws the D matrices; None if they are overwritten anyway.
 
         Returns:
-            The backbone, for `settle`.
+            The backbone, for `settle` and `withdraw`.
 
         Raises:
             EncoderError: see `Adapter.place`.
         """
         backbone.requires_grad_(False)
-        near = next(parameter for parameter in backbone.parameters() if parameter.is_floating_point())
-        ends = _ends(find_stack(backbone), type(backbone).__name__)
+        device = next(parameter.device for parameter in backbone.parameters() if parameter.is_floating_point())
+        ends = _ends(backbone, type(backbone).__name__)
+        hidden: Any = backbone.config.hidden_size  # type: ignore[union-attr]
         for index in self.layers:
-            layer = AdapterLayer(_width(backbone), self.dim, generator)
-            ends[index].add_module(self.name, layer.to(near.device, torch.float32))
+            layer = AdapterLayer(hidden, self.dim, generator)
+            ends[index].add_module(self.name, layer.to(device, torch.float32))
             layer.handle = ends[index].register_forward_hook(partial(_through, self.name))
         return backbone
 
@@ -118,37 +102,23 @@ class PlacedAdapter:
         return {name: p for name, p in backbone.named_parameters() if f".{self.name}." in name}
 
     def withdraw(self, model: nn.Module) -> None:
-        """Take these adapters out again, in place.
-
-        Args:
-            model: from `inject`.
-        """
+        """Take these adapters out of what `inject` gave, in place."""
         remove_adapters(model, self.name)
 
     def settle(self, model: nn.Module) -> None:
-        """Adapters stay where they are: their layers cannot be merged into others.
-
-        Args:
-            model: from `inject`.
-        """
+        """Keep the adapters beside the weights of what `inject` gave: they cannot be merged into them."""
         for parameter in model.parameters():
             if parameter.is_floating_point():
                 parameter.requires_grad_(True)
 
     @staticmethod
     def is_scaled(name: str) -> bool:
-        """Whether a parameter moves on the way from published to trained weights: U and u, which start at zero."""
+        """True for the parameters that interpolation scales: U and u, which start at zero."""
         return ".down." not in name
 
 
 class AdapterLayer(nn.Module):
-    """One adapter.
-
-    Args:
-        hidden: width of what it changes.
-        dim: its own width.
-        generator: draws D, uniformly within `1 / sqrt(hidden)`; None leaves what torch draws.
-    """
+    """One adapter; `generator` draws D, uniformly within `1 / sqrt(hidden)`; None leaves the numbers of torch."""
 
     def __init__(self, hidden: int, dim: int, generator: torch.Generator | None = None):
         super().__init__()
@@ -161,7 +131,7 @@ class AdapterLayer(nn.Module):
         self.handle: Any = None  # of the hook that calls it
 
     def forward(self, hidden: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch hidden"]:
-        """The output of the feed-forward part, changed a little."""
+        """The equation above."""
         return hidden + self.up(torch.relu(self.down(hidden.to(self.down.weight.dtype)))).to(hidden.dtype)
 
 
@@ -179,22 +149,14 @@ def _through(name: str, module: nn.Module, inputs: Any, output: Any) -> Any:
     return (layer(output[0]), *output[1:]) if isinstance(output, tuple) else layer(output)
 
 
-def _width(backbone: Any) -> int:
-    return backbone.config.hidden_size
-
-
-def _ends(stack: Stack, model: str) -> list[nn.Module]:
-    """The module of each layer that gives what its feed-forward part computed."""
-    ends = [next(_known(layer), None) for layer in stack.layers]
+def _ends(backbone: nn.Module, model: str) -> list[nn.Module]:
+    """The last module of each layer's feed-forward part."""
+    named = [dict(layer.named_modules()) for layer in find_stack(backbone).layers]
+    ends = [next((modules[path] for path in _FEED_FORWARD if path in modules), None) for modules in named]
     if not ends or None in ends:
         raise EncoderError(
-            f"Encoder model {model!r} has no {'feed-forward parts of a known name' if ends else 'transformer layers'} "
+            f"Encoder model {model!r} has no {'feed-forward parts of a known name' if named else 'transformer layers'} "
             f"to put adapters behind. Expected {', '.join(_FEED_FORWARD)} in each layer. Set trainable=none, "
             f"or lora with trainable.targets."
         )
     return [end for end in ends if end is not None]
-
-
-def _known(layer: nn.Module) -> Iterator[nn.Module]:
-    modules = dict(layer.named_modules())
-    return (modules[path] for path in _FEED_FORWARD if path in modules)

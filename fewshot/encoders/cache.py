@@ -13,16 +13,10 @@ from torch import Tensor
 from fewshot.encoders.shard import DamagedShardError, Shard, read_shard, write_shard
 from fewshot.errors import StorageError
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 MAX_SMALL_SHARDS = 32  # more than these are merged into one
 SMALL = 64 * 2**20  # bytes; larger shards are left alone, so that merging never rewrites the whole cache
-SUFFIX = ".safetensors"
-
-
-def folder_of(cache: str | Path) -> Path:
-    """The folder that the setting `cache` means; `"auto"` is `default_folder()`."""
-    return default_folder() if cache == "auto" else Path(cache).expanduser()
 
 
 def default_folder() -> Path:
@@ -42,11 +36,8 @@ class FeatureCache:
     """The features that one encoder has already computed.
 
     A shard is written whole under the hash of its content and never changed, so readers need no lock. A shard
-    that vanishes is a miss; a damaged one is removed and its texts are encoded again.
-
-    Args:
-        folder: home of the features of all encoders.
-        fingerprint: the encoder; its shards are in the sub-folder of this name.
+    that vanishes is a miss; a damaged one is removed and its texts are encoded again. Each encoder has a sub-folder,
+    named by its fingerprint.
     """
 
     def __init__(self, folder: Path | str, fingerprint: str):
@@ -56,10 +47,7 @@ class FeatureCache:
         self._rows: dict[bytes, tuple[int, int]] = {}  # key → (shard, row in it)
 
     def lookup(self, texts: Sequence[str]) -> tuple[Float[Tensor, "n_texts dim"] | None, list[int]]:
-        """Read the features that are there.
-
-        Args:
-            texts: may repeat.
+        """Read the features in the cache; texts may repeat.
 
         Returns:
             rows: float32, in the order of `texts`; a row that is missing holds NaN. None if all are missing.
@@ -71,22 +59,16 @@ class FeatureCache:
         if len(missing) == len(texts):
             return None, missing
         rows = torch.full((len(texts), self._shards[0].features.shape[1]), float("nan"))
-        wanted: dict[int, tuple[list[int], list[int]]] = {}
+        found: dict[int, dict[int, int]] = {}  # shard → position in texts → row in the shard
         for position, place in enumerate(places):
             if place is not None:
-                positions, numbers = wanted.setdefault(place[0], ([], []))
-                positions.append(position)
-                numbers.append(place[1])
-        for shard, (positions, numbers) in wanted.items():
-            rows[positions] = self._shards[shard].features[numbers]
+                found.setdefault(place[0], {})[position] = place[1]
+        for shard, numbers in found.items():
+            rows[list(numbers)] = self._shards[shard].features[list(numbers.values())]
         return rows, missing
 
     def store(self, texts: Sequence[str], features: Float[Tensor, "n_texts dim"]) -> None:
-        """Add features in one new shard.
-
-        Args:
-            texts: distinct.
-            features: one row per text.
+        """Add the features of distinct texts in one new shard.
 
         Raises:
             StorageError: the shard could not be written; the cache is as it was before.
@@ -96,44 +78,36 @@ class FeatureCache:
 
     def _refresh(self) -> None:
         """Open the shards that this process has not seen yet, other processes' shards among them."""
-        opened = self._open_unseen()
-        for _, shard in opened:
-            number = len(self._shards)
-            self._shards.append(shard)
-            self._rows.update((key, (number, row)) for row, key in enumerate(shard.keys))
-        small = [(file, shard) for file, shard in opened if shard.features.nbytes < SMALL]
-        if len(small) > MAX_SMALL_SHARDS:
-            self._merge(small)
-
-    def _open_unseen(self) -> list[tuple[Path, Shard]]:
-        opened = []
+        small = []
         # A file that vanishes before it is opened went into a merged one: look until there is nothing new.
         while unseen := [file for file in self._files() if file.name not in self._seen]:
             for file in unseen:
                 self._seen.add(file.name)
                 shard = _open(file)
-                if shard is not None:
-                    opened.append((file, shard))
-        return opened
+                if shard is None:
+                    continue
+                self._rows.update((key, (len(self._shards), row)) for row, key in enumerate(shard.keys))
+                self._shards.append(shard)
+                if shard.features.nbytes < SMALL:
+                    small.append((file, shard))
+        if len(small) > MAX_SMALL_SHARDS:
+            self._merge(small)
 
     def _files(self) -> Iterable[Path]:
         try:
-            return sorted(file for file in self.folder.iterdir() if file.suffix == SUFFIX)
+            return sorted(file for file in self.folder.iterdir() if file.suffix == ".safetensors")
         except OSError:  # not there yet; anything worse shows, with advice, when features are stored
             return []
 
     def _merge(self, parts: Sequence[tuple[Path, Shard]]) -> None:
-        """Put small shards into one.
-
-        The parts go only once the whole is on disk; a process that still reads them keeps its memory map.
-        """
+        """Put small shards into one; a process that still reads the removed parts keeps its memory map."""
         keys = [key for _, shard in parts for key in shard.keys]
         features = torch.cat([shard.features for _, shard in parts])
         rows = {key: row for row, key in enumerate(keys)}
         try:
             whole = write_shard(self.folder, list(rows), features[list(rows.values())])
         except StorageError as error:
-            logger.info("The small feature files were not merged. %s", error)
+            log.info(f"The small feature files were not merged. {error}")
             return
         self._seen.add(whole.name)
         for file, _ in parts:
@@ -145,23 +119,20 @@ def _open(file: Path) -> Shard | None:
     try:
         return read_shard(file)
     except FileNotFoundError:
-        return None
+        pass
     except OSError as error:
-        logger.warning("The feature file %s cannot be read now (%s); its texts are encoded again.", file, error)
-        return None
+        log.warning(f"The feature file {file} cannot be read now ({error}); its texts are encoded again.")
     except DamagedShardError as error:
-        logger.warning(
-            "The feature file %s cannot be used: %s. It is removed, and its texts are encoded again.", file, error
-        )
+        log.warning(f"The feature file {file} cannot be used: {error}. It is removed, and its texts are encoded again.")
         _remove(file)
-        return None
+    return None
 
 
 def _remove(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        logger.warning("The feature file %s could not be removed: %s.", file, error.strerror or error)
+        log.warning(f"The feature file {file} could not be removed: {error.strerror or error}.")
 
 
 def filled(
@@ -169,26 +140,20 @@ def filled(
     texts: Sequence[str],
     encode: Callable[[list[str]], Iterable[Float[Tensor, "n_part dim"]]],
 ) -> Float[Tensor, "n_texts dim"]:
-    """Features of texts: those that the cache has, and the others computed and put there.
+    """Features of distinct texts, float32: from the cache, if there is one, or computed and put there.
 
-    Args:
-        cache: None has none.
-        texts: at least one, all distinct.
-        encode: texts → their features, part by part; each part is put into the cache before the next one is computed.
-
-    Returns:
-        float32, in the order of `texts`.
+    `encode` computes features part by part; each part is put into the cache before the next one is computed.
     """
     rows, missing = (None, list(range(len(texts)))) if cache is None else cache.lookup(texts)
     if rows is not None and not missing:
         return rows
     absent = [texts[index] for index in missing]
-    computed, done = [], 0
+    computed: list[Tensor] = []
     for part in encode(absent):
+        done = sum(map(len, computed))
         if cache is not None:
             cache.store(absent[done : done + len(part)], part)
         computed.append(part)
-        done += len(part)
     if rows is None:
         return torch.cat(computed)
     rows[missing] = torch.cat(computed)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.batching import check_finite, in_batches
-from fewshot.encoders.cache import FeatureCache, filled, folder_of
+from fewshot.encoders.cache import FeatureCache, default_folder, filled
 from fewshot.encoders.precision import SAMPLE, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.quantise import check_quantisable
 from fewshot.encoders.settings import EncoderSettings
@@ -25,18 +25,11 @@ from fewshot.encoders.tokens import Tokens, checked_texts
 from fewshot.encoders.trained import TrainedWeights, read_trained
 from fewshot.progress import track
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 FORMAT = 1  # part of every fingerprint: raise it when the same settings begin to give other features
-CHUNK = 8192  # texts between two visits to the disk, which is what an interrupted run loses at most
+CHUNK = 8192  # texts that are stored at once; an interrupted run loses at most so many
 GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
-
-
-class Owner(Protocol):
-    """Who owns the module of several encoders, see `fewshot.encoders.shared`."""
-
-    def turn_to(self, encoder: "Encoder") -> None:
-        """Put an encoder's weights into the module."""
 
 
 @dataclass(eq=False, repr=False)
@@ -60,31 +53,27 @@ class Encoder(EncoderSettings, ABC):
             check_quantisable(self._place)
         self._module: nn.Module | None = None
         self._unsettled = False
-        self._settled: torch.dtype | None = None  # the precision that `"auto"` has come to
-        self._owner: Owner | None = None  # of the module, where several encoders share one
+        self._settled: torch.dtype | None = None  # the precision chosen by `"auto"`
+        # Puts this encoder's weights into the module, where several share one: see `fewshot.encoders.shared`.
+        self._turn: Callable[[Encoder], None] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that stand for the weights and all settings that change the features.
-
-        Raises:
-            EncoderError: the weights cannot be found.
-        """
+        """16 hex digits for the weights and all settings that change the features; EncoderError without weights."""
         content = {"format": FORMAT, "class": type(self).__name__, "weights": self.identity} | self._settings()
-        if self._trained is not None:
-            self._trained.check_base(self.model, self.identity)
-            content["trained"] = self._trained.digest
-        text = json.dumps(content, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        if self.trained is not None:
+            self.trained.check_base(self.model, self.identity)
+            content["trained"] = self.trained.digest
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def identity(self) -> str:
-        """A name for exactly the published weights; EncoderError where they cannot be found."""
+        """A name for exactly the published weights; EncoderError where they are not found."""
         return self._source.identity
 
     @property
     def module(self) -> nn.Module:
-        """The torch module, loaded if it was not."""
+        """The torch module, loaded when first asked for."""
         return self.load()
 
     @property
@@ -93,20 +82,17 @@ class Encoder(EncoderSettings, ABC):
         """The transformer inside `module`: what `dtype` casts and LoRA adapts."""
 
     def load(self) -> nn.Module:
-        """Load the weights, once.
-
-        Returns:
-            The module, in eval mode.
+        """The module, in eval mode; weights are loaded once.
 
         Raises:
             EncoderError: the weights cannot be found or read, or `weights` belongs to another model.
         """
-        if self._owner is not None:
-            self._owner.turn_to(self)
+        if self._turn is not None:
+            self._turn(self)
         if self._module is None:
             folder = self._source.folder
             # Trained weights are float32, so the published ones are cast only once these are in.
-            dtype = self._loading_dtype(folder) if self._trained is None else torch.float32
+            dtype = self._loading_dtype(folder) if self.trained is None else torch.float32
             try:
                 # Weights that are first needed inside somebody's inference mode must be trainable all the same.
                 with torch.inference_mode(False), torch.enable_grad():
@@ -120,16 +106,11 @@ class Encoder(EncoderSettings, ABC):
         return self._module
 
     def put_weights(self, module: nn.Module, dtype: torch.dtype) -> None:
-        """Put trained weights in the place of the published ones in a loaded module, and choose the precision.
-
-        Args:
-            module: of this encoder.
-            dtype: that its weights have; float32 where there are trained ones.
-        """
-        if self._trained is not None:
-            self._trained.check_base(self.model, self.identity)
+        """Put trained weights into this encoder's module, whose weights are of `dtype`, and choose the precision."""
+        if self.trained is not None:
+            self.trained.check_base(self.model, self.identity)
             with torch.inference_mode(False), torch.enable_grad():
-                self._trained.put_into(module, self.backbone)
+                self.trained.put_into(module, self.backbone)
         settled = self._target if self.dtype != "auto" else self._settled
         self._unsettled = settled is None and dtype != self._target
         if settled is not None and dtype != settled:
@@ -140,27 +121,17 @@ class Encoder(EncoderSettings, ABC):
         return self._tokenized(texts).batch(range(len(texts)))
 
     def embed(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
-        """One differentiable forward pass, pooled in 32 bits.
-
-        Args:
-            batch: from `tokenize`, on any device.
-
-        Returns:
-            float32, on the encoder's device.
-        """
+        """One differentiable forward pass of what `tokenize` gave: float32, on the encoder's device."""
         self.load()
         placed = {name: tensor.to(self._place) for name, tensor in batch.items()}
         features = self._forward(placed)
         return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
 
     def encode(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
-        """Features by the weights that the fingerprint names: read from the cache, or computed and put there.
+        """Features by the weights of the fingerprint, float32 on the CPU: from the cache, or computed and put there.
 
         Args:
-            texts: a list, an array or a column; they may repeat, and each distinct one is encoded once.
-
-        Returns:
-            float32 on the CPU, in the order of `texts`.
+            texts: a list, an array or a column; each distinct one is encoded once.
 
         Raises:
             EncoderError: the weights cannot be loaded, or give NaN or infinity.
@@ -177,14 +148,12 @@ class Encoder(EncoderSettings, ABC):
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
-        """Features by the module as it is now, in eval mode and without the cache.
+        """Features of at least one text by the module as it is now, in eval mode and without the cache.
 
-        Args:
-            texts: at least one; a text that repeats is computed again.
-            advance: called with the number of texts done, after each batch.
+        `advance` is called with the number of texts done, after each batch.
 
         Returns:
-            float32 on the CPU, in the order of `texts`.
+            float32 on the CPU.
 
         Raises:
             EncoderError: a feature is NaN or infinite.
@@ -202,22 +171,22 @@ class Encoder(EncoderSettings, ABC):
     def replace(self, **settings: Any) -> "Encoder":
         """An encoder of the same kind, not loaded, with some constructor arguments changed.
 
-        Trained weights come along, unless `weights` is among the settings.
+        Trained weights are kept, unless `weights` is among the settings.
         """
         other = type(self)(**(self._arguments() | settings))
-        if "weights" not in settings and "_trained" in vars(self):
-            other._trained = self._trained
+        if "weights" not in settings and "trained" in vars(self):
+            other.trained = self.trained
         return other
 
-    @property
+    @cached_property
     def trained(self) -> TrainedWeights | None:
-        """The trained weights that stand in for the published ones, if there are any."""
-        return self._trained
+        """The trained weights in place of the published ones, if there are any."""
+        return None if self.weights is None else read_trained(self.weights)
 
     def with_trained(self, weights: TrainedWeights) -> "Encoder":
         """An encoder of the same settings, not loaded, with trained weights in place of the published ones."""
         other = self.replace()
-        other._trained = weights
+        other.trained = weights
         return other
 
     @abstractmethod
@@ -252,17 +221,15 @@ class Encoder(EncoderSettings, ABC):
         return locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights)
 
     @cached_property
-    def _trained(self) -> TrainedWeights | None:
-        return None if self.weights is None else read_trained(self.weights)
-
-    @cached_property
     def _features(self) -> FeatureCache | None:
-        return None if self.cache is None else FeatureCache(folder_of(self.cache), self.fingerprint)
+        if self.cache is None:
+            return None
+        folder = default_folder() if self.cache == "auto" else Path(self.cache).expanduser()
+        return FeatureCache(folder, self.fingerprint)
 
     def _encode_new(self, texts: list[str]) -> Iterator[Float[Tensor, "n_part dim"]]:
-        """Features of texts that the cache does not have, part by part."""
         self.load()
-        if self._unsettled:  # the precision of `dtype="auto"` is chosen on the first texts that are really encoded
+        if self._unsettled:  # the precision of `dtype="auto"` is chosen on the first texts that the cache lacks
             sample = texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]
             with torch.inference_mode(False):
                 self._settled = settle(self.backbone, self._target, lambda: self._compute(sample))
@@ -278,7 +245,7 @@ class Encoder(EncoderSettings, ABC):
     ) -> Float[Tensor, "n_texts dim"]:
         tokens = self._tokenized(texts)
         if tokens.n_truncated and not self.n_truncated:
-            logger.warning(
+            log.warning(
                 f"{tokens.n_truncated} of {len(texts)} texts are longer than the encoder reads (max_length="
                 f"{self.max_length} tokens) and were cut. Set encoder.max_length to a larger number, or to null for "
                 f"all that the model allows."

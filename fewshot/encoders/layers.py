@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 from torch import nn
 
@@ -11,20 +11,13 @@ from fewshot.errors import ConfigError, EncoderError
 Layers = Literal["all", "layered"]
 
 # Names of the maps that make queries and keys.  DeepSeek's latent attention makes keys and values from one map.
-QUERY_KEY = frozenset(
-    {"query", "key", "q", "k", "q_lin", "k_lin", "q_proj", "k_proj"}
-    | {"q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"}
-)
+QUERY_KEY = {"query", "key", "q", "k", "q_lin", "k_lin", "q_proj", "k_proj"}
+QUERY_KEY |= {"q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj"}
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The transformer layers of a backbone, bottom first.
-
-    Args:
-        path: name of the list of layers inside the backbone, such as `encoder.layer`.
-        layers: may be empty.
-    """
+    """The transformer layers of a backbone, bottom first, and the path of their list, such as `encoder.layer`."""
 
     path: str
     layers: Sequence[nn.Module]
@@ -40,9 +33,8 @@ class Stack:
         return None if inside == name else int(inside.partition(".")[0])
 
 
-@dataclass(frozen=True)
-class Split:
-    """How many layers of a stack are frozen, trained in queries and keys only, and trained whole; bottom first."""
+class Split(NamedTuple):
+    """Numbers of layers that are frozen, trained in queries and keys only, and trained whole; bottom first."""
 
     frozen: int
     attention: int
@@ -54,12 +46,7 @@ def split(n_layers: int) -> Split:
 
     Lower layers hold what is common to all texts, upper ones what a task asks for, so a few examples go further in
     the upper ones and the backward pass is over sooner (compare Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
-
-    Args:
-        n_layers: at least one.
-
-    Returns:
-        Shares rounded to whole layers; each at least one layer as far as there are that many, the top one first.
+    Shares are rounded; each has at least one layer while there are enough, whole ones first.
 
     Example:
         >>> split(6), split(30)
@@ -71,12 +58,7 @@ def split(n_layers: int) -> Split:
 
 
 def adapted_layers(stack: Stack, layers: Layers) -> tuple[int, ...]:
-    """Numbers of the layers that get small parts beside their weights: those that are not frozen.
-
-    Args:
-        stack: may be empty.
-        layers: `"all"`, or `"layered"`, see `split`.
-    """
+    """Numbers of the layers that LoRA or adapters change: those that are not frozen, see `split`."""
     first = split(len(stack.layers)).frozen if layers == "layered" and stack.layers else 0
     return tuple(range(first, len(stack.layers)))
 
@@ -96,22 +78,19 @@ class TrainedLayers:
 
     Args:
         layers: `"all"`, or `"layered"`: the top layers, see `split`.
-        encoder_dropout: the model's own dropout while it is trained; None leaves what it was published with.
+        encoder_dropout: the model's own dropout while it is trained; None leaves the published one.
+
+    Raises:
+        ConfigError: names every setting that is out of range.
     """
 
     layers: Layers = "all"
     encoder_dropout: float | None = None
 
-    kind: ClassVar[str]  # as it is called on the command line and in files
+    kind: ClassVar[str]  # its name on the command line and in files
 
     def __post_init__(self) -> None:
-        """Collect every setting that is out of range.
-
-        Raises:
-            ConfigError: names them all.
-        """
-        expected = self.out_of_range()
-        if expected:
+        if expected := self.out_of_range():
             got = ", ".join(f"trainable.{name}={getattr(self, name)!r}" for name in expected)
             raise ConfigError(f"Got {got}. Expected {'; '.join(expected.values())}. Correct what is named.")
 
@@ -125,21 +104,17 @@ class TrainedLayers:
 
 @dataclass(frozen=True)
 class Full(TrainedLayers):
-    """All weights of the layers, and of what stands behind them, are trained.
+    """Train all weights of the layers and of what follows them, such as a decoder's last norm.
 
-    Embeddings stay: they are half of a small model's parameters, their gradient is as large as the table, and a word
-    that the train classes do not have would stay behind while all others move. So does the pooler of a BERT, which
-    our pooling does not use; what comes after the layers, such as a decoder's last norm, is trained.
+    Embeddings stay: they are half of a small model's parameters, their gradient is as large as the table, and words
+    that the train classes lack would not change with the others. A BERT's pooler, which our pooling does not use,
+    stays too.
     """
 
     kind: ClassVar[str] = "full"
 
     def parameters(self, backbone: nn.Module, model: str) -> Iterator[nn.Parameter]:
-        """The parameters that are trained.
-
-        Args:
-            backbone: the transformer.
-            model: its name, for messages.
+        """The parameters that are trained; `model` is the backbone's name, for messages.
 
         Raises:
             EncoderError: the backbone has no layers, or queries and keys of no known name.

@@ -22,8 +22,8 @@ from fewshot.encoders.layers import Stack, TrainedLayers, adapted_layers, find_s
 from fewshot.encoders.quantise import is_quantised
 from fewshot.errors import ConfigError, EncoderError
 
-_NAME = "default"  # of the only adapter, as peft wants one
-# A family is known by the first name; of the others those count that are there.
+_NAME = "default"  # peft's name of the only adapter
+# A model is of the first family whose first name it has.
 _FAMILIES = (
     ("query", "key", "value", "dense"),  # BERT and its kin: attention and feed-forward maps alike
     ("q", "k", "v", "o", "dense"),  # MPNet
@@ -31,28 +31,24 @@ _FAMILIES = (
     ("kv_a_proj_with_mqa", "q_proj", "q_a_proj", "q_b_proj", "kv_b_proj", "o_proj"),  # DeepSeek-V2, -V3
     ("q_proj", "v_proj"),  # Llama, Qwen2 and most decoders
 )
-
 _EXPERTS = frozenset({"gate", "gate_proj", "up_proj", "down_proj"})  # peft would adapt all experts of all layers
-_MAGNITUDE = ".lora_magnitude_vector"
-
-
-# What of peft's adapter_config.json says how updates are made; the rest may be absent.
+# The keys of peft's adapter_config.json that are needed, and those that may be absent.
 _CONFIG = ("r", "lora_alpha", "lora_dropout", "target_modules", "layers_to_transform", "layers_pattern")
 _OPTIONAL = {"use_rslora": False, "use_dora": False, "target_parameters": None}
 
 
 @dataclass(frozen=True)
 class LoRA(TrainedLayers):
-    """Low-rank updates of linear maps are trained, and nothing else.
+    """Train low-rank updates of linear maps, and nothing else.
 
     Args:
         rank: of an update.
         alpha: an update is scaled by `alpha / rank`.
         rank_stabilised: scale by `alpha / sqrt(rank)` instead, so that ranks of 32 and more learn as fast.
         dora: train the lengths of the rows of a map apart from their directions; slower.
-        dropout: share of an update's inputs that is left out in training.
+        dropout: share of an update's inputs that is dropped in training.
         targets: ends of the paths of the linear maps that are adapted; None is the choice for the model's family.
-        experts: give each expert of a mixture of experts an update of its own as well.
+        experts: also give each expert of a mixture of experts its own update.
     """
 
     rank: int = 8
@@ -82,13 +78,9 @@ class LoRA(TrainedLayers):
         return wrong
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedLoRA":
-        """The updates for a backbone.
+        """The updates for a backbone without any; `model` is its name, for messages.
 
-        Names and layers, not one pattern: for mixtures of experts peft cuts a pattern down to its last names.
-
-        Args:
-            backbone: the transformer, without updates.
-            model: its name, for messages.
+        They are given by names and layers: for mixtures of experts peft cuts a pattern down to its last names.
 
         Raises:
             EncoderError: the backbone has no layers, or none of the known linear maps.
@@ -96,28 +88,23 @@ class LoRA(TrainedLayers):
         """
         stack = find_stack(backbone)
         layers = adapted_layers(stack, self.layers)
-        return PlacedLoRA(
-            {
-                "r": self.rank,
-                "lora_alpha": self.alpha,
-                "lora_dropout": self.dropout,
-                "target_modules": _targets(stack, self.targets, model),
-                "layers_to_transform": list(layers),
-                "layers_pattern": stack.path.rpartition(".")[2],
-                "use_rslora": self.rank_stabilised,
-                "use_dora": self.dora,
-                "target_parameters": _experts(stack, layers, model) if self.experts else None,
-            }
-        )
+        config = {
+            "r": self.rank,
+            "lora_alpha": self.alpha,
+            "lora_dropout": self.dropout,
+            "target_modules": _targets(stack, self.targets, model),
+            "layers_to_transform": list(layers),
+            "layers_pattern": stack.path.rpartition(".")[2],
+            "use_rslora": self.rank_stabilised,
+            "use_dora": self.dora,
+            "target_parameters": _experts(stack, layers, model) if self.experts else None,
+        }
+        return PlacedLoRA(config)
 
 
 @dataclass(frozen=True)
 class PlacedLoRA:
-    """What peft has to know to put low-rank updates into a backbone.
-
-    Args:
-        config: arguments of peft's `LoraConfig`.
-    """
+    """Where low-rank updates go in a backbone: `config` has the arguments of peft's `LoraConfig`."""
 
     config: Mapping[str, Any]
 
@@ -127,17 +114,13 @@ class PlacedLoRA:
 
     @property
     def scale(self) -> float:
-        """Factor of an update."""
+        """The factor s of an update."""
         rank, alpha = self.config["r"], float(self.config["lora_alpha"])
         return alpha / (rank**0.5 if self.config["use_rslora"] else rank)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PlacedLoRA":
-        """From peft's adapter_config.json.
-
-        Raises:
-            KeyError: something is missing.
-        """
+        """The inverse of `to_json`; KeyError where something is missing."""
         optional = {name: content.get(name, default) for name, default in _OPTIONAL.items()}
         return cls({name: content[name] for name in _CONFIG} | optional)
 
@@ -146,20 +129,15 @@ class PlacedLoRA:
         return {"peft_type": "LORA", "base_model_name_or_path": model, "inference_mode": True, **self.config}
 
     def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> Any:
-        """Put updates into a backbone, in place, that leave its features as they are; they alone are trained.
+        """Put updates into a backbone, in place; its features stay as they are, and only updates are trained.
 
-        Args:
-            backbone: the transformer, without updates.
-            generator: draws the A matrices as peft would, but from a stream of their own; None where they are
-                overwritten anyway.
+        `generator` draws the A matrices as peft would; None if they are overwritten anyway.
 
         Returns:
-            peft's model around the backbone, for `settle`.
-
-        Raises:
-            EncoderError: peft is not installed.
+            peft's model around the backbone, for `settle` and `withdraw`.
         """
-        peft = _peft()
+        import peft
+
         with torch.random.fork_rng(devices=[]):  # peft draws A from the global generator
             model = peft.LoraModel(backbone, peft.LoraConfig(**self.config), _NAME)
         if generator is not None:
@@ -170,25 +148,22 @@ class PlacedLoRA:
         return model
 
     def parameters(self, backbone: nn.Module) -> dict[str, nn.Parameter]:
-        """The parameters of the updates, by the names that they have in peft's files."""
-        return {_name_in_file(name): parameter for name, parameter in backbone.named_parameters() if ".lora_" in name}
+        """The parameters of the updates, by their names in peft's files."""
+        found = {}
+        for name, parameter in backbone.named_parameters():
+            if ".lora_" in name:
+                plain = f"base_model.model.{name.replace(f'.{_NAME}.', '.')}"
+                found[plain.removesuffix(".weight") if ".lora_magnitude_vector" in name else plain] = parameter
+        return found
 
     def withdraw(self, model: Any) -> None:
-        """Take the updates out of the backbone again, in place, and leave its weights as they are.
-
-        Args:
-            model: from `inject`.
-        """
+        """Take the updates out of what `inject` gave, in place, and leave the weights as they are."""
         _forget(model.unload())
 
     def settle(self, model: Any) -> None:
-        """Add the updates to the weights and take them out of the backbone, in place.
+        """Merge the updates of what `inject` gave into copies of the weights, in place.
 
-        The adapted weights get memory of their own first: whoever else holds the old ones keeps them as they were.
         Beside weights in 4 bits the updates stay, for rounded to 4 bits they would be lost.
-
-        Args:
-            model: from `inject`.
         """
         if is_quantised(model):
             return
@@ -200,10 +175,7 @@ class PlacedLoRA:
 
     @staticmethod
     def is_scaled(name: str) -> bool:
-        """Whether a parameter moves on the way from published to trained weights.
-
-        An update is a product B A, and B starts at zero: with A as it is, weights in between are scaled updates.
-        """
+        """True for the parameters that interpolation scales: B, which starts at zero, and lengths, but not A."""
         return ".lora_A." not in name
 
 
@@ -211,27 +183,6 @@ def _forget(backbone: Any) -> None:
     if hasattr(backbone, "peft_config"):
         del backbone.peft_config
     backbone.requires_grad_(True)
-
-
-def _name_in_file(name: str) -> str:
-    plain = f"base_model.model.{name.replace(f'.{_NAME}.', '.')}"
-    return plain.removesuffix(".weight") if _MAGNITUDE in name else plain
-
-
-def _peft() -> Any:
-    """The package, imported when it is needed.
-
-    Raises:
-        EncoderError: it is not installed.
-    """
-    try:
-        import peft as package
-    except ImportError as error:
-        raise EncoderError(
-            "Low-rank updates of an encoder need the package peft, which is not installed. "
-            "Run `pip install peft`, or set trainable=full."
-        ) from error
-    return package
 
 
 def _experts(stack: Stack, layers: tuple[int, ...], model: str) -> list[str]:
@@ -266,13 +217,11 @@ def _targets(stack: Stack, asked: Sequence[str] | None, model: str) -> list[str]
         if has_experts and target.rpartition(".")[2] in _EXPERTS:
             raise ConfigError(
                 f"Got {target!r} in trainable.targets, which names the experts of {model!r}. Expected maps of the "
-                f"attention. Set trainable.experts=true for the experts, and trainable.targets=null for the family's "
-                f"own maps."
+                f"attention. Set trainable.experts=true for the experts, and trainable.targets=null for the others."
             )
         if not any(path == target or path.endswith(f".{target}") for path in paths):
             raise ConfigError(
                 f"Got {target!r} in trainable.targets, which is no linear map in the layers of {model!r}. Expected "
-                f"some of {', '.join(sorted(present))}. Set trainable.targets to these, or to null for the family's "
-                f"own."
+                f"some of {', '.join(sorted(present))}. Set trainable.targets to these, or null for the family's own."
             )
     return list(asked)

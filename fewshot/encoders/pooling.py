@@ -8,23 +8,22 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
+Hidden = Float[Tensor, "batch tokens dim"]
+Features = Float[Tensor, "batch dim"]
+Mask = Int[Tensor, "batch tokens"] | Bool[Tensor, "batch tokens"]
 
 
-def mean(
-    hidden: Float[Tensor, "batch tokens dim"], mask: Int[Tensor, "batch tokens"] | Bool[Tensor, "batch tokens"]
-) -> Float[Tensor, "batch dim"]:
+def mean(hidden: Hidden, mask: Mask) -> Features:
     """The mean over a text's tokens: `sum_t m_t h_t / sum_t m_t`.
 
     Args:
-        hidden: last hidden states; what stands at padding is never read, NaN included.
+        hidden: last hidden states; those at padding are never read, NaN included.
         mask: non-zero at real tokens; every text has at least one.
     """
     return _weighted(hidden, mask, mask.bool().float())
 
 
-def weighted_mean(
-    hidden: Float[Tensor, "batch tokens dim"], mask: Int[Tensor, "batch tokens"] | Bool[Tensor, "batch tokens"]
-) -> Float[Tensor, "batch dim"]:
+def weighted_mean(hidden: Hidden, mask: Mask) -> Features:
     """The mean with the position as weight, first token 1: `sum_t t h_t / sum_t t`.
 
     Under causal attention only late tokens have seen the whole text, so they count for more.
@@ -34,17 +33,13 @@ def weighted_mean(
     return _weighted(hidden, mask, mask.bool().cumsum(1).float())
 
 
-def last_token(
-    hidden: Float[Tensor, "batch tokens dim"], mask: Int[Tensor, "batch tokens"] | Bool[Tensor, "batch tokens"]
-) -> Float[Tensor, "batch dim"]:
+def last_token(hidden: Hidden, mask: Mask) -> Features:
     """The last real token, the only one that has seen the whole text under causal attention."""
     positions = torch.arange(mask.shape[1], device=mask.device)
     return _pick(hidden, (positions * mask.bool()).argmax(1))
 
 
-def first_token(
-    hidden: Float[Tensor, "batch tokens dim"], mask: Int[Tensor, "batch tokens"] | Bool[Tensor, "batch tokens"]
-) -> Float[Tensor, "batch dim"]:
+def first_token(hidden: Hidden, mask: Mask) -> Features:
     """The first real token: BERT's `[CLS]`."""
     from_the_end = torch.arange(mask.shape[1], 0, -1, device=mask.device)
     return _pick(hidden, (from_the_end * mask.bool()).argmax(1))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fewshot.errors import ConfigError
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MIN_COSINE = 0.999  # to the float32 features, for each sampled text
@@ -18,11 +18,7 @@ SAMPLE = 64  # texts
 
 
 def resolve_device(device: str) -> torch.device:
-    """`"auto"` is the GPU if there is one, else the CPU; anything else is taken by its name.
-
-    Raises:
-        ConfigError: not the name of a device, or a GPU that is not there.
-    """
+    """A device by its name; `"auto"` is the GPU if there is one, else the CPU. ConfigError if there is none such."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -37,11 +33,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The precision to try, known without loading the model: `"auto"` is bfloat16 where that is fast.
-
-    Raises:
-        ConfigError: not the name of a precision.
-    """
+    """A precision by its name, to try first; `"auto"` is bfloat16 where that is fast. ConfigError for other names."""
     if dtype == "auto":
         return torch.bfloat16 if fast_in_bfloat16(device) else torch.float32
     if dtype not in DTYPES:
@@ -50,7 +42,7 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def fast_in_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware (CPU: AVX512-BF16 or AMX)."""
+    """True if the device multiplies bfloat16 matrices in hardware (CPU: AVX512-BF16 or AMX)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and _cpu_has_bfloat16()
@@ -61,26 +53,17 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         capabilities = torch.cpu.get_capabilities()
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     except (AttributeError, RuntimeError):  # an older torch; the file exists on Linux only
-        try:
-            flags = cpuinfo.read_text().split()
-        except OSError:
-            return False
+        flags = cpuinfo.read_text().split() if cpuinfo.is_file() else []
         return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def settle(
     backbone: nn.Module, dtype: torch.dtype, features: Callable[[], Float[Tensor, "n_sample dim"]]
 ) -> torch.dtype:
-    """Cast a float32 backbone to `dtype`, unless that would change the features.
+    """Cast a float32 backbone to `dtype` in place, unless that would change the features, and return its precision.
 
-    Args:
-        backbone: the module whose parameters are cast, in place.
-        dtype: the precision to try.
-        features: features of a sample of the texts to encode, with the backbone as it is at the time.
-
-    Returns:
-        The precision that the backbone has now: `dtype`, or float32 if the smallest cosine between the two
-        versions of a text is at or below `MIN_COSINE`.
+    `features` computes those of a sample of texts with the backbone as it is. It stays in float32 if the smallest
+    cosine between the two versions of a text is at or below `MIN_COSINE`.
     """
     exact = features()
     originals = cast_parameters(backbone, dtype)
@@ -90,7 +73,7 @@ def settle(
     for parameter, original in originals:
         parameter.data = original
     name = str(dtype).removeprefix("torch.")
-    logger.info(
+    log.info(
         f"The encoder runs in float32: in {name} its features of a sample have a cosine of {cosine:.4f} to the float32 "
         f"ones, and more than {MIN_COSINE} is asked for. Set encoder.dtype={name} to use it all the same."
     )
@@ -98,12 +81,9 @@ def settle(
 
 
 def cast_parameters(module: nn.Module, dtype: torch.dtype) -> list[tuple[nn.Parameter, Tensor]]:
-    """Cast a module's floating-point parameters in place.
+    """Cast a module's floating-point parameters in place, and return each with the data it had.
 
     Buffers stay as they are: rotary frequencies and routing corrections lose too much in 16 bits.
-
-    Returns:
-        Each parameter with the data it had.
     """
     originals = [(parameter, parameter.data) for parameter in module.parameters() if parameter.is_floating_point()]
     for parameter, data in originals:

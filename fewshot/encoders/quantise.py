@@ -15,14 +15,7 @@ from fewshot.errors import ConfigError
 
 
 def check_quantisable(device: torch.device) -> None:
-    """Refuse 4 bits where they cannot be had.
-
-    Args:
-        device: that the encoder runs on.
-
-    Raises:
-        ConfigError: it is no GPU, or bitsandbytes is not installed.
-    """
+    """Refuse 4 bits with a ConfigError where the device is no GPU, or bitsandbytes is not installed."""
     missing = "this encoder runs on the CPU" if device.type != "cuda" else "bitsandbytes is not installed"
     if device.type != "cuda" or find_spec("bitsandbytes") is None:
         raise ConfigError(
@@ -32,12 +25,7 @@ def check_quantisable(device: torch.device) -> None:
 
 
 def loading_arguments(quantise: str | None, device: torch.device) -> dict[str, Any]:
-    """Arguments of `from_pretrained` of transformers for quantisation.
-
-    Args:
-        quantise: `"4bit"`, or None, which gives nothing to tell.
-        device: where the weights go; quantised ones are put there while they are read.
-    """
+    """Arguments of `from_pretrained` of transformers for `"4bit"`, or none; weights go to the device when read."""
     if quantise is None:
         return {}
     from transformers import BitsAndBytesConfig
@@ -52,5 +40,5 @@ def loading_arguments(quantise: str | None, device: torch.device) -> dict[str, A
 
 
 def is_quantised(module: nn.Module) -> bool:
-    """Whether any weights are packed into integers, so that nothing can be added to them."""
+    """True if any weights are packed into integers, so that nothing can be added to them."""
     return any(not parameter.is_floating_point() for parameter in module.parameters())

@@ -35,7 +35,7 @@ class SentenceTransformerEncoder(Encoder):
 
     @property
     def backbone(self) -> nn.Module:
-        """The transformer inside the first module, or the first module itself where it holds none."""
+        """The transformer inside the first module, or the first module itself if it holds none."""
         return _backbone(self.module)
 
     @cached_property
@@ -84,7 +84,7 @@ class SentenceTransformerEncoder(Encoder):
 
 @dataclass(frozen=True)
 class _Preprocessed:
-    """Texts for first modules that want sentence-transformers' own, slower preprocessing, batch by batch."""
+    """Texts for first modules that need sentence-transformers' own, slower preprocessing, batch by batch."""
 
     module: Any
     texts: Sequence[str]
@@ -110,19 +110,13 @@ def _backbone(module: Any) -> nn.Module:
 
 
 def _reads_plain_tokens(first: Any) -> bool:
-    """Whether the first module is a text transformer that wants token ids and nothing else."""
-    way = getattr(first, "modality_config", {}).get("text", {})
-    return (
-        way.get("method") == "forward"
-        and "message" not in first.modality_config
-        and not getattr(first, "processing_kwargs", None)
-        and first.tokenizer is not None
-    )
+    """True if the first module is a text transformer that takes token ids and nothing else."""
+    modalities = getattr(first, "modality_config", {})
+    plain = modalities.get("text", {}).get("method") == "forward" and "message" not in modalities
+    return plain and not getattr(first, "processing_kwargs", None) and first.tokenizer is not None
 
 
 def _widen_outputs(module: nn.Module, args: Any, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Hand 32 bits to pooling and all that follows."""
-    return {
-        name: widen(value) if isinstance(value, Tensor) and value.is_floating_point() else value
-        for name, value in outputs.items()
-    }
+    """Give 32 bits to pooling and the modules after it."""
+    floats = {name for name, value in outputs.items() if isinstance(value, Tensor) and value.is_floating_point()}
+    return {name: widen(value) if name in floats else value for name, value in outputs.items()}

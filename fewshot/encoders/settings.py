@@ -1,30 +1,26 @@
 """The settings that all encoders share, in one place: constructors take their signatures from these fields."""
 
 import inspect
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from fewshot.errors import ConfigError
 
-# Settings of earlier versions that said how an encoder is trained, see `fewshot.encoders.trainable`.
-_OF_TRAINING = re.compile("trainable|policy|lora_.*|adapter_dim|dropout")
-
 
 @dataclass(eq=False, repr=False)
 class EncoderSettings:
-    """What can be set on every encoder.
+    """The settings of every encoder.
 
     Args:
         model: a folder, a hub id, or the bundled `"bundled/all-MiniLM-L6-v2"`.
         revision: branch, tag or commit of a hub model; None is the one in the local cache, else the newest.
         device: `"auto"` (GPU if there is one), `"cpu"`, `"cuda"`, …
         dtype: precision of the weights: `"auto"` (see `precision.settle`), `"float32"`, `"bfloat16"`, `"float16"`.
-            Features are float32 whatever it is, and so are weights while they are trained.
-        max_length: most tokens of a text, special ones included, within what the model allows; None is all that.
-        tokens_per_batch: most padded tokens in a batch on the CPU; a GPU takes `GPU_BUDGET` times as many.
+            Features are always float32, and so are weights while they are trained.
+        max_length: maximum of tokens of a text, special ones included; None is what the model allows.
+        tokens_per_batch: maximum of padded tokens in a batch on the CPU; a GPU takes `GPU_BUDGET` times as many.
         trust_remote_code: run Python code that comes with the model.
         pickled_weights: accept .bin weights, read by torch with weights_only=True; nothing is executed. Safetensors
             come first where a model has both.
@@ -32,7 +28,7 @@ class EncoderSettings:
         shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `shallow`); None: none;
             `"auto"`: 3 with the bundled model, for which that was measured, else none.
         shallow_weight: its length, when that of the embedding is 1.
-        weights: folder that `TrainableEncoder.save` wrote; its weights stand in for the published ones.
+        weights: folder that `TrainableEncoder.save` wrote; its weights replace the published ones.
         quantise: `"4bit"` keeps the published linear maps in 4 bits (see `quantise`); None does not.
     """
 
@@ -70,17 +66,8 @@ class EncoderSettings:
         return f"{type(self).__name__}(model={self.model!r})"
 
 
-def of_encoding(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """What `EncoderSettings.settings` gave, without what earlier versions said there about training."""
-    return {name: value for name, value in saved.items() if not _OF_TRAINING.fullmatch(name)}
-
-
 def check_word(name: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a word that is none of the known ones.
-
-    Raises:
-        ConfigError: with all that are known.
-    """
+    """Refuse a word that is none of the known ones, with a ConfigError that lists these."""
     if value not in known:
         raise ConfigError(
             f"Got encoder.{name}={value!r}, expected one of {', '.join(known)}. Set encoder.{name} to one."

@@ -3,8 +3,9 @@
     x = [e, w h] / sqrt(1 + w^2)        h = normalize(mean over tokens of the hidden states of layer l)
 
 The last layer of a sentence encoder is trained to forget wording; the first third of the layers still tells
-related words apart, and for rare terms and short requests that is evidence of its own.  That layers carry
-different things for a sentence embedding: Wang and Kuo 2020, "SBERT-WK".  Nothing is trained here.
+related words apart, which helps with rare terms and short requests.  Nothing is trained here.
+
+Source: Wang and Kuo 2020, "SBERT-WK", on what the layers carry for a sentence embedding.
 """
 
 from typing import Any, Literal
@@ -23,9 +24,7 @@ from fewshot.errors import ConfigError, EncoderError
 class Shallow:
     """Watches one hidden layer of a transformer and puts its mean beside the embedding.
 
-    Args:
-        layer: index of the hidden states; 0 is the token embeddings, negative ones count from the end.
-        weight: length of the shallow part when the embedding has length 1.
+    Layer 0 is the token embeddings, negative ones count from the end; the weight is the w above.
     """
 
     def __init__(self, layer: int, weight: float):
@@ -36,7 +35,7 @@ class Shallow:
 
     @classmethod
     def of(cls, layer: int | Literal["auto"] | None, weight: float, model: str) -> "Shallow | None":
-        """The layer that an encoder's settings ask for; `"auto"`: the bundled model's, and none of others."""
+        """From an encoder's settings; `"auto"` is `bundled.SHALLOW_LAYER` with the bundled model, else none."""
         if layer == "auto":
             layer = bundled.SHALLOW_LAYER if model == bundled.NAME else None
         return None if layer is None else cls(layer, weight)

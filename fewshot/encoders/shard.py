@@ -17,28 +17,19 @@ _ADVICE = "Free space, or set encoder.cache=/another/folder or encoder.cache=nul
 
 
 class DamagedShardError(Exception):
-    """A shard that does not hold what was written; says what is wrong with it."""
+    """A shard is truncated or changed."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """What a file holds.
-
-    Args:
-        keys: `KEY_BYTES` bytes for each text.
-        features: one row per key, mapped into memory.
-    """
+    """The content of a file: `KEY_BYTES` bytes for each text, and a row of features, mapped into memory."""
 
     keys: list[bytes]
     features: Float[Tensor, "n_keys dim"]
 
 
 def write_shard(folder: Path, keys: Sequence[bytes], features: Float[Tensor, "n_keys dim"]) -> Path:
-    """Write a shard under the hash of its content; the same content in any order has the same name.
-
-    Raises:
-        StorageError: it could not be written; nothing is left behind.
-    """
+    """Write a shard under the hash of its content, whatever its order; StorageError, with nothing left, if it fails."""
     order = sorted(range(len(keys)), key=keys.__getitem__)
     joined = bytearray(b"".join(keys[index] for index in order))
     key_rows = torch.frombuffer(joined, dtype=torch.uint8).view(len(keys), KEY_BYTES)

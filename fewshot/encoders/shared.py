@@ -7,15 +7,14 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.trained import TrainedWeights
 from fewshot.errors import ConfigError
 
-_OF_ONE_ENCODER = frozenset({"fingerprint", "_features", "_trained"})  # what is not shared, of what comes late
+_OF_ONE_ENCODER = frozenset({"fingerprint", "_features", "trained"})  # cached properties that are not shared
 
 
 class SharedModel:
-    """The published weights, loaded once, and the trained ones that stand in their place at the moment.
+    """One module for several encoders; the weights of the one that is used next are put into it first, in memory.
 
-    Encoders from `encoder` share one module. Whichever is used next gets its weights put into it first, in memory:
-    what is changed for one of them is made from the published weights, which are never written to. Beside these it
-    takes the memory of what is changed, and of a copy in 16 bits where that is the precision. Not for several threads.
+    The published weights never change. It takes the memory of these, of the changed ones, and of a copy in 16 bits if
+    that is the precision. Not for several threads.
 
     Args:
         encoder: settings of all encoders; its trained weights, if it has any, do not count.
@@ -28,8 +27,8 @@ class SharedModel:
     def __init__(self, encoder: Encoder):
         if encoder.quantise is not None:
             raise ConfigError(
-                f"Got encoder.quantise={encoder.quantise} for a model whose weights are to be exchanged, which weights "
-                f"in 4 bits do not allow. Set encoder.quantise=null."
+                f"Got encoder.quantise={encoder.quantise} for a model whose weights are exchanged, which 4 bits do "
+                f"not allow. Set encoder.quantise=null."
             )
         self.published = encoder.replace(weights=None)
         self._loaded = self.published.replace(dtype="float32")  # from which every precision can be made
@@ -49,15 +48,11 @@ class SharedModel:
             if name not in vars(own) and name not in _OF_ONE_ENCODER:
                 setattr(own, name, value)  # the tokenizer and other things that loading brings
         own._module, own._shallow = self._loaded.module, self._loaded._shallow
-        own._owner = self
+        own._turn = self._turn_to
         return own
 
-    def turn_to(self, encoder: Encoder) -> None:
-        """Put an encoder's weights into the module, unless they are there.
-
-        Args:
-            encoder: from `encoder`.
-        """
+    def _turn_to(self, encoder: Encoder) -> None:
+        """Put an encoder's weights into the module, unless they are there."""
         if self._current is encoder:
             return
         self._current = encoder

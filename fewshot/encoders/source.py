@@ -21,12 +21,7 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer_config.json", "vocab.*", "*.model", 
 
 @dataclass(frozen=True)
 class Source:
-    """A folder of weights.
-
-    Args:
-        folder: holds config, tokenizer and weights.
-        identity: two sources with the same identity hold the same weights.
-    """
+    """A folder of config, tokenizer and weights; two with the same identity hold the same weights."""
 
     folder: Path
     identity: str
@@ -41,15 +36,12 @@ def locate(
 ) -> Source:
     """Find a model: bundled, in a folder, in the local cache of the Hugging Face hub, or on the hub itself.
 
-    A hub model that is already here is used as it is, without asking the hub for news, so that a run gives
-    the same features next week. Of one that is here in part, the rest of the same commit is fetched.
+    A cached hub model is used without asking the hub for news, so that a run gives the same features next week. Of one
+    that is cached in part, the rest of the same commit is fetched.
 
     Args:
-        model: `bundled.NAME`, a folder, or a hub id such as `"deepseek-ai/deepseek-llm-7b-base"`.
-        revision: branch, tag or commit on the hub.
-        trust_remote_code: also fetch the model's own Python files.
-        pickled_weights: accept .bin weights.
-        modules: whether it is read as a sentence-transformers model, by its `modules.json`.
+        model, revision, trust_remote_code, pickled_weights: see `EncoderSettings`.
+        modules: read it as a sentence-transformers model, by its `modules.json`.
 
     Raises:
         EncoderError: there is no such model, it has no weights of an accepted kind, or the hub cannot be reached.
@@ -74,13 +66,13 @@ def locate(
     _check_weights(model, snapshot, pickled_weights)
     identity = f"commit:{model}@{snapshot.name}"
     if modules and not (snapshot / "modules.json").is_file():
-        log.warning("%s has no modules.json in %s: the mean over its tokens is taken", model, snapshot)
-        identity += "+mean"  # it may come later, where the hub could not be reached
+        log.warning(f"{model} has no modules.json in {snapshot}: the mean over its tokens is taken")
+        identity += "+mean"  # a later download may bring it
     return Source(snapshot, identity)
 
 
 def cached_snapshot(model: str, revision: str | None = None, pickled_weights: bool = False) -> Path | None:
-    """The folder of a hub model in the hub's local cache, if all its weights are there."""
+    """The folder of a hub model in the hub's local cache, if it has all weights."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     repository = Path(HF_HUB_CACHE) / f"models--{model.replace('/', '--')}"
@@ -93,26 +85,20 @@ def cached_snapshot(model: str, revision: str | None = None, pickled_weights: bo
 
 
 def has_weights(folder: Path, pickled_weights: bool = False) -> bool:
-    """Whether a folder holds weights of an accepted kind, and every shard that an index in it names."""
+    """True if a folder holds weights of an accepted kind, and every shard that an index in it names."""
     kinds = (_SAFE, _PICKLED) if pickled_weights else (_SAFE,)
-    if not any(any(folder.rglob(kind)) for kind in kinds):
-        return False
     indices = [index for kind in kinds for index in folder.rglob(f"{kind}.index.json")]
-    return all(_is_complete(index) for index in indices)
+    return any(any(folder.rglob(kind)) for kind in kinds) and all(map(_is_complete, indices))
 
 
 def pickled_parts(folder: Path) -> list[Path]:
     """The folder, and folders of a sentence-transformers model's modules, whose only weights are .bin files."""
-    try:
-        modules = json.loads((folder / "modules.json").read_text("utf-8"))
-        parts = dict.fromkeys([folder, *(folder / module["path"] for module in modules)])
-    except (OSError, ValueError, KeyError, TypeError):  # none, or a damaged one, of which loading will tell
-        parts = dict.fromkeys([folder])
-    return [part for part in parts if any(part.glob(_PICKLED)) and not any(part.glob(_SAFE))]
+    parts = [folder, *(folder / module["path"] for module in _modules(folder) or ())]
+    return [part for part in dict.fromkeys(parts) if any(part.glob(_PICKLED)) and not any(part.glob(_SAFE))]
 
 
 def digest(folder: Path, pickled_weights: bool = False) -> str:
-    """SHA-256 over names and contents of all the files that loading a model may read."""
+    """SHA-256 over names and contents of all files that loading a model may read."""
     total = hashlib.sha256()
     read = [file for file in folder.rglob("*") if file.suffix in _READ_BY_MODELS]
     read += folder.rglob(_PICKLED) if pickled_weights else []
@@ -124,17 +110,29 @@ def digest(folder: Path, pickled_weights: bool = False) -> str:
 
 
 def _is_whole(snapshot: Path, modules: bool) -> bool:
-    """Whether all is here that says how the weights are to be read, as far as a folder alone can tell."""
+    """True if tokenizer and configs are here, as far as a folder alone can tell."""
     if not any(any(snapshot.rglob(name)) for name in _TOKENIZERS):
         return False
     if not modules:
         return (snapshot / "config.json").is_file()
+    parts = _modules(snapshot)
+    needed = [part["path"] for part in parts or () if not part["type"].endswith(".Normalize")]
+    return parts is not None and all(any((snapshot / path).glob("*.json")) for path in needed)
+
+
+def _modules(folder: Path) -> list[dict[str, str]] | None:
+    """Path and type of each module of a sentence-transformers model; None without a valid `modules.json`."""
     try:
-        parts = json.loads((snapshot / "modules.json").read_text("utf-8"))
-        needed = [part["path"] for part in parts if not part["type"].endswith(".Normalize")]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return all(any((snapshot / path).glob("*.json")) for path in needed)
+        modules = json.loads((folder / "modules.json").read_text("utf-8"))
+        return [{"path": module["path"], "type": module.get("type", "")} for module in modules]
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):  # loading a damaged one gives an error of its own
+        return None
 
 
 def _is_complete(index: Path) -> bool:

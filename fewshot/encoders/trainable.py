@@ -25,19 +25,14 @@ Trainable = LoRA | Adapter | Full  # what is trained of an encoder, and how
 
 @dataclass(frozen=True)
 class TrainableShare:
-    """How much of an encoder is trained.
-
-    Args:
-        trained: parameters that are trained.
-        total: all parameters, those of LoRA or of adapters among them.
-    """
+    """Number of trained parameters of an encoder, and of all, with those of LoRA or of adapters."""
 
     trained: int
     total: int
 
     @property
     def share(self) -> float:
-        """From 0 to 1."""
+        """Trained parameters per parameter, from 0 to 1."""
         return self.trained / self.total
 
     def __str__(self) -> str:
@@ -45,21 +40,20 @@ class TrainableShare:
 
 
 class TrainableEncoder(nn.Module):
-    """A copy of an encoder whose weights are trained; the encoder itself and its cache are never touched.
+    """A copy of an encoder, in 32 bits, whose weights are trained; the encoder itself and its cache never change.
 
-    A torch module like any other: `accelerate`, `DistributedDataParallel` and `torch.func.functional_call` take it,
-    and `parameters()` that require gradients are those that are trained. In 32 bits; for mixed precision, autocast.
+    A torch module for `accelerate`, `DistributedDataParallel` and `torch.func.functional_call`: the `parameters()` that
+    require gradients are the trained ones. For mixed precision use autocast.
 
     Args:
-        encoder: where its weights are trained ones already, training goes on from these, and "published" below means
-            them.
-        trainable: what is trained of it.
+        encoder: where training starts; if its weights are trained ones already, these are "published" below.
+        trainable: which of its weights are trained.
         generator: draws the first matrices of LoRA or of adapters; None: the same ones each time.
         seen: what it is trained and selected on, see `TrainedWeights`.
 
     Raises:
-        ConfigError: weights in 4 bits are to be trained in full.
-        EncoderError: the weights cannot be loaded, or the architecture is not known well enough.
+        ConfigError: full training of weights in 4 bits.
+        EncoderError: the weights cannot be loaded, or the architecture is unknown.
     """
 
     def __init__(
@@ -84,8 +78,8 @@ class TrainableEncoder(nn.Module):
             self._placed.inject(self.backbone, child_generator(0, "lora") if generator is None else generator)
         scaled = (lambda name: True) if self._placed is None else self._placed.is_scaled
         self._start = _copied({name: p for name, p in self._trained().items() if scaled(name)})
-        self._end: dict[str, Tensor] | None = None  # the trained weights, while others stand in their place
-        self._autocast: bool | None = None  # whether `compute` may: not known before the first texts
+        self._end: dict[str, Tensor] | None = None  # the trained weights, while interpolated ones are in the module
+        self._autocast: bool | None = None  # True if `compute` may use it: decided on the first texts
 
     @property
     def backbone(self) -> nn.Module:
@@ -106,41 +100,27 @@ class TrainableEncoder(nn.Module):
         """One differentiable pass, see `Encoder.embed`."""
         return self.encoder.embed(batch)
 
-    def embed(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
-        """`forward` under the encoder's own name."""
-        return self(batch)
-
     def embed_texts(self, texts: Sequence[str], tokens_per_pass: int = 1024) -> Float[Tensor, "n_texts dim"]:
-        """Differentiable features of texts; those of similar length go together, so little work goes into padding.
+        """Differentiable features of at least one text, float32 on the encoder's device.
 
-        Args:
-            texts: at least one.
-            tokens_per_pass: most padded tokens that go through the encoder at once.
-
-        Returns:
-            float32, on the encoder's device, in the order of `texts`.
+        Texts of similar length share a pass, of at most `tokens_per_pass` tokens with padding.
         """
-        tokens = self.tokenize(texts)
+        tokens, rows = self.tokenize(texts), []
         lengths = tokens["attention_mask"].sum(1)
         passes = by_tokens(lengths.tolist(), tokens_per_pass)
-        rows = [
-            self({name: column[part, : int(lengths[part].max())] for name, column in tokens.items()}) for part in passes
-        ]
+        for part in passes:
+            longest = int(lengths[part].max())
+            rows.append(self({name: column[part, :longest] for name, column in tokens.items()}))
         order = torch.tensor([index for part in passes for index in part]).argsort()
         return torch.cat(rows).float()[order.to(rows[0].device)]
 
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
-        """Features by the weights as they are now, in eval mode, without gradients and without a cache.
+        """Features by the weights as they are now, without gradients; see `Encoder.compute`.
 
-        Args:
-            texts: at least one.
-            advance: called with the number of texts done, after each batch.
-
-        Returns:
-            float32 on the CPU. With `dtype="auto"` computed in mixed precision where that is fast and, on the first
-            texts, gives the same features (cosine above `precision.MIN_COSINE`).
+        With `dtype="auto"` in mixed precision, if that is fast and gives the same features of the first texts (cosine
+        above `precision.MIN_COSINE`).
         """
         target = self.published._target
         if target == torch.float32:
@@ -160,19 +140,14 @@ class TrainableEncoder(nn.Module):
     ) -> list[dict[str, Any]]:
         """Groups for an optimiser, with smaller steps for lower layers.
 
-        `rate(layer) = learning_rate * decay ** (layers above it)`; what stands on top of the layers has the full
-        rate. Biases and norms are not decayed.
-
-        Args:
-            learning_rate: of the top layer.
-            decay: from 0 (exclusive) to 1; 1 is one rate for all.
-            weight_decay: of matrices.
+        `rate(layer) = learning_rate * decay ** (layers above it)`; parts above the layers have the full rate. Biases
+        and norms have no weight decay.
 
         Returns:
             Groups with `params`, `lr` and `weight_decay`, top layer first; each trained parameter once.
 
         Raises:
-            ConfigError: `decay` is out of its range.
+            ConfigError: `decay` is not above 0 and up to 1.
 
         Source: Howard and Ruder 2018, "Universal Language Model Fine-tuning", https://arxiv.org/abs/1801.06146,
             section 3.2, discriminative fine-tuning.
@@ -187,23 +162,15 @@ class TrainableEncoder(nn.Module):
             depth = 0 if index is None else len(stack.layers) - 1 - index
             groups.setdefault((depth, parameter.ndim > 1), []).append(parameter)
         return [
-            {
-                "params": parameters,
-                "lr": learning_rate * decay**depth,
-                "weight_decay": weight_decay if is_matrix else 0.0,
-            }
-            for (depth, is_matrix), parameters in sorted(groups.items(), key=lambda item: item[0])
+            {"params": groups[key], "lr": learning_rate * decay ** key[0], "weight_decay": weight_decay * key[1]}
+            for key in sorted(groups)
         ]
 
     def interpolate(self, share: float) -> None:
         """Put the weights between the published and the trained ones: `published + share * (trained - published)`.
 
-        Keeps what the published model knows of texts that training has not seen. Of LoRA and of adapters it is what
-        they add that is scaled. Reversible: `interpolate(1)` gives the trained weights back to the bit; do so before
-        training on.
-
-        Args:
-            share: 0 is the published model, 1 the trained one.
+        It keeps the published model's knowledge of texts unlike those of the training. Of LoRA and adapters the update
+        is scaled. `interpolate(1)` gives the trained weights back to the bit; call it before further training.
 
         Raises:
             ConfigError: the share is not from 0 to 1.
@@ -228,42 +195,30 @@ class TrainableEncoder(nn.Module):
         return TrainedWeights(model, identity, _copied(parameters), self._placed, self.published.trained, self.seen)
 
     def merged(self) -> Encoder:
-        """An encoder with the weights as they are now: the published model's settings, precision and speed again.
+        """An encoder with the weights as they are now, and the published model's settings, precision and speed.
 
-        LoRA is merged into the weights; adapters stay beside them. Its fingerprint is its own, so its features never
-        mix with the published model's in the cache. Later training does not change it. The weights are loaded when
-        they are first needed.
+        LoRA is merged into the weights; adapters stay beside them. Its own fingerprint keeps its features apart in the
+        cache. Later training does not change it.
         """
         return self.published.with_trained(self.trained_weights())
 
     def save(self, folder: Path | str) -> None:
-        """Write the weights as they are now, without the published ones, and the settings beside them.
-
-        Read them with `encoder.weights=folder`; LoRA's folder is one of peft's as well.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
+        """Write the trained weights and settings to a folder for `encoder.weights`; see `write_trained`."""
         write_trained(folder, self.trained_weights(), self.published.settings())
 
     def _trained(self) -> dict[str, nn.Parameter]:
         return {name: parameter for name, parameter in self.module.named_parameters() if parameter.requires_grad}
 
     def _unfreeze(self, trainable: Full) -> None:
-        for parameter in trainable.parameters(self.backbone, self.published.model):
-            parameter.requires_grad_(True)
         inside = {id(parameter) for parameter in self.backbone.parameters()}
-        for parameter in self.module.parameters():
-            if id(parameter) not in inside:  # a head on top, such as sentence-transformers' dense layer
-                parameter.requires_grad_(True)
+        # Outside is a head on top, such as sentence-transformers' dense layer.
+        outside = [parameter for parameter in self.module.parameters() if id(parameter) not in inside]
+        for parameter in (*trainable.parameters(self.backbone, self.published.model), *outside):
+            parameter.requires_grad_(True)
 
 
 def check_trainable(encoder: Encoder, trainable: Trainable) -> None:
-    """Refuse to train weights in full that are kept in 4 bits.
-
-    Raises:
-        ConfigError: says what to set.
-    """
+    """Refuse full training of weights in 4 bits with a ConfigError."""
     if encoder.quantise is not None and isinstance(trainable, Full):
         raise ConfigError(
             f"Got trainable=full with encoder.quantise={encoder.quantise}, but weights in 4 bits cannot be trained. "

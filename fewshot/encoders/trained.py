@@ -32,10 +32,10 @@ class TrainedWeights:
         model: name of the published model.
         base: `Encoder.identity` of it.
         tensors: float32 on the CPU. Full fine-tuning: name inside the encoder's module → the new weights. Else the
-            weights of the small parts; LoRA's by their names in peft's files.
-        placed: the small parts beside the published weights; None is full fine-tuning.
-        below: what an earlier training had changed, where this one started from that.
-        seen: `task`, `split` and `classes` that they were trained and selected on; empty where that is not known.
+            weights of LoRA, by their names in peft's files, or of adapters.
+        placed: LoRA or adapters beside the published weights; None is full fine-tuning.
+        below: the weights of an earlier training that this one started from.
+        seen: `task`, `split` and `classes` that they were trained and selected on; empty if unknown.
     """
 
     model: str
@@ -57,15 +57,7 @@ class TrainedWeights:
         return total.hexdigest()
 
     def check_base(self, model: str, identity: str) -> None:
-        """Refuse another published model.
-
-        Args:
-            model: its name, for messages.
-            identity: `Encoder.identity` of it.
-
-        Raises:
-            EncoderError: with the names of both.
-        """
+        """Refuse another published model, given by name and `Encoder.identity`, with an EncoderError."""
         if identity != self.base:
             raise EncoderError(
                 f"The trained weights belong to {self.model!r} ({self.base}), and the encoder is {model!r} "
@@ -76,17 +68,11 @@ class TrainedWeights:
             self.below.check_base(model, identity)
 
     def put_into(self, module: nn.Module, backbone: nn.Module) -> None:
-        """Change weights, which are the published ones in float32, in place.
-
-        Published weights that change get memory of their own; whoever else holds them keeps them as they were.
-
-        Args:
-            module: of an encoder.
-            backbone: the transformer inside it.
+        """Replace published weights in float32 by the trained ones; other holders of the tensors keep the old values.
 
         Raises:
             EncoderError: they do not fit.
-            ConfigError: weights in 4 bits cannot take what full fine-tuning or two trainings changed.
+            ConfigError: weights in 4 bits cannot take full fine-tuning or two trainings.
         """
         if is_quantised(backbone) and (self.placed is None or self.below is not None):
             raise ConfigError(
@@ -112,11 +98,7 @@ class TrainedWeights:
 
 
 def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
-    """Overwrite parameters, in place, all of them or none.
-
-    Raises:
-        EncoderError: names or shapes differ.
-    """
+    """Overwrite parameters, in place, all of them or none; EncoderError if names or shapes differ."""
     shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
     given = {name: tuple(value.shape) for name, value in values.items()}
     if shapes != given:
@@ -131,12 +113,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) ->
 
 
 def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any]) -> None:
-    """Write trained weights to a folder; LoRA's can be read by peft as well.
-
-    Args:
-        folder: is made; what it held before is overwritten.
-        weights: safetensors.
-        settings: of the encoder, to read beside them; JSON.
+    """Write trained weights, and the encoder's settings beside them, to a folder; peft can read LoRA's as well.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -150,19 +127,17 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
     if weights.below is not None:
         write_trained(folder / BELOW, weights.below, settings)
     # Last, and with the digest: a folder that was overwritten by half is noticed.
-    description = {"format": FORMAT, "model": weights.model, "base": weights.base, "digest": weights.digest}
-    description["kind"] = "full" if weights.placed is None else weights.placed.KIND
-    stacked = {} if weights.below is None else {"below": BELOW}
-    seen = {"seen": dict(weights.seen)} if weights.seen else {}
-    write_json(folder / DESCRIPTION, description | stacked | seen | {"settings": dict(settings)})
+    description: dict[str, Any] = {"format": FORMAT, "model": weights.model, "base": weights.base}
+    description |= {"digest": weights.digest, "kind": "full" if weights.placed is None else weights.placed.KIND}
+    if weights.below is not None:
+        description["below"] = BELOW
+    if weights.seen:
+        description["seen"] = dict(weights.seen)
+    write_json(folder / DESCRIPTION, description | {"settings": dict(settings)})
 
 
 def read_trained(folder: Path | str) -> TrainedWeights:
-    """Read what `write_trained` wrote.
-
-    Raises:
-        EncoderError: the folder holds no trained weights, or damaged ones.
-    """
+    """Read what `write_trained` wrote; EncoderError if the folder holds no trained weights, or damaged ones."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -174,17 +149,14 @@ def read_trained(folder: Path | str) -> TrainedWeights:
         kind = None if description["kind"] == "full" else _PLACED[description["kind"]]
         placed = None if kind is None else kind.from_json(json.loads((folder / kind.CONFIG).read_text("utf-8")))
         tensors = load_file(folder / (CHANGED if kind is None else kind.TENSORS))
-        seen = dict(description.get("seen", {}))
-        weights = TrainedWeights(description["model"], description["base"], tensors, placed, below, seen)
-        expected = description["digest"]
+        model, base, seen = description["model"], description["base"], dict(description.get("seen", {}))
+        weights, expected = TrainedWeights(model, base, tensors, placed, below, seen), description["digest"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise EncoderError(
             f"The folder {str(folder)!r} holds no trained encoder that can be read: {type(error).__name__}: {error}. "
             f"Expected {DESCRIPTION} and safetensors beside it. {advice}"
         ) from error
     if weights.digest != expected:
-        raise EncoderError(
-            f"The trained encoder in {str(folder)!r} is damaged: its digest is {weights.digest}, expected {expected}. "
-            f"{advice}"
-        )
+        digests = f"its digest is {weights.digest}, expected {expected}"
+        raise EncoderError(f"The trained encoder in {str(folder)!r} is damaged: {digests}. {advice}")
     return weights

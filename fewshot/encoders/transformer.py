@@ -24,14 +24,14 @@ from fewshot.errors import EncoderError
 class TransformerEncoder(Encoder):
     """`normalise(pool(hidden states of the last layer))`.
 
-    A checkpoint that is stored in bfloat16 runs in it where that is fast, as published; one that is stored in
-    float32 is compared first (`precision.settle`).
+    A checkpoint stored in bfloat16 runs in it where that is fast; one stored in float32 is compared first
+    (`precision.settle`).
 
     Args:
         model: a folder or a hub id.
         pooling: `"mean"`, `"weighted_mean"`, `"last"` or `"cls"`, see `pooling`.
-        attention: `"causal"` leaves the model's own attention (an encoder such as BERT sees both sides anyway);
-            `"bidirectional"` lets each token of a decoder see those after it, which pays after training
+        attention: `"causal"` is the model's own attention (an encoder such as BERT sees both sides anyway);
+            `"bidirectional"` lets each token of a decoder see later ones, which helps after training
             (LLM2Vec, BehnamGhader et al., 2024, https://arxiv.org/abs/2404.05961).
         normalize: scale features to length one.
         **settings: see `EncoderSettings`.
@@ -53,8 +53,7 @@ class TransformerEncoder(Encoder):
         return self.module
 
     def _settings(self) -> dict[str, Any]:
-        own = {"pooling": self.pooling, "attention": self.attention, "normalize": self.normalize}
-        return super()._settings() | own
+        return super()._settings() | {name: getattr(self, name) for name in ("pooling", "attention", "normalize")}
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
         if self.dtype == "auto" and self._target != torch.float32:
@@ -110,10 +109,9 @@ class TransformerEncoder(Encoder):
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
-    """The tokenizer that is in the folder.
+    """The folder's own tokenizer.
 
-    `AutoTokenizer` goes by the type of the model instead: to a Qwen2 model such as DeepSeek-R1-Distill-Qwen it
-    gives Qwen2's way of splitting, whatever tokenizer.json says.
+    `AutoTokenizer` goes by the type of the model: to DeepSeek-R1-Distill-Qwen it gives Qwen2's way of splitting.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -123,9 +121,9 @@ def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
 
 
 def _sees_later_tokens(module: Any) -> bool:
-    """Whether the first of four tokens depends on the last; with and without padding, as kernels tell them apart.
+    """True if the first of four tokens depends on the last; with and without padding, which kernels treat apart.
 
-    Asked of the gradient, which is exactly zero if not; features differ by rounding where experts share a batch.
+    Tested by the gradient, which is exactly zero if not; features differ by rounding where experts share a batch.
     """
     ids = torch.tensor([[3, 4, 5, 6, 0]], device=next(module.parameters()).device)
     for length in (4, 5):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Int
@@ -15,7 +15,7 @@ class EpisodeBatch:
 
     Args:
         classes: the class of each way.
-        support: the texts that the learner may see; padded with -1 where a class has fewer than `k_shot`.
+        support: the texts that the learner sees; padded with -1 if a class has fewer than `k_shot`.
         support_mask: true where `support` holds a text.
         query: the texts to classify.
     """
@@ -44,7 +44,7 @@ class EpisodeBatch:
 
     @property
     def k_shot(self) -> int:
-        """Most support texts that a class has."""
+        """Support texts of the class with the largest support."""
         return self.support.shape[2]
 
     @property
@@ -54,26 +54,19 @@ class EpisodeBatch:
 
     @property
     def targets(self) -> Int[Tensor, "episodes queries"]:
-        """The way that each query belongs to, in the order of `query` flattened."""
+        """The way of each query, in the order of `query` flattened."""
         return torch.arange(self.n_way).repeat_interleave(self.n_query).expand(len(self), -1)
 
     def prefix(self, k_shot: int, n_query: int, n_episodes: int | None = None) -> "EpisodeBatch":
-        """The same episodes with the first `k_shot` support and the first `n_query` query texts.
-
-        Raises:
-            ValueError: more is asked for than the batch holds.
-        """
+        """The first episodes, with the first support and query texts; ValueError if the batch has fewer."""
         if k_shot > self.k_shot or n_query > self.n_query or (n_episodes or 0) > len(self):
             raise ValueError(
                 f"Asked for {n_episodes} episodes of {k_shot} shots and {n_query} queries, but the batch holds "
                 f"{len(self)} of {self.k_shot} and {self.n_query}."
             )
-        return replace(
-            self[:n_episodes],
-            support=self.support[:n_episodes, :, :k_shot],
-            support_mask=self.support_mask[:n_episodes, :, :k_shot],
-            query=self.query[:n_episodes, :, :n_query],
-        )
+        first = self[:n_episodes]
+        support, mask, query = first.support[..., :k_shot], first.support_mask[..., :k_shot], first.query[..., :n_query]
+        return EpisodeBatch(first.classes, support, mask, query)
 
     def split(self, size: int) -> Iterator["EpisodeBatch"]:
         """The batch in pieces of at most `size` episodes."""

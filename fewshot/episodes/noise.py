@@ -1,4 +1,4 @@
-"""Wrong labels in the support set, to measure how much a learner depends on every one of them."""
+"""Wrong labels in the support set, to measure how much a learner depends on each label."""
 
 from dataclasses import replace
 
@@ -12,8 +12,8 @@ def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Gener
     """Give a fraction of every class's support texts to another class of the same episode.
 
     1. In each class, `wrong_places(fraction, k_shot)` places receive a text of another class of the episode.
-    2. The texts of an episode stay the same set: the corrupted places exchange their texts among the classes,
-       by a random rotation of the classes, so that no text is lost or doubled.
+    2. The texts of an episode stay the same set: the corrupted places exchange their texts by a random rotation of
+       the classes.
     3. Queries are untouched.
 
     Args:

@@ -5,7 +5,7 @@ Triantafillou et al. 2020, "Meta-Dataset", section 3.2 (episodes with unequal cl
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
@@ -16,17 +16,12 @@ _DECK_ELEMENTS = 8_000_000  # 64 MB: more episodes than fit are shuffled in turn
 
 
 def sample_episodes(
-    pools: ClassPools,
-    n_episodes: int,
-    n_way: int,
-    k_shot: int,
-    n_query: int,
-    generator: torch.Generator,
+    pools: ClassPools, n_episodes: int, n_way: int, k_shot: int, n_query: int, generator: torch.Generator
 ) -> EpisodeBatch:
     """Draw N-way K-shot episodes.
 
     1. Each episode has `n_way` different classes, every subset and order equally likely.
-    2. Each class lends `k_shot + n_query` different texts, every choice and order equally likely.
+    2. Each class has `k_shot + n_query` different texts, every choice and order equally likely.
     3. No text is both support and query of an episode.
     4. The same generator state gives the same episodes; the K-shot support is the prefix of the support with
        more shots, and the queries are the same (queries are drawn first).
@@ -35,7 +30,7 @@ def sample_episodes(
         pools: the classes to draw from.
         n_episodes: number of episodes.
         n_way: classes per episode.
-        k_shot: support texts per class; 0 where label names stand alone.
+        k_shot: support texts per class; 0 for label names alone.
         n_query: query texts per class.
         generator: source of all randomness.
 
@@ -60,12 +55,7 @@ def sample_episodes(
 
 
 def sample_realistic_episodes(
-    pools: ClassPools,
-    n_episodes: int,
-    n_way: int,
-    k_shot: int,
-    n_query: int,
-    generator: torch.Generator,
+    pools: ClassPools, n_episodes: int, n_way: int, k_shot: int, n_query: int, generator: torch.Generator
 ) -> EpisodeBatch:
     """Draw episodes whose classes have unequal support, as in Meta-Dataset; queries stay balanced.
 
@@ -92,22 +82,13 @@ def sample_realistic_episodes(
 
 
 def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> None:
-    """Refuse episodes that the classes cannot fill.
-
-    Raises:
-        ConfigError: more ways than classes, or a number below one.
-        TaskError: a class with fewer than `k_shot + n_query` texts.
-    """
+    """Refuse episodes that the classes cannot fill; errors as in `sample_episodes`."""
     for word, value, least in (("ways", n_way, 1), ("shots", k_shot, 0), ("queries", n_query, 1)):
         if value < least:
-            raise ConfigError(
-                f"Got {word}={value}, but an episode needs at least {least}. Set {word} to {least} or more."
-            )
+            cure = f"Set {word} to {least} or more."
+            raise ConfigError(f"Got {word}={value}, but an episode needs at least {least}. {cure}")
     if n_way > len(pools.classes):
-        raise ConfigError(
-            f"Got ways={n_way}, but there are only {len(pools.classes)} classes to draw from. "
-            f"Lower ways, or set ways=all to use every class."
-        )
+        raise too_many_ways(n_way, len(pools.classes))
     needed = k_shot + n_query
     short = (pools.sizes < needed).nonzero().flatten().tolist()
     if short:
@@ -117,6 +98,14 @@ def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> N
             f"shots + queries = {k_shot} + {n_query} = {needed}.{more} Lower shots or queries, or set "
             f"task.min_texts={needed} to leave such classes out."
         )
+
+
+def too_many_ways(n_way: int, n_classes: int) -> ConfigError:
+    """The error of more ways than classes."""
+    return ConfigError(
+        f"Got ways={n_way}, but there are only {n_classes} classes to draw from. Lower ways, or set ways=all to use "
+        f"every class."
+    )
 
 
 def _draw_ways(
@@ -141,11 +130,7 @@ def _draw_texts(
     return torch.cat([_shuffled(pools.members[w], pools.sizes[w], u) for w, u in pieces])
 
 
-def _shuffled(
-    deck: Int[Tensor, "episodes n_way largest"],
-    sizes: Int[Tensor, "episodes n_way"],
-    uniforms: Float[Tensor, "count episodes n_way"],
-) -> Int[Tensor, "episodes n_way count"]:
+def _shuffled(deck: Tensor, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
     last = deck.shape[-1] - 1
     drawn = []
     for step, uniform in enumerate(uniforms):

@@ -1,4 +1,4 @@
-"""One temperature, fitted where the test classes cannot be seen."""
+"""One temperature, fitted without the test classes."""
 
 import math
 
@@ -9,14 +9,7 @@ from torch import Tensor
 
 
 def fit_temperature(logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]) -> float:
-    """The temperature that minimises the cross-entropy of the logits divided by it.
-
-    Args:
-        logits: raw logits on meta-valid episodes.
-        targets: the way of each query.
-
-    Returns:
-        A temperature in `[0.01, 100]`.
+    """The temperature in `[0.01, 100]` that minimises the cross-entropy of the logits divided by it.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
     """

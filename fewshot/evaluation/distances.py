@@ -1,4 +1,4 @@
-"""How tight classes are and how far apart, in the space that a classifier goes by."""
+"""Distances within and between classes, in the space of a classifier's metric."""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,15 +11,12 @@ def class_distances(
     """Intra-class and inter-class distance of each episode, comparable between spaces.
 
     Each episode is scaled so that the root-mean-square distance of its texts to their mean is 1.  Intra-class is
-    then the root-mean-square distance of a text to the mean of its class, inter-class the root-mean-square
-    distance between the means of two different classes.
+    then the root-mean-square distance of a text to the mean of its class, inter-class that between the means of two
+    different classes.
 
     Args:
         features: texts in the space of the metric.
         ways: the way of each text; -1 for rows that are no text.
-
-    Returns:
-        Intra-class and inter-class distance, both in units of that root-mean-square distance.
     """
     n_way = int(ways.max()) + 1
     member = (ways[..., None] == torch.arange(n_way)).to(features.dtype)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +17,7 @@ from fewshot.evaluation.metrics import accuracy, expected_calibration_error, mac
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 
-# Elements of the largest tensor of a pass: 12 MB in float32 stay in a processor's cache and in the allocator's pool.
+# Elements of a pass's largest tensor: 12 MB in float32 stay in a processor's cache and in the allocator's pool.
 _ELEMENTS = 3_000_000
 
 
@@ -27,11 +28,10 @@ class Evaluation:
     Args:
         logits: raw logits of every query.
         targets: the way of every query.
-        temperature: of the calibration: the learner's, or one for each episode where each has a model of its own.
-        intra_class_distance: see `class_distances`.
-        inter_class_distance: see `class_distances`.
+        temperature: of the calibration: the learner's, or one for each episode if each has its own model.
+        intra_class_distance, inter_class_distance: see `class_distances`.
         seconds: time for adaptation and logits, without the distances.
-        texts: which text each query is, where all episodes have one test part: intervals then cover other texts too.
+        texts: which text each query is, if all episodes have one test part: intervals then cover other texts too.
     """
 
     logits: Float[Tensor, "episodes n_query n_way"]
@@ -44,12 +44,9 @@ class Evaluation:
 
     def __getitem__(self, episodes: slice) -> "Evaluation":
         """The scores of some of the episodes."""
-        temperature = self.temperature if isinstance(self.temperature, float) else self.temperature[episodes]
-        parts = (self.logits, self.targets, self.intra_class_distance, self.inter_class_distance)
-        logits, targets, intra, inter = (part[episodes] for part in parts)
-        seconds, texts = self.seconds * len(logits) / len(self.logits), self.texts
-        texts = None if texts is None else texts[episodes]
-        return Evaluation(logits, targets, temperature, intra, inter, seconds, texts)
+        parts: dict[str, Any] = {name: v[episodes] if isinstance(v, Tensor) else v for name, v in vars(self).items()}
+        parts["seconds"] *= len(parts["logits"]) / len(self.logits)
+        return Evaluation(**parts)
 
     @property
     def accuracies(self) -> Float[Tensor, " episodes"]:
@@ -58,7 +55,7 @@ class Evaluation:
 
     @property
     def hits(self) -> Float[Tensor, "episodes n_query"]:
-        """1 for each query that is classified rightly."""
+        """1 for each query that is classified correctly."""
         return (self.logits.argmax(-1) == self.targets).double()
 
     @property
@@ -81,7 +78,7 @@ class Evaluation:
 
     @property
     def mean_temperature(self) -> float:
-        """The temperature, averaged over episodes where each has its own."""
+        """The temperature, averaged over episodes if each has its own."""
         return float(torch.as_tensor(self.temperature).mean())
 
     def ece(self, calibrated: bool) -> float:
@@ -93,7 +90,7 @@ class Evaluation:
 def predict(
     learner: Learner, features: TaskFeatures, episodes: EpisodeBatch
 ) -> Float[Tensor, "episodes n_query n_way"]:
-    """Logits of every query, in passes that fit the memory."""
+    """Logits of every query, in passes that fit into memory."""
     size = episodes_per_pass(features, episodes)
     with _scoring(learner):
         embedded, head = _embedded(learner, features, episodes)
@@ -110,19 +107,11 @@ def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[E
 def evaluate(
     learner: Learner, features: TaskFeatures, episodes: EpisodeBatch, one_test_part: bool = False
 ) -> Evaluation:
-    """Score a learner.
-
-    Args:
-        learner: meta-trained, where it has anything to train.
-        features: features of the task's texts.
-        episodes: meta-test (or meta-valid) episodes.
-        one_test_part: whether their queries are the same texts, as in `fixed_test_episodes`.
-    """
-    logits, distances, seconds = [], [], 0.0
-    started = time.perf_counter()
+    """Score a learner on episodes; `one_test_part`: their queries are the same texts, as in `fixed_test_episodes`."""
+    logits, distances, started = [], [], time.perf_counter()
     with _scoring(learner):
         embedded, head = _embedded(learner, features, episodes)
-        seconds += time.perf_counter() - started
+        seconds = time.perf_counter() - started
         for batch in episodes.split(episodes_per_pass(features, episodes)):
             started = time.perf_counter()
             classifier = head.adapt(embedded.support(batch))
@@ -136,7 +125,7 @@ def evaluate(
 
 
 def episodes_per_pass(features: TaskFeatures, episodes: EpisodeBatch) -> int:
-    """Episodes that are scored together."""
+    """Number of episodes that are scored together."""
     places = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.max_variants)
     texts = episodes.n_way * (places + episodes.n_query + 1)
     largest = texts * max(features.dim, episodes.n_way * (places + 1))
@@ -144,7 +133,7 @@ def episodes_per_pass(features: TaskFeatures, episodes: EpisodeBatch) -> int:
 
 
 def _embedded(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> tuple[TaskFeatures, Learner]:
-    """What is scored: features that each went through the learner's embedding once, where they stay the same."""
+    """Features, which each went through the learner's embedding once if they never vary, and the learner of these."""
     if features.vary_by_episode:
         return features, learner
     return features.embedded(learner, episodes), learner.on_embedded()

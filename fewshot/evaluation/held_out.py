@@ -1,4 +1,4 @@
-"""How a learner does on texts that are held out of its own support."""
+"""Accuracy of a learner on texts that are held out of its own support."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,17 +17,16 @@ Split = tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]
 def held_out_accuracy(
     learner: Learner, features: TaskFeatures, episode: EpisodeBatch, splits: Sequence[Split]
 ) -> float:
-    """Share of the texts held out that the learner gets right from those that are kept.
+    """Share of the held-out texts that the learner, adapted to the kept ones, classifies correctly.
 
     Args:
         learner: meta-trained.
-        features: as it is scored on, with variants where there are any.
-        episode: a batch of one; nothing but its support is looked at.
-        splits: which texts of the support are kept and which are held out, numbered in the order of
-            `support[support_mask]`.
+        features: as in the evaluation, with their variants.
+        episode: a batch of one; only its support counts.
+        splits: indices of the texts that are kept and held out, in the order of `support[support_mask]`.
     """
     places = episode.support[0][episode.support_mask[0]]
-    ways = torch.arange(episode.n_way)[:, None].expand_as(episode.support[0])[episode.support_mask[0]]
+    ways = episode.support_mask[0].nonzero()[:, 0]
     right, texts = 0, 0
     was_training = learner.training
     learner.eval()

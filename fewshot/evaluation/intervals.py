@@ -1,12 +1,12 @@
 """Means over episodes with their 95 % intervals.
 
-Sampled episodes are taken as independent. Where a few supports are scored on one test part, the mean depends on the
-supports and on the test texts, and the interval covers both, as that of a mean over two crossed factors:
+Sampled episodes count as independent. If a few supports are scored on one test part, the mean depends on the supports
+and on the test texts, and the interval covers both, as that of a mean over two crossed factors:
 
     half^2 = (t s / sqrt(n))^2 + (z e)^2        e^2 = k / (k - 1) * sum_j (sum_i r_ij)^2 / N^2
 
 with s the standard deviation of the means over n supports, t its quantile, r_ij the residual of text j with support i,
-k texts and N residuals in all. What both share is counted twice, which makes it a little wide.
+k texts and N residuals in all. The shared part is counted twice, which makes it a little wide.
 
 Source: Cameron, Gelbach and Miller 2011, "Robust Inference with Multiway Clustering", equation 2.11, without its last
     term.
@@ -26,9 +26,8 @@ class Estimate:
 
     Args:
         mean: the mean.
-        ci95: half the width of the 95 % interval (Student's t); None where one episode gives none, and texts are not
-            looked at.
-        std: standard deviation over episodes; None where one episode gives none.
+        ci95: half the width of the 95 % interval (Student's t); None for one episode, unless it is over texts.
+        std: standard deviation over episodes; None for one episode.
         n: number of episodes.
     """
 
@@ -61,7 +60,7 @@ class Estimate:
         """Estimate the mean over supports that are scored on the same texts, for other supports and other texts.
 
         Args:
-            values: of each query, such as 1 where it is classified rightly.
+            values: of each query, such as 1 if it is classified correctly.
             texts: which text each query is.
 
         Example:
@@ -85,11 +84,7 @@ class Estimate:
 
 
 def paired_difference(ours: Float[Tensor, " episodes"], theirs: Float[Tensor, "_"]) -> Estimate:
-    """Mean difference on the same episodes; its interval is narrower than that of either mean.
-
-    Raises:
-        ValueError: different numbers of episodes.
-    """
+    """Mean difference on the same episodes, with a narrower interval than either mean; ValueError if they differ."""
     if len(ours) != len(theirs):
         raise ValueError(f"Got {len(ours)} and {len(theirs)} episodes, expected the same ones twice.")
     return Estimate.of(ours.double() - theirs.double())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
-from fewshot.episodes.fixed_test import most_support
+from fewshot.episodes.fixed_test import max_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.episodes import scored_classes
 from fewshot.experiment.protocol import Protocol, nothing_labelled
@@ -66,7 +66,7 @@ class StageRequest:
         self._check()
         shots = self.protocol.shots
         found = self._on(ladder.rung(shots, self.strategy))
-        largest = most_support(task, scored_classes(task, self.protocol), self.protocol.test_texts)
+        largest = max_support(task, scored_classes(task, self.protocol), self.protocol.test_texts)
         if largest >= shots or not found.fixed_test:
             return found
         rung = ladder.rung(largest, self.strategy)

@@ -10,7 +10,7 @@ import torch
 from rich.table import Table
 
 from fewshot.errors import ConfigError
-from fewshot.evaluation import Estimate, paired_difference
+from fewshot.evaluation import paired_difference
 from fewshot.report.table import interval
 
 
@@ -24,20 +24,26 @@ class Run:
 
     @property
     def stage(self) -> str:
-        """The stage of the ladder, with what was tuned on the supports where that is something else."""
+        """The stage of the ladder, and the final stage if that differs."""
         strategy = self.results.get("strategy", {})
         names = (strategy.get("stage"), strategy.get("final_stage"))
         return " + ".join(name for name in dict.fromkeys(names) if name)
 
     @property
     def further(self) -> str:
-        """What was typed beyond the settings that have columns of their own."""
+        """The typed settings without columns of their own."""
         typed = (override.lstrip("+") for override in self.results.get("overrides", ()))
         return " ".join(override for override in typed if override.split("=")[0] not in _COLUMNS)
 
+    def shown(self, column: str) -> str:
+        """The cell of a column whose values differ between runs."""
+        if column in ("further", "stage"):
+            return getattr(self, column)
+        return self.results["encoder"]["model"] if column == "encoder" else str(self.results.get(column, ""))
+
 
 def collect(folder: Path) -> list[Run]:
-    """All finished runs at or below a folder, in the order of task, split, ways and shots, then of their folders.
+    """All finished runs at or below a folder, by task, split, ways and shots, then by folder.
 
     Raises:
         ConfigError: no such folder, no run in it, or a damaged `results.json`.
@@ -47,18 +53,17 @@ def collect(folder: Path) -> list[Run]:
     runs = [_read(path) for path in sorted(folder.rglob("results.json"), key=_in_order)]
     if not runs:
         raise ConfigError(f"{str(folder)!r} has no results.json at any depth. Give a folder that finished runs are in.")
-    return sorted(runs, key=lambda run: tuple(run.results[key] for key in ("task", "split", "ways", "shots")))
+    return sorted(runs, key=lambda run: tuple(run.results[key] for key in _SORTED_BY))
 
 
 def sweep_table(runs: Iterable[Run]) -> Table:
-    """One row per run; where episodes are the same, the paired difference to the first run on them."""
+    """One row per run, with the paired difference to the first run on the same episodes."""
     runs = list(runs)
     shared = any((run.results.get("strategy") or {}).get("protocol") == "fixed_test" for run in runs)
     over = " (over supports alone, where these have one test part)" if shared else ""
     table = Table(caption=f"± is the 95 % interval; difference: paired, to the first run on the same episodes{over}")
-    varying = [key for key in _VARYING if len({_shown(run, key) for run in runs}) > 1]
-    columns = ("task", "split", "ways", "shots", *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE")
-    for column in columns:
+    varying = [key for key in _VARYING if len({run.shown(key) for run in runs}) > 1]
+    for column in (*_SORTED_BY, *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE"):
         table.add_column(column, justify="left" if column in ("task", "learner", "encoder") else "right")
     first: dict[str, Run] = {}
     for run in runs:
@@ -67,43 +72,19 @@ def sweep_table(runs: Iterable[Run]) -> Table:
     return table
 
 
-def difference(run: Run, reference: Run) -> Estimate:
-    """Accuracy of a run minus that of another on the same episodes."""
-    return paired_difference(run.accuracies, reference.accuracies)
-
-
-_NEEDED = (
-    "learner",
-    "encoder",
-    "task",
-    "split",
-    "ways",
-    "shots",
-    "accuracy",
-    "macro_f1",
-    "ece",
-    "episodes_sha256",
-    "task_sha256",
-)
+_SORTED_BY = ("task", "split", "ways", "shots")
+_NEEDED = ("learner", "encoder", *_SORTED_BY, "accuracy", "macro_f1", "ece", "episodes_sha256", "task_sha256")
 _COLUMNS = {"task", "task.split", "task.path", "ways", "shots", "learner", "output", "encoder", "encoder.model"}
 _COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic", "strategy", "final_stage"}
 _VARYING = ("stage", "encoder", "label_names", "queries", "seed", "support_noise", "realistic", "further")
 
 
-def _shown(run: Run, key: str) -> str:
-    if key == "further":
-        return run.further
-    if key == "stage":
-        return run.stage
-    return run.results["encoder"]["model"] if key == "encoder" else str(run.results.get(key, ""))
-
-
 def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
     results = run.results
-    change = "" if run is reference else difference(run, reference).percent(sign=True)
+    change = "" if run is reference else paired_difference(run.accuracies, reference.accuracies).percent(sign=True)
     return [
-        *(str(results[key]) for key in ("task", "split", "ways", "shots")),
-        *(_shown(run, key) for key in varying),
+        *(str(results[key]) for key in _SORTED_BY),
+        *map(run.shown, varying),
         str(results["learner"]),
         interval(results["accuracy"]),
         change,

@@ -1,35 +1,36 @@
-"""`results.json`: what a run found, under keys that do not change.
+"""`results.json`: the results of a run, under keys that do not change.
 
     task, split, task_sha256        name, class split, hash of texts, labels and split
     encoder                         {model, fingerprint}, as published
     encoder_training                null, or {trainable, layers, parameters, parameter_share, steps, best_step, kept,
-                                    valid_accuracy, valid_accuracy_before, fingerprint}; the baselines are without it,
-                                    but for the learner itself without augmentation or final stage
+                                    valid_accuracy, valid_accuracy_before, fingerprint}; of the baselines, only the
+                                    learner itself without augmentation or final stage has it
     learner                         name on the command line
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     as scored
     episodes_sha256                 hash of the test episodes: equal hashes can be compared pairwise
-    accuracy, macro_f1              {mean, ci95, std} over episodes, as fractions; where all have one test part, ci95
+    accuracy, macro_f1              {mean, ci95, std} over episodes, as fractions; if all have one test part, ci95
                                     covers other test texts too
     ece, ece_uncalibrated           expected calibration error after and before `temperature`
-    temperature                     fitted on valid classes, or for what was tuned on texts held out of its support
-                                    (the mean); 1 where there are neither
+    temperature                     fitted on valid classes; of a final stage on texts held out of each support (the
+                                    mean); 1 if there are neither
     intra_class_distance, inter_class_distance      {mean, ci95, std}; see `fewshot.evaluation.distances`
     baselines                       name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
     strategy                        {stage, reason, asked, final_stage, protocol, classes, support_texts: {smallest,
-                                    largest}}: of the ladder; support_texts are those that a class has in an episode
-    adaptation                      null, or what the final stage did; see `adaptation_json`
-    augment                         null, or what was made of which texts; see `fewshot.report.augmentation`
+                                    largest}}: of the ladder; support_texts are those of a class in an episode
+    adaptation                      null, or the work of the final stage; see `adaptation_json`
+    augment                         null, or the new texts; see `fewshot.report.augmentation`
     meta_training                   {steps, best_step, valid_accuracy, valid_accuracy_before}
     timings                         phase → seconds; total; episodes_per_second
     peak_memory_mb                  of the process
-    texts_encoded                   texts that went through the encoder; 0 when all were cached
-    notes                           what was changed while reading the texts
+    texts_encoded                   texts that went through the encoder; 0 if all were cached
+    notes                           changes made while reading the texts
     versions                        of the libraries
-    overrides, command              the settings that were typed; the command that makes this result
+    overrides, command              the typed settings; the command that makes this result
 
 `episode_accuracies.json` beside it holds the accuracy of every episode for every learner.
 """
 
+import contextlib
 import importlib.metadata
 import platform
 import shlex
@@ -69,13 +70,7 @@ def scores(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[str, Any]:
-    """The content of `results.json`, but for what only the process knows (see `add_process`).
-
-    Args:
-        task: the task.
-        learner: name of the learner.
-        result: what was found.
-    """
+    """The content of `results.json`, but for the entries of `add_process`; `learner` is the learner's name."""
     ours, plan, protocol, trained = result.evaluation, result.plan, result.plan.protocol, result.trained
     baselines = {
         name: scores(theirs) | {"difference": as_json(ours.difference(theirs))}
@@ -105,10 +100,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         "adaptation": adaptation_json(plan.final_stage.name, result.scored) if plan.final_stage else None,
         "augment": None if result.augmentation is None else augmentation_json(result.augmentation),
         "meta_training": _training(trained.history),
-        "timings": {
-            **result.timings,
-            "episodes_per_second": len(result.episodes) / ours.seconds,
-        },
+        "timings": {**result.timings, "episodes_per_second": len(result.episodes) / ours.seconds},
         "notes": list(task.notes),
     }
 
@@ -130,12 +122,11 @@ def adaptation_json(stage: str, scored: Scored) -> dict[str, Any]:
     """The value of `adaptation` in `results.json`.
 
     stage       name of the final stage
-    supports    how many were tuned on
-    kept        stage → on how many of these it was kept; prototypes: the learner stayed as it was
+    supports    number of supports that were tuned on
+    kept        stage → number of supports on which it was kept; prototypes: the learner did not change
     seconds     for all, the scoring of their queries included
-    each        for each support `stage` (what was kept), `held_out` {before, after, standard_error, n_texts}, which are
-                accuracies on texts held out of the support, `learner_held_out`, the learner's own on these, and how
-                it was tuned
+    each        for each support the kept `stage`, `held_out` {before, after, standard_error, n_texts}: accuracies on
+                texts held out of the support, `learner_held_out`: the learner's own on these, and details of tuning
     """
     return {
         "stage": stage,
@@ -147,12 +138,9 @@ def adaptation_json(stage: str, scored: Scored) -> dict[str, Any]:
 
 
 def _training(history: TrainingHistory) -> dict[str, Any]:
-    return {
-        "steps": history.steps,
-        "best_step": history.best_step,
-        "valid_accuracy": history.valid_accuracies.get(history.best_step),
-        "valid_accuracy_before": history.valid_accuracies.get(0),
-    }
+    accuracies = history.valid_accuracies
+    best = {"steps": history.steps, "best_step": history.best_step}
+    return best | {"valid_accuracy": accuracies.get(history.best_step), "valid_accuracy_before": accuracies.get(0)}
 
 
 def _encoder_training(trained: TrainedEncoder) -> dict[str, Any]:
@@ -168,24 +156,16 @@ def _encoder_training(trained: TrainedEncoder) -> dict[str, Any]:
 
 
 def add_process(results: dict[str, Any], total_seconds: float, texts_encoded: int, overrides: Sequence[str]) -> None:
-    """Add what only the process knows: total time, memory, versions, and what was typed (in a sweep, for this job)."""
+    """Add total time, memory, versions, and the typed settings (of this job, in a sweep)."""
     results["timings"]["total"] = total_seconds
-    results["peak_memory_mb"] = peak_memory_mb()
-    results["texts_encoded"] = texts_encoded
-    results["versions"] = versions()
-    results["overrides"] = list(overrides)
-    results["command"] = shlex.join(["python", "-m", "fewshot.run", *overrides])
+    results |= {"peak_memory_mb": peak_memory_mb(), "texts_encoded": texts_encoded, "versions": versions()}
+    results |= {"overrides": list(overrides), "command": shlex.join(["python", "-m", "fewshot.run", *overrides])}
 
 
 def write_results(folder: Path, results: dict[str, Any], result: ExperimentResult) -> None:
-    """Write `results.json` and `episode_accuracies.json`, each whole or not at all.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
+    """Write `results.json` and `episode_accuracies.json`, each whole or not at all; StorageError if that fails."""
     named = {results["learner"]: result.evaluation, **result.baselines}
-    accuracies = {name: evaluation.accuracies.tolist() for name, evaluation in named.items()}
-    write_json(folder / "episode_accuracies.json", accuracies)
+    write_json(folder / "episode_accuracies.json", {name: each.accuracies.tolist() for name, each in named.items()})
     write_json(folder / "results.json", results)
 
 
@@ -193,15 +173,13 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the libraries behind the numbers."""
     found = {"python": platform.python_version()}
     for name in LIBRARIES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 
 def peak_memory_mb() -> float | None:
-    """Most memory that this process has held, in MB (10^6 bytes); None on systems that do not say."""
+    """Peak memory of this process in MB (10^6 bytes); None on Windows."""
     try:
         import resource
     except ImportError:  # Windows

@@ -29,8 +29,7 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
         title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot{unequal}, {names}{noise}",
         caption=f"{_episodes(results)}; ± is the 95 % interval over {_factors(results)}{own}{frozen}",
     )
-    columns = ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter")
-    for column in columns:
+    for column in ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter"):
         table.add_column(column, justify="left" if column == "learner" else "right")
     final = (results.get("strategy") or {}).get("final_stage")
     table.add_row(*_row(f"{results['learner']} + {final}" if final else results["learner"], results), style="bold")
@@ -40,22 +39,21 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
 
 
 def _episodes(results: Mapping[str, Any]) -> str:
-    """On what was measured."""
+    """The episodes of the scores, in words."""
     strategy = results.get("strategy") or {}
     count = results["episodes"]
     if strategy.get("protocol") != "fixed_test":
         return f"{count} episodes of classes never seen in training"
     seen = "of all classes, none trained on" if strategy["classes"] == "all" else "of classes never seen in training"
-    texts = results["queries"]
     supports = f"{count} support{'' if count == 1 else 's'}"
     sizes = strategy["support_texts"]
     if sizes["smallest"] < results["shots"]:
         supports += f" of {sizes['smallest']} to {sizes['largest']} texts per class"
-    return f"{supports} beside one test part of {texts} texts per class, {seen}"
+    return f"{supports} beside one test part of {results['queries']} texts per class, {seen}"
 
 
 def _factors(results: Mapping[str, Any]) -> str:
-    """Over what the intervals are."""
+    """The factors that the intervals are over."""
     if (results.get("strategy") or {}).get("protocol") != "fixed_test":
         return "them"
     return "supports and test texts" if results["episodes"] > 1 else "test texts"

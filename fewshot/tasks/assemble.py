@@ -23,19 +23,15 @@ class Cleaned:
 
 
 def clean_rows(rows: Iterable[Row], duplicates: Literal["error", "drop"], max_words: int, min_texts: int) -> Cleaned:
-    """Rows with distinct texts, and what was left out.
+    """Rows with distinct texts, in file order, and what was left out.
 
-    A text that stands twice in one class is kept once. A text that stands in two classes has no right answer:
-    it is an error, or with `duplicates="drop"` all its rows go.
+    A text that stands twice in one class is kept once. A text that stands in two classes has no right answer.
 
     Args:
         rows: in file order.
-        duplicates: what to do with a text under two classes.
-        max_words: longest text that is accepted.
+        duplicates: `"error"` for a text under two classes, or `"drop"`: all its rows go.
+        max_words: length of the longest text that is accepted.
         min_texts: classes with fewer texts are left out.
-
-    Returns:
-        The kept rows, in file order, with what was left out.
 
     Raises:
         ConfigError: `duplicates` is neither word.
@@ -46,12 +42,15 @@ def clean_rows(rows: Iterable[Row], duplicates: Literal["error", "drop"], max_wo
     kept: dict[str, Row] = {}
     repeated, conflicting = 0, set()
     for row in rows:
-        _check_length(row, max_words)
+        words = len(row.text.split())
+        if words > max_words:
+            raise TaskError(
+                f"{row.place}: the text {row.text[:40]!r}… has {words:,} words, expected at most task.max_words="
+                f"{max_words:,} (an encoder reads only the first few hundred). Shorten it, or raise task.max_words."
+            )
         key = normalise(row.text)
         first = kept.setdefault(key, row)
-        if first is row:
-            continue
-        repeated += 1
+        repeated += first is not row
         if first.label != row.label:
             conflicting.add(key)
             if duplicates == "error":
@@ -86,17 +85,17 @@ def build_task(
 
     Args:
         name: the task's name.
-        cleaned: what `clean_rows` gave.
-        split: part → labels; made by `make_split` when absent.
+        cleaned: from `clean_rows`.
+        split: part → labels; made by `make_split` if None.
         split_id: name of that split.
-        label_names: label → readable name, or → {"name": ..., "description": ...}; labels without an entry
-            are their own names with `_` read as a space.
-        source: where the split stands, for messages.
+        label_names: label → readable name, or → {"name": ..., "description": ...}; by default the label, with spaces
+            for `_`.
+        source: file of the split, for messages.
 
     Raises:
         TaskError: fewer than two classes, a split that does not fit, label names of a wrong form.
     """
-    rows = cleaned.rows
+    rows, label_names = cleaned.rows, label_names or {}
     classes = tuple(sorted({row.label for row in rows}))
     if len(classes) < 2:
         raise TaskError(
@@ -115,9 +114,9 @@ def build_task(
                 f"needs at least one. Lower task.min_texts, or add texts."
             )
     ids = {label: index for index, label in enumerate(classes)}
-    names, descriptions = _names(classes, label_names or {})
+    names, descriptions = _names(classes, label_names)
     unused = sorted(set(classes) - {label for labels in split.values() for label in labels})
-    nameless = sorted(set(label_names or {}) - {*classes, *cleaned.left_out})
+    without_texts = sorted(set(label_names) - {*classes, *cleaned.left_out})
     return Task(
         name=name,
         texts=tuple(row.text for row in rows),
@@ -131,7 +130,7 @@ def build_task(
         notes=(
             *cleaned.notes,
             *_note(unused, "{} in no part of the class split are not used: {}. Add them to class_splits.json."),
-            *_note(nameless, "{} in label_names.json have no texts: {}. Correct their names there."),
+            *_note(without_texts, "{} in label_names.json have no texts: {}. Correct their names there."),
         ),
     )
 
@@ -139,15 +138,6 @@ def build_task(
 def _note(labels: Sequence[str], sentence: str) -> list[str]:
     shown = ", ".join(map(repr, labels[:5])) + (", …" if len(labels) > 5 else "")
     return [sentence.format(f"{len(labels)} classes", shown)] if labels else []
-
-
-def _check_length(row: Row, max_words: int) -> None:
-    words = len(row.text.split())
-    if words > max_words:
-        raise TaskError(
-            f"{row.place}: the text {row.text[:40]!r}… has {words:,} words, expected at most task.max_words="
-            f"{max_words:,} (an encoder reads only the first few hundred). Shorten it, or raise task.max_words."
-        )
 
 
 def _names(classes: Sequence[str], label_names: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:

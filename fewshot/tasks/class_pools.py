@@ -10,13 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ClassPools:
-    """The texts that each class can lend to episodes.
+    """The texts of each class that episodes draw from.
 
     Args:
         classes: class ids, one per row.
         members: text indices of each class, padded with -1 behind `sizes`.
         sizes: number of texts of each class.
-        names: what the user calls the classes, for messages.
+        names: the user's labels, for messages.
     """
 
     classes: Int[Tensor, " n_classes"]
@@ -28,12 +28,9 @@ class ClassPools:
     def from_labels(
         cls, labels: Int[Tensor, " n_texts"], classes: Sequence[int], names: Sequence[str] | None = None
     ) -> "ClassPools":
-        """Group the texts of the given classes.
+        """Group texts by the class id that each has in `labels`, for `classes` alone and in their order.
 
-        Args:
-            labels: class id of each text.
-            classes: the class ids to keep, in the order of the rows.
-            names: name of every class id; the ids themselves when absent.
+        `names` has a name for every class id; the ids themselves when absent.
         """
         groups = [(labels == c).nonzero().flatten() for c in classes]
         members = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True, padding_value=-1)
@@ -41,7 +38,7 @@ class ClassPools:
         return cls(torch.tensor(list(classes)), members, sizes, tuple(names[c] if names else str(c) for c in classes))
 
     def thinned(self, max_texts: int) -> "ClassPools":
-        """The same classes with at most `max_texts` texts each, spread evenly over what a class has.
+        """The same classes with at most `max_texts` texts each, spread evenly over the texts of a class.
 
         Example:
             >>> pools = ClassPools.from_labels(torch.tensor([0] * 9 + [1] * 2), classes=[0, 1])

@@ -29,9 +29,8 @@ def load_folder(
 ) -> Task:
     """Read a task folder.
 
-    Where the folder has no `class_splits.json`, classes are split 60/20/20 by the hash of their labels, and
-    the split is saved there, so that it stays as it is when texts are added. A folder that cannot be written
-    is no obstacle: the split comes out the same again.
+    Without `class_splits.json`, classes are split 60/20/20 by the hash of their labels, and the split is saved there,
+    so that it stays when texts are added. If the folder cannot be written, the next split is the same.
 
     Args:
         path: the folder.
@@ -42,7 +41,7 @@ def load_folder(
         duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
         min_texts: leave out classes with fewer texts.
         max_words: longest text accepted, in words.
-        published: folder in `episodes/` whose class splits and label names stand in for files that are absent.
+        published: folder in `episodes/` whose class splits and label names replace absent files.
 
     Returns:
         The checked task; `task.notes` says what was left out.
@@ -71,23 +70,22 @@ def load_folder(
         source=str(splits_file),
     )
     if not has_split and task.parts["train"]:
-        _keep_split(task, splits_file)
+        parts = {part: [task.classes[c] for c in task.parts[part]] for part in PARTS}
+        try:
+            write_json(splits_file, {task.split: parts})
+            log.info(f"Split the classes 60/20/20 and saved the split to {splits_file}")
+        except StorageError as error:
+            log.info(f"Split the classes 60/20/20 (not saved: {error})")
     return task
 
 
 def load_bundled(name: str, split: str | int = "01", min_texts: int = 0) -> Task:
-    """Read a task that comes with the package.
-
-    Args:
-        name: its folder in `episodes/`.
-        split: id of the class split.
-        min_texts: leave out classes with fewer texts.
-    """
+    """Read a task that comes with the package, from the folder NAME in `episodes/`; see `load_folder`."""
     return load_folder(shipped("episodes") / name, name, split, min_texts=min_texts)
 
 
 def data_folder(name: str) -> Path | None:
-    """The folder `$FEWSHOT_DATA/NAME`, where that variable is set and the folder exists."""
+    """The folder `$FEWSHOT_DATA/NAME`, if that variable is set and the folder exists."""
     root = os.environ.get("FEWSHOT_DATA")
     folder = Path(root).expanduser() / name if root else None
     return folder if folder is not None and folder.is_dir() else None
@@ -103,12 +101,3 @@ def _label_names(path: Path) -> dict:
     if not isinstance(content, dict):
         raise TaskError(f'{path} was expected to map labels to names, like {{"gout": "Gout"}}. Mend or remove it.')
     return content
-
-
-def _keep_split(task: Task, path: Path) -> None:
-    parts = {part: [task.classes[c] for c in task.parts[part]] for part in PARTS}
-    try:
-        write_json(path, {task.split: parts})
-        log.info("Split the classes 60/20/20 and saved the split to %s", path)
-    except StorageError as error:
-        log.info("Split the classes 60/20/20 (not saved: %s)", error)

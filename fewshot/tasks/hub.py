@@ -8,7 +8,7 @@ from fewshot.errors import ConfigError, TaskError
 from fewshot.resources import shipped
 from fewshot.tasks.assemble import build_task, clean_rows
 from fewshot.tasks.folder import data_folder, load_folder
-from fewshot.tasks.readers import Row, read_json
+from fewshot.tasks.readers import Row, check_column, read_json
 from fewshot.tasks.splits import MADE, choose_split
 from fewshot.tasks.task import Task
 
@@ -33,14 +33,10 @@ def load_hub(
         dataset: id on the hub, such as `PolyAI/banking77`, or a local folder that `datasets` can read.
         config: configuration of the data set, where it has several.
         name: name of the task; the last part of the id when absent.
-        split: id of the class split.
-        text_column: column of the text.
+        split, text_column, duplicates, min_texts, max_words: as in `load_folder`.
         label_column: column of the label: strings, or class ids with names in the data set's features.
         revision: commit or tag.
         leave_out: labels that are no class (such as clinc150's `oos`).
-        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
-        min_texts: leave out classes with fewer texts.
-        max_words: longest text accepted, in words.
         shipped_splits: folder in `episodes/` with published class splits and label names for this data set.
 
     Raises:
@@ -81,47 +77,21 @@ def load_folder_or_hub(
     max_words: int = 1000,
     shipped_splits: str | None = None,
 ) -> Task:
-    """Read `path`, else `$FEWSHOT_DATA/NAME`, else the data set from the hub.
+    """Read the task folder `path`, else `$FEWSHOT_DATA/NAME`, else the data set from the hub.
 
-    Args:
-        name: name of the task, and of its folder.
-        path: a task folder, whose columns are `text` and `label`.
-        dataset: id on the hub.
-        config: see `load_hub`, as for the others.
-        split: id of the class split.
-        text_column: column of the text on the hub.
-        label_column: column of the label on the hub.
-        revision: commit or tag.
-        leave_out: labels on the hub that are no class.
-        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
-        min_texts: leave out classes with fewer texts.
-        max_words: longest text accepted, in words.
-        shipped_splits: folder in `episodes/` with published class splits and label names for this data set.
+    Arguments as in `load_hub`; the columns of a folder are `text` and `label`.
 
     Raises:
         TaskError: nothing local and the hub cannot be reached, or the content cannot be used.
     """
-    shared: dict[str, Any] = {
-        "name": name,
-        "split": split,
-        "duplicates": duplicates,
-        "min_texts": min_texts,
-        "max_words": max_words,
-    }
+    limits: Any = {"split": split, "duplicates": duplicates, "min_texts": min_texts, "max_words": max_words}
     folder = path or data_folder(name)
     if folder is not None:
-        return load_folder(folder, published=shipped_splits, **shared)
+        return load_folder(folder, name, published=shipped_splits, **limits)
+    of_hub: Any = {"text_column": text_column, "label_column": label_column, "leave_out": leave_out}
+    of_hub |= {"revision": revision, "shipped_splits": shipped_splits}
     try:
-        return load_hub(
-            dataset,
-            config=config,
-            text_column=text_column,
-            label_column=label_column,
-            revision=revision,
-            leave_out=leave_out,
-            shipped_splits=shipped_splits,
-            **shared,
-        )
+        return load_hub(dataset, config=config, name=name, **of_hub, **limits)
     except TaskError as error:
         local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
         raise TaskError(f"{error} {local}") from error
@@ -148,12 +118,9 @@ def _download(dataset: str, config: str | None, revision: str | None) -> Any:
 
 def _rows(tables: Any, dataset: str, text_column: str, label_column: str) -> Iterator[Row]:
     for part, table in tables.items():
-        for column, setting in ((text_column, "task.text_column"), (label_column, "task.label_column")):
-            if column not in table.column_names:
-                raise TaskError(
-                    f"{dataset} ({part}) has no column {column!r}; it has {', '.join(map(repr, table.column_names))}. "
-                    f"Set {setting} to one of them."
-                )
+        columns = dict.fromkeys(table.column_names)
+        check_column(columns, text_column, f"{dataset} ({part})", "Set task.text_column to one of them.")
+        check_column(columns, label_column, f"{dataset} ({part})", "Set task.label_column to one of them.")
         names = getattr(table.features[label_column], "names", None)
         for number, (text, label) in enumerate(zip(table[text_column], table[label_column], strict=True)):
             place = f"{dataset} ({part}), row {number}"

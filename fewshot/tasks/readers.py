@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,22 +24,14 @@ class Row:
 
 
 def task_folder(path: str | Path | None) -> Path:
-    """The folder that `task.path` names.
-
-    Raises:
-        ConfigError: it names none.
-    """
+    """The folder `task.path`; ConfigError if that is not set."""
     if not path:
         raise ConfigError("Got no task.path. Set task.path to the folder with texts.jsonl, .csv, .tsv or .parquet.")
     return Path(path).expanduser()
 
 
 def find_texts(folder: Path, setting: str = "task.path") -> Path:
-    """The one file `texts.*` of a task folder.
-
-    Args:
-        folder: where it is looked for.
-        setting: what names the folder, for messages.
+    """The one file `texts.*` of a task folder, which `setting` names in messages.
 
     Raises:
         TaskError: there is no such folder or file, or more than one.
@@ -52,9 +44,9 @@ def find_texts(folder: Path, setting: str = "task.path") -> Path:
     found = [folder / f"texts.{suffix}" for suffix in FORMATS if (folder / f"texts.{suffix}").is_file()]
     if len(found) == 1:
         return found[0]
-    what = "several files: " + ", ".join(path.name for path in found) if found else "no texts file"
+    files = "several files: " + ", ".join(path.name for path in found) if found else "no texts file"
     raise TaskError(
-        f"The task folder {str(folder)!r} has {what}. Expected exactly one of texts.jsonl, texts.csv, texts.tsv, "
+        f"The task folder {str(folder)!r} has {files}. Expected exactly one of texts.jsonl, texts.csv, texts.tsv, "
         f"texts.parquet."
     )
 
@@ -62,8 +54,8 @@ def find_texts(folder: Path, setting: str = "task.path") -> Path:
 def read_rows(path: Path, text_column: str = "text", label_column: str = "label") -> Iterator[Row]:
     """Read a file of labelled texts, in file order.
 
-    A byte-order mark and Windows line ends are read past; the optional column `synonyms` is a list (jsonl,
-    parquet) or separated by `|` (csv, tsv).
+    A byte-order mark and Windows line ends are skipped; the optional column `synonyms` is a list (jsonl, parquet) or
+    separated by `|` (csv, tsv).
 
     Args:
         path: a file whose suffix is one of `FORMATS`.
@@ -75,13 +67,8 @@ def read_rows(path: Path, text_column: str = "text", label_column: str = "label"
     """
     place = None
     for place, record in _READERS[path.suffix](path):
-        for column in (text_column, label_column):
-            if column not in record:
-                setting = "task.text_column" if column == text_column else "task.label_column"
-                raise TaskError(
-                    f"{place} has no column {column!r}; it has {', '.join(map(repr, record)) or 'none'}. "
-                    f"{_separator_hint(record)}Rename the column, or set {setting}."
-                )
+        check_column(record, text_column, place, "Rename the column, or set task.text_column.")
+        check_column(record, label_column, place, "Rename the column, or set task.label_column.")
         yield Row(
             text=_text(record[text_column], text_column, place),
             label=_label(record[label_column], label_column, place),
@@ -96,30 +83,14 @@ def read_rows(path: Path, text_column: str = "text", label_column: str = "label"
 
 
 def read_texts(path: Path, column: str = "text") -> Iterator[str]:
-    """Read the texts of a file, in file order; other columns are not looked at.
-
-    Args:
-        path: a file whose suffix is one of `FORMATS`.
-        column: the column (or key) of the text.
-
-    Raises:
-        TaskError: not UTF-8, not valid in its format, the column missing, an empty text.
-    """
+    """Read one column (or key) of a file, in file order; as `read_rows`, without labels."""
     for place, record in _READERS[path.suffix](path):
-        if column not in record:
-            raise TaskError(
-                f"{place} has no column {column!r}; it has {', '.join(map(repr, record)) or 'none'}. "
-                f"{_separator_hint(record)}Rename the column of the texts to {column!r}."
-            )
+        check_column(record, column, place, f"Rename the column of the texts to {column!r}.")
         yield _text(record[column], column, place)
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        TaskError: not UTF-8 or not JSON.
-    """
+    """Read a JSON file; TaskError if it is not UTF-8 or not JSON."""
     try:
         return json.loads(_decoded(path))
     except json.JSONDecodeError as error:
@@ -128,37 +99,33 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def _separator_hint(columns: Iterable[str]) -> str:
-    """Spreadsheets in half of the world save "csv" with semicolons."""
-    only, *others = columns or ("",)
-    found = next((mark for mark in (";", "\t", ",", "|") if mark in only), None)
-    return (
-        f"The columns seem to be separated by {found!r}: save as .csv with ',' or .tsv. "
-        if found and not others
-        else ""
-    )
+def check_column(record: Mapping[str, Any], column: str, place: str, advice: str) -> None:
+    """Refuse a record without a column, with a TaskError that names those that it has."""
+    if column in record:
+        return
+    # Spreadsheets in half of the world save "csv" with semicolons.
+    only, *others = record or ("",)
+    mark = next((mark for mark in (";", "\t", ",", "|") if mark in only and not others), None)
+    hint = f"The columns seem to be separated by {mark!r}: save as .csv with ',' or .tsv. " if mark else ""
+    columns = ", ".join(map(repr, record)) or "none"
+    raise TaskError(f"{place} has no column {column!r}; it has {columns}. {hint}{advice}")
 
 
 def _text(value: Any, column: str, place: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise TaskError(
-            f"{place}: the text in column {column!r} is {_shown(value)}, expected a text that is not empty. "
-            f"Fill it in or remove the line."
-        )
+        raise _unusable(value, f"{place}: the text in column {column!r}", "a text that is not empty")
     return value.strip()
 
 
 def _label(value: Any, column: str, place: str) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)) or not str(value).strip():
-        raise TaskError(
-            f"{place}: the label in column {column!r} is {_shown(value)}, expected the name of a class. "
-            f"Fill it in or remove the line."
-        )
+        raise _unusable(value, f"{place}: the label in column {column!r}", "the name of a class")
     return str(value).strip()
 
 
-def _shown(value: Any) -> str:
-    return "missing" if value is None else "empty" if value == "" else repr(value)
+def _unusable(value: Any, cell: str, expected: str) -> TaskError:
+    got = "missing" if value is None else "empty" if value == "" else repr(value)
+    return TaskError(f"{cell} is {got}, expected {expected}. Fill it in or remove the line.")
 
 
 def _synonyms(value: Any) -> tuple[str, ...]:
@@ -171,10 +138,9 @@ def _synonyms(value: Any) -> tuple[str, ...]:
 def _decoded(path: Path) -> str:
     try:
         content = path.read_bytes()
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise TaskError(f"{path} could not be read: {error.strerror or error}. Make it readable.") from error
-    try:
-        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         guess = "UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"

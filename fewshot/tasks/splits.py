@@ -13,13 +13,10 @@ FEWEST_TO_SPLIT = 4  # classes: one to train on, one to select on, two to test o
 
 
 def make_split(classes: Sequence[str]) -> Split:
-    """Split classes 60/20/20 by the hash of their labels: no generator, no dependence on order or machine.
+    """Split at least two classes 60/20/20 by the hash of their labels, independent of order and machine.
 
-    Test has two classes at least, which is what an episode needs; train and valid have two from six classes on, and
-    none of two or three classes, which can be scored only all at once.
-
-    Args:
-        classes: at least two labels; the caller has refused fewer.
+    Test has two classes at least, which an episode needs; train and valid have two from six classes on, and none of
+    two or three classes, which can be scored only all at once.
 
     Example:
         >>> [len(make_split(list("abcdefghij"))[part]) for part in ("train", "valid", "test")]
@@ -34,15 +31,10 @@ def make_split(classes: Sequence[str]) -> Split:
 
 
 def choose_split(splits: Any, split: str, source: str) -> Split:
-    """One split out of the content of `class_splits.json`.
-
-    Args:
-        splits: split id → part → labels.
-        split: the id asked for.
-        source: where the splits stand, for messages.
+    """One split of the content of `class_splits.json`, split id → part → labels.
 
     Raises:
-        TaskError: not of that form, or no split of that id.
+        TaskError: not of that form, or no split of that id; names `source`.
     """
     if not isinstance(splits, Mapping) or not all(isinstance(value, Mapping) for value in splits.values()):
         raise TaskError(
@@ -60,11 +52,7 @@ def choose_split(splits: Any, split: str, source: str) -> Split:
 
 
 def check_split(split: Split, classes: Sequence[str], source: str) -> None:
-    """Refuse a split that overlaps or names classes without texts.
-
-    Raises:
-        TaskError: a class in two parts, or a class that no text has.
-    """
+    """Refuse a split with a class in two parts, or without texts, with a TaskError that names `source`."""
     seen: dict[str, str] = {}
     for part in PARTS:
         for label in split[part]:

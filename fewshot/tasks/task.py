@@ -38,7 +38,7 @@ class Task:
         classes: the label of each class id.
         label_names: readable name of each class id.
         parts: class ids of meta-train, meta-valid and meta-test; disjoint.
-        split: which class split `parts` is.
+        split: id of the class split.
         descriptions: a sentence on each class, or "" where there is none.
         synonyms: for each text other names of the same thing, for augmentation only.
         notes: what was changed while reading, one sentence each.
@@ -65,24 +65,18 @@ class Task:
         return ClassPools.from_labels(self.labels, self.parts[part], self.classes)
 
     def label_texts(self) -> list[str]:
-        """What is encoded for each class: its name, and its description where there is one."""
-        descriptions = self.descriptions or ("",) * len(self.classes)
-        return [
-            f"{name}: {description}" if description else name
-            for name, description in zip(self.label_names, descriptions, strict=True)
-        ]
+        """The text to encode for each class: its name, and its description if it has one."""
+        described = zip(self.label_names, self.descriptions or ("",) * len(self.classes), strict=True)
+        return [f"{name}: {description}" if description else name for name, description in described]
 
     def nameless_classes(self) -> list[str]:
-        """Classes whose readable name is only a number, so that it says nothing to an encoder."""
-        return [
-            label
-            for label, name in zip(self.classes, self.label_names, strict=True)
-            if not any(character.isalpha() for character in name)
-        ]
+        """Classes whose readable name has no letters, so that it means nothing to an encoder."""
+        named = zip(self.classes, self.label_names, strict=True)
+        return [label for label, name in named if not any(character.isalpha() for character in name)]
 
     @cached_property
     def sha256(self) -> str:
-        """A hash of texts, labels and the class split: what the numbers of a run depend on."""
+        """A hash of all that the numbers of a run depend on: texts, labels and the class split."""
         digest = hashlib.sha256()
         for text, label in zip(self.texts, self.labels.tolist(), strict=True):
             digest.update(json.dumps([text, self.classes[label]]).encode())

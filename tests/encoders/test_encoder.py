@@ -55,7 +55,7 @@ def test_one_text_instead_of_a_list_is_refused(minilm):
         minilm.encode("heart attack")
 
 
-def test_arrays_are_as_good_as_lists_and_what_is_no_text_is_named(minilm):
+def test_arrays_are_taken_like_lists_and_other_values_are_named(minilm):
     texts = ["heart attack", "bone"]
     for array in (np.array(texts), np.array(texts, dtype=object)):
         assert torch.equal(minilm.encode(array), minilm.encode(texts))
@@ -134,7 +134,7 @@ def test_the_fingerprint_changes_with_what_changes_the_features(settings, same):
     assert (cached(None, **settings).fingerprint == own) == same
 
 
-def test_replace_changes_only_what_it_is_told(minilm):
+def test_replace_changes_only_the_given_settings(minilm):
     other = minilm.replace(max_length=8)
     assert (other.max_length, other.dtype, other.cache) == (8, "float32", None)
     assert minilm.max_length == 256

@@ -1,4 +1,4 @@
-"""Weights in 4 bits: asked for where they cannot be had, and what is told to those that read the weights."""
+"""Weights in 4 bits: refused without a GPU, and the arguments of the libraries that read the weights."""
 
 import pytest
 import torch
@@ -35,10 +35,10 @@ def test_packed_weights_are_not_trained_in_full(checkpoints, monkeypatch):
 
 
 def test_transformers_is_told_of_normal_floats_quantised_twice():
-    told = loading_arguments("4bit", torch.device("cpu"))
-    config = told["quantization_config"]
+    arguments = loading_arguments("4bit", torch.device("cpu"))
+    config = arguments["quantization_config"]
     assert (config.load_in_4bit, config.bnb_4bit_quant_type, config.bnb_4bit_use_double_quant) == (True, "nf4", True)
-    assert told["device_map"] == {"": "cpu"}
+    assert arguments["device_map"] == {"": "cpu"}
     assert loading_arguments(None, torch.device("cpu")) == {}
 
 

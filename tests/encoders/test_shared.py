@@ -82,5 +82,5 @@ def test_weights_of_another_model_are_refused(checkpoints):
 
 def test_weights_in_4_bits_are_refused(checkpoints, monkeypatch):
     monkeypatch.setattr("fewshot.encoders.encoder.check_quantisable", lambda device: None)
-    with pytest.raises(ConfigError, match=r"quantise=4bit for a model whose weights are to be exchanged"):
+    with pytest.raises(ConfigError, match=r"quantise=4bit for a model whose weights are exchanged"):
         SharedModel(build(checkpoints["llama"], quantise="4bit"))

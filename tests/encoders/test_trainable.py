@@ -184,7 +184,7 @@ def test_the_models_own_dropout_can_be_set(checkpoints, architecture):
             assert torch.allclose(trainable(batch), trainable.encoder.compute(TEXTS), atol=1e-5) == same
 
 
-def test_the_model_keeps_its_dropout_unless_told(checkpoints):
+def test_the_model_keeps_its_dropout_by_default(checkpoints):
     trainable = TrainableEncoder(build(checkpoints["bert"]), LoRA(dropout=0.25))
     shares = {module.p for module in trainable.modules() if isinstance(module, torch.nn.Dropout)}
     assert shares == {0.1, 0.25}

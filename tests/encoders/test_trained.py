@@ -8,8 +8,7 @@ import sys
 import pytest
 import torch
 
-from fewshot.encoders import Full, LoRA, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
-from fewshot.encoders.settings import of_encoding
+from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
 from fewshot.errors import EncoderError
 from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
@@ -97,12 +96,6 @@ def test_the_settings_stand_beside_the_weights(checkpoints, tmp_path):
     assert TransformerEncoder(**description["settings"]).fingerprint == trainable.published.fingerprint
 
 
-def test_settings_of_training_that_earlier_versions_wrote_are_left_out(checkpoints):
-    encoder = build(checkpoints["bert"], pooling="cls")
-    earlier = {"trainable": "lora", "policy": "all", "lora_rank": 4, "adapter_dim": 48, "dropout": None}
-    assert TransformerEncoder(**of_encoding(encoder.settings() | earlier)).fingerprint == encoder.fingerprint
-
-
 def test_a_warm_run_loads_no_weights(checkpoints, tmp_path):
     saved(checkpoints["bert"], tmp_path / "encoder")
     settings = {"weights": tmp_path / "encoder", "cache": tmp_path / "cache"}
@@ -170,10 +163,3 @@ def test_each_way_a_folder_fails_is_one_sentence(checkpoints, tmp_path, spoil, s
     with pytest.raises(EncoderError, match=rf"{said}.*Set encoder\.weights") as caught:
         build(checkpoints["bert"], weights=tmp_path / "encoder").encode(TEXTS)
     assert "\n" not in str(caught.value)
-
-
-def test_without_peft_it_says_what_to_install(checkpoints, monkeypatch):
-    monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(EncoderError, match=r"pip install peft.*trainable=full"):
-        TrainableEncoder(build(checkpoints["bert"]), LoRA())
-    TrainableEncoder(build(checkpoints["bert"]), Full())

@@ -37,9 +37,9 @@ def test_episodes_are_of_the_part_asked_for(task):
 
 
 def test_fewer_shots_are_nested_in_more(task):
-    most = draw(task, EpisodeRequest("test", 3, 7, 5, 20))
+    largest = draw(task, EpisodeRequest("test", 3, 7, 5, 20))
     for shots in (1, 4):
-        assert draw(task, EpisodeRequest("test", 3, shots, 5, 20)).sha256() == most.prefix(shots, 5).sha256()
+        assert draw(task, EpisodeRequest("test", 3, shots, 5, 20)).sha256() == largest.prefix(shots, 5).sha256()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_class_ids_are_those_of_the_pools():
     assert torch.equal(batch.query % 6, batch.classes[..., None].expand_as(batch.query))
 
 
-# 2. Each class lends `k_shot + n_query` different texts, every choice and order equally likely.
+# 2. Each class has `k_shot + n_query` different texts, every choice and order equally likely.
 # 3. No text is both support and query of an episode.
 
 
@@ -123,8 +123,8 @@ def test_a_generator_moves_on():
 @pytest.mark.parametrize("shots", [1, 2, 5, 9])
 def test_fewer_shots_are_a_prefix_and_have_the_same_queries(shots):
     pools = pools_of([13, 30, 14, 90, 13])
-    most = sample_episodes(pools, 100, 4, 10, 3, seeded(5))
-    assert sample_episodes(pools, 100, 4, shots, 3, seeded(5)).sha256() == most.prefix(shots, 3).sha256()
+    largest = sample_episodes(pools, 100, 4, 10, 3, seeded(5))
+    assert sample_episodes(pools, 100, 4, shots, 3, seeded(5)).sha256() == largest.prefix(shots, 3).sha256()
 
 
 @pytest.mark.parametrize("sample", SAMPLERS)

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from fewshot.errors import ConfigError
 from fewshot.report.__main__ import main
-from fewshot.report.collect import collect, difference, sweep_table
+from fewshot.report.collect import collect, sweep_table
 
 RESULTS = {
     "task": "animals",
@@ -53,8 +53,6 @@ def test_the_difference_is_paired_and_to_the_first_run_on_the_same_episodes(tmp_
     table = sweep_table([first, second, other])
 
     # The runs differ by 0.1 in every episode: an interval from the two means would be wider than the difference.
-    assert difference(second, first).mean == pytest.approx(0.1)
-    assert difference(second, first).ci95 == pytest.approx(0, abs=1e-9)
     column = headers(table).index("difference")
     assert [row[column] for row in cells(table)] == ["", "+10.0 \u00b1 0.0", ""]
 

@@ -84,6 +84,6 @@ def test_one_episode_has_no_interval_and_that_is_null(folder, command):
 
 
 def test_the_settings_are_all_in_the_results():
-    """`metric` says what a sweep optimises, `resume` where a run starts; the rest is told by what came of it."""
+    """`metric` says what a sweep optimises, `resume` where a run starts; the results show the rest."""
     elsewhere = {"metric", "resume", "final_stage", "classes", "protocol", "test_texts", "supports", "minutes"}
     assert set(RunSettings.__dataclass_fields__) - elsewhere <= set(documented_keys())
