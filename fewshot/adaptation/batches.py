@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from fewshot.processes import process_count, process_index
 from fewshot.randomness import child_generator
 
 
@@ -28,11 +29,7 @@ class BalancedBatches:
         self.members = [(classes == number).nonzero().flatten() for number in classes.unique().tolist()]
 
     def __call__(self, step: int) -> Int[Tensor, " size"]:
-        """The texts of a step.
-
-        Args:
-            step: 1 for the first.
-        """
+        """The texts of a step, 1 for the first."""
         start, stop = (step - 1) * self.size, step * self.size
         length = len(self.members) * self.per_class
         rounds = torch.cat([self._round(number) for number in range(start // length, (stop - 1) // length + 1)])
@@ -50,3 +47,17 @@ class BalancedBatches:
 
     def _stream(self, name: str) -> torch.Generator:
         return child_generator(self.seed, f"batches/{name}")
+
+
+class StepBatches:
+    """Another batch for each call in a step, and for each of several processes."""
+
+    def __init__(self, batches: BalancedBatches, accumulate: int):
+        self.batches, self.accumulate = batches, accumulate
+        self.step, self.calls = 0, 0
+
+    def __call__(self, step: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
+        """The texts of the next call in a step; the generator has no part in them."""
+        self.calls = self.calls + 1 if step == self.step else 0
+        self.step = step
+        return self.batches((((step - 1) * self.accumulate + self.calls) * process_count()) + process_index() + 1)

@@ -61,22 +61,18 @@ class FinalStage:
         if isinstance(self.tuner, HeadTuner):
             tuned = self.tuner.fit(own.encoder, support, start, seed)
         else:
-            files = (
-                None
-                if store is None or not store.keeps_trainings
-                else self._files(self.tuner, own.encoder, start, support, seed, store)
-            )
+            files = None if store is None else self._files(self.tuner, own.encoder, start, support, seed, store)
             tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
         stage = str(tuned.details["stage"])
         if stage in UNTUNED:
             return replace(own, details=tuned.details)
         # A head that the encoder's tuning did not beat is the classifier from before it.
         head_alone = stage == "head" and isinstance(self.tuner, FineTuner)
-        held_out = tuned.details["held_out"]["before" if head_alone else "after"]
-        learners = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
-        better = learners <= held_out
+        accuracy = tuned.details["held_out"]["before" if head_alone else "after"]
+        own_accuracy = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
+        better = own_accuracy <= accuracy
         stage = UNTUNED[0] if not better else stage if head_alone else self.name
-        details = {**tuned.details, "stage": stage, "learner_held_out": learners}
+        details = {**tuned.details, "stage": stage, "learner_held_out": own_accuracy}
         return replace(tuned if better else own, details=details)
 
     def _files(

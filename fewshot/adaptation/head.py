@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from fewshot.evaluation import fit_temperature
 from fewshot.learners import Classifier, Learner
 from fewshot.learners.projection import ResidualProjection
 from fewshot.learners.prototypical import ProjectedPrototype
@@ -75,13 +76,13 @@ class CosineHead(nn.Module):
             rows = normalize(_means(projected, classes, names, n_classes), dim=-1)
         return cls(projection.requires_grad_(False), rows, scale)
 
-    @property
-    def n_classes(self) -> int:
-        """How many classes it tells apart."""
-        return len(self.rows)
+    def calibrate(self, logits: Float[Tensor, "n_held n_classes"], classes: Int[Tensor, " n_held"]) -> None:
+        """Fit the temperature to logits of held-out texts; without any it stays."""
+        if len(logits):
+            self.temperature.fill_(fit_temperature(logits[None], classes[None]))
 
     def classifier(self) -> Classifier:
-        """What the head computes, as a classifier of one episode that stays as it is."""
+        """The head as an immutable classifier of one episode."""
         with torch.no_grad():
             rows = normalize(self.rows, dim=-1)[None]
             return frozen(ProjectedPrototype(rows, self.log_scale.exp(), self.projection))

@@ -117,11 +117,7 @@ class LabelledTexts:
         for number, count in enumerate(self.counts.tolist()):
             members = (self.classes == number).nonzero().flatten()
             members = members[torch.randperm(count, generator=generator)]
-            n_held = (
-                min(max(1, round(share * count)), count - 1, count if max_texts is None else max_texts)
-                if count > 1
-                else 0
-            )
+            n_held = min(max(1, round(share * count)), count - 1, count if max_texts is None else max_texts)
             held.append(members[:n_held])
             kept.append(members[n_held:])
         return torch.cat(kept).sort().values, torch.cat(held).sort().values
@@ -140,9 +136,9 @@ class LabelledTexts:
             seed: root seed; the stream is `held out`.
 
         Returns:
-            For each fold the texts that are kept and those held out. The texts of a class go to the folds in turn, and
-            which fold comes first is drawn, so that small classes do not all leave the last fold empty. The only text
-            of a class is never held out.
+            For each fold the texts that are kept and those held out. The texts of a class go to the folds in turn, the
+            first of which is drawn, so that small classes do not all leave the last fold empty. The only text of a
+            class is never held out.
         """
         generator = child_generator(seed, "held out")
         fold = torch.full((len(self.texts),), -1)

@@ -41,11 +41,7 @@ class FineTuneObjective(nn.Module):
         self.label_smoothing, self.tokens_per_pass = label_smoothing, tokens_per_pass
 
     def forward(self, batch: Int[Tensor, " batch"]) -> dict[str, Float[Tensor, ""]]:
-        """The losses by name, in nats, and their weighted sum as `loss`.
-
-        Args:
-            batch: indices of texts of the support.
-        """
+        """The losses of some texts of the support by name, in nats, and their weighted sum as `loss`."""
         texts = [self.support.texts[index] for index in batch.tolist()]
         embedded = self.head.embed(self.encoder.embed_texts(texts, self.tokens_per_pass))
         classes = self.support.classes[batch].to(embedded.device)

@@ -1,4 +1,4 @@
-"""Evaluation of an encoder while it is trained, and features by its published weights."""
+"""Evaluation of an encoder while it is trained."""
 
 import copy
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn.functional import normalize
 
-from fewshot.encoders import Encoder, TrainableEncoder
+from fewshot.encoders import TrainableEncoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
@@ -48,14 +48,7 @@ class EncoderEvaluation:
         return mean_accuracy(learner, TaskFeatures(texts, None if self.names is None else names), self.valid)
 
     def interpolate(self, shares: Sequence[float]) -> float:
-        """Leave the weights where, between published and trained, the accuracy is best.
-
-        Args:
-            shares: of the way from the published to the trained weights.
-
-        Returns:
-            The best share.
-        """
+        """Take the best of some shares of the way from the published to the trained weights, and return it."""
         scores = {}
         for share in shares:
             self.trainable.interpolate(share)
@@ -63,10 +56,3 @@ class EncoderEvaluation:
         best = as_main(max(scores, key=lambda share: scores[share]))
         self.trainable.interpolate(best)
         return best
-
-
-def published_features(encoder: Encoder, task: Task, names: list[str] | None) -> TaskFeatures:
-    """Features by the published weights, as unit vectors; from the cache where it has them."""
-    features = normalize(encoder.encode([*task.texts, *(names or [])]), dim=-1)
-    texts, of_names = features.tensor_split([len(task.texts)])
-    return TaskFeatures(texts, None if names is None else of_names)

@@ -28,12 +28,7 @@ class Events:
         self._writer = SummaryWriter(str(folder), purge_step=after + 1 if after else None)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Add numbers.
-
-        Args:
-            step: the step that they belong to.
-            values: name → number.
-        """
+        """Add the numbers of a step, by name."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 

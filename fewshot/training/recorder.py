@@ -52,10 +52,7 @@ class TrainingRecorder:
             self.checkpoints = None
 
     def resumed(self) -> Progress | None:
-        """Bring weights, optimiser and generators to the newest checkpoint, where the training is to go on.
-
-        Returns:
-            How far it was; None where it starts from the beginning.
+        """Bring weights, optimiser and generators to the newest checkpoint; None where the training starts anew.
 
         Raises:
             StorageError: another process than the first does not see the checkpoint.
@@ -65,45 +62,30 @@ class TrainingRecorder:
         newest = self.checkpoints.newest() if self.engine.is_main else None
         number = int(self.engine.agree(float(newest or 0)))
         if not number:
-            log.info("No checkpoint in %s: training starts from the beginning", self.checkpoints.folder)
+            log.info(f"No checkpoint in {self.checkpoints.folder}: training starts from the beginning")
             return None
         checkpoint = self.checkpoints.read(number)
         load_trained_weights(self.engine.objective, checkpoint.last)
         self.engine.load_optimizer_tensors(checkpoint.optimizer)
         self._set_generators(checkpoint.generators)
-        log.info("Going on after step %d, from %s", checkpoint.progress.step, self.checkpoints.folder)
+        log.info(f"Going on after step {checkpoint.progress.step}, from {self.checkpoints.folder}")
         self.written = 1
         return checkpoint.progress
 
     def open(self, progress: Progress) -> None:
-        """Begin the event files.
-
-        Args:
-            progress: where the training starts, after an evaluation.
-        """
+        """Begin the event files where the training starts, after an evaluation."""
         if self.folder is not None:
             self.events = Events(self.folder, progress.step)
         self._write_score(progress)
 
     def write_step(self, progress: Progress, losses: dict[str, float]) -> None:
-        """Write the numbers of a step to the event files.
-
-        Args:
-            progress: after the step.
-            losses: by name, in nats.
-        """
+        """Write the losses of a step to the event files."""
         if self.events is not None:
-            share = self.settings.rate_share(progress.step)
-            self.events.write(progress.step, {f"train/{name}": loss for name, loss in losses.items()})
-            self.events.write(progress.step, {"train/rate_share": share})
+            values = {**losses, "rate_share": self.settings.rate_share(progress.step)}
+            self.events.write(progress.step, {f"train/{name}": value for name, value in values.items()})
 
     def write_evaluation(self, progress: Progress, is_last: bool) -> None:
-        """Write down an evaluation, and a checkpoint if it is time for one.
-
-        Args:
-            progress: after the evaluation.
-            is_last: its checkpoint is written if there are any.
-        """
+        """Write down an evaluation, and a checkpoint if it is time for one, or if it is the last of several."""
         self._write_score(progress)
         if self.checkpoints is None or self.pause is None:
             return
@@ -123,7 +105,7 @@ class TrainingRecorder:
             try:
                 checkpoints.write(Checkpoint(progress, trained_weights(self.engine.objective), tensors, generators))
             except StorageError as error:
-                log.warning("%s The training goes on without this checkpoint.", error)
+                log.warning(f"{error} The training goes on without this checkpoint.")
         self.written += 1
         self.last = time.monotonic()
         if self.settings.checkpoint_seconds:
