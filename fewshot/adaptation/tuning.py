@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from fewshot.encoders import LoRA, Trainable
 from fewshot.processes import process_count
@@ -84,7 +84,7 @@ class TuningSettings(LoopSettings):
         "trainable": (lambda trainable: isinstance(trainable, Trainable), "LoRA(), Adapter() or Full()"),
     }
 
-    def planned(self, n_texts: int) -> Self:
+    def planned(self, n_texts: int) -> "TuningSettings":
         """The settings with `steps` and `evaluate_every` for a number of texts.
 
         Example:

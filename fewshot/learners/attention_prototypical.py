@@ -7,8 +7,8 @@ rescaled, dimension by dimension, by an episode-dependent metric r.
     a_qcm    = softmax_m(prior_m + t_q cos(q, e_cm) + t_s agreement_cm)       attention over evidence, per query
     p_qc     = normalize(sum_m a_qcm e_cm)                logit_c(q) = exp(s) * q . p_qc
 
-`between` and `within` are the variances of and around the class means of the support; `agreement` is the mean
-cosine of a piece of evidence to the others of its class, which is how a wrongly labelled text gives itself away.
+`between` and `within` are the variances of and around the class means of the support; `agreement` is the mean cosine
+of a piece of evidence to the others of its class, which is low for a wrongly labelled text.
 t_q and t_s multiply ten times a cosine.  The prior is 0 for support texts and `name + name_by_shots * log k` for the
 label name; k counts the texts of a class and not their variants.  Where evidence has weights, their logarithm is added
 to the prior, and variances and agreement are weighted.  With u, t_q, t_s and the prior at 0 (as they start) the
@@ -127,7 +127,7 @@ class AttentionPrototypical(ProjectedLearner):
         self.name_prior = nn.Parameter(torch.zeros(2))  # constant, and per log k
 
     def adapt(self, support: Support) -> AttentionClassifier:
-        """Project the evidence, and settle everything that does not depend on the query."""
+        """Project the evidence, and compute all that does not depend on the query."""
         prior = self._name_prior(support)
         shots = support.with_names_as_shots()
         evidence = self.projection(shots.features)

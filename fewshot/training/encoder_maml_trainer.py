@@ -10,9 +10,9 @@ from torch import Tensor
 
 from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.learners.maml.body import token_rows
 from fewshot.learners.maml.encoder_maml import EncoderMAML, TokenEpisode
 from fewshot.learners.maml.settings import MAMLSettings
-from fewshot.learners.maml.tokens import token_rows
 from fewshot.tasks.task import Task
 from fewshot.training.episodic_settings import EpisodicSettings
 from fewshot.training.history import TrainingHistory

@@ -56,6 +56,6 @@ class EpisodicSettings(LoopSettings):
         n_way = len(train.classes) if self.ways is None else min(self.ways, len(train.classes))
         return sample_episodes(train, episodes, n_way, k_shot, n_query, generator)
 
-    def scalars(self, parameters: list[torch.Tensor]) -> dict[str, Any]:
+    def scalars(self, parameters: Sequence[torch.Tensor]) -> dict[str, Any]:
         """The parameter group of scalars, which do not decay."""
-        return {"params": parameters, "lr": self.scalar_learning_rate, "weight_decay": 0.0}
+        return {"params": list(parameters), "lr": self.scalar_learning_rate, "weight_decay": 0.0}

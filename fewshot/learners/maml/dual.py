@@ -22,7 +22,7 @@ Rates = Callable[[int], Mapping[str, Tensor | float]]
 
 
 def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, first_order: bool) -> list[Network]:
-    """Gradient descent on the head alone; a hidden layer stays as it is.
+    """Gradient descent on the head alone: the network after each step; a hidden layer stays as it is.
 
     Args:
         start: the network before the first step.
@@ -30,9 +30,6 @@ def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, fir
         rates: step → name → a rate of one element.
         steps: how many.
         first_order: take the gradients of the inner loop as constants.
-
-    Returns:
-        The network after each step.
     """
     rows = start.embed(examples.features)
     if first_order:
@@ -46,7 +43,7 @@ def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, fir
     targets = examples.targets.mT.contiguous()
     with _tracked(not first_order):
         first = scale * (times(rows, head.weight) + head.bias[..., None, :]).mT
-        moved_by = _head_products(rows, scale, alike, examples.crowded)
+        moved_by = _head_products(rows, scale, alike, examples.outnumber_features)
         weights = scale * examples.weights.mT
     coefficients = torch.zeros_like(targets)
     moved = coefficients.new_zeros(targets.shape[:2])
@@ -66,7 +63,7 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     rows = examples.features.detach() if first_order else examples.features
     hidden, networks = start.hidden, []
     with _tracked(not first_order):
-        gram = None if examples.crowded else rows @ rows.mT
+        gram = None if examples.outnumber_features else rows @ rows.mT
         first = times(rows, hidden.weight)
     coefficients = first.new_zeros(first.shape)
     hidden_bias = hidden.bias.expand(len(rows), -1)
@@ -91,9 +88,9 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     return networks
 
 
-def _head_products(rows: Tensor, scale: Tensor, alike: bool, crowded: bool) -> Callable[[Tensor, Tensor], Tensor]:
+def _head_products(rows: Tensor, scale: Tensor, alike: bool, many: bool) -> Callable[[Tensor, Tensor], Tensor]:
     """`first, C -> first - scale C (G + alike)`; many rows are multiplied one side after the other, without G."""
-    if not crowded:
+    if not many:
         kernel = scale * (rows @ rows.mT + alike)
         return lambda first, coefficients: torch.baddbmm(first, coefficients, kernel, alpha=-1)
 

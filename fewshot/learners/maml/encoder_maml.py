@@ -23,18 +23,16 @@ from torch.nn.functional import cross_entropy, one_hot
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.shared import SharedModel
 from fewshot.encoders.trainable import Trainable
-from fewshot.errors import ConfigError
 from fewshot.learners.learner import Classifier
-from fewshot.learners.maml.body import Body
+from fewshot.learners.maml.body import Body, token_rows
 from fewshot.learners.maml.descent import descend
+from fewshot.learners.maml.learn2learn import descend_in_learn2learn
 from fewshot.learners.maml.named import NamedParameters, Parameters
 from fewshot.learners.maml.network import HEAD, Examples, Network
 from fewshot.learners.maml.on_features import AdaptedNetwork, start_of
-from fewshot.learners.maml.outer import summed_gradients, towards
-from fewshot.learners.maml.peer import descend_in_learn2learn
+from fewshot.learners.maml.outer import outer_loss, summed_gradients
 from fewshot.learners.maml.rates import InnerRates
-from fewshot.learners.maml.settings import MAMLSettings, other_ways
-from fewshot.learners.maml.tokens import token_rows
+from fewshot.learners.maml.settings import MAMLSettings
 from fewshot.randomness import child_generator
 
 
@@ -142,10 +140,7 @@ class EncoderMAML(nn.Module):
         return self._logits(self.steps(episode.support, episode.ways, episode.n_way)[-1], episode.query)
 
     def forward(self, episodes: Sequence[TokenEpisode]) -> Float[Tensor, ""]:
-        """Mean loss of the episodes, in nats: cross-entropy of the queries after the last step, or after every step.
-
-        Reptile's value is the same cross-entropy, its gradient `theta - theta_T`.
-        """
+        """Mean loss of the episodes, in nats, see `outer_loss`."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return summed_gradients((self._loss(episode) / len(episodes) for episode in episodes), trained)
 
@@ -153,8 +148,7 @@ class EncoderMAML(nn.Module):
         self, rows: Int[Tensor, "n_support tokens"], ways: Int[Tensor, " n_support"], n_way: int
     ) -> list[Parameters]:
         """The parameters after each step of the inner loop; arguments as in `TokenEpisode`."""
-        if self.ways is not None and n_way != self.ways:
-            raise ConfigError(other_ways(n_way, self.ways))
+        self.settings.check_ways(n_way)
         first, scale, settings = self.first.named(), self.log_scale.exp(), self.settings
         targets = one_hot(ways.to(rows.device), n_way)[None]
 
@@ -171,17 +165,13 @@ class EncoderMAML(nn.Module):
         return descent(start, loss, self.rates, settings.inner_steps, not settings.second_order)
 
     def _loss(self, episode: TokenEpisode) -> Float[Tensor, ""]:
-        if self.settings.reptile:
-            with torch.no_grad():
-                end = self.steps(episode.support, episode.ways, episode.n_way)[-1]
-                value = cross_entropy(self._logits(end, episode.query), episode.targets)
-            return towards(end, {name: p for name, p in self.first.named().items() if p.requires_grad}, value)
-        path = self.steps(episode.support, episode.ways, episode.n_way)
-        if not self.settings.multi_step_loss:
-            return cross_entropy(self._logits(path[-1], episode.query), episode.targets)
-        losses = torch.stack([cross_entropy(self._logits(step, episode.query), episode.targets) for step in path])
-        weights = torch.arange(1, len(path) + 1, device=losses.device)
-        return (weights * losses).sum() / weights.sum()
+        return outer_loss(
+            self.settings,
+            self.first,
+            steps=lambda: self.steps(episode.support, episode.ways, episode.n_way),
+            query_loss=lambda step: cross_entropy(self._logits(step, episode.query), episode.targets),
+            weights=lambda step: step,
+        )
 
     def _logits(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "n n_way"]:
         return Network.of(parameters, self.log_scale.exp()).logits(self._features(parameters, rows))[0]

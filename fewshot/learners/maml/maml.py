@@ -27,14 +27,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fewshot.errors import ConfigError
 from fewshot.learners.learner import Support
 from fewshot.learners.maml.named import NamedParameters
 from fewshot.learners.maml.network import HEAD, HIDDEN
 from fewshot.learners.maml.on_features import AdaptedNetwork, adapt_on_features, examples_of, start_of
-from fewshot.learners.maml.outer import towards
+from fewshot.learners.maml.outer import outer_loss
 from fewshot.learners.maml.rates import InnerRates
-from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, MAMLSettings, Rates, other_ways
+from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, MAMLSettings, Rates
 from fewshot.learners.projection import ProjectedLearner
 from fewshot.randomness import child_generator
 
@@ -42,8 +41,7 @@ from fewshot.randomness import child_generator
 class MAML(ProjectedLearner):
     """MAML, FOMAML, ANIL, ProtoMAML, MAML++, Meta-SGD and Reptile.
 
-    It reads cached features through a residual projection that is meta-trained like the rest.  `EncoderMAML` is the
-    form whose inner loop goes through the encoder.
+    It reads cached features through a meta-trained residual projection; `EncoderMAML` goes through the encoder.
 
     Args:
         dim: number of features.
@@ -58,7 +56,7 @@ class MAML(ProjectedLearner):
         rates: of the inner loop, see `InnerRates`.
         multi_step_loss: the query loss counts after every step, not only after the last.
         reptile: move what is adapted towards where the inner loop ends; nothing else is meta-trained.
-        engine: who runs the inner loop: this package, or learn2learn, one episode after another.
+        engine: of the inner loop: this package, or learn2learn, one episode after another.
         scale: first value of the factor of the logits.
         centring: share of the train classes' mean that is taken away, see `ResidualProjection`.
         seed: of the first weights of a hidden layer.
@@ -124,27 +122,19 @@ class MAML(ProjectedLearner):
     def loss(
         self, support: Support, query: Float[Tensor, "episodes n_query dim"], targets: Tensor
     ) -> Float[Tensor, ""]:
-        """Cross-entropy of the queries after the last step, or after every step; see `Learner.loss`.
-
-        Reptile's value is the same cross-entropy, its gradient `theta - theta_T`.
-        """
-        if self.settings.reptile:
-            with torch.no_grad():
-                end = self._steps(support)[-1]
-                value = cross_entropy(end.logits(query).flatten(0, 1), targets.flatten())
-            return towards(end.weights, {n: p for n, p in self.first.named().items() if p.requires_grad}, value)
-        steps = self._steps(support)
-        if not self.settings.multi_step_loss:
-            return cross_entropy(steps[-1].logits(query).flatten(0, 1), targets.flatten())
-        losses = torch.stack([cross_entropy(step.logits(query).flatten(0, 1), targets.flatten()) for step in steps])
-        weights = torch.arange(1, len(steps) + 1, device=losses.device)
-        return (weights * losses).sum() / weights.sum()
+        """The loss of the outer loop, see `Learner.loss` and `outer_loss`."""
+        return outer_loss(
+            self.settings,
+            self.first,
+            steps=lambda: self._steps(support),
+            query_loss=lambda step: cross_entropy(step.logits(query).flatten(0, 1), targets.flatten()),
+            weights=lambda step: step.network.parameters(),
+        )
 
     def _steps(self, support: Support) -> list[AdaptedNetwork]:
         """The classifier after each step of the inner loop."""
-        n_way, scale = support.mask.shape[1], self.log_scale.exp()
-        if self.ways is not None and n_way != self.ways:
-            raise ConfigError(other_ways(n_way, self.ways))
+        self.settings.check_ways(support.mask.shape[1])
+        scale = self.log_scale.exp()
         examples = examples_of(support, self.projection)
         networks = adapt_on_features(start_of(self.first.named(), scale, examples), examples, self.settings, self.rates)
         return [AdaptedNetwork(network, self.projection) for network in networks]

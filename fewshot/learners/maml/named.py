@@ -25,6 +25,4 @@ class NamedParameters(nn.Module):
 
     def named(self) -> dict[str, Tensor]:
         """Name → parameter."""
-        return {
-            name.replace(_DOT, "."): parameter for name, parameter in self._parameters.items() if parameter is not None
-        }
+        return {name.replace(_DOT, "."): value for name, value in self._parameters.items() if value is not None}

@@ -67,7 +67,7 @@ class Network:
     scale: Float[Tensor, ""]
 
     def embed(self, features: Float[Tensor, "*batch n dim"]) -> Float[Tensor, "*batch n width"]:
-        """What the head reads."""
+        """The features that the head reads."""
         return features if self.hidden is None else self.hidden(features).relu()
 
     def logits(self, features: Float[Tensor, "*batch n dim"]) -> Float[Tensor, "*batch n n_way"]:
@@ -98,13 +98,13 @@ class Examples:
         features: rows behind a weight of zero are padding.
         targets: one-hot; zero at padding.
         weights: share of each example in the mean of its episode.
-        crowded: there are so many that their Gram matrix is not worth forming.
+        outnumber_features: there are more than features, so that their Gram matrix is not worth forming.
     """
 
     features: Float[Tensor, "episodes n dim"]
     targets: Float[Tensor, "episodes n n_way"]
     weights: Float[Tensor, "episodes n 1"]
-    crowded: bool = False
+    outnumber_features: bool = False
 
     def losses(self, logits: Float[Tensor, "episodes n n_way"]) -> Float[Tensor, " episodes"]:
         """Mean cross-entropy of each episode, in nats."""
@@ -112,8 +112,8 @@ class Examples:
 
     def episode(self, index: int) -> "Examples":
         """One episode as a batch of one."""
-        own = slice(index, index + 1)
-        return replace(self, features=self.features[own], targets=self.targets[own], weights=self.weights[own])
+        own = {name: getattr(self, name)[index : index + 1] for name in ("features", "targets", "weights")}
+        return replace(self, **own)
 
     def residuals(self, scale: Float[Tensor, ""], scores: Float[Tensor, "episodes n n_way"]) -> Tensor:
         """Gradient of `losses` by the scores that the scale multiplies."""

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Classifier, Support
-from fewshot.learners.linear import crowded
+from fewshot.learners.linear import outnumbers_features
 from fewshot.learners.maml.descent import Loss, descend
 from fewshot.learners.maml.dual import adapt_head, adapt_network
+from fewshot.learners.maml.learn2learn import descend_in_learn2learn, stacked
 from fewshot.learners.maml.named import Parameters
 from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network
-from fewshot.learners.maml.peer import descend_in_learn2learn, stacked
 from fewshot.learners.maml.rates import InnerRates
 from fewshot.learners.maml.settings import MAMLSettings
 
@@ -37,17 +37,12 @@ class AdaptedNetwork(Classifier):
         """What the head reads, as unit vectors."""
         return normalize(self.network.embed(self.projection(features)), dim=-1)
 
-    @property
-    def weights(self) -> Parameters:
-        """What the network ended with, by name."""
-        return self.network.parameters()
-
 
 def examples_of(support: Support, projection: nn.Module) -> Examples:
     """The support as the inner loop reads it, label names among it."""
     features, targets, amounts = support.with_names_as_shots().flat()
     weights = (amounts / amounts.sum(1, keepdim=True)).to(features.dtype)
-    return Examples(projection(features), targets.to(features.dtype), weights[..., None], crowded(support))
+    return Examples(projection(features), targets.to(features.dtype), weights[..., None], outnumbers_features(support))
 
 
 def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) -> Network:
@@ -69,11 +64,7 @@ def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) ->
 
 
 def adapt_on_features(start: Network, examples: Examples, settings: MAMLSettings, rates: InnerRates) -> list[Network]:
-    """Fine-tune the head, or the whole network.
-
-    Returns:
-        The network after each step.
-    """
+    """Fine-tune the head, or the whole network: the network after each step."""
     if settings.engine == "fewshot" and settings.rates != "per_parameter":
         adapt = adapt_network if settings.adapts == "network" else adapt_head
         return adapt(start, examples, rates, settings.inner_steps, not settings.second_order)
@@ -96,15 +87,12 @@ def _adapt_plainly(start: Network, examples: Examples, settings: MAMLSettings, r
     if settings.engine == "fewshot":
         path = descend(own, loss_on(examples), rates, steps, first_order)
     else:
-        per_parameter = settings.rates == "per_parameter"
-        paths = [
-            descend_in_learn2learn(
-                {name: value[e] for name, value in own.items()},
-                *(loss_on(examples.episode(e)), rates, steps, first_order, per_parameter),
-            )
-            for e in episodes
-        ]
-        path = stacked(paths)
+        path_of_each = []
+        for e in episodes:
+            values, loss = {name: value[e] for name, value in own.items()}, loss_on(examples.episode(e))
+            metasgd = settings.rates == "per_parameter"
+            path_of_each.append(descend_in_learn2learn(values, loss, rates, steps, first_order, metasgd))
+        path = stacked(path_of_each)
     return [network(parameters) for parameters in path]
 
 

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from fewshot.learners.maml.named import NamedParameters
 
-RATES = ("fixed", "learned", "per_layer_and_step", "per_parameter")
-
 
 class InnerRates(nn.Module):
     """`rate = inner_lr * (1 + change)`, with `change = 0` at the start; decaying the change pulls back to `inner_lr`.
@@ -23,7 +21,7 @@ class InnerRates(nn.Module):
     As in those papers a rate may become negative.
 
     Args:
-        kind: one of `RATES`.
+        kind: one of the table.
         inner_lr: first value of all rates.
         steps: steps of the inner loop.
         shapes: name of each adapted tensor → the shape of its rates in `per_parameter`.
@@ -47,7 +45,5 @@ class InnerRates(nn.Module):
             return dict.fromkeys(self.names, self.inner_lr)
         if self.kind == "learned":
             return dict.fromkeys(self.names, self.inner_lr * (1 + changes["all"]))
-        chosen = {
-            name: change[step] if self.kind == "per_layer_and_step" else change for name, change in changes.items()
-        }
-        return {name: self.inner_lr * (1 + change) for name, change in chosen.items()}
+        own = {n: change[step] if self.kind == "per_layer_and_step" else change for n, change in changes.items()}
+        return {name: self.inner_lr * (1 + change) for name, change in own.items()}

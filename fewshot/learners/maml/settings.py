@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, as_typed
 from fewshot.learners.learner import check_positive
 from fewshot.learners.maml import learn2learn
 
@@ -16,7 +16,7 @@ _WORDS = {"adapts": Adapts, "head_init": HeadInit, "rates": Rates, "engine": Eng
 
 @dataclass(frozen=True)
 class MAMLSettings:
-    """What makes a member of the family; see `MAML` for each.
+    """The settings of a member of the family; see `MAML` for each.
 
     Raises:
         ConfigError: a value is out of range, or the combination makes no sense; one line for each.
@@ -83,6 +83,18 @@ class MAMLSettings:
         """Whether the outer loop differentiates the gradients of the inner one."""
         return not (self.first_order or self.reptile)
 
+    def check_ways(self, n_way: int) -> None:
+        """Refuse episodes of another number of classes than a learned head has.
+
+        Raises:
+            ConfigError: of another number.
+        """
+        if self.ways not in (None, n_way):
+            raise ConfigError(
+                f"Got episodes of {n_way} classes for a learned head of learner.ways={self.ways}. Set ways={self.ways} "
+                f"and training.ways={self.ways}, or learner.head_init=prototypes, which takes any number."
+            )
+
     def _contradictions(self) -> list[str]:
         problems = []
         if self.adapts == "network" and self.hidden is None:
@@ -91,38 +103,19 @@ class MAMLSettings:
                 "Set learner.hidden=128, or learner.adapts=head."
             )
         if (self.head_init == "learned") != (self.ways is not None and self.ways >= 2):
-            ways = "null" if self.ways is None else self.ways
             problems.append(
-                f"Got learner.head_init={self.head_init} with learner.ways={ways}: a learned head has one row for "
-                f"each of a fixed number of classes, prototypes take any number. Set learner.head_init=learned with "
-                f"learner.ways=5 and training.ways=5, or learner.head_init=prototypes with learner.ways=null."
+                f"Got learner.head_init={self.head_init} with learner.ways={as_typed(self.ways)}: a learned head has "
+                f"one row for each of a fixed number of classes, prototypes take any number. Set "
+                f"learner.head_init=learned with learner.ways=5 and training.ways=5, or learner.head_init=prototypes with learner.ways=null."
             )
-        return problems + self._contradictions_of_reptile() + self._contradictions_of_learn2learn()
-
-    def _contradictions_of_reptile(self) -> list[str]:
-        if not self.reptile:
-            return []
-        if self.rates != "fixed" or self.multi_step_loss:
-            return [
+        if self.reptile and (self.rates != "fixed" or self.multi_step_loss):
+            problems.append(
                 "Got learner.reptile=true with learned rates or a multi-step loss, which take gradients of the query "
                 "loss that Reptile does without. Set learner.rates=fixed and learner.multi_step_loss=false."
-            ]
-        return []
-
-    def _contradictions_of_learn2learn(self) -> list[str]:
-        if self.engine != "learn2learn":
-            return []
-        if self.rates == "per_layer_and_step":
-            return [
+            )
+        if self.engine == "learn2learn" and self.rates == "per_layer_and_step":
+            problems.append(
                 "Got learner.engine=learn2learn with learner.rates=per_layer_and_step: its MAML has one rate. Set "
                 "learner.engine=fewshot."
-            ]
-        return []
-
-
-def other_ways(n_way: int, ways: int) -> str:
-    """The sentence for episodes of another number of classes than a learned head has."""
-    return (
-        f"Got episodes of {n_way} classes for a learned head of learner.ways={ways}. Set ways={ways} and "
-        f"training.ways={ways}, or learner.head_init=prototypes, which takes any number."
-    )
+            )
+        return problems
