@@ -17,11 +17,7 @@ class BalancedBatches:
        sooner. Classes count alike, whatever their sizes.
     3. A batch depends on the seed and the step alone, so a training that is resumed draws the same.
 
-    Args:
-        classes: the class of each text.
-        size: texts in a batch.
-        per_class: texts that a class gives at a time.
-        seed: root seed; the stream is `batches`.
+    The stream is `batches`.
     """
 
     def __init__(self, classes: Int[Tensor, " n_texts"], size: int, per_class: int, seed: int):

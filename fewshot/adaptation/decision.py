@@ -43,13 +43,10 @@ class Comparison:
         return cls(float(before.double().mean()), float(after.double().mean()), error, len(gains))
 
     def pays(self, margin: float) -> bool:
-        """Whether the gain is above zero by so many of its standard errors, and by more than so many texts.
+        """Whether the gain is above zero by `margin` of its standard errors, and by more than `margin` texts.
 
-        A tie keeps what is there, so with nothing held out nothing changes. The second condition is for few texts, of
-        which a single one that changed sides has a standard error as small as its gain.
-
-        Args:
-            margin: 0 takes any gain; the larger, the rarer a change for the worse, and for the better too.
+        A tie keeps what is there. The second condition is for few texts, of which a single one that changed sides has a
+        standard error as small as its gain.
         """
         gain = self.after - self.before
         return gain >= margin * self.standard_error and round(gain * self.n_texts) > margin

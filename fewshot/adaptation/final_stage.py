@@ -20,13 +20,7 @@ UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own class
 
 @dataclass(frozen=True)
 class FinalStage:
-    """The tuner of a final stage.
-
-    Args:
-        name: of the stage.
-        tuner: tunes on a support.
-        head: tunes the head that the encoder's tuning has to beat.
-    """
+    """The tuner of the final stage of a name, and that of the head which the encoder's tuning has to beat."""
 
     name: str
     tuner: Tuner
@@ -54,8 +48,7 @@ class FinalStage:
             store: where trainings keep checkpoints and events; None keeps none.
 
         Returns:
-            The tuned classifier if it is better than prototypes and than the learner on held-out texts, else `own`.
-            `details` tells which stage it is, what was compared, steps and seconds.
+            The tuned classifier if it beats prototypes and the learner on held-out texts, else `own`; with `details`.
         """
         start = learner if learner.by_prototypes else None
         if isinstance(self.tuner, HeadTuner):

@@ -242,15 +242,7 @@ class _TunedCopy:
         self.encoder = TrainableEncoder(encoder, settings.trainable, child_generator(seed, "adaptation/small parts"))
         self.head = head.twin().to(next(self.encoder.parameters()).device)
         self.batches = BalancedBatches(texts.classes, settings.batch, settings.per_class, seed)
-        self.objective = FineTuneObjective(
-            self.encoder,
-            self.head,
-            texts,
-            contrastive_weight=settings.contrastive_weight,
-            temperature=settings.temperature,
-            label_smoothing=settings.label_smoothing,
-            tokens_per_pass=settings.tokens_per_pass,
-        )
+        self.objective = FineTuneObjective(self.encoder, self.head, texts, settings)
 
     def run(
         self,

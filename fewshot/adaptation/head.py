@@ -53,12 +53,12 @@ class CosineHead(nn.Module):
         centring: float = 0.0,
         learner: Learner | None = None,
     ) -> "CosineHead":
-        """A head that goes by the nearest prototype.
+        """A head that goes by the nearest prototype; the names of classes are one more example of each.
 
         Args:
             features: of the support texts, on the CPU.
             classes: the class of each.
-            label_names: features of the names of the classes, each one more example of its class.
+            label_names: features of the names of the classes.
             n_classes: a class without texts has its name alone.
             scale: factor from cosine to logit.
             centring: share of the mean over classes that is taken away, where no learner brings a centre.

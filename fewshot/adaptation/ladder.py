@@ -25,8 +25,8 @@ class Ladder:
     Args:
         prototypes_from: fewest for which support texts are averaged; with less, label names stand alone.
         attention_from: fewest for which new texts are tried in the support, whose texts attention weighs.
-        lora_above: most without LoRA on the encoder.
-        full_above: most with LoRA; with more, all weights are fine-tuned.
+        lora_above: largest number without LoRA on the encoder.
+        full_above: largest number with LoRA; with more, all weights are fine-tuned.
 
     Raises:
         ConfigError: the borders are not in this order.
@@ -63,7 +63,12 @@ class Ladder:
         if shots < 0:
             raise ConfigError(f"Got {shots} labelled examples per class, expected 0 or more. Correct shots.")
         if strategy != "auto":
-            return Rung(_known(strategy), f"{strategy} was asked for (strategy={strategy}).")
+            if strategy not in STAGES:
+                raise ConfigError(
+                    f"Got strategy={strategy!r}, expected one of auto, {', '.join(STAGES)}. Set strategy=auto, which "
+                    f"goes by the number of labelled examples."
+                )
+            return Rung(strategy, f"{strategy} was asked for (strategy={strategy}).")
         at = {name: f"{name}={border}" for name, border in vars(self).items()}
         name: Stage
         if shots < self.prototypes_from:
@@ -77,13 +82,3 @@ class Ladder:
         else:
             name, within = "full", f", more than {at['full_above']}"
         return Rung(name, f"{shots} labelled example{'' if shots == 1 else 's'} per class{within}.")
-
-
-def _known(strategy: str) -> Stage:
-    for stage in STAGES:
-        if stage == strategy:
-            return stage
-    raise ConfigError(
-        f"Got strategy={strategy!r}, expected one of auto, {', '.join(STAGES)}. Set strategy=auto, which goes by the "
-        f"number of labelled examples."
-    )

@@ -1,6 +1,5 @@
 """Several classifiers over one loaded encoder."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,18 +54,9 @@ class AdapterSwitch:
         return self._classifiers[name]
 
     def use(self, name: str) -> TextClassifier:
-        """The classifier of a name, its weights in place.
-
-        Raises:
-            ConfigError: there is none.
-        """
+        """The classifier of a name, its weights in place; a ConfigError where there is none."""
         if name not in self._classifiers:
             known = ", ".join(self._classifiers) or "none yet: add one first"
             raise ConfigError(f"There is no classifier {name!r}. Expected one of {known}. Correct the name.")
         self._classifiers[name].encoder.load()
         return self._classifiers[name]
-
-    @property
-    def all(self) -> Mapping[str, TextClassifier]:
-        """Name → classifier."""
-        return dict(self._classifiers)

@@ -62,7 +62,7 @@ class AttentionClassifier(Classifier):
     def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
         """Scaled cosine of each query to its own prototype of each class."""
         cosine = self._cosine(query)
-        attention = self._attention(cosine)
+        attention = self._weights(cosine)
         # [episodes, n_way, n_query, n_evidence]: one product per class gives every query's squared norm.
         by_class = attention.transpose(1, 2)
         squared_norm = ((by_class @ self.gram) * by_class).sum(-1).transpose(1, 2)
@@ -72,18 +72,17 @@ class AttentionClassifier(Classifier):
         self, query: Float[Tensor, "episodes n_query dim"]
     ) -> Float[Tensor, "episodes n_query n_way n_evidence"]:
         """The weight of each piece of evidence for each query; support texts first, then the label name."""
-        return self._attention(self._cosine(query))
+        return self._weights(self._cosine(query))
 
     def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
         """Projected and rescaled unit vectors."""
         return normalize(self.projection(features) * self.dimension_scale, dim=-1)
 
     def _cosine(self, query: Tensor) -> Tensor:
-        episodes, n_way, n_evidence, _ = self.evidence.shape
         products = self.metric(query) @ self.evidence.flatten(1, 2).mT
-        return products.view(episodes, -1, n_way, n_evidence)
+        return products.unflatten(-1, self.evidence.shape[1:3])
 
-    def _attention(self, cosine: Tensor) -> Tensor:
+    def _weights(self, cosine: Tensor) -> Tensor:
         return (self.prior[:, None] + _COSINE_UNIT * self.query_weight * cosine).softmax(-1)
 
 
@@ -154,11 +153,7 @@ class AttentionPrototypical(ProjectedLearner):
         log_k = support.shots()[..., None].clamp(min=1).to(shots.dtype).log()  # without texts there is nothing to weigh
         return torch.cat([shots, self.name_prior[0] + self.name_prior[1] * log_k], dim=-1)
 
-    def _dimension_scale(
-        self,
-        evidence: Float[Tensor, "episodes n_way n_evidence dim"],
-        shares: Float[Tensor, "episodes n_way n_evidence"],
-    ) -> Float[Tensor, "episodes 1 dim"]:
+    def _dimension_scale(self, evidence: Tensor, shares: Tensor) -> Float[Tensor, "episodes 1 dim"]:
         weights = shares[..., None]
         means = (weights * evidence).sum(2)
         within = (weights * (evidence - means[:, :, None]).square()).sum(2).mean(1)
@@ -168,9 +163,7 @@ class AttentionPrototypical(ProjectedLearner):
         return (attention * evidence.shape[-1]).sqrt()[:, None]
 
 
-def _agreement(
-    gram: Float[Tensor, "episodes n_way n_evidence n_evidence"], shots: Support
-) -> Float[Tensor, "episodes n_way n_evidence"]:
+def _agreement(gram: Tensor, shots: Support) -> Float[Tensor, "episodes n_way n_evidence"]:
     """Weighted mean cosine of each piece of evidence to the others of its class; 0 where there are no others."""
     weighted = gram if shots.weights is None else gram * shots.weights[:, :, None]
     amounts = shots.amounts()

@@ -159,11 +159,7 @@ class Learner(nn.Module, ABC):
 
 
 def check_positive(**settings: float | int) -> None:
-    """Refuse settings that are not above zero.
-
-    Raises:
-        ConfigError: names the setting and its value.
-    """
+    """Refuse settings that are not above zero, with a ConfigError that names setting and value."""
     for name, value in settings.items():
         if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
             raise ConfigError(f"Got learner.{name}={value}, expected a number above 0.")

@@ -49,13 +49,7 @@ class ResidualProjection(nn.Module):
 
 
 class ProjectedLearner(Learner):
-    """A learner that reads texts through a residual projection alone.
-
-    Args:
-        dim: number of features.
-        centring: see `ResidualProjection`.
-        **arguments: the further constructor arguments of the learner, kept for saving.
-    """
+    """A learner that reads texts through a residual projection alone; see it and `Learner` for the arguments."""
 
     projection: nn.Module
 

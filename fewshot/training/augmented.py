@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Int
@@ -61,9 +60,5 @@ class AugmentedTexts:
         return [self.variants[place][number] for place, *numbers in drawn.tolist() for number in numbers]
 
     def _numbers(self, places: Tensor, n_variants: int, generator: torch.Generator) -> Tensor:
-        drawn = torch.randint(2**31, (len(places), n_variants), generator=generator)
-        return drawn % self._counts[places, None]
-
-    @cached_property
-    def _counts(self) -> Tensor:
-        return torch.tensor([len(variants) for variants in self.variants])
+        counts = torch.tensor([len(self.variants[place]) for place in places.tolist()], dtype=torch.long)
+        return torch.randint(2**31, (len(places), n_variants), generator=generator) % counts[:, None]

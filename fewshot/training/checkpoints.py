@@ -40,14 +40,7 @@ _TENSORS = ("last", "best", "optimizer", "generators", "history")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after an evaluation, so that it can go on from there to the same bits.
-
-    Args:
-        progress: history and best weights.
-        last: trained weights at `progress.step`.
-        optimizer: `<parameter>/<name>` → tensor.
-        generators: `<process>/<name>` → state.
-    """
+    """A training after an evaluation, so that it can go on from there to the same bits; names as in the files."""
 
     progress: Progress
     last: dict[str, Tensor]
@@ -114,24 +107,20 @@ class Checkpoints:
         Raises:
             StorageError: it could not be written; those before it are as they were.
         """
-        number = max(self._numbers(), default=0) + 1
-        progress = checkpoint.progress
+        path, progress = self._path(max(self._numbers(), default=0) + 1), checkpoint.progress
         history = {
             "losses": torch.tensor(progress.losses, dtype=torch.float64),
             "look_steps": torch.tensor(list(progress.scores), dtype=torch.int64),
             "look_scores": torch.tensor(list(progress.scores.values()), dtype=torch.float64),
         }
         content = {"format": _FORMAT, "step": progress.step, "best_step": progress.best_step, "training": self.training}
-        with atomic_folder(self._path(number), "Free some space, or set training.checkpoint_seconds=null.") as folder:
+        with atomic_folder(path, "Free some space, or set training.checkpoint_seconds=null.") as folder:
             parts = (checkpoint.last, progress.best, checkpoint.optimizer, checkpoint.generators, history)
             for name, tensors in zip(_TENSORS, parts, strict=True):
                 write_tensors(folder / f"{name}.safetensors", tensors)
             write_json(folder / "training.json", content)
             sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
             write_text(folder / _SUMS, "".join(sums))
-        self._tidy()
-
-    def _tidy(self) -> None:
         for number in self._numbers()[:-_KEPT]:
             shutil.rmtree(self._path(number), ignore_errors=True)
         for leftover in self.folder.glob(".*.tmp"):

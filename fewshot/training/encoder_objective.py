@@ -123,9 +123,8 @@ class EncoderObjective(nn.Module):
         layer = word_layer(self.encoder)
         with recorded(layer) as seen:
             losses = self._losses(step, batch)
-        perturbations = seen.perturbations(self._plain_sum(losses), self.adversarial_size)
-        with perturbed(layer, perturbations):
-            losses["adversarial"] = self._plain_sum(self._losses(step, batch))
+        with perturbed(layer, seen.perturbations(self._sum(losses, learned=False), self.adversarial_size)):
+            losses["adversarial"] = self._sum(self._losses(step, batch), learned=False)
         return {"loss": self._sum(losses), **losses}
 
     def _losses(self, step: StepTexts, batch: EncoderBatch) -> dict[str, Tensor]:
@@ -184,13 +183,10 @@ class EncoderObjective(nn.Module):
         names = self.teacher.label_names
         return taught if names is None else torch.cat([taught, names[step.classes.cpu()]])
 
-    def _plain_sum(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Weighted, without learned factors."""
-        return torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
-
-    def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
+    def _sum(self, losses: Mapping[str, Tensor], learned: bool = True) -> Tensor:
+        """Weighted, with the learned factors or without."""
         weighted = {name: self.weights[name] * loss for name, loss in losses.items()}
-        for name, log_variance in self.log_variances.items():
+        for name, log_variance in self.log_variances.items() if learned else ():
             weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance
         return torch.stack(list(weighted.values())).sum()
 
@@ -198,10 +194,7 @@ class EncoderObjective(nn.Module):
 def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
     """Prepare a learner for the loss, in place: its scalars are trained, and its matrices are not.
 
-    Args:
-        learner: of any kind.
-        class_means: published features of the train classes.
-        scale: first value of its factor from cosine to logit, where it learns one.
+    A factor from cosine to logit that it learns starts at `scale`.
 
     Raises:
         ConfigError: its logits do not follow the features.

@@ -202,9 +202,8 @@ class EncoderTrainer(EpisodicSettings):
                 f"classes' texts. Set augment=semantic and augment.use=[meta_training], or "
                 f"encoder_training.augmentation_weight=0."
             )
-        if augmented is None or not (self.augmentation_weight or self._pulls_variants):
-            return None
-        return AugmentedTexts.of(task, augmented)
+        used = self.augmentation_weight or self._pulls_variants
+        return None if augmented is None or not used else AugmentedTexts.of(task, augmented)
 
     @property
     def _pulls_variants(self) -> bool:

@@ -51,21 +51,9 @@ class Engine:
         self.model: Any = trained
         if self.shared:
             self.model, self.optimizer = self.accelerator.prepare(trained, self.optimizer)
-
-    @property
-    def processes(self) -> int:
-        """Number of processes that train together."""
-        return self.accelerator.num_processes if self.shared else 1
-
-    @property
-    def process(self) -> int:
-        """Which of them this is."""
-        return self.accelerator.process_index if self.shared else 0
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes files and shows progress."""
-        return self.accelerator.is_main_process
+        self.processes: int = self.accelerator.num_processes if self.shared else 1
+        self.process: int = self.accelerator.process_index if self.shared else 0
+        self.is_main: bool = self.accelerator.is_main_process  # which writes files and shows progress
 
     def step(self, step: int, draw: Callable[[], Any]) -> dict[str, float]:
         """One optimiser step (1 for the first): the losses by name, in nats, averaged over batches and processes.

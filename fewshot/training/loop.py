@@ -41,9 +41,8 @@ def run_loop(
 
     Args:
         settings: of the loop.
-        objective: `objective(batch)` is the loss, a scalar in nats, or a dictionary of named scalars with `loss`
-            among them. Its parameters that require gradients are trained; they and its buffers make its state. It
-            is in `train()` mode in steps, in `eval()` mode in evaluations and at the end.
+        objective: `objective(batch)` is the loss, a scalar in nats, or a dictionary of named scalars with `loss` among
+            them. It is in `train()` mode in steps, in `eval()` mode in evaluations and at the end.
         groups: AdamW's parameter groups, each with `params`, `lr` and `weight_decay`.
         draw: step (1 for the first) and generator → batch. It has no other memory, so that a training that is
             resumed draws the same. With `accumulate`, a step draws several times.
@@ -114,7 +113,13 @@ class _Loop:
 
     def _step(self) -> dict[str, float]:
         started, step = time.perf_counter(), self.progress.step + 1
-        losses = self.engine.step(step, lambda: self._drawn(step))
+
+        def draw() -> Any:
+            batch = self.draw(step, self.generator)
+            self.texts += self.engine.processes * (self.count(batch) if self.count else 0)
+            return batch
+
+        losses = self.engine.step(step, draw)
         self.progress.step = step
         self.progress.losses.append(losses["loss"])
         self.seconds += time.perf_counter() - started
@@ -150,11 +155,6 @@ class _Loop:
         waited = progress.step - progress.best_step
         hopeless = progress.step in progress.scores and waited >= max(1, settings.patience * settings.evaluate_every)
         return progress.step >= self._last_step or (hopeless and self.stop_at is None)
-
-    def _drawn(self, step: int) -> Any:
-        batch = self.draw(step, self.generator)
-        self.texts += self.engine.processes * (self.count(batch) if self.count else 0)
-        return batch
 
     def _note(self, losses: dict[str, float]) -> str:
         progress = self.progress

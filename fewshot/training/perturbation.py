@@ -42,12 +42,7 @@ def word_layer(encoder: TrainableEncoder) -> nn.Module:
 
 @dataclass
 class WordRecord:
-    """The outputs of the word layer in each of its calls, and a way to the gradient there.
-
-    Args:
-        words: embeddings of each call.
-        places: zeros that were added to them; the gradient by them is that by the words, trained or not.
-    """
+    """The outputs of the word layer in its calls, and zeros added to them, which gradients reach."""
 
     words: list[Float[Tensor, "n tokens dim"]] = field(default_factory=list)
     places: list[Float[Tensor, "n tokens dim"]] = field(default_factory=list)
@@ -95,13 +90,7 @@ def _hooked(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[No
 def fast_gradient(
     words: Float[Tensor, "n tokens dim"], gradient: Float[Tensor, "n tokens dim"], size: float
 ) -> Float[Tensor, "n tokens dim"]:
-    """The perturbation of each text: along its gradient, `size` times as long as its words are.
-
-    Args:
-        words: embeddings; padding, which has no gradient, does not count in their length.
-        gradient: of the loss by them.
-        size: share of their length.
-    """
+    """The perturbation of each text: along its gradient, `size` times as long as its words without padding."""
     reached = (gradient != 0).any(-1, keepdim=True)
     length = (words * reached).flatten(1).norm(dim=1)
     steepness = gradient.flatten(1).norm(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny)

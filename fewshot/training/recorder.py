@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 from fewshot.errors import ConfigError, StorageError
 from fewshot.training.checkpoints import Checkpoint, Checkpoints
 from fewshot.training.engine import Engine
-from fewshot.training.events import Events
 from fewshot.training.history import Progress
 from fewshot.training.loop_settings import LoopSettings
 from fewshot.training.store import TrainingFiles
@@ -24,12 +24,6 @@ _LARGEST_SHARE = 0.02  # of the time, for checkpoints: a slow disk has longer pa
 class TrainingRecorder:
     """Checkpoints and TensorBoard events of one training; a context that closes the event files.
 
-    Args:
-        settings: when to write.
-        engine: what is trained.
-        generator: what the batches are drawn with.
-        files: where to write; None writes nothing.
-
     Raises:
         ConfigError: `resume` where weights are sharded.
     """
@@ -39,7 +33,7 @@ class TrainingRecorder:
         self.settings, self.engine, self.generator = settings, engine, generator
         self.checkpoints = files.checkpoints
         self.folder = files.events if settings.tensorboard and engine.is_main else None
-        self.events: Events | None = None
+        self.events: Any = None  # TensorBoard's writer
         self.written, self.pause = 0, settings.checkpoint_seconds
         self.last = time.monotonic()
         if engine.sharded and self.checkpoints is not None:
@@ -73,16 +67,26 @@ class TrainingRecorder:
         return checkpoint.progress
 
     def open(self, progress: Progress) -> None:
-        """Begin the event files where the training starts, after an evaluation."""
+        """Begin the event files where the training starts, hiding later ones of an earlier run.
+
+        Raises:
+            ConfigError: tensorboard is not installed.
+        """
         if self.folder is not None:
-            self.events = Events(self.folder, progress.step)
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise ConfigError(
+                    "Got training.tensorboard=true, but tensorboard is not installed. "
+                    "Run `pip install 'fewshot-text[tensorboard]'`, or set training.tensorboard=false."
+                ) from error
+            self.events = SummaryWriter(str(self.folder), purge_step=progress.step + 1 if progress.step else None)
         self._write_score(progress)
 
     def write_step(self, progress: Progress, losses: dict[str, float]) -> None:
         """Write the losses of a step to the event files."""
-        if self.events is not None:
-            values = {**losses, "rate_share": self.settings.rate_share(progress.step)}
-            self.events.write(progress.step, {f"train/{name}": value for name, value in values.items()})
+        values = {**losses, "rate_share": self.settings.rate_share(progress.step)}
+        self._write_events(progress.step, {f"train/{name}": value for name, value in values.items()})
 
     def write_evaluation(self, progress: Progress, is_last: bool) -> None:
         """Write down an evaluation, and a checkpoint if it is time for one, or if it is the last of several."""
@@ -94,8 +98,13 @@ class TrainingRecorder:
             self._write(self.checkpoints, progress)
 
     def _write_score(self, progress: Progress) -> None:
-        if self.events is not None and progress.step in progress.scores:
-            self.events.write(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+        if progress.step in progress.scores:
+            self._write_events(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+
+    def _write_events(self, step: int, values: Mapping[str, float]) -> None:
+        if self.events is not None:
+            for name, value in values.items():
+                self.events.add_scalar(name, value, step)
 
     def _write(self, checkpoints: Checkpoints, progress: Progress) -> None:
         started = time.monotonic()

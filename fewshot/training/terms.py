@@ -1,4 +1,7 @@
-"""Terms beside the loss of the episodes, in nats: pure functions of the unit vectors of one step."""
+"""Terms beside the loss of the episodes, in nats: pure functions of the unit vectors z of the texts of one step.
+
+Cosines are divided by the temperature.
+"""
 
 import math
 
@@ -15,12 +18,8 @@ def supervised_contrastive(
 
         L_i = -mean_{p in P(i)} log softmax_{j != i}(z_i . z_j / temperature)_p
 
-    P(i) are the others with the label of i.  The mean is over those i that have others; 0 where none has.
-
-    Args:
-        embeddings: unit vectors z.
-        labels: equal for texts of one class and the name of that class.
-        temperature: cosines are divided by it.
+    P(i) are the others with the label of i: texts of its class, and the class's name.  The mean is over those i that
+    have others; 0 where none has.
 
     Source: Khosla et al. 2020, "Supervised Contrastive Learning", https://arxiv.org/abs/2004.11362, equation 2.
     """
@@ -35,14 +34,9 @@ def supervised_contrastive(
 def consistency(
     embeddings: Float[Tensor, "n dim"], teacher: Float[Tensor, "n teacher_dim"], temperature: float = 0.05
 ) -> Float[Tensor, ""]:
-    """Keep the neighbourhoods of the frozen teacher, against forgetting; 0 where both agree on all distances.
+    """Keep the neighbourhoods of the teacher's vectors t of the same texts; 0 where both agree on all distances.
 
         L = mean_i KL(softmax_{j != i}(t_i . t_j / temperature) || softmax_{j != i}(z_i . z_j / temperature))
-
-    Args:
-        embeddings: unit vectors z, at least two.
-        teacher: unit vectors t of the same texts by the published weights.
-        temperature: cosines are divided by it.
 
     Source: Fang et al. 2021, "SEED: Self-supervised Distillation", https://arxiv.org/abs/2101.04731, equation 4,
         with the step's own texts in the place of a queue.
@@ -52,15 +46,11 @@ def consistency(
 
 
 def alignment(embeddings: Float[Tensor, "n dim"], target: Float[Tensor, "n_target dim"]) -> Float[Tensor, ""]:
-    """Distance between the mean embedding of the step and that of a target domain, from 0 to 4.
+    """Distance between the mean embedding of the step and that of texts t of a target domain, from 0 to 4.
 
         L = |mean_i z_i - mean_j t_j|^2
 
     This is the maximum mean discrepancy with a linear kernel.
-
-    Args:
-        embeddings: unit vectors of the step's texts.
-        target: unit vectors of unlabelled texts of the target domain.
 
     Source: Tzeng et al. 2014, "Deep Domain Confusion", https://arxiv.org/abs/1412.3474, equation 1.
     """
@@ -70,14 +60,9 @@ def alignment(embeddings: Float[Tensor, "n dim"], target: Float[Tensor, "n_targe
 def augmentation(
     texts: Float[Tensor, "n dim"], variants: Float[Tensor, "n n_variants dim"], temperature: float = 0.1
 ) -> Float[Tensor, ""]:
-    """Tell texts apart by their variants: each text is a class of its own, whose variants make the prototype.
+    """Tell texts apart by their variants v: each text is a class of its own, whose variants make the prototype.
 
         p_i = normalize(mean_m v_im)        L = -mean_i log softmax_j(z_i . p_j / temperature)_i
-
-    Args:
-        texts: unit vectors z of different texts.
-        variants: unit vectors v of the variants of each.
-        temperature: cosines are divided by it.
 
     Source: Dopierre, Gravier and Logerais 2021, "ProtAugment", https://arxiv.org/abs/2105.12995, section 3.2, the
         unsupervised loss; theirs has squared Euclidean distances in the place of cosines over a temperature.

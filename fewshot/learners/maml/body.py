@@ -19,16 +19,10 @@ _NO_TOKEN = -1  # no tokenizer has it, while the id that stands for padding may 
 class Body:
     """Features of token rows, given the adapted parameters.
 
-    The encoder is a copy with weights in 32 bits.  Dropout is off until `train(True)`.
-
-    Args:
-        encoder: any encoder that reads token ids.
-        trainable: what is adapted of it.
-        second_order: whether attention must have a second derivative.
-        generator: of the first LoRA weights.
+    The encoder is a copy with weights in 32 bits.  Dropout is off at first.
 
     Raises:
-        ConfigError: the attention has no second derivative.
+        ConfigError: second order is asked for, and the attention has no second derivative.
         EncoderError: the weights cannot be loaded, or their architecture is not known well enough.
     """
 
@@ -39,7 +33,7 @@ class Body:
         # Name → parameter, before any step.
         self.start: Mapping[str, Tensor] = {n: p for n, p in self.trainable.named_parameters() if p.requires_grad}
         self.names = frozenset(self.start)
-        self.train(False)
+        self.trainable.train(False)
 
     def __call__(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "n dim"]:
         """Unit vectors of token rows, on the device of the rows."""
@@ -56,10 +50,6 @@ class Body:
         finally:
             for name, value in self.start.items():
                 value.data.copy_(kept[name])
-
-    def train(self, mode: bool) -> None:
-        """Dropout on or off."""
-        self.trainable.train(mode)
 
 
 def _turn_to_eager_attention(backbone: Any, model: str) -> None:

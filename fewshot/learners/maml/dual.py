@@ -1,6 +1,6 @@
 """The inner loop of a linear or two-layer network in its exact dual form, for a batch of episodes at once.
 
-The first layer reads rows X that do not change, so gradient descent moves its weights within their span:
+The first layer reads rows X that do not change, so gradient descent changes its weights within their span:
 
     W_t = W_0 - C_t^T X        X W_t^T = X W_0^T - G C_t        G = X X^T
     C_{t+1} = C_t + rate * D_t        D_t = dloss / d(X W_t^T)
@@ -24,12 +24,7 @@ Rates = Callable[[int], Mapping[str, Tensor | float]]
 def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, first_order: bool) -> list[Network]:
     """Gradient descent on the head alone: the network after each step; a hidden layer stays as it is.
 
-    Args:
-        start: the network before the first step.
-        examples: the support sets.
-        rates: step → name → a rate of one element.
-        steps: how many.
-        first_order: take the gradients of the inner loop as constants.
+    `rates` gives for each step and name a rate of one element; first order takes the gradients as constants.
     """
     rows = start.embed(examples.features)
     if first_order:

@@ -38,15 +38,7 @@ from fewshot.randomness import child_generator
 
 @dataclass(frozen=True)
 class TokenEpisode:
-    """One episode as rows of token ids, see `token_rows`.
-
-    Args:
-        support: texts of the support, label names among them.
-        ways: the way of each.
-        query: the texts to classify.
-        targets: the way of each.
-        n_way: number of classes.
-    """
+    """One episode as rows of `token_rows`, with the way of each text; label names are among the support."""
 
     support: Int[Tensor, "n_support tokens"]
     ways: Int[Tensor, " n_support"]
@@ -86,14 +78,9 @@ class EncoderMAML(nn.Module):
         self.published = encoder
         with torch.no_grad():
             self.dim = self.body(self.body.start, token_rows(encoder, ["one text"])).shape[1]
-        head = {}
-        if settings.ways is not None:
-            head = dict(zip(HEAD, (torch.zeros(settings.ways, self.dim), torch.zeros(settings.ways)), strict=True))
-        self.first = NamedParameters({**head, **self.body.start})
+        self.first = NamedParameters({**settings.learned_head(self.dim), **self.body.start})
         self.log_scale = nn.Parameter(torch.tensor(settings.scale).log())
-        shapes = {name: tuple(value.shape) for name, value in self.first.named().items()}
-        shapes = dict(zip(HEAD, ((self.dim,), ()), strict=True)) | shapes  # classes of a head share their rates
-        self.rates = InnerRates(settings.rates, settings.inner_lr, settings.inner_steps, shapes)
+        self.rates = InnerRates.of(settings, self.first.named(), self.dim)
         self.register_buffer("temperature", torch.ones(()))
         self._shared: SharedModel | None = None
         if settings.reptile:
@@ -105,7 +92,7 @@ class EncoderMAML(nn.Module):
     def train(self, mode: bool = True) -> "EncoderMAML":
         """Training mode; dropout of the encoder goes with it."""
         super().train(mode)
-        self.body.train(mode)
+        self.body.trainable.train(mode)
         return self
 
     @property
@@ -114,12 +101,7 @@ class EncoderMAML(nn.Module):
         return [value for name, value in self.first.named().items() if name in self.body.names]
 
     def adapt(self, texts: Sequence[str], ways: Int[Tensor, " n_texts"], n_way: int) -> tuple[Encoder, Classifier]:
-        """Take the inner loop on a support.
-
-        Args:
-            texts: of the support, label names among them.
-            ways: the way of each.
-            n_way: number of classes.
+        """Take the inner loop on the texts of a support, label names among them, and the way of each.
 
         Returns:
             The adapted encoder, in 32 bits and without a cache, and a classifier on its unit features.

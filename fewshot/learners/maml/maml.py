@@ -29,7 +29,7 @@ from torch.nn.functional import cross_entropy
 
 from fewshot.learners.learner import Support
 from fewshot.learners.maml.named import NamedParameters
-from fewshot.learners.maml.network import HEAD, HIDDEN
+from fewshot.learners.maml.network import HIDDEN
 from fewshot.learners.maml.on_features import AdaptedNetwork, adapt_on_features, examples_of, start_of
 from fewshot.learners.maml.outer import outer_loss
 from fewshot.learners.maml.rates import InnerRates
@@ -105,10 +105,12 @@ class MAML(ProjectedLearner):
         self.settings, self.dim, self.seed, self.meta_lr, self.ways = settings, dim, seed, meta_lr, ways
         self.log_scale = nn.Parameter(torch.tensor(scale).log())
         self.first = NamedParameters(_first_values(settings, dim, seed))
-        self.rates = self._inner_rates()
+        first = self.first.named()
+        adapted = {name: value for name, value in first.items() if name not in HIDDEN or adapts == "network"}
+        self.rates = InnerRates.of(settings, adapted, hidden or dim)
         if settings.reptile:
             self.requires_grad_(False)
-            for name, parameter in self.first.named().items():
+            for name, parameter in first.items():
                 parameter.requires_grad_(name in self.rates.names)
 
     def adapt(self, support: Support) -> AdaptedNetwork:
@@ -139,22 +141,11 @@ class MAML(ProjectedLearner):
         networks = adapt_on_features(start_of(self.first.named(), scale, examples), examples, self.settings, self.rates)
         return [AdaptedNetwork(network, self.projection) for network in networks]
 
-    def _inner_rates(self) -> InnerRates:
-        """Rates of what is adapted; the classes of a head that starts at prototypes share theirs."""
-        first, width = self.first.named(), self.settings.hidden or self.dim
-        adapted = [name for name in first if name not in HIDDEN or self.settings.adapts == "network"]
-        shapes = {name: tuple(first[name].shape) for name in adapted}
-        for name, shape in zip(HEAD, ((width,), ()), strict=True):
-            shapes.setdefault(name, shape)
-        return InnerRates(self.settings.rates, self.settings.inner_lr, self.settings.inner_steps, shapes)
-
 
 def _first_values(settings: MAMLSettings, dim: int, seed: int) -> dict[str, Tensor]:
     """First values of a hidden layer (He et al. 2015) and of a learned head."""
-    values, width = {}, settings.hidden or dim
-    if settings.hidden is not None:
-        drawn = torch.randn(width, dim, generator=child_generator(seed, "maml/hidden"))
-        values = dict(zip(HIDDEN, (drawn * (2 / dim) ** 0.5, torch.zeros(width)), strict=True))
-    if settings.ways is not None:
-        values |= dict(zip(HEAD, (torch.zeros(settings.ways, width), torch.zeros(settings.ways)), strict=True))
-    return values
+    if settings.hidden is None:
+        return settings.learned_head(dim)
+    drawn = torch.randn(settings.hidden, dim, generator=child_generator(seed, "maml/hidden"))
+    first = (drawn * (2 / dim) ** 0.5, torch.zeros(settings.hidden))
+    return dict(zip(HIDDEN, first, strict=True)) | settings.learned_head(settings.hidden)

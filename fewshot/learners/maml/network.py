@@ -54,13 +54,7 @@ def times(features: Float[Tensor, "*batch n dim"], weight: Float[Tensor, "*share
 
 @dataclass(frozen=True)
 class Network:
-    """One or two layers and a scale.
-
-    Args:
-        head: the last layer, a row for each way.
-        hidden: the layer before it.
-        scale: factor of the logits.
-    """
+    """A head with a row for each way, perhaps a hidden layer before it, and the factor of the logits."""
 
     head: Layer
     hidden: Layer | None

@@ -13,14 +13,9 @@ from fewshot.learners.maml.settings import MAMLSettings
 Step = TypeVar("Step")
 
 
-def with_gradients(
-    value: Float[Tensor, ""], parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]
-) -> Float[Tensor, ""]:
-    """A scalar whose backward pass hands each parameter the gradient given for it, times that from upstream."""
-    return _WithGradients.apply(value.detach(), tuple(gradients), *parameters)
-
-
 class _WithGradients(torch.autograd.Function):
+    """A scalar whose backward pass hands each parameter the gradient given for it, times that from upstream."""
+
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: tuple[Tensor | None, ...], *parameters: Tensor) -> Tensor:
         ctx.gradients = gradients
@@ -40,20 +35,17 @@ def summed_gradients(losses: Iterable[Float[Tensor, ""]], parameters: Sequence[T
             for place, gradient in enumerate(torch.autograd.grad(loss, list(parameters), allow_unused=True)):
                 if gradient is not None:
                     sums[place] = sums[place] + gradient if place in sums else gradient
-    return with_gradients(value, parameters, [sums.get(place) for place in range(len(parameters))])
+    return _WithGradients.apply(value, tuple(sums.get(place) for place in range(len(parameters))), *parameters)
 
 
 def towards(end: Mapping[str, Tensor], start: Mapping[str, Tensor], value: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """Reptile's loss: a value whose gradient by each first value is `theta - theta_T`, the mean over episodes.
 
-    Args:
-        end: name → last values, of one episode or of each.
-        start: name → first values that are learned.
-        value: of the loss.
+    `end` and `start` give the last and the first values by name, the last of one episode or of each.
     """
     ends = [end[name].mean(0) if end[name].ndim > p.ndim else end[name] for name, p in start.items()]
-    gradients = [p.detach() - last for p, last in zip(start.values(), ends, strict=True)]
-    return with_gradients(value, list(start.values()), gradients)
+    gradients = tuple(p.detach() - last for p, last in zip(start.values(), ends, strict=True))
+    return _WithGradients.apply(value.detach(), gradients, *start.values())
 
 
 def outer_loss(

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fewshot.learners.maml.named import NamedParameters
+from fewshot.learners.maml.named import NamedParameters, Parameters
+from fewshot.learners.maml.network import HEAD, HIDDEN
+from fewshot.learners.maml.settings import MAMLSettings
 
 
 class InnerRates(nn.Module):
@@ -26,6 +28,14 @@ class InnerRates(nn.Module):
         steps: steps of the inner loop.
         shapes: name of each adapted tensor → the shape of its rates in `per_parameter`.
     """
+
+    @classmethod
+    def of(cls, settings: MAMLSettings, adapted: Parameters, width: int) -> "InnerRates":
+        """The rates of what is adapted; the classes of a head that starts at prototypes of some width share theirs."""
+        shapes = {name: tuple(value.shape) for name, value in adapted.items()}
+        hidden = {name: shapes[name] for name in HIDDEN if name in shapes}
+        shapes = hidden | dict(zip(HEAD, ((width,), ()), strict=True)) | shapes
+        return cls(settings.rates, settings.inner_lr, settings.inner_steps, shapes)
 
     def __init__(self, kind: str, inner_lr: float, steps: int, shapes: Mapping[str, Sequence[int]]):
         super().__init__()

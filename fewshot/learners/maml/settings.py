@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
+from torch import Tensor
+
 from fewshot.errors import ConfigError, as_typed
 from fewshot.learners.learner import check_positive
 from fewshot.learners.maml import learn2learn
+from fewshot.learners.maml.network import HEAD
 
 Adapts = Literal["head", "network"]
 HeadInit = Literal["prototypes", "learned"]
@@ -83,6 +87,12 @@ class MAMLSettings:
         """Whether the outer loop differentiates the gradients of the inner one."""
         return not (self.first_order or self.reptile)
 
+    def learned_head(self, width: int) -> dict[str, Tensor]:
+        """First values of a learned head, by name; none where it starts at prototypes."""
+        if self.ways is None:
+            return {}
+        return dict(zip(HEAD, (torch.zeros(self.ways, width), torch.zeros(self.ways)), strict=True))
+
     def check_ways(self, n_way: int) -> None:
         """Refuse episodes of another number of classes than a learned head has.
 
@@ -106,7 +116,8 @@ class MAMLSettings:
             problems.append(
                 f"Got learner.head_init={self.head_init} with learner.ways={as_typed(self.ways)}: a learned head has "
                 f"one row for each of a fixed number of classes, prototypes take any number. Set "
-                f"learner.head_init=learned with learner.ways=5 and training.ways=5, or learner.head_init=prototypes with learner.ways=null."
+                f"learner.head_init=learned with learner.ways=5 and training.ways=5, or "
+                f"learner.head_init=prototypes with learner.ways=null."
             )
         if self.reptile and (self.rates != "fixed" or self.multi_step_loss):
             problems.append(
