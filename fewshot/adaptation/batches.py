@@ -11,8 +11,7 @@ from fewshot.randomness import child_generator
 class BalancedBatches:
     """Rounds in which every class has its turn once, in an order of its own, cut into batches of equal size.
 
-    1. In a round each class that has texts gives `per_class` of them, side by side, so that most have a partner of
-       their class in the batch.
+    1. In a round each class that has texts gives `per_class` of them, side by side.
     2. A class goes through all its texts before one comes again, in a new order each time; a small class comes round
        sooner. Classes count alike, whatever their sizes.
     3. A batch depends on the seed and the step alone, so a training that is resumed draws the same.

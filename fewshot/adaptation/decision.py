@@ -1,7 +1,7 @@
-"""Whether something tuned is better than what was there before, on texts that neither was trained on.
+"""Whether a tuned classifier is better than the one before, on texts that neither was trained on.
 
-What is tuned was also selected on these texts (number of steps, share of the way, L2 penalty), so that its score on
-them is a little too good; a margin stands against that. Test texts have no part in it.
+The tuned one was also selected on these texts (number of steps, share of the way, L2 penalty), so that its score on
+them is a little too good; a margin stands against that.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Comparison:
     """Two classifiers on the same held-out texts, on which the second one was selected.
 
     Args:
-        before: accuracy of the one that is there.
-        after: accuracy of the one that may take its place.
+        before: accuracy of the first.
+        after: accuracy of the second.
         standard_error: of the difference, paired text by text.
         n_texts: held out.
     """

@@ -117,7 +117,7 @@ class LabelledTexts:
         for number, count in enumerate(self.counts.tolist()):
             members = (self.classes == number).nonzero().flatten()
             members = members[torch.randperm(count, generator=generator)]
-            n_held = min(max(1, round(share * count)), count - 1, count if max_texts is None else max_texts)
+            n_held = min(max(1, round(share * count)), max(0, count - 1), count if max_texts is None else max_texts)
             held.append(members[:n_held])
             kept.append(members[n_held:])
         return torch.cat(kept).sort().values, torch.cat(held).sort().values

@@ -40,7 +40,7 @@ class TuningSettings(LoopSettings):
         interpolation: shares of the way from the weights before to the tuned ones, of which the best on the held-out
             texts is kept.
         margin: standard errors by which tuning has to beat what was before on the held-out texts.
-        tokens_per_pass: most padded tokens that go through the encoder at once.
+        tokens_per_pass: padded tokens that go through the encoder at once, at most.
 
     The other settings are those of `LoopSettings`.
     """

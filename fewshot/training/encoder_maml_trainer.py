@@ -100,7 +100,7 @@ class EncoderMAMLTrainer(EpisodicSettings):
         rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
         published = {id(parameter) for parameter in learner.pretrained}
         trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-        # Neither a scalar's rate for biases and norms of the encoder, nor a pull towards zero for what it has learned.
+        # Neither a scalar's rate for biases and norms of the encoder, nor a decay of what it has learned.
         others = [p for p in trained if p.ndim >= 2 or id(p) in published]
         scalars = [p for p in trained if p.ndim < 2 and id(p) not in published]
         return [{"params": others, "lr": rate, "weight_decay": 0.0}, self.scalars(scalars)]

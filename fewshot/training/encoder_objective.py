@@ -81,7 +81,7 @@ class EncoderObjective(nn.Module):
         augmented: texts with variants, for augmentation and for positives of the contrastive term.
         adversarial_size: size of the perturbation of words, see `perturbation`.
         temperature: of the contrastive term and of augmentation.
-        tokens_per_pass: most padded tokens that go through the encoder at once.
+        tokens_per_pass: padded tokens that go through the encoder at once, at most.
         learned_weights: learn the s_i.
 
     Source: Kendall, Gal and Cipolla 2018, "Multi-Task Learning Using Uncertainty",

@@ -46,8 +46,8 @@ class EncoderTrainer(EpisodicSettings):
         learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA and adapters.
         layer_decay: what the rate is multiplied by from one layer to the next lower one.
         scalar_learning_rate: rate of the learner's scalars and of learned term weights.
-        scale: first value of the learner's factor from cosine to logit, where it learns one; a small one goes on
-            pulling where an episode is right already.
+        scale: first value of the learner's factor from cosine to logit, where it learns one; a small one still
+            has a gradient where an episode is right already.
         weight_decay: AdamW's decay of matrices.
         task_weight: of the learner's loss on the episodes.
         contrastive_weight: of the supervised contrastive term over texts and label names.
@@ -56,7 +56,7 @@ class EncoderTrainer(EpisodicSettings):
         augmentation_weight: of the unsupervised loss between texts of the train classes and their variants.
         augmentation_texts: texts of a step in that loss.
         augmentation_variants: variants of each of them.
-        augmented_positives: where there are variants, the contrastive term pulls one of each text to its class.
+        augmented_positives: a variant of each text is one more of its class in the contrastive term.
         adversarial_weight: of the loss where word embeddings are perturbed against it.
         adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
@@ -66,7 +66,7 @@ class EncoderTrainer(EpisodicSettings):
         interpolation: shares of the way from the published to the trained weights, of which the best on the valid
             classes is kept.
         valid_texts: texts of each valid class that evaluations embed.
-        tokens_per_pass: most padded tokens that go through the encoder at once.
+        tokens_per_pass: padded tokens that go through the encoder at once, at most.
 
     The other settings are those of `EpisodicSettings` and `LoopSettings`.
     """
@@ -202,11 +202,11 @@ class EncoderTrainer(EpisodicSettings):
                 f"classes' texts. Set augment=semantic and augment.use=[meta_training], or "
                 f"encoder_training.augmentation_weight=0."
             )
-        used = self.augmentation_weight or self._pulls_variants
+        used = self.augmentation_weight or self._variants_are_positives
         return None if augmented is None or not used else AugmentedTexts.of(task, augmented)
 
     @property
-    def _pulls_variants(self) -> bool:
+    def _variants_are_positives(self) -> bool:
         return self.augmented_positives and self.contrastive_weight > 0
 
     def target_texts(self) -> tuple[str, ...]:
@@ -250,7 +250,7 @@ class EncoderTrainer(EpisodicSettings):
         if augmented is not None and self.augmentation_weight:
             drawn = augmented.draw(self.augmentation_texts, self.augmentation_variants, generator)
             batch = replace(batch, unlabelled=drawn)
-        if augmented is not None and self._pulls_variants:
+        if augmented is not None and self._variants_are_positives:
             own = torch.cat([episodes.support.flatten(), episodes.query.flatten()])
             batch = replace(batch, positives=augmented.draw_of(own, generator))
         return batch

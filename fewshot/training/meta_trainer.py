@@ -34,7 +34,7 @@ class MetaTrainer(EpisodicSettings):
             train classes when None.
         shots: support sizes, taken in turn, so that one learner serves them all; at 0 label names stand alone.
         learning_rate: AdamW's rate for weight matrices; a learner's own `meta_lr` goes before it.
-        weight_decay: AdamW's decay of weight matrices; it pulls a residual map back to the identity.
+        weight_decay: AdamW's decay of weight matrices; it draws a residual map back to the identity.
         support_noise: share of wrong labels in half of the steps that have four or more shots; teaches an
             attention whom not to trust.
 

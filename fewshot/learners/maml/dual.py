@@ -38,17 +38,19 @@ def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, fir
     targets = examples.targets.mT.contiguous()
     with _tracked(not first_order):
         first = scale * (times(rows, head.weight) + head.bias[..., None, :]).mT
-        moved_by = _head_products(rows, scale, alike, examples.outnumber_features)
+        logits_at = _head_products(rows, scale, alike, examples.outnumber_features)
         weights = scale * examples.weights.mT
     coefficients = torch.zeros_like(targets)
-    moved = coefficients.new_zeros(targets.shape[:2])
+    bias_change = coefficients.new_zeros(targets.shape[:2])
     for rate in each:
         with _tracked(not first_order):
-            logits = moved_by(first, coefficients)
-            residuals = weights * ((logits if alike else logits - (scale * moved)[..., None]).softmax(1) - targets)
+            logits = logits_at(first, coefficients)
+            residuals = weights * (
+                (logits if alike else logits - (scale * bias_change)[..., None]).softmax(1) - targets
+            )
         coefficients = coefficients + rate[HEAD[0]] * residuals
-        moved = coefficients.sum(-1) if alike else moved + rate[HEAD[1]] * residuals.sum(-1)
-        networks.append(replace(start, head=Layer(head.weight, head.bias - moved, rows, coefficients.mT)))
+        bias_change = coefficients.sum(-1) if alike else bias_change + rate[HEAD[1]] * residuals.sum(-1)
+        networks.append(replace(start, head=Layer(head.weight, head.bias - bias_change, rows, coefficients.mT)))
     return networks
 
 
@@ -89,11 +91,11 @@ def _head_products(rows: Tensor, scale: Tensor, alike: bool, many: bool) -> Call
         kernel = scale * (rows @ rows.mT + alike)
         return lambda first, coefficients: torch.baddbmm(first, coefficients, kernel, alpha=-1)
 
-    def moved_by(first: Tensor, coefficients: Tensor) -> Tensor:
+    def logits_at(first: Tensor, coefficients: Tensor) -> Tensor:
         bias = alike * coefficients.sum(-1, keepdim=True)
         return first - scale * torch.baddbmm(bias, coefficients @ rows, rows.mT)
 
-    return moved_by
+    return logits_at
 
 
 def _tracked(second_order: bool) -> torch.set_grad_enabled:

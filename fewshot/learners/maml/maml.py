@@ -15,7 +15,7 @@
 
 Where we differ: the prototypes are of length one, so that their biases in ProtoMAML, `-|p_c|^2`, are all alike and say
 nothing; a learned scale `s` takes the place of its factor of two.  Before the first step the default is thus exactly
-`Prototypical`.  The steps of the multi-step loss keep weights that grow with the step, `w_t ~ t`, where MAML++ moves
+`Prototypical`.  The steps of the multi-step loss keep weights that grow with the step, `w_t ~ t`, where MAML++ shifts
 them from uniform to the last over the training.  Reptile's inner loop reads the support alone.  The label name counts
 as one more example.
 """
@@ -55,7 +55,7 @@ class MAML(ProjectedLearner):
         ways: number of classes of a learned head.
         rates: of the inner loop, see `InnerRates`.
         multi_step_loss: the query loss counts after every step, not only after the last.
-        reptile: move what is adapted towards where the inner loop ends; nothing else is meta-trained.
+        reptile: update what is adapted towards the end of the inner loop; nothing else is meta-trained.
         engine: of the inner loop: this package, or learn2learn, one episode after another.
         scale: first value of the factor of the logits.
         centring: share of the train classes' mean that is taken away, see `ResidualProjection`.

@@ -19,7 +19,7 @@ HEAD, HIDDEN = ("head.weight", "head.bias"), ("hidden.weight", "hidden.bias")
 class Layer:
     """`y = x W^T + b - (x X^T) C`: a linear map whose change is kept over the rows X that it was fitted to.
 
-    Gradient descent on rows X moves the weights by `-C^T X` with few rows in C: the product is never formed.
+    Gradient descent on rows X changes the weights by `-C^T X` with few rows in C: the product is never formed.
 
     Args:
         weight: W; one for all episodes, or one for each.

@@ -61,7 +61,7 @@ class MAMLSettings:
         """
         if self.reptile and self.adapts == "head" and self.head_init == "prototypes":
             raise ConfigError(
-                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile moves "
+                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile updates "
                 "first values that are learned. Set learner.head_init=learned, or adapt more than the head."
             )
 
