@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from fewshot.adaptation.fine_tuner import FineTuner
 from fewshot.adaptation.head_tuner import HeadTuner
@@ -12,7 +13,7 @@ from fewshot.evaluation.held_out import held_out_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.text_classifier import TextClassifier
-from fewshot.training.store import Store, TrainingFiles
+from fewshot.training.store import Store
 
 Tuner = HeadTuner | FineTuner
 UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own classifier stays
@@ -54,7 +55,10 @@ class FinalStage:
         if isinstance(self.tuner, HeadTuner):
             tuned = self.tuner.fit(own.encoder, support, start, seed)
         else:
-            files = None if store is None else self._files(self.tuner, own.encoder, start, support, seed, store)
+            files = None
+            if store is not None and store.keeps_trainings:
+                determining = self._determining(self.tuner, own.encoder, start, support, seed)
+                files = store.files(f"adaptation-{self.name}", determining)
             tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
         stage = str(tuned.details["stage"])
         if stage in UNTUNED:
@@ -68,17 +72,11 @@ class FinalStage:
         details = {**tuned.details, "stage": stage, "learner_held_out": own_accuracy}
         return replace(tuned if better else own, details=details)
 
-    def _files(
-        self,
-        tuner: FineTuner,
-        encoder: Encoder,
-        learner: Learner | None,
-        support: LabelledTexts,
-        seed: int,
-        store: Store,
-    ) -> TrainingFiles | None:
-        """Where the tuner's training writes, named by all that has a part in its weights."""
-        determining = {
+    def _determining(
+        self, tuner: FineTuner, encoder: Encoder, learner: Learner | None, support: LabelledTexts, seed: int
+    ) -> dict[str, Any]:
+        """All that has a part in the weights of a tuning."""
+        return {
             "encoder": encoder.fingerprint,
             "learner": None if learner is None else _digest(learner),
             "support": [list(support.texts), support.classes.tolist(), support.label_names],
@@ -86,7 +84,6 @@ class FinalStage:
             "head": asdict(self.head),
             "seed": seed,
         }
-        return store.files(f"adaptation-{self.name}", determining)
 
 
 def _digest(learner: Learner) -> str:

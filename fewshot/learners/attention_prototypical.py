@@ -46,9 +46,7 @@ class AttentionClassifier(Classifier):
         gram: products of the evidence of one class.
         prior: attention logits before the query is seen; -inf where there is no evidence.
         dimension_scale: square root of the metric's weight of each dimension.
-        projection: map of features.
-        query_weight: t_q.
-        scale: factor from cosine to logit.
+        projection, query_weight, scale: map of features, t_q, and factor from cosine to logit.
     """
 
     evidence: Float[Tensor, "episodes n_way n_evidence dim"]

@@ -77,12 +77,6 @@ class Support:
         targets = torch.eye(n_way, device=mask.device).repeat_interleave(k_shot, 0) * mask[..., None]
         return self.features.flatten(1, 2), targets, self.amounts().flatten(1)
 
-    def episode(self, index: int) -> "Support":
-        """One episode as a batch of one."""
-        own = slice(index, index + 1)
-        given = (self.label_names, self.weights, self.variants)
-        return Support(self.features[own], self.mask[own], *(None if part is None else part[own] for part in given))
-
 
 class Classifier(ABC):
     """A learner adapted to the support of a batch of episodes; immutable.

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from fewshot.encoders import Encoder, Trainable, TrainableEncoder
 from fewshot.encoders.trained import TrainedWeights
 from fewshot.errors import ConfigError
-from fewshot.learners.maml.named import Parameters
+from fewshot.learners.maml.network import Parameters
 
 _NO_TOKEN = -1  # no tokenizer has it, while the id that stands for padding may be that of a real token
 

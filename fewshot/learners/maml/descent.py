@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fewshot.learners.maml.dual import Rates
-from fewshot.learners.maml.named import Parameters
+from fewshot.learners.maml.network import Parameters
 
 Loss = Callable[[Parameters], Tensor]
 

@@ -27,8 +27,7 @@ from fewshot.learners.learner import Classifier
 from fewshot.learners.maml.body import Body, token_rows
 from fewshot.learners.maml.descent import descend
 from fewshot.learners.maml.learn2learn import descend_in_learn2learn
-from fewshot.learners.maml.named import NamedParameters, Parameters
-from fewshot.learners.maml.network import HEAD, Examples, Network
+from fewshot.learners.maml.network import HEAD, Examples, NamedParameters, Network, Parameters
 from fewshot.learners.maml.on_features import AdaptedNetwork, start_of
 from fewshot.learners.maml.outer import outer_loss, summed_gradients
 from fewshot.learners.maml.rates import InnerRates

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from fewshot.errors import ConfigError
 from fewshot.learners.maml.descent import Loss
 from fewshot.learners.maml.dual import Rates
-from fewshot.learners.maml.named import NamedParameters, Parameters
+from fewshot.learners.maml.network import NamedParameters, Parameters
 
 HOW_TO_GET_IT = "make setup installs it where there is a C compiler; see requirements-learn2learn.txt"
 _UTILITIES = "learn2learn.utils"

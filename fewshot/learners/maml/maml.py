@@ -28,8 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fewshot.learners.learner import Support
-from fewshot.learners.maml.named import NamedParameters
-from fewshot.learners.maml.network import HIDDEN
+from fewshot.learners.maml.network import HIDDEN, NamedParameters
 from fewshot.learners.maml.on_features import AdaptedNetwork, adapt_on_features, examples_of, start_of
 from fewshot.learners.maml.outer import outer_loss
 from fewshot.learners.maml.rates import InnerRates

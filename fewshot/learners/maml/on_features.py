@@ -11,8 +11,7 @@ from fewshot.learners.linear import outnumbers_features
 from fewshot.learners.maml.descent import Loss, descend
 from fewshot.learners.maml.dual import adapt_head, adapt_network
 from fewshot.learners.maml.learn2learn import descend_in_learn2learn, stacked
-from fewshot.learners.maml.named import Parameters
-from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network
+from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network, Parameters
 from fewshot.learners.maml.rates import InnerRates
 from fewshot.learners.maml.settings import MAMLSettings
 

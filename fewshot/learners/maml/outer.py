@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.learners.maml.named import NamedParameters, Parameters
+from fewshot.learners.maml.network import NamedParameters, Parameters
 from fewshot.learners.maml.settings import MAMLSettings
 
 Step = TypeVar("Step")

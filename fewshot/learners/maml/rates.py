@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fewshot.learners.maml.named import NamedParameters, Parameters
-from fewshot.learners.maml.network import HEAD, HIDDEN
+from fewshot.learners.maml.network import HEAD, HIDDEN, NamedParameters, Parameters
 from fewshot.learners.maml.settings import MAMLSettings
 
 
