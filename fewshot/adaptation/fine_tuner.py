@@ -37,14 +37,16 @@ class FineTuner(TuningSettings):
     what is held out, at least `evaluate_every` steps apart. Before is the better of prototypes and a tuned head on the
     encoder as it was, see `HeadTuner`.
 
-    Tuning starts from prototypes all the same: a head that is tuned already has hardly a gradient left for the encoder.
+    Tuning starts from prototypes all the same: a head that is tuned already leaves the encoder hardly a gradient.
     The settings are those of `TuningSettings` and `LoopSettings`.
     """
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
         """Texts of a support that are kept, and those held out, of each fold."""
         n_folds = min(self.folds, int(support.counts.max()))  # as many as the largest class has texts for
-        return support.splits(n_folds, self.held_out, seed, self.max_held_out)
+        if n_folds > 1:
+            return support.folds(n_folds, seed)
+        return [support.held_out(self.held_out, seed, self.max_held_out)]
 
     def fit(
         self,

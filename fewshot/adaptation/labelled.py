@@ -122,12 +122,6 @@ class LabelledTexts:
             kept.append(members[n_held:])
         return torch.cat(kept).sort().values, torch.cat(held).sort().values
 
-    def splits(
-        self, n_folds: int, share: float, seed: int, max_texts: int | None = None
-    ) -> list[tuple[Tensor, Tensor]]:
-        """`folds` for two or more, `held_out` once for one: the texts that are kept and those held out."""
-        return [self.held_out(share, seed, max_texts)] if n_folds == 1 else self.folds(n_folds, seed)
-
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
         """Cut each class into two or more folds of about equal size, each held out once: texts kept, texts held out.
 

@@ -16,8 +16,7 @@ class FineTuneObjective(nn.Module):
         L = CE(logits, classes) + w_contrastive L_contrastive
 
     Args:
-        encoder: is tuned.
-        head: is tuned along.
+        encoder, head: are tuned.
         support: its texts are what batches index; label names do not count.
         settings: weights and temperature of the terms, and tokens of a pass.
     """

@@ -33,8 +33,7 @@ class TuningSettings(LoopSettings):
         temperature: of the contrastive term.
         label_smoothing: share of each target that is spread over all classes.
         held_out: share of each class that is held out; with `folds` 1 only.
-        max_held_out: texts of a class that are held out at most; with 77 classes 10 of each have a
-            standard error under 1 point.
+        max_held_out: texts of a class that are held out at most; 10 of each of 77 have a standard error under 1 point.
         folds: 1 holds out once, and the tuned model is the one that was measured. More cross-validate: models tuned
             without a fold say how many steps to take and whether they pay, and then one is tuned on all texts.
         interpolation: shares of the way from the weights before to the tuned ones, of which the best on the held-out

@@ -46,8 +46,7 @@ class EncoderTrainer(EpisodicSettings):
         learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA and adapters.
         layer_decay: what the rate is multiplied by from one layer to the next lower one.
         scalar_learning_rate: rate of the learner's scalars and of learned term weights.
-        scale: first value of the learner's factor from cosine to logit, where it learns one; a small one still
-            has a gradient where an episode is right already.
+        scale: first value of a learned factor from cosine to logit; a small one has a gradient where all is right, too.
         weight_decay: AdamW's decay of matrices.
         task_weight: of the learner's loss on the episodes.
         contrastive_weight: of the supervised contrastive term over texts and label names.

@@ -19,8 +19,7 @@ class Engine:
     The objective stays on the device where it is. Where accelerate trains on other devices (a learner on cached
     features beside GPUs), each process trains a copy of its own on the very same batches, and nothing is shared.
 
-    Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy of the objective is trained, and the objective itself
-    gets whole weights at each `gather`.
+    Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy is trained; `gather` gives the objective whole weights.
 
     Args:
         objective: `objective(batch)` is the loss, or a dictionary of named losses with `loss` among them.

@@ -29,7 +29,7 @@ class TrainedEncoder:
     """A meta-trained encoder and its training.
 
     Args:
-        encoder: with the trained weights; `encode` has a cache of its own.
+        encoder: with the trained weights.
         trainable: its trained form, to save.
         history: of the training.
         kept: share of the way from the published to the trained weights that was best on the valid classes.

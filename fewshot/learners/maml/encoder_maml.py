@@ -56,8 +56,7 @@ class EncoderMAML(nn.Module):
         seed: of the first LoRA or adapter weights.
 
     Attributes:
-        temperature: divides the logits for calibrated probabilities; fitted on meta-valid classes.
-        arguments: the settings, kept so that the learner can be saved as JSON.
+        temperature, arguments: as of any `Learner`.
 
     Raises:
         ConfigError: a hidden layer, rates that learn2learn does not have, or an attention without a second derivative.

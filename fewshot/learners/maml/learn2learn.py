@@ -74,7 +74,7 @@ def _load() -> ModuleType:
 def descend_in_learn2learn(
     start: Parameters, loss: Loss, rates: Rates, steps: int, first_order: bool, per_parameter: bool = False
 ) -> list[Parameters]:
-    """What `descend` does for one episode, through learn2learn's MAML, or its MetaSGD where rates are `per_parameter`.
+    """`descend` for one episode, through learn2learn's MAML, or its MetaSGD where rates are `per_parameter`.
 
     The rates are the same at each step: one for everything, or one per element.
 

@@ -113,11 +113,7 @@ class MAML(ProjectedLearner):
                 parameter.requires_grad_(name in self.rates.names)
 
     def adapt(self, support: Support) -> AdaptedNetwork:
-        """Fine-tune on the support of each episode.
-
-        Raises:
-            ConfigError: a learned head and another number of classes.
-        """
+        """Fine-tune on the support of each episode; a ConfigError for other classes than a learned head has."""
         return self._steps(support)[-1]
 
     def loss(

@@ -19,11 +19,7 @@ HEAD, HIDDEN = ("head.weight", "head.bias"), ("hidden.weight", "hidden.bias")
 
 
 class NamedParameters(nn.Module):
-    """Parameters under names that may hold dots, such as those of another module.
-
-    Args:
-        parameters: name → first value; a `nn.Parameter` is kept as it is, and so shared with whoever has it.
-    """
+    """Parameters under names that may hold dots; a `nn.Parameter` is kept as it is, and so shared."""
 
     def __init__(self, parameters: Parameters):
         super().__init__()

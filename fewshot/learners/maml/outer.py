@@ -60,11 +60,9 @@ def outer_loss(
     Reptile's value is the same, its gradient `theta - theta_T`.
 
     Args:
-        settings: of MAML.
-        first: the first values.
+        settings, first: of MAML, and the first values.
         steps: takes the inner loop.
-        query_loss: cross-entropy of the queries after a step.
-        weights: name → values after a step.
+        query_loss, weights: cross-entropy of the queries, and values by name, after a step.
     """
     if settings.reptile:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The settings of MAML, and the combinations of them that say nothing."""
+"""The settings of MAML, and the combinations of them that contradict each other."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -54,11 +54,7 @@ class MAMLSettings:
             learn2learn.algorithms()
 
     def check_on_features(self) -> None:
-        """Refuse what an inner loop on features cannot have.
-
-        Raises:
-            ConfigError: Reptile with nothing to learn.
-        """
+        """Raise a ConfigError for Reptile with nothing to learn, for an inner loop on features."""
         if self.reptile and self.adapts == "head" and self.head_init == "prototypes":
             raise ConfigError(
                 "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile updates "
@@ -66,11 +62,7 @@ class MAMLSettings:
             )
 
     def check_through_encoder(self) -> None:
-        """Refuse what an inner loop through the encoder cannot have.
-
-        Raises:
-            ConfigError: a hidden layer, or one rate for each parameter in learn2learn.
-        """
+        """Raise a ConfigError for a hidden layer, or learn2learn's MetaSGD, for an inner loop through the encoder."""
         if self.hidden is not None:
             raise ConfigError(
                 f"Got learner.hidden={self.hidden} with training=through_encoder, whose head is linear. Set "
@@ -94,11 +86,7 @@ class MAMLSettings:
         return dict(zip(HEAD, (torch.zeros(self.ways, width), torch.zeros(self.ways)), strict=True))
 
     def check_ways(self, n_way: int) -> None:
-        """Refuse episodes of another number of classes than a learned head has.
-
-        Raises:
-            ConfigError: of another number.
-        """
+        """Raise a ConfigError for episodes of another number of classes than a learned head has."""
         if self.ways not in (None, n_way):
             raise ConfigError(
                 f"Got episodes of {n_way} classes for a learned head of learner.ways={self.ways}. Set ways={self.ways} "
