@@ -16,9 +16,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import Learner, Support
+from fewshot.tasks import Task
 from fewshot.tasks.class_pools import ClassPools
 
 _PASS = 2**25  # elements of the variants' features that are gathered at once, 128 MiB
@@ -247,6 +249,14 @@ class TaskFeatures:
         assert self.variants is not None
         prototypes = normalize(self._real_support(batch).with_names_as_shots().mean(), dim=-1)
         return self.variants.kept(self.variants.of(batch.support.masked_fill(~batch.support_mask, -1)), prototypes)
+
+
+def encoded_features(encoder: Encoder, task: Task, label_names: bool) -> TaskFeatures:
+    """Unit features of the texts of a task, and of its label names where they are used."""
+    names = task.label_texts() if label_names else []
+    features = normalize(encoder.encode([*task.texts, *names]), dim=-1)
+    texts, of_names = features.tensor_split([len(task.texts)])
+    return TaskFeatures(texts, of_names if label_names else None)
 
 
 def _embedded_rows(learner: Learner, features: Tensor, used: Tensor) -> Tensor:

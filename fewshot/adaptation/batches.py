@@ -4,23 +4,19 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from fewshot.processes import process_count, process_index
 from fewshot.randomness import child_generator
 
 
 class BalancedBatches:
     """Rounds in which every class has its turn once, in an order of its own, cut into batches of equal size.
 
-    1. In a round each class that has texts gives `per_class` of them, side by side, so that most have a partner of
-       their class in the batch.
+    1. In a round each class that has texts gives `per_class` of them, side by side.
     2. A class goes through all its texts before one comes again, in a new order each time; a small class comes round
        sooner. Classes count alike, whatever their sizes.
     3. A batch depends on the seed and the step alone, so a training that is resumed draws the same.
 
-    Args:
-        classes: the class of each text.
-        size: texts in a batch.
-        per_class: texts that a class gives at a time.
-        seed: root seed; the stream is `batches`.
+    The stream is `batches`.
     """
 
     def __init__(self, classes: Int[Tensor, " n_texts"], size: int, per_class: int, seed: int):
@@ -28,11 +24,7 @@ class BalancedBatches:
         self.members = [(classes == number).nonzero().flatten() for number in classes.unique().tolist()]
 
     def __call__(self, step: int) -> Int[Tensor, " size"]:
-        """The texts of a step.
-
-        Args:
-            step: 1 for the first.
-        """
+        """The texts of a step, 1 for the first."""
         start, stop = (step - 1) * self.size, step * self.size
         length = len(self.members) * self.per_class
         rounds = torch.cat([self._round(number) for number in range(start // length, (stop - 1) // length + 1)])
@@ -50,3 +42,17 @@ class BalancedBatches:
 
     def _stream(self, name: str) -> torch.Generator:
         return child_generator(self.seed, f"batches/{name}")
+
+
+class StepBatches:
+    """Another batch for each call in a step, and for each of several processes."""
+
+    def __init__(self, batches: BalancedBatches, accumulate: int):
+        self.batches, self.accumulate = batches, accumulate
+        self.step, self.calls = 0, 0
+
+    def __call__(self, step: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
+        """The texts of the next call in a step; the generator has no part in them."""
+        self.calls = self.calls + 1 if step == self.step else 0
+        self.step = step
+        return self.batches((((step - 1) * self.accumulate + self.calls) * process_count()) + process_index() + 1)

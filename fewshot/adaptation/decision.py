@@ -1,7 +1,7 @@
-"""Whether something tuned is better than what was there before, on texts that neither was trained on.
+"""Whether a tuned classifier is better than the one before, on texts that neither was trained on.
 
-What is tuned was also selected on these texts (number of steps, share of the way, L2 penalty), so that its score on
-them is a little too good; a margin stands against that. Test texts have no part in it.
+The tuned one was also selected on these texts (number of steps, share of the way, L2 penalty), so that its score on
+them is a little too good; a margin stands against that.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Comparison:
     """Two classifiers on the same held-out texts, on which the second one was selected.
 
     Args:
-        before: accuracy of the one that is there.
-        after: accuracy of the one that may take its place.
+        before: accuracy of the first.
+        after: accuracy of the second.
         standard_error: of the difference, paired text by text.
         n_texts: held out.
     """
@@ -43,13 +43,10 @@ class Comparison:
         return cls(float(before.double().mean()), float(after.double().mean()), error, len(gains))
 
     def pays(self, margin: float) -> bool:
-        """Whether the gain is above zero by so many of its standard errors, and by more than so many texts.
+        """Whether the gain is above zero by `margin` of its standard errors, and by more than `margin` texts.
 
-        A tie keeps what is there, so with nothing held out nothing changes. The second condition is for few texts, of
-        which a single one that changed sides has a standard error as small as its gain.
-
-        Args:
-            margin: 0 takes any gain; the larger, the rarer a change for the worse, and for the better too.
+        A tie keeps what is there. The second condition is for few texts, of which a single one that changed sides has a
+        standard error as small as its gain.
         """
         gain = self.after - self.before
         return gain >= margin * self.standard_error and round(gain * self.n_texts) > margin

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from fewshot.adaptation.fine_tuner import FineTuner
 from fewshot.adaptation.head_tuner import HeadTuner
@@ -12,7 +13,7 @@ from fewshot.evaluation.held_out import held_out_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.text_classifier import TextClassifier
-from fewshot.training.store import Store, TrainingFiles
+from fewshot.training.store import Store
 
 Tuner = HeadTuner | FineTuner
 UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own classifier stays
@@ -20,13 +21,7 @@ UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own class
 
 @dataclass(frozen=True)
 class FinalStage:
-    """The tuner of a final stage.
-
-    Args:
-        name: of the stage.
-        tuner: tunes on a support.
-        head: tunes the head that the encoder's tuning has to beat.
-    """
+    """The tuner of the final stage of a name, and that of the head which the encoder's tuning has to beat."""
 
     name: str
     tuner: Tuner
@@ -54,42 +49,34 @@ class FinalStage:
             store: where trainings keep checkpoints and events; None keeps none.
 
         Returns:
-            The tuned classifier if it is better than prototypes and than the learner on held-out texts, else `own`.
-            `details` tells which stage it is, what was compared, steps and seconds.
+            The tuned classifier if it beats prototypes and the learner on held-out texts, else `own`; with `details`.
         """
         start = learner if learner.by_prototypes else None
         if isinstance(self.tuner, HeadTuner):
             tuned = self.tuner.fit(own.encoder, support, start, seed)
         else:
-            files = (
-                None
-                if store is None or not store.keeps_trainings
-                else self._files(self.tuner, own.encoder, start, support, seed, store)
-            )
+            files = None
+            if store is not None and store.keeps_trainings:
+                determining = self._determining(self.tuner, own.encoder, start, support, seed)
+                files = store.files(f"adaptation-{self.name}", determining)
             tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
         stage = str(tuned.details["stage"])
         if stage in UNTUNED:
             return replace(own, details=tuned.details)
         # A head that the encoder's tuning did not beat is the classifier from before it.
         head_alone = stage == "head" and isinstance(self.tuner, FineTuner)
-        held_out = tuned.details["held_out"]["before" if head_alone else "after"]
-        learners = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
-        better = learners <= held_out
+        accuracy = tuned.details["held_out"]["before" if head_alone else "after"]
+        own_accuracy = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
+        better = own_accuracy <= accuracy
         stage = UNTUNED[0] if not better else stage if head_alone else self.name
-        details = {**tuned.details, "stage": stage, "learner_held_out": learners}
+        details = {**tuned.details, "stage": stage, "learner_held_out": own_accuracy}
         return replace(tuned if better else own, details=details)
 
-    def _files(
-        self,
-        tuner: FineTuner,
-        encoder: Encoder,
-        learner: Learner | None,
-        support: LabelledTexts,
-        seed: int,
-        store: Store,
-    ) -> TrainingFiles | None:
-        """Where the tuner's training writes, named by all that has a part in its weights."""
-        determining = {
+    def _determining(
+        self, tuner: FineTuner, encoder: Encoder, learner: Learner | None, support: LabelledTexts, seed: int
+    ) -> dict[str, Any]:
+        """All that has a part in the weights of a tuning."""
+        return {
             "encoder": encoder.fingerprint,
             "learner": None if learner is None else _digest(learner),
             "support": [list(support.texts), support.classes.tolist(), support.label_names],
@@ -97,7 +84,6 @@ class FinalStage:
             "head": asdict(self.head),
             "seed": seed,
         }
-        return store.files(f"adaptation-{self.name}", determining)
 
 
 def _digest(learner: Learner) -> str:

@@ -1,21 +1,30 @@
 """Fine-tune encoder and head on labelled texts; the result is kept only if it is better on a held-out part."""
 
+import copy
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
 
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from fewshot.adaptation.batches import BalancedBatches, StepBatches
+from fewshot.adaptation.decision import Comparison
+from fewshot.adaptation.head import CosineHead
 from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
-from fewshot.adaptation.tuned_encoder import TuningSettings
-from fewshot.adaptation.tuning import Tuning
-from fewshot.encoders import Adapter, Encoder, Full, Trainable
+from fewshot.adaptation.objective import FineTuneObjective
+from fewshot.adaptation.tuning import TuningSettings
+from fewshot.encoders import Encoder, TrainableEncoder
 from fewshot.learners import Learner
+from fewshot.processes import as_main
+from fewshot.randomness import child_generator
 from fewshot.text_classifier import TextClassifier
-from fewshot.training import TrainingFiles
+from fewshot.training import TrainingFiles, TrainingHistory, run_loop
 
 log = logging.getLogger(__name__)
 
@@ -28,71 +37,16 @@ class FineTuner(TuningSettings):
     what is held out, at least `evaluate_every` steps apart. Before is the better of prototypes and a tuned head on the
     encoder as it was, see `HeadTuner`.
 
-    Tuning starts from prototypes all the same: a head that is tuned already has hardly a gradient left for the encoder.
-
-    The defaults are those for LoRA with 51 to 500 texts per class: its updates start at zero and bear twenty times the
-    rate of full fine-tuning, and what lower layers hold is common to all texts.
-
-    Args:
-        trainable: what of the encoder is tuned.
-        epochs: times that each text of a class of middle size is seen.
-        max_evaluations: how often held-out accuracy is measured at most.
-        batch: texts in a step.
-        per_class: texts of a class that stand together in a batch.
-        learning_rate: AdamW's rate for the top layer.
-        layer_decay: what the rate is multiplied by from one layer to the next lower one.
-        head_learning_rate: of the rows of the head.
-        weight_decay: AdamW's decay of the encoder's matrices.
-        contrastive_weight: of the supervised contrastive term.
-        temperature: of the contrastive term.
-        label_smoothing: share of each target that is spread over all classes.
-        held_out: share of each class that is held out; with `folds` 1 only.
-        max_held_out: texts of a class that are held out at most; with 77 classes 10 of each have a
-            standard error under 1 point.
-        folds: 1 holds out once, and the tuned model is the one that was measured. More cross-validate: models tuned
-            without a fold say how many steps to take and whether they pay, and then one is tuned on all texts.
-        interpolation: shares of the way from the weights before to the tuned ones, of which the best on the held-out
-            texts is kept.
-        margin: standard errors by which tuning has to beat what was before on the held-out texts.
-        tokens_per_pass: most padded tokens that go through the encoder at once.
-
-    The other settings are those of `LoopSettings`.
+    Tuning starts from prototypes all the same: a head that is tuned already leaves the encoder hardly a gradient.
+    The settings are those of `TuningSettings` and `LoopSettings`.
     """
-
-    held_out: float = 0.2
-    max_held_out: int = 10
-    folds: int = 1
-    interpolation: Sequence[float] = (0.5, 1.0)
-    margin: float = 0.5
-
-    GROUP: ClassVar[str] = "adaptation"
-
-    def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        wrong = super().out_of_range()
-        positive = ("epochs", "max_evaluations", "batch", "per_class", "learning_rate", "temperature")
-        for name in (*positive, "head_learning_rate", "folds", "max_held_out", "tokens_per_pass"):
-            if not getattr(self, name) > 0:
-                wrong[name] = "positive numbers"
-        for name in ("weight_decay", "contrastive_weight", "margin"):
-            if not getattr(self, name) >= 0:
-                wrong[name] = "numbers of 0 or more"
-        if not 0 < self.layer_decay <= 1:
-            wrong["layer_decay"] = "layer_decay above 0 and at most 1"
-        if not 0 <= self.label_smoothing < 1:
-            wrong["label_smoothing"] = "label_smoothing as a share from 0 to below 1"
-        if not 0 < self.held_out < 1:
-            wrong["held_out"] = "held_out as a share between 0 and 1"
-        if not self.interpolation or not all(0 < share <= 1 for share in self.interpolation):
-            wrong["interpolation"] = "interpolation as a list of shares such as [0.5,1]"
-        if not isinstance(self.trainable, Trainable):
-            wrong["trainable"] = "trainable as LoRA(), Adapter() or Full()"
-        return wrong
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
         """Texts of a support that are kept, and those held out, of each fold."""
         n_folds = min(self.folds, int(support.counts.max()))  # as many as the largest class has texts for
-        return support.splits(n_folds, self.held_out, seed, self.max_held_out)
+        if n_folds > 1:
+            return support.folds(n_folds, seed)
+        return [support.held_out(self.held_out, seed, self.max_held_out)]
 
     def fit(
         self,
@@ -107,7 +61,7 @@ class FineTuner(TuningSettings):
 
         Args:
             encoder: is not changed.
-            support: all that is labelled; no other text is looked at.
+            support: all that is labelled; no other text is read.
             learner: a meta-trained one, whose projection the head goes through; None: features as they are.
             seed: root seed; the streams are `held out`, `batches`, `adaptation` and `adaptation/small parts`.
             head: how the head is tuned before the encoder; None is one with the defaults.
@@ -124,25 +78,11 @@ class FineTuner(TuningSettings):
         if int(support.counts.max()) < 2:
             log.info("No class has a text to spare, so nothing can be held out: the encoder stays as it is")
             return before
-        tuning = Tuning(
-            settings=self,
-            margin=self.margin,
-            encoder=encoder,
-            support=support,
-            learner=learner,
-            heads=heads,
-            l2=before.details["l2_to_prototypes"],
-            seed=seed,
-        )
+        tuning = _Tuning(self, encoder, support, learner, heads, before.details["l2_to_prototypes"], seed)
         splits = self.splits(support, seed)
-        if len(splits) == 1:
-            [(kept, held)] = splits
-            found = tuning.held_out_once(kept, held, self.interpolation, files)
-        else:
-            found = tuning.cross_validated(splits)
-        pays = found.encoder is not None
+        found = tuning.held_out_once(*splits[0], files) if len(splits) == 1 else tuning.cross_validated(splits)
         details = {
-            "stage": self.trainable.kind if pays else before.details["stage"],
+            "stage": before.details["stage"] if found.encoder is None else self.trainable.kind,
             "before": dict(before.details),
             "held_out": asdict(found.comparison),
             **found.details,
@@ -157,46 +97,190 @@ class FineTuner(TuningSettings):
         )
         if found.encoder is None or found.head is None:
             return replace(before, details=details)
-        return TextClassifier(
-            found.encoder, found.head.classifier(), support.labels, float(found.head.temperature), details
-        )
+        temperature = float(found.head.temperature)
+        return TextClassifier(found.encoder, found.head.classifier(), support.labels, temperature, details)
 
 
 @dataclass(frozen=True)
-class AdapterTuner(FineTuner):
-    """Bottleneck adapters, which like LoRA start at zero: its defaults."""
+class _Tuned:
+    """The result of a tuning: encoder and calibrated head, None where tuning does not pay on texts held out."""
 
-    trainable: Trainable = field(default_factory=Adapter)
-
-
-@dataclass(frozen=True)
-class FullTuner(FineTuner):
-    """All weights, with more than 500 texts per class."""
-
-    trainable: Trainable = field(default_factory=Full)
-    steps: int = 1500
-    learning_rate: float = 1e-4  # all weights move at once: a twentieth of the rate of LoRA
-    held_out: float = 0.1
-    max_held_out: int = 50  # a tenth of the 500 texts from which on this stage runs by itself
+    comparison: Comparison
+    details: dict[str, Any]
+    encoder: Encoder | None = None
+    head: CosineHead | None = None
 
 
 @dataclass(frozen=True)
-class LightTuner(FineTuner):
-    """A light contrastive tuning of all weights, for 2 to 50 texts per class: a minute or two on a CPU.
+class _Tuning:
+    """Copies of an encoder, tuned on parts of a support and compared on the rest.
 
-    Pairs are what few texts are rich in: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts" (SetFit),
-    https://arxiv.org/abs/2209.11055.
+    `l2` is the weight of the penalty that the head before the encoder's tuning was tuned with; None is prototypes.
     """
 
-    trainable: Trainable = field(default_factory=Full)
-    steps: int = 100
-    epochs: float = 5.0
-    max_evaluations: int = 2  # each says how many steps are worth taking
-    batch: int = 64  # the contrastive term learns from all pairs in it
-    per_class: int = 2  # each text has a partner
-    learning_rate: float = 5e-5  # at 2e-4 few texts are learnt by heart before anything is gained
-    head_learning_rate: float = 3e-3
-    contrastive_weight: float = 1.0
-    folds: int = 2  # a fifth of few texts is too little to learn without or to judge by
-    interpolation: Sequence[float] = (1.0,)  # unused with folds
-    margin: float = 1.0  # with few texts luck weighs more
+    settings: FineTuner
+    encoder: Encoder
+    support: LabelledTexts
+    learner: Learner | None
+    heads: HeadTuner
+    l2: float | None
+    seed: int
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The support's texts and the label names."""
+        return list(self.support.with_names_as_texts().texts)
+
+    @cached_property
+    def features(self) -> Float[Tensor, "n_all dim"]:
+        """Of the texts, by the encoder as it was given."""
+        return self.encoder.encode(self.texts)
+
+    def held_out_once(
+        self, kept: Int[Tensor, " n_kept"], held: Int[Tensor, " n_held"], files: TrainingFiles | None
+    ) -> _Tuned:
+        """Tune on one part of the support, early stopping on the other."""
+        tuned, texts = self._copy(kept), [self.support.texts[index] for index in held.tolist()]
+        classes = self.support.classes[held]
+        history = tuned.run(lambda: _accuracy(tuned.logits(texts), classes), files=files)
+        before = self._logits(self.features, kept, held)
+        details = {
+            "steps": history.steps,
+            "best_step": history.best_step,
+            "curve": {str(step): accuracy for step, accuracy in history.valid_accuracies.items()},
+            "trained": asdict(tuned.encoder.trainable_share),
+        }
+        if not history.best_step:
+            right = _hits(before, classes)
+            return _Tuned(Comparison.of(right, right), details | {"interpolation": 0.0})
+        logits = {}
+        for share in self.settings.interpolation:
+            tuned.encoder.interpolate(share)
+            logits[share] = self._logits(tuned.encoder.compute(self.texts), kept, held)
+        best = as_main(max(logits, key=lambda share: _accuracy(logits[share], classes)))
+        tuned.encoder.interpolate(best)
+        details["interpolation"] = best
+        return self._if_it_pays(before, logits[best], classes, details, lambda: tuned)
+
+    def cross_validated(self, folds: Sequence[tuple[Tensor, Tensor]]) -> _Tuned:
+        """See from copies tuned without a fold how many steps to take and whether they pay, then tune on all texts."""
+        n_names = len(self.texts) - len(self.support.texts)
+        plan = self.settings.planned(min(len(kept) for kept, _ in folds) + n_names)
+        curves = [self._curve(number, kept, held, plan) for number, (kept, held) in enumerate(folds, start=1)]
+        n_evaluations = min(len(curve) for curve in curves)  # a tuning that diverges ends early
+        logits = torch.cat([curve[:n_evaluations] for curve in curves], dim=1)
+        before = torch.cat([self._logits(self.features, kept, held) for kept, held in folds])
+        classes = torch.cat([self.support.classes[held] for _, held in folds])
+        right = (logits.argmax(-1) == classes).double().mean(1)
+        best = as_main(int(right.argmax()))
+        steps = [min(number * plan.evaluate_every, plan.steps) for number in range(len(right))]
+        curve = {str(step): share for step, share in zip(steps, right.tolist(), strict=True)}
+        details = {"folds": len(folds), "best_step": steps[best], "curve": curve}
+
+        def on_all_texts() -> _TunedCopy:
+            tuned = self._copy(torch.arange(len(self.support.texts)), plan)
+            tuned.run(None, stop_at=steps[best])
+            details["trained"] = asdict(tuned.encoder.trainable_share)
+            return tuned
+
+        return self._if_it_pays(before, logits[best] if best else before, classes, details, on_all_texts)
+
+    def _if_it_pays(
+        self,
+        before: Float[Tensor, "n_held n_classes"],
+        after: Float[Tensor, "n_held n_classes"],
+        classes: Int[Tensor, " n_held"],
+        details: dict[str, Any],
+        tune: "Callable[[], _TunedCopy]",
+    ) -> _Tuned:
+        """The tuned encoder with a head made of all texts, calibrated on logits of texts that were held out."""
+        comparison = Comparison.of(_hits(before, classes), _hits(after, classes))
+        if not as_main(comparison.pays(self.settings.margin)):
+            return _Tuned(comparison, details)
+        encoder = tune().encoder.merged()
+        head = self._head(encoder.encode(self.texts), torch.arange(len(self.support.texts)), self.l2)
+        head.calibrate(after, classes)
+        return _Tuned(comparison, details, encoder, head)
+
+    def _copy(self, kept: Int[Tensor, " n_kept"], plan: TuningSettings | None = None) -> "_TunedCopy":
+        texts = self.support.subset(kept).with_names_as_texts()
+        plan = plan or self.settings.planned(len(texts.texts))
+        encoder = self.encoder.replace(cache=None)  # features tuned for one support are not worth a place on the disk
+        return _TunedCopy(plan, encoder, self._head(self.features, kept, None), texts, self.seed)
+
+    def _curve(
+        self, number: int, kept: Int[Tensor, " n_kept"], held: Int[Tensor, " n_held"], plan: TuningSettings
+    ) -> Float[Tensor, "n_evaluations n_held n_classes"]:
+        """Logits of what is held out at each evaluation of a tuning that does not stop early."""
+        seen: list[Tensor] = []
+        tuned = self._copy(kept, replace(plan, patience=plan.steps))
+
+        def score() -> float:
+            seen.append(self._logits(tuned.encoder.compute(self.texts), kept, held))
+            return _accuracy(seen[-1], self.support.classes[held])
+
+        tuned.run(score, title=f"Tuning without part {number}")
+        return torch.stack(seen)
+
+    def _logits(
+        self, features: Float[Tensor, "n_all dim"], kept: Int[Tensor, " n_kept"], held: Int[Tensor, " n_held"]
+    ) -> Float[Tensor, "n_held n_classes"]:
+        """Logits of what is held out by a head made of the rest."""
+        with torch.no_grad():
+            return self._head(features, kept, self.l2)(features[held])
+
+    def _head(self, features: Float[Tensor, "n_all dim"], kept: Int[Tensor, " n_kept"], l2: float | None) -> CosineHead:
+        """A head made of some texts and all label names; without a penalty that by prototypes."""
+        names = torch.arange(len(self.support.texts), len(self.texts))
+        part, chosen = self.support.subset(kept), features[torch.cat([kept, names])]
+        return self.heads.tune(self.heads.start(chosen, part, self.learner), chosen, part, l2)
+
+
+class _TunedCopy:
+    """A trainable copy of an encoder and of a head, while both are tuned on texts, label names among them."""
+
+    def __init__(self, settings: TuningSettings, encoder: Encoder, head: CosineHead, texts: LabelledTexts, seed: int):
+        self.settings, self.seed = settings, seed
+        self.encoder = TrainableEncoder(encoder, settings.trainable, child_generator(seed, "adaptation/small parts"))
+        self.head = head.twin().to(next(self.encoder.parameters()).device)
+        self.batches = BalancedBatches(texts.classes, settings.batch, settings.per_class, seed)
+        self.objective = FineTuneObjective(self.encoder, self.head, texts, settings)
+
+    def run(
+        self,
+        score: Callable[[], float] | None,
+        title: str = "Fine-tuning",
+        files: TrainingFiles | None = None,
+        stop_at: int | None = None,
+    ) -> TrainingHistory:
+        """Tune both; the arguments are those of `run_loop`."""
+        settings = self.settings
+        groups = self.encoder.parameter_groups(settings.learning_rate, settings.layer_decay, settings.weight_decay)
+        groups.append({"params": [self.head.rows], "lr": settings.head_learning_rate, "weight_decay": 0.0})
+        return run_loop(
+            settings,
+            self.objective,
+            groups,
+            StepBatches(self.batches, settings.accumulate),
+            score,
+            seed=self.seed,
+            title=title,
+            stream="adaptation",
+            count=len,
+            files=files,
+            stop_at=stop_at,
+        )
+
+    def logits(self, texts: Sequence[str]) -> Float[Tensor, "n_texts n_classes"]:
+        """Logits by encoder and head as they are; on the CPU."""
+        head, features = copy.deepcopy(self.head).cpu(), self.encoder.compute(texts)
+        with torch.no_grad():
+            return head(features)
+
+
+def _hits(logits: Float[Tensor, "n n_classes"], classes: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    return logits.argmax(-1) == classes
+
+
+def _accuracy(logits: Float[Tensor, "n n_classes"], classes: Int[Tensor, " n"]) -> float:
+    return float(_hits(logits, classes).double().mean())

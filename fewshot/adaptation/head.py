@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from fewshot.evaluation import fit_temperature
 from fewshot.learners import Classifier, Learner
 from fewshot.learners.projection import ResidualProjection
 from fewshot.learners.prototypical import ProjectedPrototype
@@ -52,12 +53,12 @@ class CosineHead(nn.Module):
         centring: float = 0.0,
         learner: Learner | None = None,
     ) -> "CosineHead":
-        """A head that goes by the nearest prototype.
+        """A head that goes by the nearest prototype; the names of classes are one more example of each.
 
         Args:
             features: of the support texts, on the CPU.
             classes: the class of each.
-            label_names: features of the names of the classes, each one more example of its class.
+            label_names: features of the names of the classes.
             n_classes: a class without texts has its name alone.
             scale: factor from cosine to logit.
             centring: share of the mean over classes that is taken away, where no learner brings a centre.
@@ -75,13 +76,13 @@ class CosineHead(nn.Module):
             rows = normalize(_means(projected, classes, names, n_classes), dim=-1)
         return cls(projection.requires_grad_(False), rows, scale)
 
-    @property
-    def n_classes(self) -> int:
-        """How many classes it tells apart."""
-        return len(self.rows)
+    def calibrate(self, logits: Float[Tensor, "n_held n_classes"], classes: Int[Tensor, " n_held"]) -> None:
+        """Fit the temperature to logits of held-out texts; without any it stays."""
+        if len(logits):
+            self.temperature.fill_(fit_temperature(logits[None], classes[None]))
 
     def classifier(self) -> Classifier:
-        """What the head computes, as a classifier of one episode that stays as it is."""
+        """The head as an immutable classifier of one episode."""
         with torch.no_grad():
             rows = normalize(self.rows, dim=-1)[None]
             return frozen(ProjectedPrototype(rows, self.log_scale.exp(), self.projection))

@@ -117,32 +117,16 @@ class LabelledTexts:
         for number, count in enumerate(self.counts.tolist()):
             members = (self.classes == number).nonzero().flatten()
             members = members[torch.randperm(count, generator=generator)]
-            n_held = (
-                min(max(1, round(share * count)), count - 1, count if max_texts is None else max_texts)
-                if count > 1
-                else 0
-            )
+            n_held = min(max(1, round(share * count)), max(0, count - 1), count if max_texts is None else max_texts)
             held.append(members[:n_held])
             kept.append(members[n_held:])
         return torch.cat(kept).sort().values, torch.cat(held).sort().values
 
-    def splits(
-        self, n_folds: int, share: float, seed: int, max_texts: int | None = None
-    ) -> list[tuple[Tensor, Tensor]]:
-        """`folds` for two or more, `held_out` once for one: the texts that are kept and those held out."""
-        return [self.held_out(share, seed, max_texts)] if n_folds == 1 else self.folds(n_folds, seed)
-
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
-        """Cut each class into folds of about equal size, each of which is held out once.
+        """Cut each class into two or more folds of about equal size, each held out once: texts kept, texts held out.
 
-        Args:
-            n_folds: two or more.
-            seed: root seed; the stream is `held out`.
-
-        Returns:
-            For each fold the texts that are kept and those held out. The texts of a class go to the folds in turn, and
-            which fold comes first is drawn, so that small classes do not all leave the last fold empty. The only text
-            of a class is never held out.
+        The texts of a class go to the folds in turn, the first of which is drawn, so that small classes do not all
+        leave the last fold empty. The only text of a class is never held out. The stream is `held out`.
         """
         generator = child_generator(seed, "held out")
         fold = torch.full((len(self.texts),), -1)

@@ -12,12 +12,7 @@ FINAL_STAGES = ("auto", "none", "head", "light")  # that can be asked for by nam
 
 @dataclass(frozen=True)
 class Rung:
-    """A stage, and why it was chosen.
-
-    Args:
-        name: of the stage.
-        reason: one sentence for the log and the results.
-    """
+    """A stage, and why it was chosen: one sentence for the log and the results."""
 
     name: Stage
     reason: str
@@ -30,8 +25,8 @@ class Ladder:
     Args:
         prototypes_from: fewest for which support texts are averaged; with less, label names stand alone.
         attention_from: fewest for which new texts are tried in the support, whose texts attention weighs.
-        lora_above: most without LoRA on the encoder.
-        full_above: most with LoRA; with more, all weights are fine-tuned.
+        lora_above: largest number without LoRA on the encoder.
+        full_above: largest number with LoRA; with more, all weights are fine-tuned.
 
     Raises:
         ConfigError: the borders are not in this order.
@@ -68,30 +63,22 @@ class Ladder:
         if shots < 0:
             raise ConfigError(f"Got {shots} labelled examples per class, expected 0 or more. Correct shots.")
         if strategy != "auto":
-            return Rung(_known(strategy), f"{strategy} was asked for (strategy={strategy}).")
+            if strategy not in STAGES:
+                raise ConfigError(
+                    f"Got strategy={strategy!r}, expected one of auto, {', '.join(STAGES)}. Set strategy=auto, which "
+                    f"goes by the number of labelled examples."
+                )
+            return Rung(strategy, f"{strategy} was asked for (strategy={strategy}).")
+        at = {name: f"{name}={border}" for name, border in vars(self).items()}
+        name: Stage
         if shots < self.prototypes_from:
-            return Rung("zero_shot", f"{_examples(shots)}, fewer than prototypes_from={self.prototypes_from}.")
-        if shots > self.full_above:
-            return Rung("full", f"{_examples(shots)}, more than full_above={self.full_above}.")
-        if shots > self.lora_above:
-            within = f"more than lora_above={self.lora_above}, at most full_above={self.full_above}"
-            return Rung("lora", f"{_examples(shots)}: {within}.")
-        if shots >= self.attention_from:
-            within = f"attention_from={self.attention_from} or more, at most lora_above={self.lora_above}"
-            return Rung("attention", f"{_examples(shots)}: {within}.")
-        within = f"prototypes_from={self.prototypes_from} or more, fewer than attention_from={self.attention_from}"
-        return Rung("prototypes", f"{_examples(shots)}: {within}.")
-
-
-def _known(strategy: str) -> Stage:
-    for stage in STAGES:
-        if stage == strategy:
-            return stage
-    raise ConfigError(
-        f"Got strategy={strategy!r}, expected one of auto, {', '.join(STAGES)}. Set strategy=auto, which goes by the "
-        f"number of labelled examples."
-    )
-
-
-def _examples(shots: int) -> str:
-    return f"{shots} labelled example{'' if shots == 1 else 's'} per class"
+            name, within = "zero_shot", f", fewer than {at['prototypes_from']}"
+        elif shots < self.attention_from:
+            name, within = "prototypes", f": {at['prototypes_from']} or more, fewer than {at['attention_from']}"
+        elif shots <= self.lora_above:
+            name, within = "attention", f": {at['attention_from']} or more, at most {at['lora_above']}"
+        elif shots <= self.full_above:
+            name, within = "lora", f": more than {at['lora_above']}, at most {at['full_above']}"
+        else:
+            name, within = "full", f", more than {at['full_above']}"
+        return Rung(name, f"{shots} labelled example{'' if shots == 1 else 's'} per class{within}.")

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from fewshot.adaptation.head import CosineHead
 from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.adaptation.tuning import TuningSettings
 from fewshot.encoders import TrainableEncoder
 from fewshot.training.terms import supervised_contrastive
 
@@ -15,43 +16,23 @@ class FineTuneObjective(nn.Module):
         L = CE(logits, classes) + w_contrastive L_contrastive
 
     Args:
-        encoder: what is tuned.
-        head: is tuned along.
+        encoder, head: are tuned.
         support: its texts are what batches index; label names do not count.
-        contrastive_weight: of the supervised contrastive term over the texts of the batch; 0 leaves it out.
-        temperature: of the contrastive term.
-        label_smoothing: share of each target that is spread over all classes.
-        tokens_per_pass: most padded tokens that go through the encoder at once.
+        settings: weights and temperature of the terms, and tokens of a pass.
     """
 
-    def __init__(
-        self,
-        encoder: TrainableEncoder,
-        head: CosineHead,
-        support: LabelledTexts,
-        *,
-        contrastive_weight: float = 0.0,
-        temperature: float = 0.1,
-        label_smoothing: float = 0.0,
-        tokens_per_pass: int = 1024,
-    ):
+    def __init__(self, encoder: TrainableEncoder, head: CosineHead, support: LabelledTexts, settings: TuningSettings):
         super().__init__()
-        self.encoder, self.head, self.support = encoder, head, support
-        self.contrastive_weight, self.temperature = contrastive_weight, temperature
-        self.label_smoothing, self.tokens_per_pass = label_smoothing, tokens_per_pass
+        self.encoder, self.head, self.support, self.settings = encoder, head, support, settings
 
     def forward(self, batch: Int[Tensor, " batch"]) -> dict[str, Float[Tensor, ""]]:
-        """The losses by name, in nats, and their weighted sum as `loss`.
-
-        Args:
-            batch: indices of texts of the support.
-        """
-        texts = [self.support.texts[index] for index in batch.tolist()]
-        embedded = self.head.embed(self.encoder.embed_texts(texts, self.tokens_per_pass))
+        """The losses of some texts of the support by name, in nats, and their weighted sum as `loss`."""
+        texts, settings = [self.support.texts[index] for index in batch.tolist()], self.settings
+        embedded = self.head.embed(self.encoder.embed_texts(texts, settings.tokens_per_pass))
         classes = self.support.classes[batch].to(embedded.device)
         logits = self.head.of_embedded(embedded)
-        own = nn.functional.cross_entropy(logits, classes, label_smoothing=self.label_smoothing)
-        if not self.contrastive_weight:
+        own = nn.functional.cross_entropy(logits, classes, label_smoothing=settings.label_smoothing)
+        if not settings.contrastive_weight:
             return {"loss": own}
-        contrastive = supervised_contrastive(embedded, classes, self.temperature)
-        return {"loss": own + self.contrastive_weight * contrastive, "task": own, "contrastive": contrastive}
+        contrastive = supervised_contrastive(embedded, classes, settings.temperature)
+        return {"loss": own + settings.contrastive_weight * contrastive, "task": own, "contrastive": contrastive}

@@ -1,6 +1,5 @@
 """Several classifiers over one loaded encoder."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from fewshot.text_classifier import TextClassifier
 class AdapterSwitch:
     """Classifiers by name, all over one encoder that is loaded once.
 
-    A classifier that is asked has its weights put in first, in memory; so all stay usable side by side, and each gives
-    the logits that it gives alone. Going through many texts with one before the next saves the changing.
+    The weights of a classifier are put into the encoder when it is used, so all stay usable side by side, with the
+    logits that they give alone. Going through many texts with one before the next saves the changing.
 
     Args:
         encoder: of the published model; its settings, such as device and precision, are those of all.
@@ -33,17 +32,14 @@ class AdapterSwitch:
         return tuple(self._classifiers)
 
     def add(self, name: str, model: TextClassifier | Path | str) -> TextClassifier:
-        """Add a classifier, in the place of one of this name.
+        """Add a classifier, in the place of one of this name, and give it over the shared encoder.
 
         Args:
             name: to ask for it by.
             model: adapted from this encoder; or the folder that one was saved to.
 
-        Returns:
-            The classifier over the shared encoder.
-
         Raises:
-            ConfigError: a folder without an classifier, or one of another encoder.
+            ConfigError: a folder without a classifier, or one of another encoder.
             EncoderError: it was adapted from another published model.
         """
         if not isinstance(model, TextClassifier):
@@ -52,26 +48,15 @@ class AdapterSwitch:
         if encoder.replace(dtype="float32").fingerprint != model.encoder.replace(dtype="float32").fingerprint:
             raise ConfigError(
                 f"The model {name!r} was adapted from {model.encoder.settings()}, and the shared encoder is "
-                f"{encoder.settings()}. Expected the same model, pooling and shallow layer. "
-                f"Give it a switch of its own."
+                f"{encoder.settings()}. Expected the same model, pooling and layer. Give it a switch of its own."
             )
         self._classifiers[name] = replace(model, encoder=encoder)
         return self._classifiers[name]
 
     def use(self, name: str) -> TextClassifier:
-        """The classifier of a name, its weights in place.
-
-        Raises:
-            ConfigError: there is none.
-        """
+        """The classifier of a name, its weights in place; a ConfigError where there is none."""
         if name not in self._classifiers:
             known = ", ".join(self._classifiers) or "none yet: add one first"
             raise ConfigError(f"There is no classifier {name!r}. Expected one of {known}. Correct the name.")
-        classifier = self._classifiers[name]
-        classifier.encoder.load()
-        return classifier
-
-    @property
-    def all(self) -> Mapping[str, TextClassifier]:
-        """Name → classifier."""
-        return dict(self._classifiers)
+        self._classifiers[name].encoder.load()
+        return self._classifiers[name]

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch.nn.functional import normalize
 
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
@@ -16,7 +15,7 @@ from fewshot.episodes.frozen import EpisodeRequest, draw, frozen_episodes
 from fewshot.episodes.noise import corrupt_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.protocol import Protocol
-from fewshot.features import TaskFeatures
+from fewshot.features import TaskFeatures, encoded_features
 from fewshot.processes import main_first
 from fewshot.randomness import child_generator
 from fewshot.resources import shipped
@@ -45,12 +44,10 @@ class TaskEncoder:
     def __call__(self, encoder: Encoder) -> TaskFeatures:
         """Unit features of all texts, and of the label names where they are used."""
         if encoder not in self._found:
-            names = self.task.label_texts() if self.label_names else []
-            log.info("Encoding %s texts with %s", f"{len(self.task.texts) + len(names):,}", encoder.model)
+            n_texts = len(self.task.texts) + (len(self.task.label_texts()) if self.label_names else 0)
+            log.info(f"Encoding {n_texts:,} texts with {encoder.model}")
             with main_first():
-                features = normalize(encoder.encode([*self.task.texts, *names]), dim=-1)
-            texts, of_names = features.tensor_split([len(self.task.texts)])
-            self._found[encoder] = TaskFeatures(texts, of_names if self.label_names else None)
+                self._found[encoder] = encoded_features(encoder, self.task, self.label_names)
         return self._found[encoder]
 
 

@@ -7,8 +7,8 @@ rescaled, dimension by dimension, by an episode-dependent metric r.
     a_qcm    = softmax_m(prior_m + t_q cos(q, e_cm) + t_s agreement_cm)       attention over evidence, per query
     p_qc     = normalize(sum_m a_qcm e_cm)                logit_c(q) = exp(s) * q . p_qc
 
-`between` and `within` are the variances of and around the class means of the support; `agreement` is the mean
-cosine of a piece of evidence to the others of its class, which is how a wrongly labelled text gives itself away.
+`between` and `within` are the variances of and around the class means of the support; `agreement` is the mean cosine
+of a piece of evidence to the others of its class, which is low for a wrongly labelled text.
 t_q and t_s multiply ten times a cosine.  The prior is 0 for support texts and `name + name_by_shots * log k` for the
 label name; k counts the texts of a class and not their variants.  Where evidence has weights, their logarithm is added
 to the prior, and variances and agreement are weighted.  With u, t_q, t_s and the prior at 0 (as they start) the
@@ -46,9 +46,7 @@ class AttentionClassifier(Classifier):
         gram: products of the evidence of one class.
         prior: attention logits before the query is seen; -inf where there is no evidence.
         dimension_scale: square root of the metric's weight of each dimension.
-        projection: map of features.
-        query_weight: t_q.
-        scale: factor from cosine to logit.
+        projection, query_weight, scale: map of features, t_q, and factor from cosine to logit.
     """
 
     evidence: Float[Tensor, "episodes n_way n_evidence dim"]
@@ -62,7 +60,7 @@ class AttentionClassifier(Classifier):
     def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
         """Scaled cosine of each query to its own prototype of each class."""
         cosine = self._cosine(query)
-        attention = self._attention(cosine)
+        attention = self._weights(cosine)
         # [episodes, n_way, n_query, n_evidence]: one product per class gives every query's squared norm.
         by_class = attention.transpose(1, 2)
         squared_norm = ((by_class @ self.gram) * by_class).sum(-1).transpose(1, 2)
@@ -72,18 +70,17 @@ class AttentionClassifier(Classifier):
         self, query: Float[Tensor, "episodes n_query dim"]
     ) -> Float[Tensor, "episodes n_query n_way n_evidence"]:
         """The weight of each piece of evidence for each query; support texts first, then the label name."""
-        return self._attention(self._cosine(query))
+        return self._weights(self._cosine(query))
 
     def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
         """Projected and rescaled unit vectors."""
         return normalize(self.projection(features) * self.dimension_scale, dim=-1)
 
     def _cosine(self, query: Tensor) -> Tensor:
-        episodes, n_way, n_evidence, _ = self.evidence.shape
         products = self.metric(query) @ self.evidence.flatten(1, 2).mT
-        return products.view(episodes, -1, n_way, n_evidence)
+        return products.unflatten(-1, self.evidence.shape[1:3])
 
-    def _attention(self, cosine: Tensor) -> Tensor:
+    def _weights(self, cosine: Tensor) -> Tensor:
         return (self.prior[:, None] + _COSINE_UNIT * self.query_weight * cosine).softmax(-1)
 
 
@@ -127,7 +124,7 @@ class AttentionPrototypical(ProjectedLearner):
         self.name_prior = nn.Parameter(torch.zeros(2))  # constant, and per log k
 
     def adapt(self, support: Support) -> AttentionClassifier:
-        """Project the evidence, and settle everything that does not depend on the query."""
+        """Project the evidence, and compute all that does not depend on the query."""
         prior = self._name_prior(support)
         shots = support.with_names_as_shots()
         evidence = self.projection(shots.features)
@@ -154,11 +151,7 @@ class AttentionPrototypical(ProjectedLearner):
         log_k = support.shots()[..., None].clamp(min=1).to(shots.dtype).log()  # without texts there is nothing to weigh
         return torch.cat([shots, self.name_prior[0] + self.name_prior[1] * log_k], dim=-1)
 
-    def _dimension_scale(
-        self,
-        evidence: Float[Tensor, "episodes n_way n_evidence dim"],
-        shares: Float[Tensor, "episodes n_way n_evidence"],
-    ) -> Float[Tensor, "episodes 1 dim"]:
+    def _dimension_scale(self, evidence: Tensor, shares: Tensor) -> Float[Tensor, "episodes 1 dim"]:
         weights = shares[..., None]
         means = (weights * evidence).sum(2)
         within = (weights * (evidence - means[:, :, None]).square()).sum(2).mean(1)
@@ -168,9 +161,7 @@ class AttentionPrototypical(ProjectedLearner):
         return (attention * evidence.shape[-1]).sqrt()[:, None]
 
 
-def _agreement(
-    gram: Float[Tensor, "episodes n_way n_evidence n_evidence"], shots: Support
-) -> Float[Tensor, "episodes n_way n_evidence"]:
+def _agreement(gram: Tensor, shots: Support) -> Float[Tensor, "episodes n_way n_evidence"]:
     """Weighted mean cosine of each piece of evidence to the others of its class; 0 where there are no others."""
     weighted = gram if shots.weights is None else gram * shots.weights[:, :, None]
     amounts = shots.amounts()

@@ -17,12 +17,7 @@ from fewshot.learners.learner import Classifier, Learner, Support, check_positiv
 
 @dataclass(frozen=True)
 class NearestPrototype(Classifier):
-    """Scaled cosine to one prototype per class.
-
-    Args:
-        prototypes: unit vectors.
-        scale: factor from cosine to logit.
-    """
+    """Scaled cosine to the prototypes, one unit vector per class."""
 
     prototypes: Float[Tensor, "episodes n_way dim"]
     scale: float | Float[Tensor, ""]

@@ -14,7 +14,7 @@ from fewshot.errors import ConfigError
 
 @dataclass(frozen=True)
 class Support:
-    """What a learner sees of a batch of episodes before the queries.
+    """The labelled part of a batch of episodes.
 
     Args:
         features: features of the support texts; what is given where the mask is false becomes zero.
@@ -77,12 +77,6 @@ class Support:
         targets = torch.eye(n_way, device=mask.device).repeat_interleave(k_shot, 0) * mask[..., None]
         return self.features.flatten(1, 2), targets, self.amounts().flatten(1)
 
-    def episode(self, index: int) -> "Support":
-        """One episode as a batch of one."""
-        own = slice(index, index + 1)
-        given = (self.label_names, self.weights, self.variants)
-        return Support(self.features[own], self.mask[own], *(None if part is None else part[own] for part in given))
-
 
 class Classifier(ABC):
     """A learner adapted to the support of a batch of episodes; immutable.
@@ -102,7 +96,7 @@ class Classifier(ABC):
 class Learner(nn.Module, ABC):
     """One published algorithm.
 
-    Parameters that require gradients are meta-trained; a learner without any is used as it is.
+    Parameters that require gradients are meta-trained.
 
     Attributes:
         temperature: divides the logits for calibrated probabilities; fitted on meta-valid classes.
@@ -140,10 +134,9 @@ class Learner(nn.Module, ABC):
         """Take in the means of the train classes before the first step of meta-training; by default nothing."""
 
     def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
-        """The part of the learner that looks at each text by itself; by default nothing happens here.
+        """The part of the learner that reads each text by itself, once for all episodes; by default the identity.
 
-        `on_embedded().adapt` on embedded features equals `adapt` on the features themselves, and a text that
-        stands in many episodes is embedded once.
+        `on_embedded().adapt` on embedded features equals `adapt` on the features themselves.
         """
         return features
 
@@ -152,28 +145,15 @@ class Learner(nn.Module, ABC):
         return self
 
     def loss(
-        self,
-        support: Support,
-        query: Float[Tensor, "episodes n_query dim"],
-        targets: Tensor,
+        self, support: Support, query: Float[Tensor, "episodes n_query dim"], targets: Int[Tensor, "episodes n_query"]
     ) -> Float[Tensor, ""]:
-        """Meta-training loss of a batch of episodes, in nats: cross-entropy of the queries.
-
-        Args:
-            support: the support sets.
-            query: features of the queries.
-            targets: the way of each query, `[episodes, n_query]`.
-        """
+        """Meta-training loss of a batch of episodes, in nats: cross-entropy of the queries with their ways."""
         logits = self.adapt(support).logits(query)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
 def check_positive(**settings: float | int) -> None:
-    """Refuse settings that are not above zero.
-
-    Raises:
-        ConfigError: names the setting and its value.
-    """
+    """Refuse settings that are not above zero, with a ConfigError that names setting and value."""
     for name, value in settings.items():
         if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
             raise ConfigError(f"Got learner.{name}={value}, expected a number above 0.")

@@ -9,8 +9,16 @@ from torch.nn.functional import normalize
 from fewshot.learners.learner import Classifier, Support
 
 
+class _Linear(Classifier):
+    """A linear classifier of unit vectors."""
+
+    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
+        """Unit vectors: the space in which the linear classifier is fitted."""
+        return normalize(features, dim=-1)
+
+
 @dataclass(frozen=True)
-class DualLinear(Classifier):
+class DualLinear(_Linear):
     """`logits = scale * q X^T A`: weights `X^T A` are never formed, and an episode has n_support, not dim, unknowns.
 
     Args:
@@ -27,19 +35,10 @@ class DualLinear(Classifier):
         """Linear scores of each query."""
         return self.scale * (self.metric(query) @ self.support.mT) @ self.coefficients
 
-    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
-        """Unit vectors: the space in which the linear classifier is fitted."""
-        return normalize(features, dim=-1)
-
 
 @dataclass(frozen=True)
-class PrimalLinear(Classifier):
-    """`logits = scale * q W`.
-
-    Args:
-        weights: W, one column per class.
-        scale: factor from score to logit.
-    """
+class PrimalLinear(_Linear):
+    """`logits = scale * q W`, with one column of weights W per class."""
 
     weights: Float[Tensor, "episodes dim n_way"]
     scale: float
@@ -48,11 +47,7 @@ class PrimalLinear(Classifier):
         """Linear scores of each query."""
         return self.scale * self.metric(query) @ self.weights
 
-    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
-        """Unit vectors: the space in which the linear classifier is fitted."""
-        return normalize(features, dim=-1)
 
-
-def crowded(support: Support) -> bool:
-    """Whether variants make the examples of an episode so many that a problem of `dim` unknowns is the smaller one."""
+def outnumbers_features(support: Support) -> bool:
+    """Whether variants make the examples of an episode more than its features, so that the primal form is smaller."""
     return support.weights is not None and support.mask[0].numel() > support.features.shape[-1]

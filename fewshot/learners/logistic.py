@@ -3,11 +3,10 @@
     min_W  |W|^2 / 2 + C * sum_i w_i cross_entropy(x_i W, y_i)
 
 The minimiser is a combination of the support texts, W = X^T A, so the unknowns are A, or W itself where variants make
-the texts outnumber the features.  The problem is strongly
-convex with a known smoothness constant; Nesterov's constant-momentum scheme (Nesterov 2004, "Introductory
-Lectures on Convex Optimization", 2.2.11) converges linearly.  Same objective as scikit-learn's
-`LogisticRegression(C=C, fit_intercept=False)`, without its loop over episodes.  The weights w_i are 1 for texts; the
-label name counts as one more example.
+the texts outnumber the features.  The problem is strongly convex with a known smoothness constant; Nesterov's
+constant-momentum scheme (Nesterov 2004, "Introductory Lectures on Convex Optimization", 2.2.11) converges linearly.
+Same objective as scikit-learn's `LogisticRegression(C=C, fit_intercept=False)`, without its loop over episodes.  The
+weights w_i are 1 for texts; the label name counts as one more example.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Learner, Support, check_positive
-from fewshot.learners.linear import DualLinear, PrimalLinear, crowded
+from fewshot.learners.linear import DualLinear, PrimalLinear, outnumbers_features
 
 
 class Logistic(Learner):
@@ -43,7 +42,7 @@ class Logistic(Learner):
         """Minimise the penalised loss of all episodes at once."""
         features, targets, weights = support.with_names_as_shots().flat()
         features = normalize(features, dim=-1)
-        if crowded(support):
+        if outnumbers_features(support):
             return PrimalLinear(self._primal(features, targets, weights), 1.0)
         return DualLinear(features, self._dual(features, targets, weights[..., None]), 1.0)
 

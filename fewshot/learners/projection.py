@@ -14,9 +14,9 @@ from fewshot.learners.learner import Learner
 class ResidualProjection(nn.Module):
     """`normalize(y + y W)` with `y = x - centre`, and `W = 0` at the start.
 
-    A pre-trained encoder's space is already good; the residual form begins there, and decaying `W` pulls back
-    to it.  What all texts of a domain share says nothing about classes, so most of their mean is taken away
-    first (Wang et al. 2019, "SimpleShot", section 3.2, take all of it away).
+    The residual form begins at the encoder's own space, and decaying `W` pulls back to it.  What all texts of a domain
+    share says nothing about classes, so most of their mean is taken away first (Wang et al. 2019, "SimpleShot", section
+    3.2, take all of it away).
 
     Args:
         dim: number of features.
@@ -49,13 +49,7 @@ class ResidualProjection(nn.Module):
 
 
 class ProjectedLearner(Learner):
-    """A learner whose only view of a text is through a residual projection.
-
-    Args:
-        dim: number of features.
-        centring: see `ResidualProjection`.
-        **arguments: the further constructor arguments of the learner, kept for saving.
-    """
+    """A learner that reads texts through a residual projection alone; see it and `Learner` for the arguments."""
 
     projection: nn.Module
 
@@ -69,7 +63,7 @@ class ProjectedLearner(Learner):
         self.projection.fit_centre(class_means)
 
     def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
-        """Project each text once, whatever the number of episodes that it stands in."""
+        """Project each text."""
         return self.projection(features)
 
     def on_embedded(self) -> "ProjectedLearner":

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Learner, Support, check_positive
-from fewshot.learners.linear import DualLinear, PrimalLinear, crowded
+from fewshot.learners.linear import DualLinear, PrimalLinear, outnumbers_features
 
 
 class Ridge(Learner):
@@ -39,7 +39,7 @@ class Ridge(Learner):
         # A weighted square is the square of what is multiplied by the root of the weight.
         roots = weights.sqrt()[..., None]
         features, targets = roots * normalize(features, dim=-1), roots * targets
-        if crowded(support):
+        if outnumbers_features(support):
             return PrimalLinear(self._solve(features.mT @ features, features.mT @ targets), self.scale)
         return DualLinear(features, self._solve(features @ features.mT, targets), self.scale)
 

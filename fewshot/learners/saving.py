@@ -67,16 +67,15 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
 
     folder = Path(folder)
     classes = {kind.__name__: kind for kind in LEARNERS.values()}
+    learner: Learner | EncoderMAML
     with _readable(folder):
         content = json.loads((folder / "learner.json").read_text(encoding="utf-8"))
-        arguments = dict(content["arguments"])
-        through_encoder = content["class"] == EncoderMAML.__name__
-    if through_encoder:
-        learner: Learner | EncoderMAML = _encoder_maml(folder, content["encoder"], arguments, encoder)
-    else:
-        with _readable(folder):
-            learner = classes[content["class"]](**arguments)
+        kind, arguments = content["class"], dict(content["arguments"])
+    if kind == EncoderMAML.__name__:
+        learner = _encoder_maml(folder, content["encoder"], arguments, encoder)
     with _readable(folder):
+        if kind != EncoderMAML.__name__:
+            learner = classes[kind](**arguments)
         learner.load_state_dict(load_file(folder / "learner.safetensors"))
     return learner
 
@@ -110,21 +109,13 @@ def _portable_fingerprint(encoder: Encoder) -> str:
 
 
 def described_classifier(classifier: Classifier) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A classifier as a description that JSON can hold, and its tensors by name.
-
-    Args:
-        classifier: what a learner of this package adapted to a support.
-    """
+    """A classifier of a learner of this package as a description that JSON can hold, and its tensors by name."""
     tensors: dict[str, Tensor] = {}
     return _described(classifier, "classifier", tensors), tensors
 
 
 def classifier_from(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Classifier:
     """The classifier that `described_classifier` described; its logits are identical.
-
-    Args:
-        description: the description.
-        tensors: by name.
 
     Raises:
         KeyError, TypeError, ValueError: the description is none of a classifier, or a tensor is missing.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Int
@@ -14,23 +13,14 @@ from fewshot.tasks import Task
 
 @dataclass(frozen=True)
 class AugmentedTexts:
-    """Texts with their variants.
-
-    Args:
-        texts: indices of the task's texts that have variants, ascending.
-        variants: those of each.
-    """
+    """Indices of the task's texts that have variants, ascending, and the variants of each."""
 
     texts: Int[Tensor, " n_texts"]
     variants: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, task: Task, augmented: Mapping[int, Sequence[str]]) -> "AugmentedTexts":
-        """Take what a caller made of a task's texts.
-
-        Args:
-            task: whose texts they are.
-            augmented: index of a text → its variants; a text without any may stand there or not.
+        """From the variants of a task's texts, by index; a text without any may stand there or not.
 
         Raises:
             ConfigError: a text is none of the train classes, or fewer than two texts have variants.
@@ -52,12 +42,7 @@ class AugmentedTexts:
         return cls(torch.tensor(chosen), tuple(tuple(augmented[index]) for index in chosen))
 
     def draw(self, n_texts: int, n_variants: int, generator: torch.Generator) -> Int[Tensor, "n n_columns"]:
-        """Some texts without regard to their classes, and variants of each.
-
-        Args:
-            n_texts: how many, as far as there are.
-            n_variants: of each; some come twice where a text has fewer.
-            generator: draws.
+        """Some texts without regard to their classes, and variants of each; some come twice where a text has fewer.
 
         Returns:
             In the first column places in `texts`, in the others numbers of variants.
@@ -66,15 +51,7 @@ class AugmentedTexts:
         return torch.cat([places[:, None], self._numbers(places, n_variants, generator)], dim=1)
 
     def draw_of(self, texts: Int[Tensor, " n"], generator: torch.Generator) -> Int[Tensor, "n_found 2"]:
-        """One variant of each of the texts that have any.
-
-        Args:
-            texts: distinct indices of the task's texts.
-            generator: draws.
-
-        Returns:
-            Places in `texts` of this object, and numbers of variants.
-        """
+        """Of those texts that have variants the place in `texts` of this object, and the number of one variant."""
         places = torch.isin(self.texts, texts).nonzero()[:, 0]
         return torch.cat([places[:, None], self._numbers(places, 1, generator)], dim=1)
 
@@ -83,9 +60,5 @@ class AugmentedTexts:
         return [self.variants[place][number] for place, *numbers in drawn.tolist() for number in numbers]
 
     def _numbers(self, places: Tensor, n_variants: int, generator: torch.Generator) -> Tensor:
-        drawn = torch.randint(2**31, (len(places), n_variants), generator=generator)
-        return drawn % self._counts[places, None]
-
-    @cached_property
-    def _counts(self) -> Tensor:
-        return torch.tensor([len(variants) for variants in self.variants])
+        counts = torch.tensor([len(self.variants[place]) for place in places.tolist()], dtype=torch.long)
+        return torch.randint(2**31, (len(places), n_variants), generator=generator) % counts[:, None]

@@ -40,14 +40,7 @@ _TENSORS = ("last", "best", "optimizer", "generators", "history")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after an evaluation, so that it can go on from there to the same bits.
-
-    Args:
-        progress: history and best weights.
-        last: trained weights at `progress.step`.
-        optimizer: the optimiser's tensors, `<parameter>/<name>`.
-        generators: states of all generators, `<process>/<name>`.
-    """
+    """A training after an evaluation, so that it can go on from there to the same bits; names as in the files."""
 
     progress: Progress
     last: dict[str, Tensor]
@@ -58,8 +51,8 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one training, in a folder that is named by all that determines it.
 
-    Two runs with the same name take the same way through the same weights, so that what either has written is good
-    for both. The newest two are kept; an older one goes once a newer is complete.
+    Two runs with the same name train the same weights, so what either has written is good for both. The newest two
+    are kept.
 
     Args:
         root: home of the checkpoints of all trainings.
@@ -80,14 +73,11 @@ class Checkpoints:
             damage = _damage(self._path(number))
             if damage is None:
                 return number
-            log.warning("The checkpoint %s is damaged (%s); trying the one before it.", self._path(number), damage)
+            log.warning(f"The checkpoint {self._path(number)} is damaged ({damage}); trying the one before it.")
         return None
 
     def read(self, number: int) -> Checkpoint:
         """A checkpoint that `newest` found.
-
-        Args:
-            number: its number.
 
         Raises:
             StorageError: it is not there, as on a machine that does not share the folder.
@@ -114,30 +104,23 @@ class Checkpoints:
     def write(self, checkpoint: Checkpoint) -> None:
         """Add a checkpoint; then remove what it replaces.
 
-        Args:
-            checkpoint: what to keep.
-
         Raises:
             StorageError: it could not be written; those before it are as they were.
         """
-        number = max(self._numbers(), default=0) + 1
-        progress = checkpoint.progress
+        path, progress = self._path(max(self._numbers(), default=0) + 1), checkpoint.progress
         history = {
             "losses": torch.tensor(progress.losses, dtype=torch.float64),
             "look_steps": torch.tensor(list(progress.scores), dtype=torch.int64),
             "look_scores": torch.tensor(list(progress.scores.values()), dtype=torch.float64),
         }
         content = {"format": _FORMAT, "step": progress.step, "best_step": progress.best_step, "training": self.training}
-        with atomic_folder(self._path(number), "Free some space, or set training.checkpoint_seconds=null.") as folder:
-            contents = (checkpoint.last, progress.best, checkpoint.optimizer, checkpoint.generators, history)
-            for name, tensors in zip(_TENSORS, contents, strict=True):
+        with atomic_folder(path, "Free some space, or set training.checkpoint_seconds=null.") as folder:
+            parts = (checkpoint.last, progress.best, checkpoint.optimizer, checkpoint.generators, history)
+            for name, tensors in zip(_TENSORS, parts, strict=True):
                 write_tensors(folder / f"{name}.safetensors", tensors)
             write_json(folder / "training.json", content)
             sums = [f"{_sha256(file)}  {file.name}\n" for file in sorted(folder.iterdir())]
             write_text(folder / _SUMS, "".join(sums))
-        self._tidy()
-
-    def _tidy(self) -> None:
         for number in self._numbers()[:-_KEPT]:
             shutil.rmtree(self._path(number), ignore_errors=True)
         for leftover in self.folder.glob(".*.tmp"):

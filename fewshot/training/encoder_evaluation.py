@@ -1,12 +1,16 @@
-"""Evaluation of an encoder while it is trained, and features by its published weights."""
+"""Evaluation of an encoder while it is trained."""
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.encoders import Encoder, TrainableEncoder
+from fewshot.encoders import TrainableEncoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
@@ -15,47 +19,32 @@ from fewshot.processes import as_main
 from fewshot.tasks import Task
 
 
+@dataclass(frozen=True)
 class EncoderEvaluation:
-    """Accuracy of the encoder as it is, with the learner as it is, on the valid episodes.
+    """Accuracy of encoder and learner as they are, on the valid episodes; only texts of these are embedded."""
 
-    Args:
-        trainable: the encoder.
-        learner: the learner.
-        task: whose texts they are.
-        names: label names, or None where they are not used.
-        valid: episodes; only their texts are embedded.
-    """
+    trainable: TrainableEncoder
+    learner: Learner
+    task: Task
+    names: list[str] | None
+    valid: Sequence[EpisodeBatch]
 
-    def __init__(
-        self,
-        trainable: TrainableEncoder,
-        learner: Learner,
-        task: Task,
-        names: list[str] | None,
-        valid: Sequence[EpisodeBatch],
-    ):
-        self.trainable, self.learner, self.names, self.valid = trainable, learner, names, valid
-        used = torch.cat([torch.cat([b.support.flatten(), b.query.flatten()]) for b in valid]).unique()
-        self.used, self.n_texts = used, len(task.texts)
-        self.texts = [task.texts[index] for index in used.tolist()]
+    @cached_property
+    def used(self) -> Int[Tensor, " n_used"]:
+        """Indices of the texts of the episodes."""
+        return torch.cat([part.flatten() for batch in self.valid for part in (batch.support, batch.query)]).unique()
 
     def __call__(self) -> float:
         """Mean over the batches of episodes."""
-        features = normalize(self.trainable.compute([*self.texts, *(self.names or [])]), dim=-1)
-        rows, names = features.tensor_split([len(self.texts)])
-        texts = torch.zeros(self.n_texts, features.shape[1]).index_copy_(0, self.used, rows)
+        used = [self.task.texts[index] for index in self.used.tolist()]
+        features = normalize(self.trainable.compute([*used, *(self.names or [])]), dim=-1)
+        rows, names = features.tensor_split([len(used)])
+        texts = torch.zeros(len(self.task.texts), features.shape[1]).index_copy_(0, self.used, rows)
         learner = copy.deepcopy(self.learner).cpu()
         return mean_accuracy(learner, TaskFeatures(texts, None if self.names is None else names), self.valid)
 
     def interpolate(self, shares: Sequence[float]) -> float:
-        """Leave the weights where, between published and trained, the accuracy is best.
-
-        Args:
-            shares: of the way from the published to the trained weights.
-
-        Returns:
-            The best share.
-        """
+        """Take the best of some shares of the way from the published to the trained weights, and return it."""
         scores = {}
         for share in shares:
             self.trainable.interpolate(share)
@@ -63,10 +52,3 @@ class EncoderEvaluation:
         best = as_main(max(scores, key=lambda share: scores[share]))
         self.trainable.interpolate(best)
         return best
-
-
-def published_features(encoder: Encoder, task: Task, names: list[str] | None) -> TaskFeatures:
-    """Features by the published weights, as unit vectors; from the cache where it has them."""
-    features = normalize(encoder.encode([*task.texts, *(names or [])]), dim=-1)
-    texts, of_names = features.tensor_split([len(task.texts)])
-    return TaskFeatures(texts, None if names is None else of_names)

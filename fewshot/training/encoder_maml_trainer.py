@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -9,55 +10,42 @@ from torch import Tensor
 
 from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.learners.maml.body import token_rows
 from fewshot.learners.maml.encoder_maml import EncoderMAML, TokenEpisode
 from fewshot.learners.maml.settings import MAMLSettings
-from fewshot.learners.maml.tokens import token_rows
 from fewshot.tasks.task import Task
+from fewshot.training.episodic_settings import EpisodicSettings
 from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
-from fewshot.training.loop_settings import POSITIVE, LoopSettings
+from fewshot.training.ranges import POSITIVE, Range
 from fewshot.training.store import TrainingFiles
-from fewshot.training.training_episodes import draw_training_episodes
 
 
 @dataclass(frozen=True)
-class EncoderMAMLTrainer(LoopSettings):
+class EncoderMAMLTrainer(EpisodicSettings):
     """Train first values from which a few steps on a support, through the encoder, make a classifier.
 
     Args:
         episodes_per_step: episodes in a batch.
-        ways: classes per training episode; all train classes when None.
-        shots: support sizes, taken in turn.
-        queries: queries per class.
         learning_rate: AdamW's rate for matrices and for the encoder's parameters; MAML's own `meta_lr` goes before it.
         scalar_learning_rate: its rate for the scale and for learned rates of the inner loop.
 
-    The other settings are those of `LoopSettings`.
+    The other settings are those of `EpisodicSettings` and `LoopSettings`.
     """
 
     steps: int = 40
-    evaluate_every: int = 10
     patience: int = 3
     max_gradient_norm: float | None = 1.0
-
-    episodes_per_step: int = 2
     ways: int | None = 5
     shots: Sequence[int] = (1, 5)
     queries: int = 3
-    learning_rate: float = 1e-4
-    scalar_learning_rate: float = 1e-2
 
-    def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        wrong = super().out_of_range()
-        for name in ("episodes_per_step", "queries", "learning_rate", "scalar_learning_rate"):
-            if not getattr(self, name) > 0:
-                wrong[name] = POSITIVE
-        if self.ways is not None and self.ways < 2:
-            wrong["ways"] = "ways of 2 or more, or null for all"
-        if not self.shots or min(self.shots) < 0:
-            wrong["shots"] = "shots as a list such as [1,5]"
-        return wrong
+    episodes_per_step: int = 2
+    learning_rate: float = 1e-4
+
+    RANGES: ClassVar[dict[str, Range]] = EpisodicSettings.RANGES | dict.fromkeys(
+        ("episodes_per_step", "learning_rate"), POSITIVE
+    )
 
     def fit(
         self,
@@ -93,9 +81,7 @@ class EncoderMAMLTrainer(LoopSettings):
         valid = [episodes for episodes in valid if episodes.n_way == settings.ways] or list(valid)
 
         def draw(step: int, generator: torch.Generator) -> list[TokenEpisode]:
-            drawn = draw_training_episodes(
-                train, self.episodes_per_step, self.ways, self.shots, self.queries, step, generator
-            )
+            drawn = self.draw_episodes(train, self.episodes_per_step, step, generator)
             return [tokens.episode(drawn[number]) for number in range(len(drawn))]
 
         history = run_loop(
@@ -110,27 +96,19 @@ class EncoderMAMLTrainer(LoopSettings):
         )
         return learner, history
 
-    def _groups(self, learner: EncoderMAML) -> list[dict]:
+    def _groups(self, learner: EncoderMAML) -> list[dict[str, Any]]:
         rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
         published = {id(parameter) for parameter in learner.pretrained}
         trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-        # Neither a scalar's rate for biases and norms of the encoder, nor a pull towards zero for what it has learned.
-        scalars = [p for p in trained if p.ndim < 2 and id(p) not in published]
+        # Neither a scalar's rate for biases and norms of the encoder, nor a decay of what it has learned.
         others = [p for p in trained if p.ndim >= 2 or id(p) in published]
-        return [
-            {"params": others, "lr": rate, "weight_decay": 0.0},
-            {"params": scalars, "lr": self.scalar_learning_rate, "weight_decay": 0.0},
-        ]
+        scalars = [p for p in trained if p.ndim < 2 and id(p) not in published]
+        return [{"params": others, "lr": rate, "weight_decay": 0.0}, self.scalars(scalars)]
 
 
 @dataclass(frozen=True)
 class TaskTokens:
-    """Token ids of a task's texts, and of its label names where they are used.
-
-    Args:
-        texts: one row per text of the task.
-        label_names: one row per class id, or None where label names are not used.
-    """
+    """Token ids of a task's texts, and of its label names where they are used; one row for each."""
 
     texts: Int[Tensor, "n_texts tokens"]
     label_names: Int[Tensor, "n_classes tokens"] | None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -19,10 +19,7 @@ from fewshot.training.perturbation import perturbed, recorded, word_layer
 from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
 
 TERMS = ("task", "contrastive", "consistency", "alignment", "augmentation", "adversarial")
-
-
-def _none(columns: int) -> Tensor:
-    return torch.empty(0, columns, dtype=torch.long)
+_NONE = torch.empty(0, 2, dtype=torch.long)
 
 
 @dataclass(frozen=True)
@@ -31,27 +28,20 @@ class EncoderBatch:
 
     Args:
         episodes: of the train classes.
-        target: which of the target domain's texts; none where there is no target domain.
+        target: which of the target domain's texts.
         unlabelled: texts with some of their variants, as `AugmentedTexts.draw` gives them.
         positives: variants of texts of the episodes, as `AugmentedTexts.draw_of` gives them.
     """
 
     episodes: EpisodeBatch
-    target: Int[Tensor, " n_target"] = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
-    unlabelled: Int[Tensor, "n_unlabelled n_columns"] = field(default_factory=lambda: _none(2))
-    positives: Int[Tensor, "n_positives 2"] = field(default_factory=lambda: _none(2))
+    target: Int[Tensor, " n_target"] = _NONE[:, 0]
+    unlabelled: Int[Tensor, "n_unlabelled n_columns"] = _NONE
+    positives: Int[Tensor, "n_positives 2"] = _NONE
 
 
 @dataclass(frozen=True)
 class StepTexts:
-    """The distinct texts and classes of a batch, and the batch in their terms.
-
-    Args:
-        episodes: indices are places in `texts` and `classes`.
-        texts: the text at each place.
-        classes: the class at each place.
-        labels: place of each text's class.
-    """
+    """The distinct texts and classes of a batch, the class of each text, and the batch as places in both."""
 
     episodes: EpisodeBatch
     texts: Int[Tensor, " n_texts"]
@@ -60,7 +50,7 @@ class StepTexts:
 
     @classmethod
     def of(cls, batch: EpisodeBatch, device: torch.device) -> "StepTexts":
-        """Number the texts and classes of a batch, on a device; every place of its support has to hold a text."""
+        """Number the texts and classes of a batch, on a device; all places of its support hold a text."""
         batch = EpisodeBatch(*(getattr(batch, part.name).to(device) for part in fields(batch)))
         both = torch.cat([batch.support, batch.query], dim=2)
         texts, places = both.unique(return_inverse=True)
@@ -78,8 +68,7 @@ class EncoderObjective(nn.Module):
 
     L_adversarial is the weighted sum of all the others where word embeddings are perturbed to make it larger.
 
-    With learned weights each w_i multiplies exp(-s_i) and s_i is added, so that a term that cannot be brought down
-    counts less.
+    With learned weights each w_i multiplies exp(-s_i), and s_i is added.
 
     Args:
         encoder: what is trained.
@@ -92,7 +81,7 @@ class EncoderObjective(nn.Module):
         augmented: texts with variants, for augmentation and for positives of the contrastive term.
         adversarial_size: size of the perturbation of words, see `perturbation`.
         temperature: of the contrastive term and of augmentation.
-        tokens_per_pass: most padded tokens that go through the encoder at once.
+        tokens_per_pass: padded tokens that go through the encoder at once, at most.
         learned_weights: learn the s_i.
 
     Source: Kendall, Gal and Cipolla 2018, "Multi-Task Learning Using Uncertainty",
@@ -134,9 +123,8 @@ class EncoderObjective(nn.Module):
         layer = word_layer(self.encoder)
         with recorded(layer) as seen:
             losses = self._losses(step, batch)
-        perturbations = seen.perturbations(self._plain_sum(losses), self.adversarial_size)
-        with perturbed(layer, perturbations):
-            losses["adversarial"] = self._plain_sum(self._losses(step, batch))
+        with perturbed(layer, seen.perturbations(self._sum(losses, learned=False), self.adversarial_size)):
+            losses["adversarial"] = self._sum(self._losses(step, batch), learned=False)
         return {"loss": self._sum(losses), **losses}
 
     def _losses(self, step: StepTexts, batch: EncoderBatch) -> dict[str, Tensor]:
@@ -147,9 +135,8 @@ class EncoderObjective(nn.Module):
             [self.target[index] for index in batch.target.tolist()],
             *self._augmented_texts(batch),
         ]
-        embeddings = normalize(
-            self.encoder.embed_texts([text for group in groups for text in group], self.tokens_per_pass), dim=-1
-        )
+        texts = [text for group in groups for text in group]
+        embeddings = normalize(self.encoder.embed_texts(texts, self.tokens_per_pass), dim=-1)
         parts = _Embedded(*embeddings.split([len(group) for group in groups]))
         return {name: self._term(name, step, batch, parts) for name in self.weights if name != "adversarial"}
 
@@ -175,8 +162,7 @@ class EncoderObjective(nn.Module):
                 variants = parts.variants.view(len(parts.unlabelled), -1, ours.shape[1])
                 return augmentation(parts.unlabelled, variants, self.temperature)
         texts, names = ours.tensor_split([len(step.texts)])
-        features = TaskFeatures(texts, names if len(names) else None)
-        episodes = step.episodes
+        features, episodes = TaskFeatures(texts, names if len(names) else None), step.episodes
         targets = episodes.targets.to(ours.device)
         return self.learner.loss(features.support(episodes), features.query(episodes), targets)
 
@@ -194,28 +180,21 @@ class EncoderObjective(nn.Module):
     def _taught(self, step: StepTexts) -> Float[Tensor, "n dim"]:
         assert self.teacher is not None
         taught = self.teacher.texts[step.texts.cpu()]
-        if self.teacher.label_names is None:
-            return taught
-        return torch.cat([taught, self.teacher.label_names[step.classes.cpu()]])
+        names = self.teacher.label_names
+        return taught if names is None else torch.cat([taught, names[step.classes.cpu()]])
 
-    def _plain_sum(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Weighted, without learned factors."""
-        return torch.stack([self.weights[name] * loss for name, loss in losses.items()]).sum()
-
-    def _sum(self, losses: Mapping[str, Tensor]) -> Tensor:
+    def _sum(self, losses: Mapping[str, Tensor], learned: bool = True) -> Tensor:
+        """Weighted, with the learned factors or without."""
         weighted = {name: self.weights[name] * loss for name, loss in losses.items()}
-        for name, log_variance in self.log_variances.items():
+        for name, log_variance in self.log_variances.items() if learned else ():
             weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance
         return torch.stack(list(weighted.values())).sum()
 
 
 def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
-    """A learner for the loss: its scalars are trained, and its matrices are not.
+    """Prepare a learner for the loss, in place: its scalars are trained, and its matrices are not.
 
-    Args:
-        learner: changed in place.
-        class_means: published features of the train classes.
-        scale: first value of its factor from cosine to logit, where it learns one.
+    A factor from cosine to logit that it learns starts at `scale`.
 
     Raises:
         ConfigError: its logits do not follow the features.
@@ -235,8 +214,8 @@ def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], 
 
 @dataclass(frozen=True)
 class _Embedded:
-    """Unit vectors of the texts of a step: of the episodes and class names, of the target domain, of unlabelled texts
-    and their variants, and of variants of texts of the episodes."""
+    """Unit vectors of the texts of a step: of its episodes and their classes, of the target domain, of
+    unlabelled texts and their variants, and of variants of texts of the episodes."""
 
     ours: Float[Tensor, "n dim"]
     target: Float[Tensor, "n_target dim"]

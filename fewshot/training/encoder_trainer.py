@@ -12,42 +12,41 @@ import torch
 from fewshot.encoders import Encoder, Trainable, TrainableEncoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError, TaskError
-from fewshot.features import TaskFeatures
+from fewshot.features import encoded_features
 from fewshot.learners.learner import Learner
 from fewshot.randomness import child_generator
 from fewshot.tasks import Task
 from fewshot.tasks.class_pools import ClassPools
 from fewshot.tasks.readers import find_texts, read_texts
 from fewshot.training.augmented import AugmentedTexts
-from fewshot.training.encoder_evaluation import EncoderEvaluation, published_features
+from fewshot.training.encoder_evaluation import EncoderEvaluation
 from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective, loss_learner
+from fewshot.training.episodic_settings import EpisodicSettings
 from fewshot.training.history import TrainedEncoder
 from fewshot.training.loop import run_loop
-from fewshot.training.loop_settings import LoopSettings, Precision, Schedule
+from fewshot.training.loop_settings import Precision, Schedule
+from fewshot.training.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of, or_null
 from fewshot.training.store import TrainingFiles
-from fewshot.training.training_episodes import draw_training_episodes
 
 log = logging.getLogger(__name__)
 
 # What each kind of training starts from: what begins at zero bears larger steps.
 _LEARNING_RATES = {"full": 1e-4, "lora": 1e-3, "adapter": 1e-3}
+_WEIGHTS = tuple(f"{term}_weight" for term in TERMS)
 Weighting = Literal["constant", "uncertainty"]
 _TARGET_TEXTS = 32  # of the target domain in a step
 
 
 @dataclass(frozen=True)
-class EncoderTrainer(LoopSettings):
+class EncoderTrainer(EpisodicSettings):
     """Meta-train an encoder on episodes of the train classes, with early stopping on valid classes.
 
     Args:
         ways: classes in the episode of a step, all train classes when None.
-        shots: support sizes, taken in turn.
-        queries: queries per class.
         learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA and adapters.
         layer_decay: what the rate is multiplied by from one layer to the next lower one.
         scalar_learning_rate: rate of the learner's scalars and of learned term weights.
-        scale: first value of the learner's factor from cosine to logit, where it learns one; a small one goes on
-            pulling where an episode is right already.
+        scale: first value of a learned factor from cosine to logit; a small one has a gradient where all is right, too.
         weight_decay: AdamW's decay of matrices.
         task_weight: of the learner's loss on the episodes.
         contrastive_weight: of the supervised contrastive term over texts and label names.
@@ -56,7 +55,7 @@ class EncoderTrainer(LoopSettings):
         augmentation_weight: of the unsupervised loss between texts of the train classes and their variants.
         augmentation_texts: texts of a step in that loss.
         augmentation_variants: variants of each of them.
-        augmented_positives: where there are variants, the contrastive term pulls one of each text to its class.
+        augmented_positives: a variant of each text is one more of its class in the contrastive term.
         adversarial_weight: of the loss where word embeddings are perturbed against it.
         adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
@@ -66,9 +65,9 @@ class EncoderTrainer(LoopSettings):
         interpolation: shares of the way from the published to the trained weights, of which the best on the valid
             classes is kept.
         valid_texts: texts of each valid class that evaluations embed.
-        tokens_per_pass: most padded tokens that go through the encoder at once.
+        tokens_per_pass: padded tokens that go through the encoder at once, at most.
 
-    The other settings are those of `LoopSettings`.
+    The other settings are those of `EpisodicSettings` and `LoopSettings`.
     """
 
     steps: int = 100
@@ -78,13 +77,11 @@ class EncoderTrainer(LoopSettings):
     warmup: float = 0.1
     max_gradient_norm: float | None = 1.0
     precision: Precision = "bfloat16"
-
-    ways: int | None = 25
     shots: Sequence[int] = (1, 2, 3)
     queries: int = 2
+
     learning_rate: float | None = None
     layer_decay: float = 0.9
-    scalar_learning_rate: float = 1e-2
     scale: float = 10.0
     weight_decay: float = 0.01
     task_weight: float = 1.0
@@ -105,37 +102,25 @@ class EncoderTrainer(LoopSettings):
     tokens_per_pass: int = 1024
 
     GROUP: ClassVar[str] = "encoder_training"
+    RANGES: ClassVar[dict[str, Range]] = EpisodicSettings.RANGES | {
+        **dict.fromkeys(("scale", "temperature", "valid_texts", "tokens_per_pass"), POSITIVE),
+        **dict.fromkeys(("augmentation_variants", "adversarial_size"), POSITIVE),
+        **dict.fromkeys(("weight_decay", *_WEIGHTS), NOT_NEGATIVE),
+        "shots": (lambda shots: len(shots) > 0 and min(shots) >= 1, "a list such as [1,2]"),
+        "augmentation_texts": (lambda texts: texts >= 2, "2 or more"),
+        "learning_rate": or_null(POSITIVE),
+        "layer_decay": DECAY,
+        "interpolation": SHARES,
+        "weighting": one_of(*get_args(Weighting)),
+    }
 
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
-        weights = tuple(f"{term}_weight" for term in TERMS)
-        positive = (
-            *("queries", "scalar_learning_rate", "scale", "temperature", "valid_texts", "tokens_per_pass"),
-            *("augmentation_variants", "adversarial_size"),
-        )
         wrong = super().out_of_range()
-        wrong |= {name: "positive numbers" for name in positive if not getattr(self, name) > 0}
-        for name in ("weight_decay", *weights):
-            if not getattr(self, name) >= 0:
-                wrong[name] = "numbers of 0 or more"
-        if not any(getattr(self, name) > 0 for name in weights if name != "adversarial_weight"):
-            wrong["task_weight"] = "one weight above 0, beside adversarial_weight"
-        if self.augmentation_texts < 2:
-            wrong["augmentation_texts"] = "augmentation_texts of 2 or more"
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            wrong["learning_rate"] = "learning_rate above 0, or null"
-        if not 0 < self.layer_decay <= 1:
-            wrong["layer_decay"] = "layer_decay above 0 and at most 1"
-        if self.ways is not None and self.ways < 2:
-            wrong["ways"] = "ways of 2 or more, or null for all"
-        if not self.shots or min(self.shots) < 1:
-            wrong["shots"] = "shots as a list such as [1,2]"
-        if not self.interpolation or not all(0 < share <= 1 for share in self.interpolation):
-            wrong["interpolation"] = "interpolation as a list of shares such as [0.5,1]"
-        if self.weighting not in get_args(Weighting):
-            wrong["weighting"] = f"weighting as one of {', '.join(get_args(Weighting))}"
+        if not any(getattr(self, name) > 0 for name in _WEIGHTS if name != "adversarial_weight"):
+            wrong["task_weight"] = "one weight above 0, beside adversarial_weight,"
         if self.alignment_weight and self.target is None:
-            wrong["alignment_weight"] = "target=TASK_FOLDER beside alignment_weight"
+            wrong["alignment_weight"] = "target=TASK_FOLDER"
         return wrong
 
     def fit(
@@ -156,7 +141,7 @@ class EncoderTrainer(LoopSettings):
             encoder: it is not changed.
             trainable: what is trained of it.
             make_learner: number of features → learner, whose loss is the task loss. Its scalars are trained along;
-                its matrices stay as they are, for what they would learn is here the encoder's to learn.
+                its matrices stay, for what they would learn is here the encoder's to learn.
             task: its train classes are trained on.
             valid: episodes of the valid classes; their accuracies are averaged.
             label_names: whether names of classes are evidence.
@@ -174,11 +159,24 @@ class EncoderTrainer(LoopSettings):
         seen = {"task": task.name, "split": task.split, "classes": classes}
         copy = TrainableEncoder(encoder, trainable, child_generator(seed, "encoder/lora"), seen)
         names = task.label_texts() if label_names else None
-        published = published_features(encoder, task, names)
+        published = encoded_features(encoder, task, label_names)
         learner = loss_learner(make_learner(published.dim), published.class_means(task.pools("train")), self.scale)
         learner = learner.to(next(copy.parameters()).device)
-        objective = self._objective(copy, learner, task, names, published, variants)
-        log.info("Encoder: %s", copy.trainable_share)
+        objective = EncoderObjective(
+            copy,
+            learner,
+            task.texts,
+            names,
+            weights={term: getattr(self, name) for term, name in zip(TERMS, _WEIGHTS, strict=True)},
+            teacher=published,
+            target=self.target_texts(),
+            augmented=variants,
+            adversarial_size=self.adversarial_size,
+            temperature=self.temperature,
+            tokens_per_pass=self.tokens_per_pass,
+            learned_weights=self.weighting == "uncertainty",
+        )
+        log.info(f"Encoder: {copy.trainable_share}")
         evaluation = EncoderEvaluation(copy, learner, task, names, valid)
         history = run_loop(
             self,
@@ -203,40 +201,15 @@ class EncoderTrainer(LoopSettings):
                 f"classes' texts. Set augment=semantic and augment.use=[meta_training], or "
                 f"encoder_training.augmentation_weight=0."
             )
-        if augmented is None or not (self.augmentation_weight or self._pulls_variants):
-            return None
-        return AugmentedTexts.of(task, augmented)
+        used = self.augmentation_weight or self._variants_are_positives
+        return None if augmented is None or not used else AugmentedTexts.of(task, augmented)
 
     @property
-    def _pulls_variants(self) -> bool:
+    def _variants_are_positives(self) -> bool:
         return self.augmented_positives and self.contrastive_weight > 0
 
-    def _objective(
-        self,
-        encoder: TrainableEncoder,
-        learner: Learner,
-        task: Task,
-        names: list[str] | None,
-        published: TaskFeatures,
-        augmented: AugmentedTexts | None,
-    ) -> EncoderObjective:
-        return EncoderObjective(
-            encoder,
-            learner,
-            task.texts,
-            names,
-            weights={term: getattr(self, f"{term}_weight") for term in TERMS},
-            teacher=published,
-            target=self.target_texts(),
-            augmented=augmented,
-            adversarial_size=self.adversarial_size,
-            temperature=self.temperature,
-            tokens_per_pass=self.tokens_per_pass,
-            learned_weights=self.weighting == "uncertainty",
-        )
-
     def target_texts(self) -> tuple[str, ...]:
-        """The distinct texts of the target domain, none where there is no alignment.
+        """The distinct texts of the target domain, for alignment.
 
         Raises:
             TaskError: the folder has none that can be read.
@@ -259,7 +232,7 @@ class EncoderTrainer(LoopSettings):
         scalars = [p for module in (objective.learner, objective.log_variances) for p in module.parameters()]
         scalars = [p for p in scalars if p.requires_grad]
         groups = encoder.parameter_groups(rate, self.layer_decay, self.weight_decay)
-        return [*groups, {"params": scalars, "lr": self.scalar_learning_rate, "weight_decay": 0.0}]
+        return [*groups, self.scalars(scalars)]
 
     def _draw(
         self,
@@ -269,14 +242,14 @@ class EncoderTrainer(LoopSettings):
         n_target: int,
         augmented: AugmentedTexts | None = None,
     ) -> EncoderBatch:
-        episodes = draw_training_episodes(train, 1, self.ways, self.shots, self.queries, step, generator)
+        episodes = self.draw_episodes(train, 1, step, generator)
         batch = EncoderBatch(episodes)
         if n_target:
             batch = replace(batch, target=torch.randint(n_target, (_TARGET_TEXTS,), generator=generator))
         if augmented is not None and self.augmentation_weight:
             drawn = augmented.draw(self.augmentation_texts, self.augmentation_variants, generator)
             batch = replace(batch, unlabelled=drawn)
-        if augmented is not None and self._pulls_variants:
+        if augmented is not None and self._variants_are_positives:
             own = torch.cat([episodes.support.flatten(), episodes.query.flatten()])
             batch = replace(batch, positives=augmented.draw_of(own, generator))
         return batch
@@ -284,10 +257,7 @@ class EncoderTrainer(LoopSettings):
 
 @dataclass(frozen=True)
 class QuickEncoderTrainer(EncoderTrainer):
-    """A third of the steps at twice the rate, for full fine-tuning.
-
-    On valid classes of medical_terms it had half (5 shots) to two thirds (1 shot) of the gain of the longer training.
-    """
+    """A third of the steps at twice the rate, for full fine-tuning: half to two thirds of the gain on medical_terms."""
 
     steps: int = 30
     evaluate_every: int = 30  # once after the first, at the end

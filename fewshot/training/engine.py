@@ -19,8 +19,7 @@ class Engine:
     The objective stays on the device where it is. Where accelerate trains on other devices (a learner on cached
     features beside GPUs), each process trains a copy of its own on the very same batches, and nothing is shared.
 
-    Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy of the objective is trained, and the objective itself
-    gets whole weights at each `gather`.
+    Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy is trained; `gather` gives the objective whole weights.
 
     Args:
         objective: `objective(batch)` is the loss, or a dictionary of named losses with `loss` among them.
@@ -51,31 +50,14 @@ class Engine:
         self.model: Any = trained
         if self.shared:
             self.model, self.optimizer = self.accelerator.prepare(trained, self.optimizer)
-
-    @property
-    def processes(self) -> int:
-        """Number of processes that train together."""
-        return self.accelerator.num_processes if self.shared else 1
-
-    @property
-    def process(self) -> int:
-        """Which of them this is."""
-        return self.accelerator.process_index if self.shared else 0
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this process writes files and shows progress."""
-        return self.accelerator.is_main_process
+        self.processes: int = self.accelerator.num_processes if self.shared else 1
+        self.process: int = self.accelerator.process_index if self.shared else 0
+        self.is_main: bool = self.accelerator.is_main_process  # which writes files and shows progress
 
     def step(self, step: int, draw: Callable[[], Any]) -> dict[str, float]:
-        """One optimiser step.
+        """One optimiser step (1 for the first): the losses by name, in nats, averaged over batches and processes.
 
-        Args:
-            step: its number, 1 for the first.
-            draw: gives a batch; called once for each batch whose gradients are averaged.
-
-        Returns:
-            The losses by name, in nats, averaged over batches and processes.
+        `draw` is called once for each batch whose gradients are averaged.
         """
         share = self.settings.rate_share(step)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
@@ -84,16 +66,26 @@ class Engine:
         for _ in range(self.settings.accumulate):
             batch = draw()
             with self.accelerator.accumulate(self.model):
-                with self._precision():
+                mixed = self.settings.precision != "float32"
+                with torch.autocast(self.device.type, dtype=torch.bfloat16) if mixed else contextlib.nullcontext():
                     losses = self.model(batch)
                 losses = losses if isinstance(losses, dict) else {"loss": losses}
-                self._backward(losses["loss"])
+                if self.shared:
+                    self.accelerator.backward(losses["loss"])
+                else:
+                    (losses["loss"] / self.settings.accumulate).backward()
                 for name, value in losses.items():
                     value = value.detach().float()
                     sums[name] = sums[name] + value if name in sums else value
                 if self.accelerator.sync_gradients:
-                    self._update()
-        return self._means(sums)
+                    if self.settings.max_gradient_norm is not None:
+                        self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_gradient_norm)
+                    self.optimizer.step()
+                    self.optimizer.zero_grad()
+        values = torch.stack(list(sums.values())) / self.settings.accumulate
+        if self.processes > 1:
+            values = self.accelerator.reduce(values, "mean")
+        return dict(zip(sums, values.tolist(), strict=True))
 
     def train(self) -> None:
         """Dropout on, wherever it is trained."""
@@ -120,11 +112,7 @@ class Engine:
         return {f"{number}/{name}": tensor for number, tensors in state.items() for name, tensor in tensors.items()}
 
     def load_optimizer_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `optimizer_tensors` gave.
-
-        Args:
-            tensors: of an optimiser of the same parameters.
-        """
+        """Put back what `optimizer_tensors` gave."""
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             number, name = key.split("/")
@@ -132,11 +120,7 @@ class Engine:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
     def agree(self, value: float) -> float:
-        """The value as the main process has it.
-
-        Args:
-            value: what rounding or a clock may make different in other processes.
-        """
+        """The value of the main process, of what rounding or a clock may make different in others."""
         if self.processes == 1:
             return value
         from accelerate.utils import broadcast
@@ -144,38 +128,10 @@ class Engine:
         return float(broadcast(torch.tensor([value], dtype=torch.float64, device=self.device)))
 
     def collect(self, tensor: Tensor) -> list[Tensor]:
-        """A tensor of each process, in their order.
-
-        Args:
-            tensor: of the same shape everywhere.
-        """
+        """The tensor of each process, of the same shape everywhere."""
         if self.processes == 1:
             return [tensor]
         return list(self.accelerator.gather(tensor.to(self.device)[None]).cpu())
-
-    def _precision(self) -> contextlib.AbstractContextManager:
-        if self.settings.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-    def _backward(self, loss: Tensor) -> None:
-        if self.shared:
-            self.accelerator.backward(loss)
-        else:
-            (loss / self.settings.accumulate).backward()
-
-    def _update(self) -> None:
-        largest = self.settings.max_gradient_norm
-        if largest is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), largest)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-
-    def _means(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        values = torch.stack(list(sums.values())) / self.settings.accumulate
-        if self.processes > 1:
-            values = self.accelerator.reduce(values, "mean")
-        return dict(zip(sums, values.tolist(), strict=True))
 
 
 def _same_groups(groups: Sequence[dict[str, Any]], given: nn.Module, used: nn.Module) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from fewshot.encoders import Encoder, TrainableEncoder, TrainableShare
 
 @dataclass(frozen=True)
 class TrainingHistory:
-    """What happened in a meta-training.
+    """What happened in a training.
 
     Args:
         steps: steps taken.
@@ -29,7 +29,7 @@ class TrainedEncoder:
     """A meta-trained encoder and its training.
 
     Args:
-        encoder: with the trained weights; `encode` has a cache of its own.
+        encoder: with the trained weights.
         trainable: its trained form, to save.
         history: of the training.
         kept: share of the way from the published to the trained weights that was best on the valid classes.
@@ -45,15 +45,7 @@ class TrainedEncoder:
 
 @dataclass
 class Progress:
-    """How far a training is.
-
-    Args:
-        step: steps taken.
-        losses: loss of each step, in nats.
-        scores: step of each evaluation → valid accuracy.
-        best_step: the evaluation with the best score.
-        best: the trained weights at that evaluation.
-    """
+    """How far a training is: its history so far, and the trained weights of the best step."""
 
     step: int = 0
     losses: list[float] = field(default_factory=list)

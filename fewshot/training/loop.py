@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -40,16 +41,15 @@ def run_loop(
 
     Args:
         settings: of the loop.
-        objective: `objective(batch)` is the loss, a scalar in nats, or a dictionary of named scalars with `loss`
-            among them. Its parameters that require gradients are trained; they and its buffers make its state. It
-            is in `train()` mode in steps, in `eval()` mode in evaluations and at the end.
+        objective: `objective(batch)` is the loss, a scalar in nats, or a dictionary of named scalars with `loss` among
+            them. It is in `train()` mode in steps, in `eval()` mode in evaluations and at the end.
         groups: AdamW's parameter groups, each with `params`, `lr` and `weight_decay`.
         draw: step (1 for the first) and generator → batch. It has no other memory, so that a training that is
             resumed draws the same. With `accumulate`, a step draws several times.
         score: accuracy of the objective as it is, on valid episodes that stay the same; None, with `stop_at`, where
             nothing is evaluated.
         seed: root seed.
-        title: what stands before the progress bar.
+        title: of the progress bar.
         stream: name of the generators; another process than the first adds its number.
         count: batch → number of texts in it, for the rate behind the progress bar.
         files: where checkpoints and TensorBoard events go; None writes none.
@@ -67,34 +67,30 @@ def run_loop(
         return _Loop(settings, engine, draw, score, count, child_generator(seed, own), stop_at).run(title, files)
 
 
+@dataclass
 class _Loop:
     """One call of `run_loop`."""
 
-    def __init__(
-        self,
-        settings: LoopSettings,
-        engine: Engine,
-        draw: Callable[[int, torch.Generator], Any],
-        score: Callable[[], float] | None,
-        count: Callable[[Any], int] | None,
-        generator: torch.Generator,
-        stop_at: int | None,
-    ):
-        self.settings, self.engine, self.generator = settings, engine, generator
-        self.draw, self.score, self.count, self.stop_at = draw, score, count, stop_at
-        self.last_step = settings.steps if stop_at is None else stop_at
-        self.progress = Progress()
-        self.texts, self.seconds = 0, 0.0  # in the steps of this process, without the evaluations
+    settings: LoopSettings
+    engine: Engine
+    draw: Callable[[int, torch.Generator], Any]
+    score: Callable[[], float] | None
+    count: Callable[[Any], int] | None
+    generator: torch.Generator
+    stop_at: int | None
+    progress: Progress = field(default_factory=Progress)
+    texts: int = 0  # in the steps of this process, like the seconds
+    seconds: float = 0.0  # without the evaluations
 
     def run(self, title: str, files: TrainingFiles | None) -> TrainingHistory:
-        objective, settings = self.engine.objective, self.settings
-        with TrainingRecorder(settings, self.engine, self.generator, files) as recorder:
+        objective, last_step = self.engine.objective, self._last_step
+        with TrainingRecorder(self.settings, self.engine, self.generator, files) as recorder:
             self.progress = progress = recorder.resumed() or Progress()
             if not progress.best:
                 self._evaluate()
             recorder.open(progress)
             self.engine.train()
-            with track(title, self.last_step) as advance:
+            with track(title, last_step) as advance:
                 advance(progress.step)
                 while not self._is_over():
                     losses = self._step()
@@ -103,7 +99,7 @@ class _Loop:
                         break
                     advance(note=self._note(losses))
                     recorder.write_step(progress, losses)
-                    if progress.step % settings.evaluate_every == 0 or progress.step == self.last_step:
+                    if progress.step % self.settings.evaluate_every == 0 or progress.step == last_step:
                         if not self._evaluate():
                             break
                         recorder.write_evaluation(progress, is_last=self._is_over())
@@ -111,9 +107,19 @@ class _Loop:
         objective.eval()
         return progress.history()
 
+    @property
+    def _last_step(self) -> int:
+        return self.settings.steps if self.stop_at is None else self.stop_at
+
     def _step(self) -> dict[str, float]:
         started, step = time.perf_counter(), self.progress.step + 1
-        losses = self.engine.step(step, lambda: self._counted(self.draw(step, self.generator)))
+
+        def draw() -> Any:
+            batch = self.draw(step, self.generator)
+            self.texts += self.engine.processes * (self.count(batch) if self.count else 0)
+            return batch
+
+        losses = self.engine.step(step, draw)
         self.progress.step = step
         self.progress.losses.append(losses["loss"])
         self.seconds += time.perf_counter() - started
@@ -140,20 +146,15 @@ class _Loop:
 
     def _warn_diverged(self) -> None:
         log.warning(
-            f"The training has diverged by step {self.progress.step}: its loss or its weights are no numbers any more. "
-            f"It ends here, with the weights of step {self.progress.best_step}, which were the best. A lower learning "
-            f"rate may help."
+            f"The training has diverged by step {self.progress.step}: its loss or its weights are no numbers. It ends "
+            f"with the weights of step {self.progress.best_step}, which were the best. A lower learning rate may help."
         )
 
     def _is_over(self) -> bool:
         progress, settings = self.progress, self.settings
         waited = progress.step - progress.best_step
         hopeless = progress.step in progress.scores and waited >= max(1, settings.patience * settings.evaluate_every)
-        return progress.step >= self.last_step or (hopeless and self.stop_at is None)
-
-    def _counted(self, batch: Any) -> Any:
-        self.texts += self.engine.processes * (self.count(batch) if self.count else 0)
-        return batch
+        return progress.step >= self._last_step or (hopeless and self.stop_at is None)
 
     def _note(self, losses: dict[str, float]) -> str:
         progress = self.progress

@@ -4,15 +4,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from fewshot.errors import ConfigError
+from fewshot.training.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings, one_of, or_null
 
-POSITIVE = "positive numbers (steps, patience and weight_decay may be 0)"
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class LoopSettings(RangedSettings):
     """Settings of the outer loop; trainers add what they draw and how they optimise.
 
     Args:
@@ -40,34 +39,17 @@ class LoopSettings:
     checkpoint_seconds: float | None = 60.0
     tensorboard: bool = False
 
-    GROUP: ClassVar[str] = "training"  # of the command line, for messages
+    GROUP: ClassVar[str] = "training"
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("evaluate_every", "accumulate"), POSITIVE),
+        **dict.fromkeys(("steps", "patience"), NOT_NEGATIVE),
+        "warmup": SHARE,
+        "max_gradient_norm": or_null(POSITIVE),
+        "checkpoint_seconds": or_null(NOT_NEGATIVE),
+        "schedule": one_of(*get_args(Schedule)),
+        "precision": one_of(*get_args(Precision)),
+    }
     NO_PART_IN_THE_WEIGHTS: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "tensorboard")
-
-    def __post_init__(self) -> None:
-        """Collect every setting that is out of range.
-
-        Raises:
-            ConfigError: names them all.
-        """
-        expected = self.out_of_range()
-        if expected:
-            got = ", ".join(f"{self.GROUP}.{name}={_plain(getattr(self, name))}" for name in expected)
-            sentences = "; ".join(dict.fromkeys(expected.values()))
-            raise ConfigError(f"Got {got}. Expected {sentences}. Correct what is named.")
-
-    def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        wrong = _where_not(self, POSITIVE, lambda value: value > 0, "evaluate_every", "accumulate")
-        wrong |= _where_not(self, POSITIVE, lambda value: value >= 0, "steps", "patience")
-        wrong |= _where_not(self, "warmup as a share between 0 and 1", lambda value: 0 <= value <= 1, "warmup")
-        if self.max_gradient_norm is not None and not self.max_gradient_norm > 0:
-            wrong["max_gradient_norm"] = "max_gradient_norm above 0, or null"
-        if self.checkpoint_seconds is not None and not self.checkpoint_seconds >= 0:
-            wrong["checkpoint_seconds"] = "checkpoint_seconds of 0 or more, or null"
-        for name, options in (("schedule", get_args(Schedule)), ("precision", get_args(Precision))):
-            if getattr(self, name) not in options:
-                wrong[name] = f"{name} as one of {', '.join(options)}"
-        return wrong
 
     def determining(self) -> dict[str, Any]:
         """All that has a part in the weights, with the name of the class, for the name of a checkpoint."""
@@ -75,13 +57,7 @@ class LoopSettings:
         return {"class": type(self).__name__, **values}
 
     def rate_share(self, step: int) -> float:
-        """What the learning rates are multiplied by in a step.
-
-        Args:
-            step: 1 for the first step.
-
-        Returns:
-            A share in `(0, 1]`.
+        """Factor of the learning rates in a step (1 for the first), in `(0, 1]`.
 
         Example:
             >>> settings = LoopSettings(steps=10, warmup=0.2, schedule="linear")
@@ -95,11 +71,3 @@ class LoopSettings:
             return 1.0
         gone = (step - rising - 1) / (self.steps - rising)
         return 1 - gone if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * gone))
-
-
-def _where_not(settings: LoopSettings, expected: str, holds, *names: str) -> dict[str, str]:
-    return {name: expected for name in names if not holds(getattr(settings, name))}
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value

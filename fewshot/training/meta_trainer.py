@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,17 +15,17 @@ from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.tasks.class_pools import ClassPools
+from fewshot.training.episodic_settings import EpisodicSettings
 from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
-from fewshot.training.loop_settings import POSITIVE, LoopSettings
+from fewshot.training.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range
 from fewshot.training.store import TrainingFiles
-from fewshot.training.training_episodes import draw_training_episodes
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class MetaTrainer(LoopSettings):
+class MetaTrainer(EpisodicSettings):
     """Episodic training on cached features with early stopping on valid classes.
 
     Args:
@@ -33,39 +33,24 @@ class MetaTrainer(LoopSettings):
         ways: classes per training episode; more than the test episodes have is better (Snell et al. 2017), all
             train classes when None.
         shots: support sizes, taken in turn, so that one learner serves them all; at 0 label names stand alone.
-        queries: queries per class.
         learning_rate: AdamW's rate for weight matrices; a learner's own `meta_lr` goes before it.
-        scalar_learning_rate: its rate for scalars such as temperatures and attention weights.
-        weight_decay: AdamW's decay of weight matrices; it pulls a residual map back to the identity.
+        weight_decay: AdamW's decay of weight matrices; it draws a residual map back to the identity.
         support_noise: share of wrong labels in half of the steps that have four or more shots; teaches an
             attention whom not to trust.
 
-    The other settings are those of `LoopSettings`.
+    The other settings are those of `EpisodicSettings` and `LoopSettings`.
     """
 
     episodes_per_step: int = 4
-    ways: int | None = 25
-    shots: Sequence[int] = (1, 5, 10)
-    queries: int = 5
     learning_rate: float = 3e-4
-    scalar_learning_rate: float = 1e-2
     weight_decay: float = 1.0
     support_noise: float = 0.5
 
-    def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        positive = ("episodes_per_step", "queries", "learning_rate", "scalar_learning_rate")
-        wrong = super().out_of_range()
-        wrong |= {name: POSITIVE for name in positive if not getattr(self, name) > 0}
-        if not self.weight_decay >= 0:
-            wrong["weight_decay"] = POSITIVE
-        if self.ways is not None and self.ways < 2:
-            wrong["ways"] = "ways of 2 or more, or null for all"
-        if not self.shots or min(self.shots) < 0:
-            wrong["shots"] = "shots as a list such as [1,5]"
-        if not 0 <= self.support_noise <= 1:
-            wrong["support_noise"] = "support_noise as a share between 0 and 1"
-        return wrong
+    RANGES: ClassVar[dict[str, Range]] = EpisodicSettings.RANGES | {
+        **dict.fromkeys(("episodes_per_step", "learning_rate"), POSITIVE),
+        "weight_decay": NOT_NEGATIVE,
+        "support_noise": SHARE,
+    }
 
     def fit(
         self,
@@ -123,15 +108,11 @@ class MetaTrainer(LoopSettings):
     def _groups(self, learner: Learner) -> list[dict[str, Any]]:
         trained = [p for p in learner.parameters() if p.requires_grad]
         rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
-        return [
-            {"params": [p for p in trained if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "lr": self.scalar_learning_rate, "weight_decay": 0.0},
-        ]
+        matrices = {"params": [p for p in trained if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay}
+        return [matrices, self.scalars([p for p in trained if p.ndim < 2])]
 
     def _draw(self, train: ClassPools, step: int, generator: torch.Generator) -> EpisodeBatch:
-        batch = draw_training_episodes(
-            train, self.episodes_per_step, self.ways, self.shots, self.queries, step, generator
-        )
+        batch = self.draw_episodes(train, self.episodes_per_step, step, generator)
         noisy = batch.k_shot >= 4 and (step // len(self.shots)) % 2 == 1
         return corrupt_support(batch, self.support_noise, generator) if noisy else batch
 

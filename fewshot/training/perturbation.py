@@ -3,16 +3,16 @@
     r_i = size |s_i| g_i / |g_i|        g_i = dL / ds_i
 
 s_i are the embeddings of the words of text i, all in one vector, before positions are added and the first layer reads
-them.  The move r_i counts as a constant, so that the loss at s + r teaches the weights and not the move.
+them.  r_i counts as a constant, so that the loss at s + r teaches the weights alone.
 
 Source: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification",
 https://arxiv.org/abs/1605.07725, equation 3.  They normalise the embeddings of the vocabulary, so that a size means the
 same in any model; a published encoder's are as they are, and the size is in units of |s_i| instead.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -40,17 +40,12 @@ def word_layer(encoder: TrainableEncoder) -> nn.Module:
     return layer
 
 
+@dataclass
 class WordRecord:
-    """The outputs of the word layer in each of its calls, and a way to the gradient there.
+    """The outputs of the word layer in its calls, and zeros added to them, which gradients reach."""
 
-    Args:
-        words: embeddings of each call.
-        places: zeros that were added to them; the gradient by them is that by the words, trained or not.
-    """
-
-    def __init__(self) -> None:
-        self.words: list[Float[Tensor, "n tokens dim"]] = []
-        self.places: list[Float[Tensor, "n tokens dim"]] = []
+    words: list[Float[Tensor, "n tokens dim"]] = field(default_factory=list)
+    places: list[Float[Tensor, "n tokens dim"]] = field(default_factory=list)
 
     def perturbations(self, loss: Float[Tensor, ""], size: float) -> list[Float[Tensor, "n tokens dim"]]:
         """The perturbation of the words of each call for which the loss grows most; its graph is kept."""
@@ -66,24 +61,26 @@ def recorded(layer: nn.Module) -> Iterator[WordRecord]:
     """While the block lasts, keep the outputs of a word layer, and let gradients reach them."""
     seen = WordRecord()
 
-    def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        place = torch.zeros_like(output, requires_grad=True)
+    def record(output: Tensor) -> Tensor:
         seen.words.append(output.detach())
-        seen.places.append(place)
-        return output + place
+        seen.places.append(torch.zeros_like(output, requires_grad=True))
+        return output + seen.places[-1]
 
-    handle = layer.register_forward_hook(hook)
-    try:
+    with _hooked(layer, record):
         yield seen
-    finally:
-        handle.remove()
 
 
 @contextmanager
 def perturbed(layer: nn.Module, perturbations: Sequence[Float[Tensor, "n tokens dim"]]) -> Iterator[None]:
     """While the block lasts, add to the outputs of a word layer: one tensor for each of its calls, in turn."""
     left = iter(perturbations)
-    handle = layer.register_forward_hook(lambda module, inputs, output: output + next(left))
+    with _hooked(layer, lambda output: output + next(left)):
+        yield
+
+
+@contextmanager
+def _hooked(layer: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    handle = layer.register_forward_hook(lambda module, inputs, output: change(output))
     try:
         yield
     finally:
@@ -93,13 +90,7 @@ def perturbed(layer: nn.Module, perturbations: Sequence[Float[Tensor, "n tokens 
 def fast_gradient(
     words: Float[Tensor, "n tokens dim"], gradient: Float[Tensor, "n tokens dim"], size: float
 ) -> Float[Tensor, "n tokens dim"]:
-    """The perturbation of each text: along its gradient, `size` times as long as its words are.
-
-    Args:
-        words: embeddings; padding, which has no gradient, does not count in their length.
-        gradient: of the loss by them.
-        size: share of their length.
-    """
+    """The perturbation of each text: along its gradient, `size` times as long as its words without padding."""
     reached = (gradient != 0).any(-1, keepdim=True)
     length = (words * reached).flatten(1).norm(dim=1)
     steepness = gradient.flatten(1).norm(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny)

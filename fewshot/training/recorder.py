@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 from fewshot.errors import ConfigError, StorageError
 from fewshot.training.checkpoints import Checkpoint, Checkpoints
 from fewshot.training.engine import Engine
-from fewshot.training.events import Events
 from fewshot.training.history import Progress
 from fewshot.training.loop_settings import LoopSettings
 from fewshot.training.store import TrainingFiles
@@ -24,12 +24,6 @@ _LARGEST_SHARE = 0.02  # of the time, for checkpoints: a slow disk has longer pa
 class TrainingRecorder:
     """Checkpoints and TensorBoard events of one training; a context that closes the event files.
 
-    Args:
-        settings: when to write.
-        engine: what is trained.
-        generator: what the batches are drawn with.
-        files: where to write; None writes nothing.
-
     Raises:
         ConfigError: `resume` where weights are sharded.
     """
@@ -39,7 +33,7 @@ class TrainingRecorder:
         self.settings, self.engine, self.generator = settings, engine, generator
         self.checkpoints = files.checkpoints
         self.folder = files.events if settings.tensorboard and engine.is_main else None
-        self.events: Events | None = None
+        self.events: Any = None  # TensorBoard's writer
         self.written, self.pause = 0, settings.checkpoint_seconds
         self.last = time.monotonic()
         if engine.sharded and self.checkpoints is not None:
@@ -52,10 +46,7 @@ class TrainingRecorder:
             self.checkpoints = None
 
     def resumed(self) -> Progress | None:
-        """Bring weights, optimiser and generators to the newest checkpoint, where the training is to go on.
-
-        Returns:
-            How far it was; None where it starts from the beginning.
+        """Bring weights, optimiser and generators to the newest checkpoint; None where the training starts anew.
 
         Raises:
             StorageError: another process than the first does not see the checkpoint.
@@ -65,45 +56,40 @@ class TrainingRecorder:
         newest = self.checkpoints.newest() if self.engine.is_main else None
         number = int(self.engine.agree(float(newest or 0)))
         if not number:
-            log.info("No checkpoint in %s: training starts from the beginning", self.checkpoints.folder)
+            log.info(f"No checkpoint in {self.checkpoints.folder}: training starts from the beginning")
             return None
         checkpoint = self.checkpoints.read(number)
         load_trained_weights(self.engine.objective, checkpoint.last)
         self.engine.load_optimizer_tensors(checkpoint.optimizer)
         self._set_generators(checkpoint.generators)
-        log.info("Going on after step %d, from %s", checkpoint.progress.step, self.checkpoints.folder)
+        log.info(f"Going on after step {checkpoint.progress.step}, from {self.checkpoints.folder}")
         self.written = 1
         return checkpoint.progress
 
     def open(self, progress: Progress) -> None:
-        """Begin the event files.
+        """Begin the event files where the training starts, hiding later ones of an earlier run.
 
-        Args:
-            progress: where the training starts, after an evaluation.
+        Raises:
+            ConfigError: tensorboard is not installed.
         """
         if self.folder is not None:
-            self.events = Events(self.folder, progress.step)
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise ConfigError(
+                    "Got training.tensorboard=true, but tensorboard is not installed. "
+                    "Run `pip install 'fewshot-text[tensorboard]'`, or set training.tensorboard=false."
+                ) from error
+            self.events = SummaryWriter(str(self.folder), purge_step=progress.step + 1 if progress.step else None)
         self._write_score(progress)
 
     def write_step(self, progress: Progress, losses: dict[str, float]) -> None:
-        """Write the numbers of a step to the event files.
-
-        Args:
-            progress: after the step.
-            losses: by name, in nats.
-        """
-        if self.events is not None:
-            share = self.settings.rate_share(progress.step)
-            self.events.write(progress.step, {f"train/{name}": loss for name, loss in losses.items()})
-            self.events.write(progress.step, {"train/rate_share": share})
+        """Write the losses of a step to the event files."""
+        values = {**losses, "rate_share": self.settings.rate_share(progress.step)}
+        self._write_events(progress.step, {f"train/{name}": value for name, value in values.items()})
 
     def write_evaluation(self, progress: Progress, is_last: bool) -> None:
-        """Write down an evaluation, and a checkpoint if it is time for one.
-
-        Args:
-            progress: after the evaluation.
-            is_last: its checkpoint is written if there are any.
-        """
+        """Write down an evaluation, and a checkpoint if it is time for one, or if it is the last of several."""
         self._write_score(progress)
         if self.checkpoints is None or self.pause is None:
             return
@@ -112,8 +98,13 @@ class TrainingRecorder:
             self._write(self.checkpoints, progress)
 
     def _write_score(self, progress: Progress) -> None:
-        if self.events is not None and progress.step in progress.scores:
-            self.events.write(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+        if progress.step in progress.scores:
+            self._write_events(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+
+    def _write_events(self, step: int, values: Mapping[str, float]) -> None:
+        if self.events is not None:
+            for name, value in values.items():
+                self.events.add_scalar(name, value, step)
 
     def _write(self, checkpoints: Checkpoints, progress: Progress) -> None:
         started = time.monotonic()
@@ -123,7 +114,7 @@ class TrainingRecorder:
             try:
                 checkpoints.write(Checkpoint(progress, trained_weights(self.engine.objective), tensors, generators))
             except StorageError as error:
-                log.warning("%s The training goes on without this checkpoint.", error)
+                log.warning(f"{error} The training goes on without this checkpoint.")
         self.written += 1
         self.last = time.monotonic()
         if self.settings.checkpoint_seconds:

@@ -12,12 +12,7 @@ from fewshot.version import __version__
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """Where a training may write.
-
-    Args:
-        checkpoints: its checkpoints; None keeps none.
-        events: folder for TensorBoard, used with `training.tensorboard=true`.
-    """
+    """Where a training may write: its checkpoints, and a folder for TensorBoard; None writes none."""
 
     checkpoints: Checkpoints | None = None
     events: Path | None = None

@@ -1,6 +1,6 @@
-"""What an encoder can be meta-trained for beside the loss of its episodes.  Pure functions of unit vectors, in nats.
+"""Terms beside the loss of the episodes, in nats: pure functions of the unit vectors z of the texts of one step.
 
-Each takes the embeddings of the texts and label names of one step.
+Cosines are divided by the temperature.
 """
 
 import math
@@ -18,41 +18,25 @@ def supervised_contrastive(
 
         L_i = -mean_{p in P(i)} log softmax_{j != i}(z_i . z_j / temperature)_p
 
-    P(i) are the others with the label of i.  An embedding that is alone with its label pulls nothing, and counts
-    only among the others' negatives.
-
-    Args:
-        embeddings: unit vectors z.
-        labels: equal for texts of one class and the name of that class.
-        temperature: cosines are divided by it.
-
-    Returns:
-        Mean of L_i over embeddings with company; 0 when none has any.
+    P(i) are the others with the label of i: texts of its class, and the class's name.  The mean is over those i that
+    have others; 0 where none has.
 
     Source: Khosla et al. 2020, "Supervised Contrastive Learning", https://arxiv.org/abs/2004.11362, equation 2.
     """
     itself = torch.eye(len(labels), dtype=torch.bool, device=embeddings.device)
     positive = (labels[:, None] == labels).to(embeddings.device) & ~itself
     likelihood = (embeddings @ embeddings.T / temperature).masked_fill(itself, -math.inf).log_softmax(1)
-    company = positive.sum(1)
-    pulled = likelihood.masked_fill(~positive, 0.0).sum(1)[company > 0] / company[company > 0]
-    return -pulled.mean() if len(pulled) else embeddings.sum() * 0.0
+    others = positive.sum(1)
+    likelihoods = likelihood.masked_fill(~positive, 0.0).sum(1)[others > 0] / others[others > 0]
+    return -likelihoods.mean() if len(likelihoods) else embeddings.sum() * 0.0
 
 
 def consistency(
     embeddings: Float[Tensor, "n dim"], teacher: Float[Tensor, "n teacher_dim"], temperature: float = 0.05
 ) -> Float[Tensor, ""]:
-    """Keep who is near whom as the frozen teacher has it: a guard against forgetting.
+    """Keep the neighbourhoods of the teacher's vectors t of the same texts; 0 where both agree on all distances.
 
         L = mean_i KL(softmax_{j != i}(t_i . t_j / temperature) || softmax_{j != i}(z_i . z_j / temperature))
-
-    Args:
-        embeddings: unit vectors z, at least two.
-        teacher: unit vectors t of the same texts by the published weights.
-        temperature: cosines are divided by it.
-
-    Returns:
-        0 where both agree on all distances.
 
     Source: Fang et al. 2021, "SEED: Self-supervised Distillation", https://arxiv.org/abs/2101.04731, equation 4,
         with the step's own texts in the place of a queue.
@@ -62,18 +46,11 @@ def consistency(
 
 
 def alignment(embeddings: Float[Tensor, "n dim"], target: Float[Tensor, "n_target dim"]) -> Float[Tensor, ""]:
-    """Distance between the mean embedding of the step and that of a target domain.
+    """Distance between the mean embedding of the step and that of texts t of a target domain, from 0 to 4.
 
         L = |mean_i z_i - mean_j t_j|^2
 
     This is the maximum mean discrepancy with a linear kernel.
-
-    Args:
-        embeddings: unit vectors of the step's texts.
-        target: unit vectors of unlabelled texts of the target domain.
-
-    Returns:
-        From 0 to 4.
 
     Source: Tzeng et al. 2014, "Deep Domain Confusion", https://arxiv.org/abs/1412.3474, equation 1.
     """
@@ -83,19 +60,9 @@ def alignment(embeddings: Float[Tensor, "n dim"], target: Float[Tensor, "n_targe
 def augmentation(
     texts: Float[Tensor, "n dim"], variants: Float[Tensor, "n n_variants dim"], temperature: float = 0.1
 ) -> Float[Tensor, ""]:
-    """Tell texts apart by their variants: each text is a class of its own, whose variants make the prototype.
+    """Tell texts apart by their variants v: each text is a class of its own, whose variants make the prototype.
 
         p_i = normalize(mean_m v_im)        L = -mean_i log softmax_j(z_i . p_j / temperature)_i
-
-    No label is looked at.
-
-    Args:
-        texts: unit vectors z of different texts.
-        variants: unit vectors v of the variants of each.
-        temperature: cosines are divided by it.
-
-    Returns:
-        log n where nothing is told apart.
 
     Source: Dopierre, Gravier and Logerais 2021, "ProtAugment", https://arxiv.org/abs/2105.12995, section 3.2, the
         unsupervised loss; theirs has squared Euclidean distances in the place of cosines over a temperature.

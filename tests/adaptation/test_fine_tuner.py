@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from fewshot.adaptation import FineTuner, LabelledTexts
-from fewshot.adaptation.batches import BalancedBatches
-from fewshot.adaptation.tuned_encoder import _Draw
+from fewshot.adaptation.batches import BalancedBatches, StepBatches
 from fewshot.encoders import Full, TrainableEncoder, TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.training import Checkpoints, TrainingFiles
@@ -179,7 +178,7 @@ def test_the_plan_follows_the_amount_of_data(n_texts, steps, evaluate_every):
 
 def test_each_call_in_a_step_draws_another_batch():
     batches = BalancedBatches(torch.tensor([0, 0, 1, 1, 1]), 3, 1, seed=0)
-    draw = _Draw(batches, accumulate=3)
+    draw = StepBatches(batches, accumulate=3)
     for step in (1, 2, 5):
         for call in range(3):
             assert torch.equal(draw(step, torch.Generator()), batches(3 * (step - 1) + call + 1))

@@ -5,6 +5,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from fewshot.adaptation.head import CosineHead
 from fewshot.adaptation.objective import FineTuneObjective
+from fewshot.adaptation.tuning import TuningSettings
 from fewshot.encoders import LoRA, TrainableEncoder
 from fewshot.training.terms import supervised_contrastive
 from tests.adaptation.conftest import support_of
@@ -15,8 +16,8 @@ def test_cross_entropy_of_the_head_and_the_contrastive_term_of_what_it_embeds(en
     features = encoder.encode(support.texts)
     head = CosineHead.from_prototypes(features, support.classes, None, 3, scale=10.0)
     trainable = TrainableEncoder(encoder, LoRA(encoder_dropout=0.0))
-    settings = {"contrastive_weight": 0.5, "temperature": 0.2, "label_smoothing": 0.1, "tokens_per_pass": 12}
-    objective = FineTuneObjective(trainable, head, support, **settings).eval()
+    settings = TuningSettings(contrastive_weight=0.5, temperature=0.2, label_smoothing=0.1, tokens_per_pass=12)
+    objective = FineTuneObjective(trainable, head, support, settings).eval()
     batch = torch.tensor([0, 13, 5, 3, 7])
     losses = objective(batch)
     z, classes = normalize(features[batch], dim=-1), support.classes[batch]
@@ -33,5 +34,5 @@ def test_cross_entropy_of_the_head_and_the_contrastive_term_of_what_it_embeds(en
 def test_without_weight_the_term_is_left_out(encoder):
     support = support_of(4)
     head = CosineHead.from_prototypes(encoder.encode(support.texts), support.classes, None, 3)
-    objective = FineTuneObjective(TrainableEncoder(encoder, LoRA(encoder_dropout=0.0)), head, support)
+    objective = FineTuneObjective(TrainableEncoder(encoder, LoRA(encoder_dropout=0.0)), head, support, TuningSettings())
     assert set(objective(torch.tensor([0, 1]))) == {"loss"}

@@ -40,15 +40,6 @@ def test_weights_behind_a_false_mask_are_zero_and_names_weigh_one():
     assert torch.equal(named.shots() - 1, support.mask[..., :3].sum(-1))
 
 
-def test_an_episode_of_a_batch_has_all_that_belongs_to_it():
-    support, _ = weighted()
-    one = support.episode(1)
-    assert torch.equal(one.features, support.features[1:2])
-    assert torch.equal(one.weights, support.weights[1:2])
-    assert torch.equal(one.variants, support.variants[1:2])
-    assert torch.equal(one.label_names, support.label_names[1:2])
-
-
 @every_learner
 @with_and_without_names
 def test_weights_of_one_are_no_weights(name, names):
@@ -104,7 +95,8 @@ def test_a_batch_of_weighted_episodes_is_each_episode_by_itself(name):
     learner = primed(name, DIM)
     together = logits_of(learner, support, query)
     for e in range(3):
-        close(logits_of(learner, support.episode(e), query[e : e + 1]), together[e : e + 1])
+        one = Support(**{name: part[e : e + 1] for name, part in vars(support).items() if part is not None})
+        close(logits_of(learner, one, query[e : e + 1]), together[e : e + 1])
 
 
 def repeated(support, times):

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fewshot.episodes import sample_episodes
 from fewshot.errors import StorageError
 from fewshot.learners import LEARNERS
 from fewshot.training import Checkpoints, Store, TrainingFiles
@@ -282,26 +283,20 @@ def test_a_learner_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
         return learner, trainer.fit(learner, FEATURES, pools(TRAIN), valid_episodes(20), 0, files)
 
     whole, history = train()
-    sample, calls = trainer_module_sampler(), iter(range(100))
+    calls = iter(range(100))
 
     def fail(*arguments):
         if next(calls) == 7:
             raise KilledError
-        return sample(*arguments)
+        return sample_episodes(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("fewshot.training.training_episodes.sample_episodes", fail)
+        patched.setattr("fewshot.training.episodic_settings.sample_episodes", fail)
         with pytest.raises(KilledError):
             train(resume=False)
     resumed, again = train(resume=True)
     assert again == history
     assert same_learner(resumed, whole)
-
-
-def trainer_module_sampler():
-    from fewshot.training import training_episodes
-
-    return training_episodes.sample_episodes
 
 
 def test_weights_of_another_form_are_refused(tmp_path):

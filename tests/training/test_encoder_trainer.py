@@ -199,11 +199,6 @@ def test_variants_of_classes_that_are_kept_for_the_score_are_refused(folder, tas
         fit(folder, task, valid, augmentation_weight=0.5, augmented=leaking)
 
 
-def test_an_adversary_by_itself_is_no_loss():
-    with pytest.raises(ConfigError, match="one weight above 0, beside adversarial_weight"):
-        EncoderTrainer(task_weight=0.0, adversarial_weight=1.0)
-
-
 def test_only_train_classes_are_drawn(task):
     trainer = EncoderTrainer(**QUICK)
     for step in range(1, 6):
@@ -219,11 +214,3 @@ def test_the_best_share_of_the_way_is_kept(folder, task, valid):
 def test_a_learner_without_a_gradient_is_refused(folder, task, valid):
     with pytest.raises(ConfigError, match="logistic regression"):
         fit(folder, task, valid, Logistic)
-
-
-def test_every_wrong_setting_is_named():
-    with pytest.raises(ConfigError) as caught:
-        EncoderTrainer(layer_decay=0.0, task_weight=0.0, interpolation=(), alignment_weight=1.0)
-    message = str(caught.value)
-    for name in ("layer_decay=0.0", "interpolation=[]", "alignment_weight=1.0"):
-        assert f"encoder_training.{name}" in message

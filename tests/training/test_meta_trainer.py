@@ -9,7 +9,7 @@ import torch
 from fewshot.episodes import sample_episodes
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS
-from fewshot.training import MetaTrainer, TrainingHistory
+from fewshot.training import TrainingHistory
 from tests.synthetic import seeded
 from tests.training.nuisance import (
     DIM,
@@ -157,47 +157,3 @@ def test_a_small_train_class_that_shortens_all_episodes_is_told(caplog):
 
     assert told(shots=[1, PER_CLASS], queries=2)
     assert not told(shots=[1, PER_CLASS - 2], queries=2)
-
-
-# Settings.
-
-
-def test_settings_out_of_range_are_named_all_at_once():
-    with pytest.raises(ConfigError) as caught:
-        MetaTrainer(
-            steps=-1,
-            episodes_per_step=0,
-            ways=1,
-            shots=(-1, 5),
-            queries=0,
-            learning_rate=0.0,
-            scalar_learning_rate=-1.0,
-            weight_decay=-0.1,
-            support_noise=1.5,
-            evaluate_every=0,
-            patience=-2,
-        )
-    settings = ["steps=-1", "episodes_per_step=0", "ways=1", "shots=[-1, 5]", "queries=0", "learning_rate=0.0"]
-    settings += [
-        "scalar_learning_rate=-1.0",
-        "weight_decay=-0.1",
-        "support_noise=1.5",
-        "evaluate_every=0",
-        "patience=-2",
-    ]
-    assert {name for name in settings if f"training.{name}" in str(caught.value)} == set(settings)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("shots", ()), ("ways", 0), ("support_noise", float("nan")), ("learning_rate", float("nan"))]
-)
-def test_one_setting_out_of_range_is_named_alone(field, value):
-    with pytest.raises(ConfigError) as caught:
-        MetaTrainer(**{field: value})
-    assert str(caught.value).count("training.") == 1
-    assert f"training.{field}=" in str(caught.value)
-
-
-def test_the_smallest_settings_are_accepted():
-    trainer = MetaTrainer(steps=0, patience=0, weight_decay=0.0, ways=2, shots=(1,), queries=1, support_noise=0.0)
-    assert (trainer.steps, trainer.ways) == (0, 2)

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from fewshot.learners.maml.dual import Rates
-from fewshot.learners.maml.named import Parameters
+from fewshot.learners.maml.network import Parameters
 
 Loss = Callable[[Parameters], Tensor]
 
 
 def descend(start: Parameters, loss: Loss, rates: Rates, steps: int, first_order: bool) -> list[Parameters]:
-    """Take gradient steps that the outer loop can differentiate; works under `torch.no_grad` as well.
+    """Take gradient steps that the outer loop can differentiate: the parameters after each; also without gradients.
 
     Args:
         start: name → first value.
@@ -29,9 +29,6 @@ def descend(start: Parameters, loss: Loss, rates: Rates, steps: int, first_order
         rates: step → name → rate that broadcasts with the parameter.
         steps: how many.
         first_order: take the gradients as constants.
-
-    Returns:
-        The parameters after each step.
     """
     second_order = torch.is_grad_enabled() and not first_order
     parameters, path = dict(start), list[Parameters]()

@@ -1,6 +1,6 @@
 """The inner loop of a linear or two-layer network in its exact dual form, for a batch of episodes at once.
 
-The first layer reads rows X that do not change, so gradient descent moves its weights within their span:
+The first layer reads rows X that do not change, so gradient descent changes its weights within their span:
 
     W_t = W_0 - C_t^T X        X W_t^T = X W_0^T - G C_t        G = X X^T
     C_{t+1} = C_t + rate * D_t        D_t = dloss / d(X W_t^T)
@@ -22,17 +22,9 @@ Rates = Callable[[int], Mapping[str, Tensor | float]]
 
 
 def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, first_order: bool) -> list[Network]:
-    """Gradient descent on the head alone; a hidden layer stays as it is.
+    """Gradient descent on the head alone: the network after each step; a hidden layer stays as it is.
 
-    Args:
-        start: the network before the first step.
-        examples: the support sets.
-        rates: step → name → a rate of one element.
-        steps: how many.
-        first_order: take the gradients of the inner loop as constants.
-
-    Returns:
-        The network after each step.
+    `rates` gives for each step and name a rate of one element; first order takes the gradients as constants.
     """
     rows = start.embed(examples.features)
     if first_order:
@@ -46,17 +38,19 @@ def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, fir
     targets = examples.targets.mT.contiguous()
     with _tracked(not first_order):
         first = scale * (times(rows, head.weight) + head.bias[..., None, :]).mT
-        moved_by = _head_products(rows, scale, alike, examples.crowded)
+        logits_at = _head_products(rows, scale, alike, examples.outnumber_features)
         weights = scale * examples.weights.mT
     coefficients = torch.zeros_like(targets)
-    moved = coefficients.new_zeros(targets.shape[:2])
+    bias_change = coefficients.new_zeros(targets.shape[:2])
     for rate in each:
         with _tracked(not first_order):
-            logits = moved_by(first, coefficients)
-            residuals = weights * ((logits if alike else logits - (scale * moved)[..., None]).softmax(1) - targets)
+            logits = logits_at(first, coefficients)
+            residuals = weights * (
+                (logits if alike else logits - (scale * bias_change)[..., None]).softmax(1) - targets
+            )
         coefficients = coefficients + rate[HEAD[0]] * residuals
-        moved = coefficients.sum(-1) if alike else moved + rate[HEAD[1]] * residuals.sum(-1)
-        networks.append(replace(start, head=Layer(head.weight, head.bias - moved, rows, coefficients.mT)))
+        bias_change = coefficients.sum(-1) if alike else bias_change + rate[HEAD[1]] * residuals.sum(-1)
+        networks.append(replace(start, head=Layer(head.weight, head.bias - bias_change, rows, coefficients.mT)))
     return networks
 
 
@@ -66,7 +60,7 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     rows = examples.features.detach() if first_order else examples.features
     hidden, networks = start.hidden, []
     with _tracked(not first_order):
-        gram = None if examples.crowded else rows @ rows.mT
+        gram = None if examples.outnumber_features else rows @ rows.mT
         first = times(rows, hidden.weight)
     coefficients = first.new_zeros(first.shape)
     hidden_bias = hidden.bias.expand(len(rows), -1)
@@ -91,17 +85,17 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     return networks
 
 
-def _head_products(rows: Tensor, scale: Tensor, alike: bool, crowded: bool) -> Callable[[Tensor, Tensor], Tensor]:
+def _head_products(rows: Tensor, scale: Tensor, alike: bool, many: bool) -> Callable[[Tensor, Tensor], Tensor]:
     """`first, C -> first - scale C (G + alike)`; many rows are multiplied one side after the other, without G."""
-    if not crowded:
+    if not many:
         kernel = scale * (rows @ rows.mT + alike)
         return lambda first, coefficients: torch.baddbmm(first, coefficients, kernel, alpha=-1)
 
-    def moved_by(first: Tensor, coefficients: Tensor) -> Tensor:
+    def logits_at(first: Tensor, coefficients: Tensor) -> Tensor:
         bias = alike * coefficients.sum(-1, keepdim=True)
         return first - scale * torch.baddbmm(bias, coefficients @ rows, rows.mT)
 
-    return moved_by
+    return logits_at
 
 
 def _tracked(second_order: bool) -> torch.set_grad_enabled:

@@ -23,32 +23,21 @@ from torch.nn.functional import cross_entropy, one_hot
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.shared import SharedModel
 from fewshot.encoders.trainable import Trainable
-from fewshot.errors import ConfigError
 from fewshot.learners.learner import Classifier
-from fewshot.learners.maml.body import Body
+from fewshot.learners.maml.body import Body, token_rows
 from fewshot.learners.maml.descent import descend
-from fewshot.learners.maml.named import NamedParameters, Parameters
-from fewshot.learners.maml.network import HEAD, Examples, Network
+from fewshot.learners.maml.learn2learn import descend_in_learn2learn
+from fewshot.learners.maml.network import HEAD, Examples, NamedParameters, Network, Parameters
 from fewshot.learners.maml.on_features import AdaptedNetwork, start_of
-from fewshot.learners.maml.outer import summed_gradients, towards
-from fewshot.learners.maml.peer import descend_in_learn2learn
+from fewshot.learners.maml.outer import outer_loss, summed_gradients
 from fewshot.learners.maml.rates import InnerRates
-from fewshot.learners.maml.settings import MAMLSettings, other_ways
-from fewshot.learners.maml.tokens import token_rows
+from fewshot.learners.maml.settings import MAMLSettings
 from fewshot.randomness import child_generator
 
 
 @dataclass(frozen=True)
 class TokenEpisode:
-    """One episode as rows of token ids, see `token_rows`.
-
-    Args:
-        support: texts of the support, label names among them.
-        ways: the way of each.
-        query: the texts to classify.
-        targets: the way of each.
-        n_way: number of classes.
-    """
+    """One episode as rows of `token_rows`, with the way of each text; label names are among the support."""
 
     support: Int[Tensor, "n_support tokens"]
     ways: Int[Tensor, " n_support"]
@@ -67,8 +56,7 @@ class EncoderMAML(nn.Module):
         seed: of the first LoRA or adapter weights.
 
     Attributes:
-        temperature: divides the logits for calibrated probabilities; fitted on meta-valid classes.
-        arguments: the settings, kept so that the learner can be saved as JSON.
+        temperature, arguments: as of any `Learner`.
 
     Raises:
         ConfigError: a hidden layer, rates that learn2learn does not have, or an attention without a second derivative.
@@ -88,14 +76,9 @@ class EncoderMAML(nn.Module):
         self.published = encoder
         with torch.no_grad():
             self.dim = self.body(self.body.start, token_rows(encoder, ["one text"])).shape[1]
-        head = {}
-        if settings.ways is not None:
-            head = dict(zip(HEAD, (torch.zeros(settings.ways, self.dim), torch.zeros(settings.ways)), strict=True))
-        self.first = NamedParameters({**head, **self.body.start})
+        self.first = NamedParameters({**settings.learned_head(self.dim), **self.body.start})
         self.log_scale = nn.Parameter(torch.tensor(settings.scale).log())
-        shapes = {name: tuple(value.shape) for name, value in self.first.named().items()}
-        shapes = dict(zip(HEAD, ((self.dim,), ()), strict=True)) | shapes  # classes of a head share their rates
-        self.rates = InnerRates(settings.rates, settings.inner_lr, settings.inner_steps, shapes)
+        self.rates = InnerRates.of(settings, self.first.named(), self.dim)
         self.register_buffer("temperature", torch.ones(()))
         self._shared: SharedModel | None = None
         if settings.reptile:
@@ -107,7 +90,7 @@ class EncoderMAML(nn.Module):
     def train(self, mode: bool = True) -> "EncoderMAML":
         """Training mode; dropout of the encoder goes with it."""
         super().train(mode)
-        self.body.train(mode)
+        self.body.trainable.train(mode)
         return self
 
     @property
@@ -116,12 +99,7 @@ class EncoderMAML(nn.Module):
         return [value for name, value in self.first.named().items() if name in self.body.names]
 
     def adapt(self, texts: Sequence[str], ways: Int[Tensor, " n_texts"], n_way: int) -> tuple[Encoder, Classifier]:
-        """Take the inner loop on a support.
-
-        Args:
-            texts: of the support, label names among them.
-            ways: the way of each.
-            n_way: number of classes.
+        """Take the inner loop on the texts of a support, label names among them, and the way of each.
 
         Returns:
             The adapted encoder, in 32 bits and without a cache, and a classifier on its unit features.
@@ -142,10 +120,7 @@ class EncoderMAML(nn.Module):
         return self._logits(self.steps(episode.support, episode.ways, episode.n_way)[-1], episode.query)
 
     def forward(self, episodes: Sequence[TokenEpisode]) -> Float[Tensor, ""]:
-        """Mean loss of the episodes, in nats: cross-entropy of the queries after the last step, or after every step.
-
-        Reptile's value is the same cross-entropy, its gradient `theta - theta_T`.
-        """
+        """Mean loss of the episodes, in nats, see `outer_loss`."""
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return summed_gradients((self._loss(episode) / len(episodes) for episode in episodes), trained)
 
@@ -153,8 +128,7 @@ class EncoderMAML(nn.Module):
         self, rows: Int[Tensor, "n_support tokens"], ways: Int[Tensor, " n_support"], n_way: int
     ) -> list[Parameters]:
         """The parameters after each step of the inner loop; arguments as in `TokenEpisode`."""
-        if self.ways is not None and n_way != self.ways:
-            raise ConfigError(other_ways(n_way, self.ways))
+        self.settings.check_ways(n_way)
         first, scale, settings = self.first.named(), self.log_scale.exp(), self.settings
         targets = one_hot(ways.to(rows.device), n_way)[None]
 
@@ -171,17 +145,13 @@ class EncoderMAML(nn.Module):
         return descent(start, loss, self.rates, settings.inner_steps, not settings.second_order)
 
     def _loss(self, episode: TokenEpisode) -> Float[Tensor, ""]:
-        if self.settings.reptile:
-            with torch.no_grad():
-                end = self.steps(episode.support, episode.ways, episode.n_way)[-1]
-                value = cross_entropy(self._logits(end, episode.query), episode.targets)
-            return towards(end, {name: p for name, p in self.first.named().items() if p.requires_grad}, value)
-        path = self.steps(episode.support, episode.ways, episode.n_way)
-        if not self.settings.multi_step_loss:
-            return cross_entropy(self._logits(path[-1], episode.query), episode.targets)
-        losses = torch.stack([cross_entropy(self._logits(step, episode.query), episode.targets) for step in path])
-        weights = torch.arange(1, len(path) + 1, device=losses.device)
-        return (weights * losses).sum() / weights.sum()
+        return outer_loss(
+            self.settings,
+            self.first,
+            steps=lambda: self.steps(episode.support, episode.ways, episode.n_way),
+            query_loss=lambda step: cross_entropy(self._logits(step, episode.query), episode.targets),
+            weights=lambda step: step,
+        )
 
     def _logits(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "n n_way"]:
         return Network.of(parameters, self.log_scale.exp()).logits(self._features(parameters, rows))[0]

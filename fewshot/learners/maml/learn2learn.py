@@ -1,12 +1,10 @@
-"""The way to learn2learn's core: its `algorithms` without the gym and torchvision that its top level asks for.
+"""The inner loop by learn2learn's own `clone` and `adapt`, without the gym and torchvision that its top level imports.
 
 `import learn2learn` runs an `__init__` that imports reinforcement learning and vision.  The core needs neither, so the
 parent package is put into `sys.modules` without being executed, with the few names that its own modules look up
-there.  Whoever imported learn2learn before us has the whole of it, and keeps it.
+there.  An earlier import of the whole package is kept.
 
-Its task sampling (`learn2learn.data.Taskset`) is not offered: it draws one task at a time from Python's global
-generator, over data sets of single examples.  `fewshot.episodes` draws whole batches as index tensors from an explicit
-generator, with unequal class sizes and frozen test episodes, and every learner of this package reads those.
+Its task sampling (`learn2learn.data.Taskset`) is not used: it draws one task at a time from Python's global generator.
 
 Source: Arnold et al. 2020, "learn2learn: A Library for Meta-Learning Research".
 """
@@ -14,14 +12,20 @@ Source: Arnold et al. 2020, "learn2learn: A Library for Meta-Learning Research".
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 
+import torch
+from torch import Tensor, nn
+
 from fewshot.errors import ConfigError
+from fewshot.learners.maml.descent import Loss
+from fewshot.learners.maml.dual import Rates
+from fewshot.learners.maml.network import NamedParameters, Parameters
 
 HOW_TO_GET_IT = "make setup installs it where there is a C compiler; see requirements-learn2learn.txt"
 _UTILITIES = "learn2learn.utils"
-# In the order in which they need each other.
 _CORE = ("learn2learn.nn", "learn2learn.optim", "learn2learn.algorithms")
 
 
@@ -65,3 +69,47 @@ def _load() -> ModuleType:
             del sys.modules[name]
         raise
     return sys.modules["learn2learn.algorithms"]
+
+
+def descend_in_learn2learn(
+    start: Parameters, loss: Loss, rates: Rates, steps: int, first_order: bool, per_parameter: bool = False
+) -> list[Parameters]:
+    """`descend` for one episode, through learn2learn's MAML, or its MetaSGD where rates are `per_parameter`.
+
+    The rates are the same at each step: one for everything, or one per element.
+
+    Raises:
+        ConfigError: learn2learn is not installed.
+    """
+    library = algorithms()
+    first_order = first_order or not torch.is_grad_enabled()
+    module, rate = _module(start), rates(0)
+    with torch.enable_grad():
+        if per_parameter:
+            lrs = [torch.as_tensor(rate[name]) for name in start]
+            clone = library.MetaSGD(module, lrs=lrs, first_order=first_order).clone()
+        else:
+            # Unused parameters, such as BERT's pooler under mean pooling, have no gradient.
+            maml = library.MAML(module, lr=next(iter(rate.values())), first_order=first_order, allow_nograd=True)
+            clone = maml.clone()
+        path: list[Parameters] = []
+        for _ in range(steps):
+            clone.adapt(loss(clone.module.named()))
+            path.append(clone.module.named())
+    return path
+
+
+def stacked(path_of_each: list[list[Parameters]]) -> list[Mapping[str, Tensor]]:
+    """From the paths of single episodes to the path of the batch."""
+    return [
+        {name: torch.stack([parameters[name] for parameters in step]) for name in step[0]}
+        for step in zip(*path_of_each, strict=True)
+    ]
+
+
+def _module(start: Parameters) -> nn.Module:
+    """A module whose parameters have a history, as learn2learn's own clones do."""
+    module = NamedParameters({name: nn.Parameter(tensor.detach()) for name, tensor in start.items()})
+    for key, tensor in zip(module._parameters, start.values(), strict=True):
+        module._parameters[key] = tensor if tensor.requires_grad else tensor.detach().requires_grad_()  # type: ignore
+    return module

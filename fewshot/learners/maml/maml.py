@@ -15,7 +15,7 @@
 
 Where we differ: the prototypes are of length one, so that their biases in ProtoMAML, `-|p_c|^2`, are all alike and say
 nothing; a learned scale `s` takes the place of its factor of two.  Before the first step the default is thus exactly
-`Prototypical`.  The steps of the multi-step loss keep weights that grow with the step, `w_t ~ t`, where MAML++ moves
+`Prototypical`.  The steps of the multi-step loss keep weights that grow with the step, `w_t ~ t`, where MAML++ shifts
 them from uniform to the last over the training.  Reptile's inner loop reads the support alone.  The label name counts
 as one more example.
 """
@@ -27,14 +27,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fewshot.errors import ConfigError
 from fewshot.learners.learner import Support
-from fewshot.learners.maml.named import NamedParameters
-from fewshot.learners.maml.network import HEAD, HIDDEN
+from fewshot.learners.maml.network import HIDDEN, NamedParameters
 from fewshot.learners.maml.on_features import AdaptedNetwork, adapt_on_features, examples_of, start_of
-from fewshot.learners.maml.outer import towards
+from fewshot.learners.maml.outer import outer_loss
 from fewshot.learners.maml.rates import InnerRates
-from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, MAMLSettings, Rates, other_ways
+from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, MAMLSettings, Rates
 from fewshot.learners.projection import ProjectedLearner
 from fewshot.randomness import child_generator
 
@@ -42,8 +40,7 @@ from fewshot.randomness import child_generator
 class MAML(ProjectedLearner):
     """MAML, FOMAML, ANIL, ProtoMAML, MAML++, Meta-SGD and Reptile.
 
-    It reads cached features through a residual projection that is meta-trained like the rest.  `EncoderMAML` is the
-    form whose inner loop goes through the encoder.
+    It reads cached features through a meta-trained residual projection; `EncoderMAML` goes through the encoder.
 
     Args:
         dim: number of features.
@@ -57,8 +54,8 @@ class MAML(ProjectedLearner):
         ways: number of classes of a learned head.
         rates: of the inner loop, see `InnerRates`.
         multi_step_loss: the query loss counts after every step, not only after the last.
-        reptile: move what is adapted towards where the inner loop ends; nothing else is meta-trained.
-        engine: who runs the inner loop: this package, or learn2learn, one episode after another.
+        reptile: update what is adapted towards the end of the inner loop; nothing else is meta-trained.
+        engine: of the inner loop: this package, or learn2learn, one episode after another.
         scale: first value of the factor of the logits.
         centring: share of the train classes' mean that is taken away, see `ResidualProjection`.
         seed: of the first weights of a hidden layer.
@@ -107,64 +104,43 @@ class MAML(ProjectedLearner):
         self.settings, self.dim, self.seed, self.meta_lr, self.ways = settings, dim, seed, meta_lr, ways
         self.log_scale = nn.Parameter(torch.tensor(scale).log())
         self.first = NamedParameters(_first_values(settings, dim, seed))
-        self.rates = self._inner_rates()
+        first = self.first.named()
+        adapted = {name: value for name, value in first.items() if name not in HIDDEN or adapts == "network"}
+        self.rates = InnerRates.of(settings, adapted, hidden or dim)
         if settings.reptile:
             self.requires_grad_(False)
-            for name, parameter in self.first.named().items():
+            for name, parameter in first.items():
                 parameter.requires_grad_(name in self.rates.names)
 
     def adapt(self, support: Support) -> AdaptedNetwork:
-        """Fine-tune on the support of each episode.
-
-        Raises:
-            ConfigError: a learned head and another number of classes.
-        """
+        """Fine-tune on the support of each episode; a ConfigError for other classes than a learned head has."""
         return self._steps(support)[-1]
 
     def loss(
         self, support: Support, query: Float[Tensor, "episodes n_query dim"], targets: Tensor
     ) -> Float[Tensor, ""]:
-        """Cross-entropy of the queries after the last step, or after every step; see `Learner.loss`.
-
-        Reptile's value is the same cross-entropy, its gradient `theta - theta_T`.
-        """
-        if self.settings.reptile:
-            with torch.no_grad():
-                end = self._steps(support)[-1]
-                value = cross_entropy(end.logits(query).flatten(0, 1), targets.flatten())
-            return towards(end.weights, {n: p for n, p in self.first.named().items() if p.requires_grad}, value)
-        steps = self._steps(support)
-        if not self.settings.multi_step_loss:
-            return cross_entropy(steps[-1].logits(query).flatten(0, 1), targets.flatten())
-        losses = torch.stack([cross_entropy(step.logits(query).flatten(0, 1), targets.flatten()) for step in steps])
-        weights = torch.arange(1, len(steps) + 1, device=losses.device)
-        return (weights * losses).sum() / weights.sum()
+        """The loss of the outer loop, see `Learner.loss` and `outer_loss`."""
+        return outer_loss(
+            self.settings,
+            self.first,
+            steps=lambda: self._steps(support),
+            query_loss=lambda step: cross_entropy(step.logits(query).flatten(0, 1), targets.flatten()),
+            weights=lambda step: step.network.parameters(),
+        )
 
     def _steps(self, support: Support) -> list[AdaptedNetwork]:
         """The classifier after each step of the inner loop."""
-        n_way, scale = support.mask.shape[1], self.log_scale.exp()
-        if self.ways is not None and n_way != self.ways:
-            raise ConfigError(other_ways(n_way, self.ways))
+        self.settings.check_ways(support.mask.shape[1])
+        scale = self.log_scale.exp()
         examples = examples_of(support, self.projection)
         networks = adapt_on_features(start_of(self.first.named(), scale, examples), examples, self.settings, self.rates)
         return [AdaptedNetwork(network, self.projection) for network in networks]
 
-    def _inner_rates(self) -> InnerRates:
-        """Rates of what is adapted; the classes of a head that starts at prototypes share theirs."""
-        first, width = self.first.named(), self.settings.hidden or self.dim
-        adapted = [name for name in first if name not in HIDDEN or self.settings.adapts == "network"]
-        shapes = {name: tuple(first[name].shape) for name in adapted}
-        for name, shape in zip(HEAD, ((width,), ()), strict=True):
-            shapes.setdefault(name, shape)
-        return InnerRates(self.settings.rates, self.settings.inner_lr, self.settings.inner_steps, shapes)
-
 
 def _first_values(settings: MAMLSettings, dim: int, seed: int) -> dict[str, Tensor]:
     """First values of a hidden layer (He et al. 2015) and of a learned head."""
-    values, width = {}, settings.hidden or dim
-    if settings.hidden is not None:
-        drawn = torch.randn(width, dim, generator=child_generator(seed, "maml/hidden"))
-        values = dict(zip(HIDDEN, (drawn * (2 / dim) ** 0.5, torch.zeros(width)), strict=True))
-    if settings.ways is not None:
-        values |= dict(zip(HEAD, (torch.zeros(settings.ways, width), torch.zeros(settings.ways)), strict=True))
-    return values
+    if settings.hidden is None:
+        return settings.learned_head(dim)
+    drawn = torch.randn(settings.hidden, dim, generator=child_generator(seed, "maml/hidden"))
+    first = (drawn * (2 / dim) ** 0.5, torch.zeros(settings.hidden))
+    return dict(zip(HIDDEN, first, strict=True)) | settings.learned_head(settings.hidden)

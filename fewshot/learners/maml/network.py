@@ -3,23 +3,40 @@
 logits = s (h W^T + b)        h = x, or relu(x V^T + c) with a hidden layer
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear, log_softmax
 
-from fewshot.learners.maml.named import Parameters
+Parameters = Mapping[str, Tensor]
 
+# torch keeps the dot for the path to a submodule, and safetensors takes any other character.
+_DOT = "/"
 HEAD, HIDDEN = ("head.weight", "head.bias"), ("hidden.weight", "hidden.bias")
+
+
+class NamedParameters(nn.Module):
+    """Parameters under names that may hold dots; a `nn.Parameter` is kept as it is, and so shared."""
+
+    def __init__(self, parameters: Parameters):
+        super().__init__()
+        for name, tensor in parameters.items():
+            kept = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor)
+            self.register_parameter(name.replace(".", _DOT), kept)
+
+    def named(self) -> dict[str, Tensor]:
+        """Name → parameter."""
+        return {name.replace(_DOT, "."): value for name, value in self._parameters.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Layer:
     """`y = x W^T + b - (x X^T) C`: a linear map whose change is kept over the rows X that it was fitted to.
 
-    Gradient descent on rows X moves the weights by `-C^T X` with few rows in C: the product is never formed.
+    Gradient descent on rows X changes the weights by `-C^T X` with few rows in C: the product is never formed.
 
     Args:
         weight: W; one for all episodes, or one for each.
@@ -54,20 +71,14 @@ def times(features: Float[Tensor, "*batch n dim"], weight: Float[Tensor, "*share
 
 @dataclass(frozen=True)
 class Network:
-    """One or two layers and a scale.
-
-    Args:
-        head: the last layer, a row for each way.
-        hidden: the layer before it.
-        scale: factor of the logits.
-    """
+    """A head with a row for each way, perhaps a hidden layer before it, and the factor of the logits."""
 
     head: Layer
     hidden: Layer | None
     scale: Float[Tensor, ""]
 
     def embed(self, features: Float[Tensor, "*batch n dim"]) -> Float[Tensor, "*batch n width"]:
-        """What the head reads."""
+        """The features that the head reads."""
         return features if self.hidden is None else self.hidden(features).relu()
 
     def logits(self, features: Float[Tensor, "*batch n dim"]) -> Float[Tensor, "*batch n n_way"]:
@@ -98,13 +109,13 @@ class Examples:
         features: rows behind a weight of zero are padding.
         targets: one-hot; zero at padding.
         weights: share of each example in the mean of its episode.
-        crowded: there are so many that their Gram matrix is not worth forming.
+        outnumber_features: there are more than features, so that their Gram matrix is not worth forming.
     """
 
     features: Float[Tensor, "episodes n dim"]
     targets: Float[Tensor, "episodes n n_way"]
     weights: Float[Tensor, "episodes n 1"]
-    crowded: bool = False
+    outnumber_features: bool = False
 
     def losses(self, logits: Float[Tensor, "episodes n n_way"]) -> Float[Tensor, " episodes"]:
         """Mean cross-entropy of each episode, in nats."""
@@ -112,8 +123,8 @@ class Examples:
 
     def episode(self, index: int) -> "Examples":
         """One episode as a batch of one."""
-        own = slice(index, index + 1)
-        return replace(self, features=self.features[own], targets=self.targets[own], weights=self.weights[own])
+        own = {name: getattr(self, name)[index : index + 1] for name in ("features", "targets", "weights")}
+        return replace(self, **own)
 
     def residuals(self, scale: Float[Tensor, ""], scores: Float[Tensor, "episodes n n_way"]) -> Tensor:
         """Gradient of `losses` by the scores that the scale multiplies."""

@@ -7,24 +7,18 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Classifier, Support
-from fewshot.learners.linear import crowded
+from fewshot.learners.linear import outnumbers_features
 from fewshot.learners.maml.descent import Loss, descend
 from fewshot.learners.maml.dual import adapt_head, adapt_network
-from fewshot.learners.maml.named import Parameters
-from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network
-from fewshot.learners.maml.peer import descend_in_learn2learn, stacked
+from fewshot.learners.maml.learn2learn import descend_in_learn2learn, stacked
+from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network, Parameters
 from fewshot.learners.maml.rates import InnerRates
 from fewshot.learners.maml.settings import MAMLSettings
 
 
 @dataclass(frozen=True)
 class AdaptedNetwork(Classifier):
-    """A network that was fine-tuned on the support of each episode.
-
-    Args:
-        network: with weights of its own for each episode.
-        projection: map of features.
-    """
+    """A network on projected features, with weights of its own for each episode."""
 
     network: Network
     projection: nn.Module
@@ -37,27 +31,16 @@ class AdaptedNetwork(Classifier):
         """What the head reads, as unit vectors."""
         return normalize(self.network.embed(self.projection(features)), dim=-1)
 
-    @property
-    def weights(self) -> Parameters:
-        """What the network ended with, by name."""
-        return self.network.parameters()
-
 
 def examples_of(support: Support, projection: nn.Module) -> Examples:
     """The support as the inner loop reads it, label names among it."""
     features, targets, amounts = support.with_names_as_shots().flat()
     weights = (amounts / amounts.sum(1, keepdim=True)).to(features.dtype)
-    return Examples(projection(features), targets.to(features.dtype), weights[..., None], crowded(support))
+    return Examples(projection(features), targets.to(features.dtype), weights[..., None], outnumbers_features(support))
 
 
 def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) -> Network:
-    """The network before the first step.
-
-    Args:
-        first: the learned first values; without any for the head it starts at the prototypes, of length one.
-        scale: factor of the logits.
-        examples: what the prototypes are made of.
-    """
+    """The network before the first step; without learned values for the head it starts at the unit prototypes."""
     if HEAD[0] in first:
         return Network.of(first, scale)
     hidden = Layer(*(first[name] for name in HIDDEN)) if HIDDEN[0] in first else None
@@ -69,22 +52,20 @@ def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) ->
 
 
 def adapt_on_features(start: Network, examples: Examples, settings: MAMLSettings, rates: InnerRates) -> list[Network]:
-    """Fine-tune the head, or the whole network.
+    """Fine-tune the head, or the whole network: the network after each step.
 
-    Returns:
-        The network after each step.
+    The plain form serves rates that differ within a layer, and learn2learn.
     """
+    steps, first_order = settings.inner_steps, not settings.second_order
     if settings.engine == "fewshot" and settings.rates != "per_parameter":
         adapt = adapt_network if settings.adapts == "network" else adapt_head
-        return adapt(start, examples, rates, settings.inner_steps, not settings.second_order)
-    return _adapt_plainly(start, examples, settings, rates)
-
-
-def _adapt_plainly(start: Network, examples: Examples, settings: MAMLSettings, rates: InnerRates) -> list[Network]:
-    """The plain form: for rates that differ within a layer, and for learn2learn."""
+        return adapt(start, examples, rates, steps, first_order)
     whole, episodes = start.parameters(), range(len(examples.features))
     fixed = {name: value for name, value in whole.items() if name not in rates.names}
-    own = {name: _for_each_episode(whole[name], name, len(episodes)) for name in rates.names}
+    own = {}
+    for name in rates.names:
+        shape = whole[name].shape[-2:] if name.endswith("weight") else whole[name].shape[-1:]
+        own[name] = whole[name].expand(len(episodes), *shape)
 
     def network(parameters: Parameters) -> Network:
         return Network.of({**fixed, **parameters}, start.scale)
@@ -92,22 +73,13 @@ def _adapt_plainly(start: Network, examples: Examples, settings: MAMLSettings, r
     def loss_on(part: Examples) -> Loss:
         return lambda parameters: part.losses(network(parameters).logits(part.features)).sum()
 
-    steps, first_order = settings.inner_steps, not settings.second_order
     if settings.engine == "fewshot":
         path = descend(own, loss_on(examples), rates, steps, first_order)
     else:
-        per_parameter = settings.rates == "per_parameter"
-        paths = [
-            descend_in_learn2learn(
-                {name: value[e] for name, value in own.items()},
-                *(loss_on(examples.episode(e)), rates, steps, first_order, per_parameter),
-            )
-            for e in episodes
-        ]
-        path = stacked(paths)
+        path_of_each = []
+        for e in episodes:
+            values, loss = {name: value[e] for name, value in own.items()}, loss_on(examples.episode(e))
+            metasgd = settings.rates == "per_parameter"
+            path_of_each.append(descend_in_learn2learn(values, loss, rates, steps, first_order, metasgd))
+        path = stacked(path_of_each)
     return [network(parameters) for parameters in path]
-
-
-def _for_each_episode(value: Tensor, name: str, episodes: int) -> Tensor:
-    shape = value.shape[-2:] if name.endswith("weight") else value.shape[-1:]
-    return value.expand(episodes, *shape)

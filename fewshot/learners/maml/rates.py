@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fewshot.learners.maml.named import NamedParameters
-
-RATES = ("fixed", "learned", "per_layer_and_step", "per_parameter")
+from fewshot.learners.maml.network import HEAD, HIDDEN, NamedParameters, Parameters
+from fewshot.learners.maml.settings import MAMLSettings
 
 
 class InnerRates(nn.Module):
@@ -23,11 +22,19 @@ class InnerRates(nn.Module):
     As in those papers a rate may become negative.
 
     Args:
-        kind: one of `RATES`.
+        kind: one of the table.
         inner_lr: first value of all rates.
         steps: steps of the inner loop.
         shapes: name of each adapted tensor → the shape of its rates in `per_parameter`.
     """
+
+    @classmethod
+    def of(cls, settings: MAMLSettings, adapted: Parameters, width: int) -> "InnerRates":
+        """The rates of what is adapted; the classes of a head that starts at prototypes of some width share theirs."""
+        shapes = {name: tuple(value.shape) for name, value in adapted.items()}
+        hidden = {name: shapes[name] for name in HIDDEN if name in shapes}
+        shapes = hidden | dict(zip(HEAD, ((width,), ()), strict=True)) | shapes
+        return cls(settings.rates, settings.inner_lr, settings.inner_steps, shapes)
 
     def __init__(self, kind: str, inner_lr: float, steps: int, shapes: Mapping[str, Sequence[int]]):
         super().__init__()
@@ -47,7 +54,5 @@ class InnerRates(nn.Module):
             return dict.fromkeys(self.names, self.inner_lr)
         if self.kind == "learned":
             return dict.fromkeys(self.names, self.inner_lr * (1 + changes["all"]))
-        chosen = {
-            name: change[step] if self.kind == "per_layer_and_step" else change for name, change in changes.items()
-        }
-        return {name: self.inner_lr * (1 + change) for name, change in chosen.items()}
+        own = {n: change[step] if self.kind == "per_layer_and_step" else change for n, change in changes.items()}
+        return {name: self.inner_lr * (1 + change) for name, change in own.items()}

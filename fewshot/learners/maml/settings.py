@@ -1,11 +1,15 @@
-"""The settings of MAML, and the combinations of them that say nothing."""
+"""The settings of MAML, and the combinations of them that contradict each other."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fewshot.errors import ConfigError
+import torch
+from torch import Tensor
+
+from fewshot.errors import ConfigError, as_typed
 from fewshot.learners.learner import check_positive
 from fewshot.learners.maml import learn2learn
+from fewshot.learners.maml.network import HEAD
 
 Adapts = Literal["head", "network"]
 HeadInit = Literal["prototypes", "learned"]
@@ -16,7 +20,7 @@ _WORDS = {"adapts": Adapts, "head_init": HeadInit, "rates": Rates, "engine": Eng
 
 @dataclass(frozen=True)
 class MAMLSettings:
-    """What makes a member of the family; see `MAML` for each.
+    """The settings of a member of the family; see `MAML` for each.
 
     Raises:
         ConfigError: a value is out of range, or the combination makes no sense; one line for each.
@@ -50,23 +54,15 @@ class MAMLSettings:
             learn2learn.algorithms()
 
     def check_on_features(self) -> None:
-        """Refuse what an inner loop on features cannot have.
-
-        Raises:
-            ConfigError: Reptile with nothing to learn.
-        """
+        """Raise a ConfigError for Reptile with nothing to learn, for an inner loop on features."""
         if self.reptile and self.adapts == "head" and self.head_init == "prototypes":
             raise ConfigError(
-                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile moves "
+                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile updates "
                 "first values that are learned. Set learner.head_init=learned, or adapt more than the head."
             )
 
     def check_through_encoder(self) -> None:
-        """Refuse what an inner loop through the encoder cannot have.
-
-        Raises:
-            ConfigError: a hidden layer, or one rate for each parameter in learn2learn.
-        """
+        """Raise a ConfigError for a hidden layer, or learn2learn's MetaSGD, for an inner loop through the encoder."""
         if self.hidden is not None:
             raise ConfigError(
                 f"Got learner.hidden={self.hidden} with training=through_encoder, whose head is linear. Set "
@@ -83,6 +79,20 @@ class MAMLSettings:
         """Whether the outer loop differentiates the gradients of the inner one."""
         return not (self.first_order or self.reptile)
 
+    def learned_head(self, width: int) -> dict[str, Tensor]:
+        """First values of a learned head, by name; none where it starts at prototypes."""
+        if self.ways is None:
+            return {}
+        return dict(zip(HEAD, (torch.zeros(self.ways, width), torch.zeros(self.ways)), strict=True))
+
+    def check_ways(self, n_way: int) -> None:
+        """Raise a ConfigError for episodes of another number of classes than a learned head has."""
+        if self.ways not in (None, n_way):
+            raise ConfigError(
+                f"Got episodes of {n_way} classes for a learned head of learner.ways={self.ways}. Set ways={self.ways} "
+                f"and training.ways={self.ways}, or learner.head_init=prototypes, which takes any number."
+            )
+
     def _contradictions(self) -> list[str]:
         problems = []
         if self.adapts == "network" and self.hidden is None:
@@ -91,38 +101,20 @@ class MAMLSettings:
                 "Set learner.hidden=128, or learner.adapts=head."
             )
         if (self.head_init == "learned") != (self.ways is not None and self.ways >= 2):
-            ways = "null" if self.ways is None else self.ways
             problems.append(
-                f"Got learner.head_init={self.head_init} with learner.ways={ways}: a learned head has one row for "
-                f"each of a fixed number of classes, prototypes take any number. Set learner.head_init=learned with "
-                f"learner.ways=5 and training.ways=5, or learner.head_init=prototypes with learner.ways=null."
+                f"Got learner.head_init={self.head_init} with learner.ways={as_typed(self.ways)}: a learned head has "
+                f"one row for each of a fixed number of classes, prototypes take any number. Set "
+                f"learner.head_init=learned with learner.ways=5 and training.ways=5, or "
+                f"learner.head_init=prototypes with learner.ways=null."
             )
-        return problems + self._contradictions_of_reptile() + self._contradictions_of_learn2learn()
-
-    def _contradictions_of_reptile(self) -> list[str]:
-        if not self.reptile:
-            return []
-        if self.rates != "fixed" or self.multi_step_loss:
-            return [
+        if self.reptile and (self.rates != "fixed" or self.multi_step_loss):
+            problems.append(
                 "Got learner.reptile=true with learned rates or a multi-step loss, which take gradients of the query "
                 "loss that Reptile does without. Set learner.rates=fixed and learner.multi_step_loss=false."
-            ]
-        return []
-
-    def _contradictions_of_learn2learn(self) -> list[str]:
-        if self.engine != "learn2learn":
-            return []
-        if self.rates == "per_layer_and_step":
-            return [
+            )
+        if self.engine == "learn2learn" and self.rates == "per_layer_and_step":
+            problems.append(
                 "Got learner.engine=learn2learn with learner.rates=per_layer_and_step: its MAML has one rate. Set "
                 "learner.engine=fewshot."
-            ]
-        return []
-
-
-def other_ways(n_way: int, ways: int) -> str:
-    """The sentence for episodes of another number of classes than a learned head has."""
-    return (
-        f"Got episodes of {n_way} classes for a learned head of learner.ways={ways}. Set ways={ways} and "
-        f"training.ways={ways}, or learner.head_init=prototypes, which takes any number."
-    )
+            )
+        return problems

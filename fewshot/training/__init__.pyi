@@ -1,0 +1,11 @@
+from .checkpoints import Checkpoints as Checkpoints
+from .encoder_maml_trainer import EncoderMAMLTrainer as EncoderMAMLTrainer
+from .encoder_trainer import EncoderTrainer as EncoderTrainer
+from .encoder_trainer import QuickEncoderTrainer as QuickEncoderTrainer
+from .history import TrainedEncoder as TrainedEncoder
+from .history import TrainingHistory as TrainingHistory
+from .loop import run_loop as run_loop
+from .loop_settings import LoopSettings as LoopSettings
+from .meta_trainer import MetaTrainer as MetaTrainer
+from .store import Store as Store
+from .store import TrainingFiles as TrainingFiles
