@@ -17,8 +17,6 @@ CASES = [
     ([TASK, "adaptation.lora.epochs=-0.5"], "Got adaptation.lora.epochs=-0.5"),
     ([TASK, "adaptation.lora.trainable.rank=-1"], "Got adaptation.lora.trainable.rank=-1"),
     ([TASK, "shotss=3"], "Did you mean shots?"),
-    ([TASK, "+shotss=3"], "Did you mean shots?"),
-    ([TASK, "adaptation.lore.epochs=1"], "no setting 'adaptation.lore.epochs'"),
     ([TASK, "learner=ridgee"], "Did you mean ridge?"),
     ([TASK, "baselines=[ridgee]"], "Got the baseline 'ridgee'"),
     ([TASK, "shots=five"], "Got shots='five'"),
