@@ -94,7 +94,8 @@ def test_a_meta_trained_encoder(task, tiny):
 
 
 @pytest.mark.parametrize("trainable", [LoRA(rank=2), Full()], ids=["lora", "full"])
-def test_an_inner_loop_through_the_encoder(task, tiny, trainable):
+def test_an_inner_loop_through_the_encoder(task, tiny, monkeypatch, trainable):
+    monkeypatch.setattr("fewshot.experiment.meta_training.FEWER", 20)
     trainer = EncoderMAMLTrainer(steps=2, evaluate_every=2, episodes_per_step=1, ways=3, shots=[1], queries=1)
     learner = lambda dim: MAML(dim, inner_steps=2)  # noqa: E731
     result = experiment(task, tiny, learner, trainer, replace(SAMPLED, episodes=2), trainable=trainable)

@@ -25,9 +25,6 @@ def checked_arguments(
         group: stands before each name in messages.
         fixed: arguments that are not the user's to choose.
 
-    Returns:
-        All arguments.
-
     Raises:
         ConfigError: one line for each name that is not taken, and each value of a wrong kind or below 0.
 
@@ -42,21 +39,27 @@ def checked_arguments(
     """
     takes_any = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values())
     known = [f"{group}.{name}" for name in parameters if name not in fixed]
-    result, problems = {}, []
+    result, problems = dict(values), []
     for name, value in values.items():
-        if f"{group}.{name}" in known:
+        setting = f"{group}.{name}"
+        if setting in known:
             annotation = parameters[name].annotation
-            value = _converted(value, annotation)
+            result[name] = value = _converted(value, annotation)
             if not _fits(value, annotation):
-                problems.append(f"Got {group}.{name}={as_typed(value)}, expected {_expected(annotation)}.")
-            elif _is_below(value, parameters[name]):
-                problems.append(f"Got {group}.{name}={as_typed(value)}, expected 0 or more.")
+                problems.append(f"Got {setting}={as_typed(value)}, expected {_expected(annotation)}.")
+            else:
+                problems += below_zero(setting, value)
         elif not takes_any:
-            problems.append(unknown_setting(f"{group}.{name}", known))
-        result[name] = value
+            problems.append(unknown_setting(setting, known))
     if problems:
         raise ConfigError("\n".join(problems))
     return {**result, **fixed}
+
+
+def below_zero(setting: str, value: Any) -> list[str]:
+    """The sentence on a number below 0, if it is one; only margins and cosines may be negative."""
+    sensible = not _is_number(value) or not value < 0 or setting.endswith(_MAY_BE_NEGATIVE)  # NaN passes
+    return [] if sensible else [f"Got {setting}={as_typed(value)}, expected 0 or more."]
 
 
 def near_matches(name: str, known: Collection[str]) -> str:
@@ -77,55 +80,40 @@ def unknown_setting(name: str, known: Collection[str]) -> str:
 
 
 def _converted(value: Any, annotation: Any) -> Any:
-    if _is_number(value) and not _fits(value, annotation) and _fits("", annotation):
-        return str(value)  # a folder called 2024, say
-    if type(value) is int and _fits(0.5, annotation) and not _fits(0, annotation):
-        return float(value)
-    if isinstance(value, list) and _fits([0.5], annotation) and not _fits([0], annotation):
-        return [float(item) if type(item) is int else item for item in value]
-    return value
-
-
-def _is_below(value: Any, parameter: Parameter) -> bool:
-    """Whether a number is below 0 where the default is not."""
-    sensible = parameter.name.endswith(_MAY_BE_NEGATIVE) or not _is_number(parameter.default) or parameter.default < 0
-    return not sensible and _is_number(value) and value < 0
+    """The first reading of a value that fits, or the value itself: a folder called 2024 is a text, 1 is 1.0."""
+    readings = [value]
+    if _is_number(value):
+        readings += [str(value), float(value)]
+    elif isinstance(value, list):
+        readings.append([float(item) if type(item) is int else item for item in value])
+    return next((reading for reading in readings if _fits(reading, annotation)), value)
 
 
 def _fits(value: Any, annotation: Any) -> bool:
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin in (Union, types.UnionType):
+    kind, inner = get_origin(annotation) or annotation, get_args(annotation)
+    if kind in (Union, types.UnionType):
         return any(_fits(value, option) for option in inner)
-    if origin is Literal:
+    if kind is Literal:
         return value in inner
-    if annotation in (None, types.NoneType):
-        return value is None
-    if annotation is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if annotation in (bool, float, str):
-        return isinstance(value, annotation)
-    if annotation is Path:
-        return isinstance(value, str)
-    if _is_sequence(annotation):
+    if kind in (Sequence, list, tuple):
         is_list = isinstance(value, Sequence) and not isinstance(value, str)
         return is_list and all(_fits(item, inner[0]) for item in value if inner)
-    return True
+    if kind is int:
+        return type(value) is int
+    return kind not in (*_WORDS, Path) or isinstance(value, str if kind is Path else kind)
 
 
 def _expected(annotation: Any) -> str:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_expected(option) for option in get_args(annotation)))
-    if get_origin(annotation) is Literal:
-        return " or ".join(map(str, get_args(annotation)))
-    if _is_sequence(annotation) and get_args(annotation) and get_origin(get_args(annotation)[0]) is Literal:
-        return f"a list of some of {', '.join(map(str, get_args(get_args(annotation)[0])))}"
-    if _is_sequence(annotation):
-        return _LISTS.get((*get_args(annotation), None)[0], "a list such as [a,b]")
-    return _WORDS.get(annotation, "a text")
-
-
-def _is_sequence(annotation: Any) -> bool:
-    return (get_origin(annotation) or annotation) in (Sequence, list, tuple)
+    kind, inner = get_origin(annotation) or annotation, get_args(annotation)
+    if kind in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_expected, inner)))
+    if kind is Literal:
+        return " or ".join(map(str, inner))
+    if kind in (Sequence, list, tuple):
+        if inner and get_origin(inner[0]) is Literal:
+            return f"a list of some of {', '.join(map(str, get_args(inner[0])))}"
+        return _LISTS.get((*inner, None)[0], "a list such as [a,b]")
+    return _WORDS.get(kind, "a text")
 
 
 def _is_number(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """From a composed config to objects: `_target_` and that constructor's arguments, at any depth."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from inspect import Parameter
 from typing import Any
 
@@ -13,8 +13,6 @@ from fewshot.cli.arguments import checked_arguments
 from fewshot.errors import ConfigError, FewshotError
 
 _EXTRAS = {"nlpaug": "augment", "nltk": "wordnet", "openai": "llm"}  # package → the extra that installs it
-# Target and the setting that it stands at → what it takes.
-ParametersOf = Callable[[str, str], Mapping[str, Parameter]]
 
 
 def build(config: DictConfig, group: str, **fixed: Any) -> Any:
@@ -34,63 +32,36 @@ def build(config: DictConfig, group: str, **fixed: Any) -> Any:
         raise ConfigError(f"There is no {group}. Write {group}=NAME, and no ~{group}.")
     if not isinstance(described, DictConfig):
         raise ConfigError(f"Got {group}={described}, expected its settings, such as {group}.NAME=VALUE.")
-    checked = checked_description(plain_values(described), group, _imported_parameters, fixed)
+    checked = _checked(OmegaConf.to_container(described, resolve=True), group, fixed)
     try:
         return instantiate({**checked, "_convert_": "all"})
     except InstantiationException as error:
-        if isinstance(error.__cause__, FewshotError):
-            raise _placed(error.__cause__, group) from error
-        raise
+        cause, top = error.__cause__, group.partition(".")[0]
+        if not isinstance(cause, FewshotError):
+            raise
+        if top != group:  # an object says its group, but not in which place of it it stands
+            cause = type(cause)(str(cause).replace(f"{top}.", f"{group}."))
+        raise cause from error
 
 
-def plain_values(config: DictConfig) -> dict[str, Any]:
-    """A config as plain Python, interpolations resolved."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
-
-
-def checked_description(
-    values: Mapping[str, Any], place: str, parameters_of: ParametersOf, fixed: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """The description of an object, with all descriptions inside it checked.
-
-    Args:
-        values: `_target_` and the constructor's arguments.
-        place: the setting that it stands at, for messages.
-        parameters_of: what each target takes.
-        fixed: arguments that are not the user's to choose.
-
-    Raises:
-        ConfigError: see `checked_arguments`; or a value is missing.
-    """
-    missing = [key for key, value in values.items() if value == "???"]
+def _checked(value: Any, place: str, fixed: Mapping[str, Any] | None = None) -> Any:
+    """A value of a config with all descriptions of objects inside it checked."""
+    if isinstance(value, list):
+        return [_checked(item, f"{place}.{index}") for index, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    missing = [key for key, item in value.items() if item == "???"]
     if missing:
         raise ConfigError(f"Got no {place}.{missing[0]}, which has no default. Write {place}.{missing[0]}=VALUE.")
-    special = {key: value for key, value in values.items() if key.startswith("_")}
-    arguments = {
-        key: _inside(value, f"{place}.{key}", parameters_of) for key, value in values.items() if key not in special
-    }
-    return special | checked_arguments(parameters_of(special["_target_"], place), arguments, place, fixed or {})
+    inside = {key: _checked(item, f"{place}.{key}") for key, item in value.items()}
+    if "_target_" not in value:
+        return inside
+    special = {key: item for key, item in inside.items() if key.startswith("_")}
+    arguments = {key: item for key, item in inside.items() if key not in special}
+    return special | checked_arguments(_parameters(special["_target_"], place), arguments, place, fixed or {})
 
 
-def _inside(value: Any, place: str, parameters_of: ParametersOf) -> Any:
-    if isinstance(value, Mapping) and "_target_" in value:
-        return checked_description(value, place, parameters_of)
-    if isinstance(value, Mapping):
-        return {key: _inside(item, f"{place}.{key}", parameters_of) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_inside(item, f"{place}.{index}", parameters_of) for index, item in enumerate(value)]
-    return value
-
-
-def _placed(error: FewshotError, place: str) -> FewshotError:
-    """What an object says of its settings knows their group, but not in which of its places the object stands."""
-    group = place.partition(".")[0]
-    return error if group == place else type(error)(str(error).replace(f"{group}.", f"{place}."))
-
-
-def _imported_parameters(target: str, place: str) -> Mapping[str, Parameter]:
+def _parameters(target: str, place: str) -> Mapping[str, Parameter]:
     try:
         return inspect.signature(get_object(target)).parameters
     except ImportError as error:

@@ -1,17 +1,14 @@
-"""What is wrong with a composed config, as far as it can be said within a second: torch is not imported."""
+"""Simple mistakes in a composed config, refused within a second: torch is not imported."""
 
 from collections.abc import Mapping, Sequence
-from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from fewshot.cli.arguments import unknown_setting
-from fewshot.cli.build import checked_description, plain_values
-from fewshot.cli.compose import DEFAULTS, augmentation_is_off, known_settings
+from fewshot.cli.arguments import below_zero, unknown_setting
+from fewshot.cli.compose import DEFAULTS, KNOWN, augmentation_is_off
 from fewshot.cli.settings import RunSettings
-from fewshot.cli.signatures import source_parameters
 from fewshot.errors import ConfigError
 from fewshot.tasks.readers import find_texts, read_rows, task_folder
 
@@ -20,7 +17,9 @@ _FOLDERS = ("fewshot.tasks.load_folder", "fewshot.tasks.load_folder_or_hub")
 
 
 def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str]) -> RunSettings:
-    """Refuse settings that do not exist, values of a wrong kind or below 0, and a task folder without its texts.
+    """Refuse run settings that cannot be used, typed numbers below 0, and a task folder without its texts or columns.
+
+    What constructors take is judged by `build`, which imports them.
 
     Args:
         config: composed.
@@ -34,18 +33,18 @@ def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str
         ConfigError: a setting that cannot be used.
         TaskError: the task folder does not exist, or has no texts or columns of these names.
     """
-    values = plain_values(config)
-    known, typed = known_settings(), [override.lstrip("+") for override in overrides]
-    for key in values:  # a user's own group, or what its files define, is not ours to judge
-        if key not in (*known, *chosen) and any(word.startswith((f"{key}.", f"{key}=")) for word in typed):
-            raise ConfigError(unknown_setting(key, known))
+    typed = [override.lstrip("+") for override in overrides]
+    for key in map(str, config):  # a user's own group, or what its files define, is not ours to judge
+        if key not in (*KNOWN, *chosen) and any(word.startswith((f"{key}.", f"{key}=")) for word in typed):
+            raise ConfigError(unknown_setting(key, KNOWN))
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
     settings = RunSettings.checked(**{name: values[name] for name in DEFAULTS if name in values})
+    names = [name for name in (word.partition("=")[0] for word in typed) if "." in name and "@" not in name]
+    if problems := [line for name in names for line in below_zero(name, OmegaConf.select(config, name))]:
+        raise ConfigError("\n".join(problems))
     _check_augment(values.get("augment") or {}, chosen.get("augment"), typed)
-    for group, described in values.items():
-        if isinstance(described, Mapping) and "_target_" in described:
-            checked_description(described, group, _parameters, {"dim": 1} if group == "learner" else None)
-        elif isinstance(described, Mapping):
-            _check_places(described, group)
+    _check_tuners(values.get("adaptation") or {})
     _check_task(values.get("task") or {})
     return settings
 
@@ -56,8 +55,8 @@ def _check_augment(augment: Mapping[str, Any], chosen: str | None, typed: Sequen
     if left and settings:
         raise ConfigError(augmentation_is_off(settings[0]))
     sources = augment.get("sources") or {}
-    for name in [name for name, source in sources.items() if "_target_" not in source]:
-        present = [source for source in sources if "_target_" in sources[source]]
+    present = [name for name, source in sources.items() if "_target_" in source]
+    for name in [name for name in sources if name not in present]:
         raise ConfigError(
             f"Got a setting of the source {name!r}, but the sources are {', '.join(present)}. Write "
             f"augment/source=[{','.join([*present, name])}] as well."
@@ -68,16 +67,11 @@ def _check_augment(augment: Mapping[str, Any], chosen: str | None, typed: Sequen
         )
 
 
-def _check_places(described: Mapping[str, Any], group: str) -> None:
-    """The objects of a group that has several, such as `adaptation.lora`."""
-    known = [
-        f"{group}.{name}" for name, inner in described.items() if isinstance(inner, Mapping) and "_target_" in inner
-    ]
-    for name, inner in described.items():
-        if f"{group}.{name}" not in known:
-            setting = next(iter(inner), None) if isinstance(inner, Mapping) else None
-            raise ConfigError(unknown_setting(".".join(filter(None, (group, name, setting))), known))
-        checked_description(inner, f"{group}.{name}", _parameters)
+def _check_tuners(tuners: Mapping[str, Any]) -> None:
+    known = [f"adaptation.{name}" for name, tuner in tuners.items() if "_target_" in tuner]
+    for name, tuner in tuners.items():
+        if f"adaptation.{name}" not in known:
+            raise ConfigError(unknown_setting(f"adaptation.{name}.{next(iter(tuner), '')}".rstrip("."), known))
 
 
 def _check_task(task: Mapping[str, Any]) -> None:
@@ -86,10 +80,3 @@ def _check_task(task: Mapping[str, Any]) -> None:
     if target in _FOLDERS and (path or target == _FOLDERS[0]):
         columns = {key: task[key] for key in ("text_column", "label_column") if key in task and target == _FOLDERS[0]}
         next(read_rows(find_texts(task_folder(Path(str(path)) if path else None)), **columns))
-
-
-def _parameters(target: str, place: str) -> Mapping[str, Parameter]:
-    try:
-        return source_parameters(target)
-    except LookupError:  # another package's, which says itself what it takes once it is imported
-        return {"options": Parameter("options", Parameter.VAR_KEYWORD)}

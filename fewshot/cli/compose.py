@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fewshot.cli.arguments import near_matches, unknown_setting
 from fewshot.cli.settings import RunSettings
@@ -19,6 +19,11 @@ DEFAULTS = {
     field.name: list(field.default) if isinstance(field.default, tuple) else field.default
     for field in fields(RunSettings)
 }
+KNOWN = (  # what may stand at the top of the config
+    *DEFAULTS,
+    *("ladder", "output", "task", "encoder", "trainable", "learner", "training", "encoder_training"),
+    *("quick_training", "augment", "adaptation"),
+)
 ConfigStore.instance().store("settings", DEFAULTS)  # first in the defaults list of run.yaml
 
 
@@ -32,21 +37,11 @@ def choices(group: str, folders: Sequence[Path] = (CONF,)) -> dict[str, str]:
     """Names of a config group with the first comment of each file that is one for readers."""
     found = {}
     for folder in reversed(folders):
-        for path in sorted((folder / group).glob("*.yaml")):
+        for path in (folder / group).glob("*.yaml"):
             lines = path.read_text(encoding="utf-8").splitlines()
             first = next((line for line in lines if not line.startswith("# @package")), "")
             found[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
     return dict(sorted(found.items()))
-
-
-def known_settings() -> list[str]:
-    """What may stand at the top of the config: the settings of a run, and the groups."""
-    run = OmegaConf.load(CONF / "run.yaml")
-    assert isinstance(run, DictConfig)
-    entries = [str(key) for entry in run.defaults if isinstance(entry, DictConfig) for key in entry]
-    groups = [key.rpartition("@")[2].split(".")[0] for key in entries if not key.startswith("override")]
-    own = [str(key) for key in run if key not in ("defaults", "hydra")]
-    return list(dict.fromkeys([*DEFAULTS, *own, "task", *groups]))
 
 
 def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (CONF,)) -> str:
@@ -74,18 +69,18 @@ def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (
             f"Could not read {override!r}: {why}. Expected NAME=VALUE. Put a value with brackets, "
             f"commas, equals signs or spaces in two pairs of quotes, such as 'task.path=\"/data/a (new) folder\"'."
         )
-    found = re.match(r"Could not override '([^']+)'|Could not delete from config. '([^']+)'", str(error))
-    key = (found[1] or found[2]) if found else ""
+    found = re.match(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
+    key = found[1] if found else ""
     if key.startswith("augment/"):
         return augmentation_is_off(next((word for word in typed if word.lstrip("+").startswith(key)), key))
-    if found and key not in (known := known_settings()):
-        return unknown_setting(key, known)
-    causes = [str(error).strip()]
-    cause = error.__cause__
+    if found and key not in KNOWN:
+        return unknown_setting(key, KNOWN)
+    lines = []
+    cause: BaseException | None = error
     while cause is not None:
-        causes.append(str(cause).strip())
+        lines.append(str(cause).strip())
         cause = cause.__cause__
-    return _without_ours("\n".join(dict.fromkeys(filter(None, causes))), typed)
+    return _without_ours("\n".join(dict.fromkeys(filter(None, lines))), typed)
 
 
 def augmentation_is_off(override: str) -> str:

@@ -28,9 +28,6 @@ log = logging.getLogger(__name__)
 def run(config: DictConfig) -> float:
     """Run the composed config.
 
-    Args:
-        config: the content of `conf/run.yaml` with its groups.
-
     Returns:
         The metric named by `metric`, as a fraction.
 
@@ -91,13 +88,20 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
     from fewshot.adaptation.tuners import default_tuners  # after the ladder, which needs no torch
     from fewshot.recipe import Recipe
 
+    trainable = chosen["trainable"]
+    if trainable in ("auto", "none") and config.get("trainable"):
+        name = next(iter(config.trainable))
+        raise ConfigError(
+            f"Got trainable.{name} with trainable={trainable}, which has no settings. Write trainable=lora, adapter or "
+            f"full as well; for a final stage write adaptation.lora.trainable.{name}, for example."
+        )
     augmentation = build(config, "augment") if config.get("augment") else None  # before the slow ones
     encoder = build(config, "encoder")
     build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before anything is encoded
     return Recipe(
         encoder=encoder,
         learner=lambda dim: build(config, "learner", dim=dim),
-        trainable=_trainable(config, chosen["trainable"]),
+        trainable=trainable if trainable in ("auto", "none") else build(config, "trainable"),
         trainer=build(config, "training"),
         encoder_trainer=build(config, "encoder_training"),
         quick_trainer=build(config, "quick_training"),
@@ -107,19 +111,6 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
         final_stage=settings.final_stage,
         tuners={name: build(config, f"adaptation.{name}") for name in default_tuners()},
     )
-
-
-def _trainable(config: DictConfig, choice: str) -> Any:
-    """The part of the encoder that is meta-trained: `"auto"`, `"none"`, or settings."""
-    if choice not in ("auto", "none"):
-        return build(config, "trainable")
-    if config.get("trainable"):
-        name = next(iter(config.trainable))
-        raise ConfigError(
-            f"Got trainable.{name} with trainable={choice}, which has no settings. Write trainable=lora, adapter or "
-            f"full as well; for a final stage write adaptation.lora.trainable.{name}, for example."
-        )
-    return choice
 
 
 def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[str, Any]) -> None:

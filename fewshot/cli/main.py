@@ -74,44 +74,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _task_function(mistakes: list[FewshotError]) -> Callable[[DictConfig], float]:
     def task_function(config: DictConfig) -> float:
         try:
-            return _run(config)
+            return job.run(config)
         except FewshotError as error:
-            # Hydra announces a job that raises with all that was typed: good to know in a sweep, else only noise.
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise
-            mistakes.append(error)
-            return math.nan
+            mistake = error
+        except OSError as error:
+            what = repr(str(error.filename)) if error.filename else "a file"
+            mistake = StorageError(
+                f"Could not read or write {what}: {error.strerror or error}. Expected a file that is there and may be "
+                f"used, on a disk with space. Check it, or set output=/another/folder."
+            )
+        # Hydra announces a job that raises with all that was typed: good to know in a sweep, else only noise.
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise mistake
+        mistakes.append(mistake)
+        return math.nan
 
     return task_function
-
-
-def _run(config: DictConfig) -> float:
-    try:
-        return job.run(config)
-    except OSError as error:
-        if isinstance(error, FewshotError):
-            raise
-        what = repr(str(error.filename)) if error.filename else "a file"
-        raise StorageError(
-            f"Could not read or write {what}: {error.strerror or error}. Expected a file that is there and may be "
-            f"used, on a disk with space. Check it, or set output=/another/folder."
-        ) from error
 
 
 @contextlib.contextmanager
 def _as_argv(arguments: list[str]) -> Iterator[None]:
     """Hydra reads `sys.argv`, and shows errors its own way unless told to raise them."""
-    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = [before[0][0], *arguments]
+    argv, full_error = sys.argv, os.environ.pop("HYDRA_FULL_ERROR", None)
+    sys.argv = [argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
     finally:
-        sys.argv = before[0]
-        if before[1] is None:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before[1]
+        sys.argv = argv
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
 def _complain(message: object, before: str = "error: ") -> int:

@@ -39,21 +39,24 @@ def renamed(arguments: Sequence[str]) -> list[str]:
         ['learner=maml', 'training=through_encoder', 'trainable=lora']
     """
     result = [_renamed(argument) for argument in arguments]
-    inner = [argument for argument in result if argument.lstrip("+") in _INNER_LOOP]
-    if inner and not any(argument.lstrip("+").startswith("training=") for argument in result):
-        result.insert(result.index(inner[0]), "training=through_encoder")
-    return [_INNER_LOOP.get(argument.lstrip("+"), argument) for argument in result]
+    bare = [argument.lstrip("+") for argument in result]
+    inner = [place for place, argument in enumerate(bare) if argument in _INNER_LOOP]
+    for place in inner:
+        result[place] = _INNER_LOOP[bare[place]]
+    if inner and not any(argument.startswith("training=") for argument in bare):
+        result.insert(inner[0], "training=through_encoder")
+    return result
 
 
 def _renamed(argument: str) -> str:
-    name, equals, value = argument.partition("=")
-    plus = name[: len(name) - len(name.lstrip("+"))]
-    for earlier, now in _NAMES.items():
-        found = re.fullmatch(earlier, name.lstrip("+"))
-        if found and equals:
-            name = found.expand(now)
-            for end, values in _VALUES.items():
-                if name.endswith(end):
-                    value = ",".join(values.get(one.strip(), one) for one in value.split(","))
-            return f"{'' if name == 'trainable' else plus}{name}={value}"
-    return argument
+    typed, equals, value = argument.partition("=")
+    name = typed.lstrip("+")
+    earlier = next((earlier for earlier in _NAMES if re.fullmatch(earlier, name)), None)
+    if earlier is None or not equals:
+        return argument
+    now = re.sub(earlier, _NAMES[earlier], name)
+    for end, values in _VALUES.items():
+        if now.endswith(end):
+            value = ",".join(values.get(one.strip(), one) for one in value.split(","))
+    plus = "" if now == "trainable" else typed.removesuffix(name)
+    return f"{plus}{now}={value}"

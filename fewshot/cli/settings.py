@@ -33,10 +33,7 @@ class RunSettings(Protocol):
 
     @classmethod
     def checked(cls, **values: Any) -> "RunSettings":
-        """Settings from values as a user may write them.
-
-        Args:
-            **values: the fields; `ways` may be "all", `baselines` any sequence.
+        """Settings from values as a user may write them: `ways` may be "all", `baselines` any sequence.
 
         Raises:
             ConfigError: one line for each setting that cannot be used.

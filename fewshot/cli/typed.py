@@ -37,20 +37,20 @@ def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CON
     overrides: list[str] = []
     takes_value = False
     for argument in renamed(arguments):
-        (flags if takes_value or argument.startswith("-") else overrides).append(argument)
+        key, _, value = argument.lstrip("+").partition("=")
+        if takes_value or argument.startswith("-"):
+            flags.append(argument)
+        elif key == "task":
+            overrides += [f"+task={value}"] if value else []
+        elif "." in key.partition("@")[0] and not argument.startswith(("+", "~", "hydra.")):
+            overrides.append(f"++{argument}")
+        else:
+            overrides.append(argument)
         takes_value = not takes_value and argument in _WITH_VALUE
-    result = []
-    for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
-        if key == "task":
-            override = f"+task={value}" if value else ""
-        elif "." in key.partition("@")[0] and not override.startswith(("+", "~", "hydra.")):
-            override = f"++{override}"
-        result += [override] if override else []
-    has_task = any(override.startswith("+task=") for override in result)
+    has_task = any(override.startswith("+task=") for override in overrides)
     if not has_task and not _WITHOUT_TASK & {flag.split("=")[0] for flag in flags}:
         raise NoTask(_task_list(folders))
-    return result + flags
+    return overrides + flags
 
 
 def config_folders(arguments: Sequence[str]) -> list[Path]:
@@ -91,11 +91,9 @@ def _task_list(folders: Sequence[Path]) -> str:
     width = max(map(len, tasks))
     return "\n".join(
         [
-            "No task was named. The tasks are:",
-            "",
+            "No task was named. The tasks are:\n",
             *(f"  +task={name:<{width}}  {comment}" for name, comment in tasks.items()),
-            "",
-            "Try:  python -m fewshot.run +task=medical_terms shots=5",
+            "\nTry:  python -m fewshot.run +task=medical_terms shots=5",
             "      python -m fewshot.run +task=folder task.path=DIR shots=5",
             "The main settings:  python -m fewshot.run --help",
         ]

@@ -79,10 +79,12 @@ def test_a_value_of_another_kind_is_refused(name, value, sentence):
 
 
 def test_what_may_be_negative_may_be():
-    def policy(margin: float = 0.0, lowest_cosine: float = 0.3, layer: int | None = None, start: int = -1) -> None: ...
+    def policy(margin: float = 0.0, lowest_cosine: float = 0.3, layer: int | None = None) -> None: ...
 
-    below = {"margin": -2.0, "lowest_cosine": -1.0, "layer": -1, "start": -3}
+    below = {"margin": -2.0, "lowest_cosine": -1.0}
     assert checked(policy, below, "augment") == below
+    with pytest.raises(ConfigError, match=r"Got augment\.layer=-1, expected 0 or more\."):
+        checked(policy, {"layer": -1}, "augment")
 
 
 def test_all_mistakes_are_named_at_once():

@@ -12,13 +12,14 @@ CASES = [
     (["task=folder", "task.path={folder}", "task.label_column=class"], "has no column 'class'"),
     ([TASK, "shots=-1"], "Got shots=-1"),
     ([TASK, "training.steps=-1"], "Got training.steps=-1"),
-    ([TASK, "adaptation.lora.epochs=-1"], "Got adaptation.lora.epochs=-1"),
+    ([TASK, "learner=maml", "learner.inner_lr=-1"], "Got learner.inner_lr=-1, expected 0 or more."),
+    ([TASK, "encoder.max_length=-3"], "Got encoder.max_length=-3"),
+    ([TASK, "adaptation.lora.epochs=-0.5"], "Got adaptation.lora.epochs=-0.5"),
+    ([TASK, "adaptation.lora.trainable.rank=-1"], "Got adaptation.lora.trainable.rank=-1"),
     ([TASK, "shotss=3"], "Did you mean shots?"),
-    ([TASK, "training.step=3"], "Did you mean training.steps?"),
     ([TASK, "learner=ridgee"], "Did you mean ridge?"),
     ([TASK, "baselines=[ridgee]"], "Got the baseline 'ridgee'"),
     ([TASK, "shots=five"], "Got shots='five'"),
-    ([TASK, "training.steps=many"], "Got training.steps='many'"),
     ([TASK, "ladder.lora_above=5"], "out of order"),
 ]
 CODE = """

@@ -10,7 +10,7 @@ from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from fewshot.cli.build import build
-from fewshot.cli.compose import CONF, choices, composed
+from fewshot.cli.compose import CONF, KNOWN, choices, composed
 from fewshot.cli.settings import RunSettings
 from fewshot.learners import LEARNERS
 from fewshot.resources import shipped
@@ -37,10 +37,14 @@ def test_the_settings_of_a_run_are_those_of_the_class():
     assert RunSettings.checked(**{name: config[name] for name in RunSettings.__dataclass_fields__}) == RunSettings()
 
 
-@pytest.mark.parametrize(("group", "name"), [pair for pair in FILES if pair[0] in ("task", "learner")])
+def test_what_may_stand_at_the_top_is_what_stands_there():
+    assert set(composed("+task=folder")) == set(KNOWN)
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
 def test_it_says_only_what_differs_from_the_constructor(group, name):
     config = OmegaConf.load(CONF / group / f"{name}.yaml")
-    parameters = inspect.signature(get_object(config._target_)).parameters
+    parameters = inspect.signature(get_object(config._target_)).parameters if config else {}
 
     for key in set(config) - {"_target_"}:
         value = OmegaConf.to_container(config)[key]  # ${seed} as it stands

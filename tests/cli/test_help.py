@@ -1,12 +1,17 @@
 """`--help` and the page of the settings say the same."""
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
+from hydra.utils import get_object
 
+from fewshot.adaptation import Ladder
 from fewshot.cli.compose import composed
-from fewshot.cli.help import MAIN, advanced_help, main_help
+from fewshot.cli.help import MAIN, UNSTATED, advanced_help, main_help, meanings, targets
 from fewshot.run import main
+from fewshot.tasks import load_folder
+from fewshot.training import MetaTrainer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
 
@@ -36,11 +41,19 @@ def test_defaults_are_those_of_a_run():
     for name in ("ways", "shots", "queries", "episodes", "strategy", "output"):
         assert f"  {name}={config[name]} " in shown
     assert "baselines=[centroid,logistic,ridge]" in shown
-    assert "ladder.lora_above=50" in shown
+    for name, target in {"task.split": load_folder, "ladder.lora_above": Ladder, "training.steps": MetaTrainer}.items():
+        assert UNSTATED[name] == signature(target).parameters[name.split(".")[1]].default
 
 
 def test_the_page_has_the_help():
     assert main_help() in PAGE
+
+
+@pytest.mark.parametrize("target", sorted({target for *_, target in targets()}))
+def test_each_setting_has_a_meaning(target):
+    made = get_object(target)
+
+    assert [name for name in signature(made).parameters if not meanings(made).get(name)] == []
 
 
 def test_the_rest_is_under_advanced():

@@ -115,16 +115,22 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_other_ones(folder
     assert other["meta_training"] != first["meta_training"] or other["temperature"] != first["temperature"]
 
 
-def test_the_numbers_do_not_depend_on_the_hash_seed_of_the_process(folder, command, tmp_path):
+def test_another_process_in_another_folder_with_another_hash_seed_gives_the_same_numbers(folder, command, tmp_path):
     here = command("task=folder", f"task.path={folder}")
-    arguments = ["task=folder", f"task.path={folder}", f"output={tmp_path / 'there'}", "--config-dir", str(TEST_CONF)]
-    arguments += ["encoder=fake", "learner=prototypical", "training.steps=10", "ways=2", "shots=2", "queries=3"]
-    in_a_new_process([*arguments, "episodes=20", "baselines=[centroid]"], {"PYTHONHASHSEED": "12345"})
+    there = tmp_path / "there"
+    there.mkdir()
+    arguments = ["task=folder", f"task.path={folder}", "--config-dir", str(TEST_CONF), "encoder=fake"]
+    arguments += ["learner=prototypical", "training.steps=10", "ways=2", "shots=2", "queries=3", "episodes=20"]
 
-    (path,) = (tmp_path / "there").rglob("results.json")
-    there = json.loads(path.read_text(encoding="utf-8"))
+    done = in_a_new_process([*arguments, "baselines=[centroid]"], {"PYTHONHASHSEED": "12345"}, cwd=there)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    (path,) = there.glob("outputs/folder/*/results.json")
+    assert f"results in {path.parent.relative_to(there)}" in done.stdout
+    assert [entry.name for entry in there.iterdir()] == ["outputs"]
+    results = json.loads(path.read_text(encoding="utf-8"))
     for key in ("task_sha256", "episodes_sha256", *SAME_FOR_A_SEED):
-        assert there[key] == here.results[key], key
+        assert results[key] == here.results[key], key
 
 
 def test_texts_are_encoded_once(folder, command, tmp_path):

@@ -97,18 +97,6 @@ def in_a_new_process(arguments, environment=None, cwd=None):
     )
 
 
-def test_it_works_from_any_folder_and_writes_there(tmp_path):
-    arguments = ["task=medical_terms", "--config-dir", str(TEST_CONF), "encoder=fake", "learner=centroid"]
-
-    result = in_a_new_process([*arguments, "episodes=5", "baselines=[]"], cwd=tmp_path)
-
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    (results,) = tmp_path.glob("outputs/medical_terms/*/results.json")
-    assert f"results in {results.parent.relative_to(tmp_path)}" in result.stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
-
-
 def with_joblib(folder, tmp_path, shots):
     return in_a_new_process(
         [

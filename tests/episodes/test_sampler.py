@@ -134,23 +134,15 @@ def test_the_global_generator_has_no_part(sample):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_two_processes_with_other_hash_seeds_draw_the_same_episodes():
-    code = (
-        "from fewshot.episodes import *\n"
-        "from fewshot.randomness import child_generator\n"
-        "from tests.synthetic import pools_of\n"
-        "for sample in (sample_episodes, sample_realistic_episodes):\n"
-        "    print(sample(pools_of([20, 30, 40, 50]), 100, 3, 5, 4, child_generator(0, 'sampler')).sha256())\n"
-    )
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONHASHSEED": seed}
-        )
-        for seed in ("1", "2")
-    ]
-    outputs = [run.communicate(timeout=120)[0].split() for run in runs]
-    assert len(outputs[0]) == 2
-    assert outputs[0] == outputs[1]
+def hashes():
+    return [sample(pools_of([20, 30, 40, 50]), 100, 3, 5, 4, seeded()).sha256() for sample in SAMPLERS]
+
+
+def test_another_process_with_another_hash_seed_draws_the_same_episodes():
+    command = [sys.executable, "-c", "from tests.episodes.test_sampler import hashes; print(*hashes())"]
+    environment = os.environ | {"PYTHONHASHSEED": "1"}
+    there = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
+    assert there.stdout.split() == hashes()
 
 
 # Raises.

@@ -161,6 +161,12 @@ def one_step(dim):
     return MAML(dim, inner_steps=1)
 
 
+@pytest.fixture
+def few_valid_episodes(monkeypatch):
+    monkeypatch.setattr("fewshot.experiment.meta_training.FEWER", 50)
+
+
+@pytest.mark.usefixtures("few_valid_episodes")
 def test_maml_through_the_encoder_is_meta_trained_calibrated_and_scored(task, encoder):
     protocol = dataclasses.replace(SETTINGS, episodes=3, baselines=("centroid", "prototypical"))
     result = experiment(task, encoder, one_step, MAML_TRAINER, protocol, trainable=Full())
@@ -173,6 +179,7 @@ def test_maml_through_the_encoder_is_meta_trained_calibrated_and_scored(task, en
     assert 0 < told["intra_class_distance"]["mean"] < 1
 
 
+@pytest.mark.usefixtures("few_valid_episodes")
 def test_what_an_inner_loop_adapts_of_an_encoder_has_a_part_in_the_name_of_its_checkpoints(task, encoder, tmp_path):
     trainer = dataclasses.replace(MAML_TRAINER, steps=1, evaluate_every=1, checkpoint_seconds=0.0)
     protocol = dataclasses.replace(SETTINGS, episodes=1, baselines=())
