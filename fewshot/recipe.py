@@ -82,9 +82,7 @@ class Recipe:
         if augmentation is not None:
             check_augmentation(augmentation, task, found.max_shots, through_encoder)
         trainer = self.trainer
-        if (
-            not shots and 0 not in trainer.shots
-        ):  # a learner that gets no text in test episodes learns from some without
+        if not shots and 0 not in trainer.shots:  # whoever gets no text in test episodes learns from some without
             trainer = replace(trainer, shots=(0, *trainer.shots))
         encoder_trainer = self.quick_trainer if self.trainable == "auto" else self.encoder_trainer
         if trainable is not None and not through_encoder:

@@ -121,11 +121,7 @@ class AugmentationResult:
 def for_part(augmentation: SemanticAugmentation, task: Task, protocol: Protocol, part: Part) -> SupportAugmentation:
     """The augmentation of supports of one part of the classes, with what the task knows of them.
 
-    Args:
-        augmentation: settings.
-        task: its label names and synonyms may be used; no new text equals one of its texts.
-        protocol: whether label names are used, and which classes are scored.
-        part: whose classes.
+    Label names and synonyms of the task may be used, and no new text equals one of its texts.
     """
     classes = range(len(task.classes)) if protocol.classes == "all" else task.parts[part]
     names: dict[str | int, str] = {}
@@ -179,13 +175,7 @@ class AugmentationPhase:
         return replace(self.features, variants=variants)
 
     def support(self, how: SupportAugmentation, part: Part, episodes: EpisodeBatch) -> tuple[TaskFeatures, NewTexts]:
-        """The features with new texts beside all that stand in a support of the episodes; queries have none.
-
-        Args:
-            how: sources, settings, and what is known of the classes.
-            part: of the classes that the episodes are of.
-            episodes: whose supports are augmented.
-        """
+        """The features with new texts beside all that stand in a support of the episodes; queries have none."""
         max_new = how.augmentation.most(self.max_shots)
         max_new = max_new if part == "test" else min(max_new, how.augmentation.valid_variants)
         new_texts = self._new_texts(how, part, _support_texts(episodes), max_new)
@@ -199,13 +189,7 @@ class AugmentationPhase:
         return draw(self.task, request, self.task.pools("valid").thinned(texts))
 
     def decide(self, augmentation: SemanticAugmentation, learner: Learner, like: EpisodeBatch) -> AugmentationResult:
-        """Let the policy choose the sources and their weight, or none.
-
-        Args:
-            augmentation: with a policy.
-            learner: meta-trained.
-            like: valid episodes whose shape those of the decision have.
-        """
+        """Let the policy choose the sources and their weight, or none, on valid episodes of the shape of `like`."""
         policy, task = augmentation.policy, self.task
         assert policy is not None
         episodes = self.valid_episodes(augmentation, like, policy.episodes)

@@ -30,12 +30,7 @@ VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
 
 @dataclass(frozen=True)
 class TaskEncoder:
-    """Features of a task by any encoder, computed once for each.
-
-    Args:
-        task: its texts, and its label names where they are used.
-        label_names: whether they are used.
-    """
+    """Features of a task by any encoder, computed once for each."""
 
     task: Task
     label_names: bool
@@ -59,10 +54,7 @@ def scored_classes(task: Task, protocol: Protocol) -> Sequence[int]:
 def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> EpisodeBatch:
     """The frozen test episodes, with wrong labels in the support where they are asked for.
 
-    Args:
-        task: the task.
-        protocol: which episodes; with `protocol="fixed_test"` all have one test part.
-        kept: where sampled episodes that are not shipped are kept; None keeps none.
+    Sampled episodes that are not shipped are kept in the folder `kept`, if there is one.
 
     Raises:
         ConfigError, TaskError: the classes cannot fill the episodes.
@@ -99,7 +91,7 @@ def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None,
         task: the task.
         protocol: ways and shots.
         max_texts: of each class that episodes are drawn from; None is all.
-        fewer: how many times fewer episodes than there are for a learner on cached features.
+        fewer: by which the number of episodes is divided.
     """
     pools = task.pools("valid") if max_texts is None else task.pools("valid").thinned(max_texts)
     n_classes, smallest = len(pools.classes), int(pools.sizes.min())
@@ -113,13 +105,7 @@ def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None,
 
 
 def labelled_support(task: Task, episode: EpisodeBatch, label_names: bool) -> LabelledTexts:
-    """The support of an episode as a user would hand it in.
-
-    Args:
-        task: the task.
-        episode: a batch of one.
-        label_names: whether they are evidence.
-    """
+    """The support of an episode, a batch of one, as a user would hand it in."""
     ways = torch.arange(episode.n_way)[:, None].expand_as(episode.support[0])[episode.support_mask[0]]
     places, classes = episode.support[0][episode.support_mask[0]].tolist(), episode.classes[0].tolist()
     names = task.label_texts()

@@ -45,15 +45,7 @@ class Scored:
 
 
 def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, encoded: TaskEncoder) -> Scored:
-    """Score the learner's classifier of each support, without the final stage.
-
-    Args:
-        model: its final stage has no part.
-        task: the task.
-        episodes: the test episodes.
-        plan: of the experiment.
-        encoded: features of the task.
-    """
+    """Score the learner's classifier of each support, without the final stage."""
     if isinstance(model.learner, EncoderMAML):
         return _one_by_one(model, task, episodes, plan, None, "Adapting the encoder", math.inf)
     features, new_texts = encoded(model.encoder), None
@@ -66,15 +58,7 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
 
 
 def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, store: Store | None = None) -> Scored:
-    """Adapt to one support after the other and score the classifiers, as many as the time allows.
-
-    Args:
-        model: adapts to each support.
-        task: the task.
-        episodes: the test episodes.
-        plan: of the experiment; its protocol says how many minutes there are.
-        store: where trainings keep checkpoints and events.
-    """
+    """Adapt to one support after the other and score the classifiers, as many as the protocol's minutes allow."""
     assert plan.final_stage is not None
     name, minutes, started = plan.final_stage.name, plan.protocol.minutes, time.perf_counter()
     log.info(f"Final stage ({name}) on up to {len(episodes)} supports in {minutes:g} minutes")
@@ -89,13 +73,7 @@ def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan,
 
 
 def _one_by_one(
-    model: MetaModel,
-    task: Task,
-    episodes: EpisodeBatch,
-    plan: Plan,
-    store: Store | None,
-    title: str,
-    minutes: float,
+    model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, store: Store | None, title: str, minutes: float
 ) -> Scored:
     """Adapt to one support after the other and score the classifiers, until the time is over."""
     scored: list[_Episode] = []

@@ -70,13 +70,6 @@ def trainable_part(
     All of it where the learner goes by trained prototypes, the task has classes enough to train and to select on, and
     the weights are the published ones.
 
-    Args:
-        asked: `"auto"`, `"none"`, or the part.
-        encoder: the encoder.
-        learner: whose loss it would be.
-        task: its train and valid classes.
-        protocol: which classes are scored.
-
     Raises:
         ConfigError: weights in 4 bits are to be trained in full.
     """
@@ -91,12 +84,7 @@ def trainable_part(
 
 
 def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
-    """A sentence for each setting of the protocol that is not its default and has no part in the plan.
-
-    Args:
-        plan: the plan, without its notes.
-        asked: the protocol as it was asked for.
-    """
+    """A sentence for each setting of the protocol asked for that is not its default and has no part in the plan."""
     if plan.fixed_test:
         why = "whose test episodes share one test part (test_texts= is its size, supports= how many there are)"
         names = ["queries"] + (["episodes"] if asked.episodes > asked.supports else [])

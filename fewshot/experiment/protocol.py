@@ -91,13 +91,7 @@ class Protocol:
 
 
 def nothing_labelled(got: str, cure: str, values: Mapping[str, Any]) -> list[str]:
-    """What cannot be used without a labelled text, as one sentence.
-
-    Args:
-        got: why there is none, such as `shots=0`.
-        cure: what brings some.
-        values: the fields of a protocol.
-    """
+    """What cannot be used without a labelled text: why there is none, the setting, and what brings some."""
     if values["label_names"] is False:
         return [f"Got {got} with label_names=false, which leaves nothing to go by. {cure}, or use label names."]
     if values["realistic"] is True:

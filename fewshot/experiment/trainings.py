@@ -34,13 +34,7 @@ log = logging.getLogger(__name__)
 def train_encoder(
     task: Task, plan: Plan, store: Store, new_texts: Mapping[int, Sequence[str]] | None = None
 ) -> TrainedEncoder:
-    """Meta-train the encoder with the learner's loss.
-
-    Args:
-        task: the task.
-        plan: what is trained and how.
-        store: where checkpoints and events go.
-        new_texts: index of a text of the train classes → new texts that were made of it.
+    """Meta-train the encoder with the learner's loss; `new_texts` gives those made of each text of the train classes.
 
     Raises:
         ConfigError: the task has fewer than two train or valid classes.
@@ -86,14 +80,8 @@ def train_learner(
 ) -> TrainingHistory:
     """Meta-train a learner in place, if it has anything to train.
 
-    Args:
-        learner: the learner.
-        task: the task.
-        plan: how it is trained.
-        encoder: which gave the features.
-        features: of the task, new texts of the train classes beside them.
-        store: where checkpoints and events go.
-        new_texts: what stands for these new texts, as JSON can hold it; None where there are none.
+    The features, which `encoder` gave, may have new texts of the train classes beside them; `new_texts` is then JSON
+    that stands for these.
     """
     if plan.protocol.classes == "all" or not learner.is_meta_trained:
         return TrainingHistory()
@@ -164,18 +152,7 @@ def training_files(
     trainable: Trainable | None = None,
     new_texts: Any = None,
 ) -> TrainingFiles | None:
-    """Where a training writes, named by all that has a part in its weights.
-
-    Args:
-        store: of all trainings.
-        learner: what is trained, or what gives the encoder's loss.
-        task: the task.
-        encoder: gives the features, or is trained.
-        trainer: its settings.
-        protocol: of the experiment.
-        trainable: which part of the encoder is trained; None where the learner is.
-        new_texts: what stands for the new texts that are trained on, as JSON can hold it; None where there are none.
-    """
+    """Where a training of the learner, or with `trainable` of the encoder, writes: named by all that decides on it."""
     if not store.keeps_trainings:
         return None
     kind = type(learner).__name__ if trainable is None else f"{type(learner).__name__}-encoder"
