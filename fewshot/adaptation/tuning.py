@@ -78,7 +78,7 @@ class TuningSettings(LoopSettings):
         **dict.fromkeys(("weight_decay", "contrastive_weight", "margin"), NOT_NEGATIVE),
         "layer_decay": DECAY,
         "label_smoothing": (lambda share: 0 <= share < 1, "a share from 0 to below 1"),
-        "held_out": (lambda share: 0 < share < 1, "a share above 0 and below 1"),
+        "held_out": (lambda share: 0 < share < 1, "a share between 0 and 1 (neither of them)"),
         "interpolation": SHARES,
         "trainable": (lambda trainable: isinstance(trainable, Trainable), "LoRA(), Adapter() or Full()"),
     }

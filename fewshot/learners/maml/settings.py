@@ -57,7 +57,7 @@ class MAMLSettings:
         """Raise a ConfigError for Reptile with nothing to learn, for an inner loop on features."""
         if self.reptile and self.adapts == "head" and self.head_init == "prototypes":
             raise ConfigError(
-                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile updates "
+                "Got learner.reptile=true where only a head that starts at the prototypes is adapted: Reptile moves "
                 "first values that are learned. Set learner.head_init=learned, or adapt more than the head."
             )
 
