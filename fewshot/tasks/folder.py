@@ -80,7 +80,13 @@ def load_folder(
 
 
 def load_bundled(name: str, split: str | int = "01", min_texts: int = 0) -> Task:
-    """Read a task that comes with the package, from the folder NAME in `episodes/`; see `load_folder`."""
+    """Read a task that comes with the package.
+
+    Args:
+        name: its folder in `episodes/`.
+        split: id of the class split.
+        min_texts: leave out classes with fewer texts.
+    """
     return load_folder(shipped("episodes") / name, name, split, min_texts=min_texts)
 
 
