@@ -1,5 +1,6 @@
 """WordNet: which sense a word is taken in; with a WordNet of ten words among nltk's data."""
 
+import gc
 import sys
 from pathlib import Path
 
@@ -69,6 +70,9 @@ def wordnet(tmp_path_factory):
         load_wordnet.cache_clear()
         yield load_wordnet()
     load_wordnet.cache_clear()
+    for made in gc.get_objects():  # the files that the reader leaves open
+        if type(made) is nltk.data.SeekableUnicodeStreamReader:
+            made.close()
 
 
 @pytest.mark.parametrize(
