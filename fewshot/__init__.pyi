@@ -13,10 +13,10 @@ from .learners import Prototypical as Prototypical
 from .learners import Ridge as Ridge
 from .meta_model import MetaModel as MetaModel
 from .recipe import Recipe as Recipe
+from .resources import __version__ as __version__
 from .tasks import Task as Task
 from .tasks import load_bundled as load_bundled
 from .tasks import load_folder as load_folder
 from .tasks import load_hub as load_hub
 from .text_classifier import TextClassifier as TextClassifier
 from .training import MetaTrainer as MetaTrainer
-from .version import __version__ as __version__

@@ -1,6 +1,9 @@
-"""Where the shipped files are: in the wheel under `fewshot/_shipped`, in a checkout beside the package."""
+"""What the installation holds: the version, and shipped files, in the wheel under `fewshot/_shipped`, else beside it."""
 
+from importlib.metadata import version
 from pathlib import Path
+
+__version__ = version("fewshot-text")
 
 _PACKAGE = Path(__file__).resolve().parent
 

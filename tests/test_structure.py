@@ -90,6 +90,6 @@ def test_few_modules_stand_at_the_top():
         "processes",
         "progress",
         "randomness",
+        "ranges",
         "resources",
-        "version",
     }

@@ -25,8 +25,8 @@ from fewshot.adaptation.head import CosineHead
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.learners import Learner
+from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings
 from fewshot.text_classifier import TextClassifier
-from fewshot.training.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from fewshot.encoders import LoRA, Trainable
 from fewshot.processes import process_count
+from fewshot.ranges import BELOW_ONE, DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range
 from fewshot.training import LoopSettings
 from fewshot.training.loop_settings import Precision, Schedule
-from fewshot.training.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class TuningSettings(LoopSettings):
         **dict.fromkeys(("head_learning_rate", "temperature", "folds", "max_held_out", "tokens_per_pass"), POSITIVE),
         **dict.fromkeys(("weight_decay", "contrastive_weight", "margin"), NOT_NEGATIVE),
         "layer_decay": DECAY,
-        "label_smoothing": (lambda share: 0 <= share < 1, "a share from 0 to below 1"),
+        "label_smoothing": BELOW_ONE,
         "held_out": (lambda share: 0 < share < 1, "a share between 0 and 1 (neither of them)"),
         "interpolation": SHARES,
         "trainable": (lambda trainable: isinstance(trainable, Trainable), "LoRA(), Adapter() or Full()"),

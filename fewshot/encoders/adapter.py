@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from fewshot.encoders.layers import TrainedLayers, adapted_layers, find_stack
 from fewshot.errors import EncoderError
+from fewshot.ranges import POSITIVE, Range
 
 # Where a layer's feed-forward part ends: decoders and ModernBERT, DistilBERT, BERT and its kin. None of them is a
 # linear map, for LoRA would come between a linear map and what stands behind it.
@@ -38,10 +39,7 @@ class Adapter(TrainedLayers):
     dim: int = 48
 
     kind: ClassVar[str] = "adapter"
-
-    def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        return super().out_of_range() | ({} if self.dim >= 1 else {"dim": "dim of 1 or more"})
+    RANGES: ClassVar[dict[str, Range]] = TrainedLayers.RANGES | {"dim": POSITIVE}
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedAdapter":
         """The adapters for a backbone, beside those of an earlier training; `model` is its name, for messages.

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal, NamedTuple, get_args
 
 from torch import nn
 
-from fewshot.errors import ConfigError, EncoderError
+from fewshot.errors import EncoderError
+from fewshot.ranges import BELOW_ONE, Range, RangedSettings, one_of, or_null
 
 Layers = Literal["all", "layered"]
 
@@ -73,7 +74,7 @@ def find_stack(backbone: nn.Module) -> Stack:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedLayers:
+class TrainedLayers(RangedSettings):
     """Settings that all ways to train an encoder share.
 
     Args:
@@ -88,18 +89,8 @@ class TrainedLayers:
     encoder_dropout: float | None = None
 
     kind: ClassVar[str]  # its name on the command line and in files
-
-    def __post_init__(self) -> None:
-        if expected := self.out_of_range():
-            got = ", ".join(f"trainable.{name}={getattr(self, name)!r}" for name in expected)
-            raise ConfigError(f"Got {got}. Expected {'; '.join(expected.values())}. Correct what is named.")
-
-    def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        wrong = {} if self.layers in get_args(Layers) else {"layers": f"layers as one of {', '.join(get_args(Layers))}"}
-        if self.encoder_dropout is not None and not 0 <= self.encoder_dropout < 1:
-            wrong["encoder_dropout"] = "encoder_dropout as a share from 0 to below 1, or null"
-        return wrong
+    GROUP: ClassVar[str] = "trainable"
+    RANGES: ClassVar[dict[str, Range]] = {"layers": one_of(*get_args(Layers)), "encoder_dropout": or_null(BELOW_ONE)}
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from torch import nn
 from fewshot.encoders.layers import Stack, TrainedLayers, adapted_layers, find_stack
 from fewshot.encoders.quantise import is_quantised
 from fewshot.errors import ConfigError, EncoderError
+from fewshot.ranges import BELOW_ONE, POSITIVE, Range
 
 _NAME = "default"  # peft's name of the only adapter
 # A model is of the first family whose first name it has.
@@ -61,21 +62,17 @@ class LoRA(TrainedLayers):
 
     kind: ClassVar[str] = "lora"
 
+    RANGES: ClassVar[dict[str, Range]] = TrainedLayers.RANGES | {
+        "rank": POSITIVE,
+        "alpha": POSITIVE,
+        "dropout": BELOW_ONE,
+        "targets": (lambda targets: targets is None or len(targets) > 0, "at least one name (or null)"),
+    }
+
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
-        wrong = super().out_of_range()
-        if self.rank < 1:
-            wrong["rank"] = "rank of 1 or more"
-        if not self.alpha > 0:
-            wrong["alpha"] = "alpha above 0"
-        if not 0 <= self.dropout < 1:
-            wrong["dropout"] = "dropout as a share from 0 to below 1"
-        if self.targets is not None and not self.targets:
-            wrong["targets"] = "targets with at least one name, or null for the family's own"
-        for name in ("dropout", "dora"):
-            if self.experts and getattr(self, name):
-                wrong[name] = f"no {name} beside experts=true: updates of fused experts cannot have it"
-        return wrong
+        clashes = [name for name in ("dropout", "dora") if self.experts and getattr(self, name)]
+        return super().out_of_range() | dict.fromkeys(clashes, "0 or false beside experts=true")
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedLoRA":
         """The updates for a backbone without any; `model` is its name, for messages.

@@ -15,6 +15,7 @@ from fewshot.errors import ConfigError, TaskError
 from fewshot.features import encoded_features
 from fewshot.learners.learner import Learner
 from fewshot.randomness import child_generator
+from fewshot.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of, or_null
 from fewshot.tasks import Task
 from fewshot.tasks.class_pools import ClassPools
 from fewshot.tasks.readers import find_texts, read_texts
@@ -25,7 +26,6 @@ from fewshot.training.episodic_settings import EpisodicSettings
 from fewshot.training.history import TrainedEncoder
 from fewshot.training.loop import run_loop
 from fewshot.training.loop_settings import Precision, Schedule
-from fewshot.training.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of, or_null
 from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)

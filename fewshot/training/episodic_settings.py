@@ -8,9 +8,9 @@ import torch
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import sample_episodes
+from fewshot.ranges import POSITIVE, Range
 from fewshot.tasks.class_pools import ClassPools
 from fewshot.training.loop_settings import LoopSettings
-from fewshot.training.ranges import POSITIVE, Range
 
 
 @dataclass(frozen=True)

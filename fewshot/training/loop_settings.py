@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
-from fewshot.training.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings, one_of, or_null
+from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings, one_of, or_null
 
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bfloat16"]

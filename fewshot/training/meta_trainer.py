@@ -14,11 +14,11 @@ from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
+from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range
 from fewshot.tasks.class_pools import ClassPools
 from fewshot.training.episodic_settings import EpisodicSettings
 from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
-from fewshot.training.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range
 from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.processes import process_count
+from fewshot.resources import __version__
 from fewshot.training.checkpoints import Checkpoints
-from fewshot.version import __version__
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Range = tuple[Callable[[Any], bool], str]
 POSITIVE: Range = (lambda value: value > 0, "positive numbers")
 NOT_NEGATIVE: Range = (lambda value: value >= 0, "numbers of 0 or more")
 SHARE: Range = (lambda value: 0 <= value <= 1, "a share between 0 and 1")
+BELOW_ONE: Range = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 DECAY: Range = (lambda value: 0 < value <= 1, "a factor above 0 and at most 1")
 SHARES: Range = (
     lambda value: len(value) > 0 and all(0 < share <= 1 for share in value),
