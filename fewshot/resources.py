@@ -1,4 +1,4 @@
-"""What the installation holds: the version, and shipped files, in the wheel under `fewshot/_shipped`, else beside it."""
+"""What the installation holds: the version and the shipped files, in the wheel under `fewshot/_shipped`."""
 
 from importlib.metadata import version
 from pathlib import Path
