@@ -43,13 +43,20 @@ MAIN: dict[str, dict[str, str]] = {
     },
 }
 # What the config does not state; importing the constructors that do would take seconds.
-UNSTATED = {"task": "NAME", "task.path": "DIR", "task.split": "01", "ladder.lora_above": 50, "training.steps": 300}
+UNSTATED = {
+    "task": "NAME",
+    "task.path": "DIR",
+    "task.split": "01",
+    "augment/source": ["synonym", "syntax", "adversarial"],
+    "ladder.lora_above": 50,
+    "training.steps": 300,
+}
 
 
 def main_help() -> str:
     """The settings that users touch, with default and meaning."""
     config, said = composed("+task=folder", with_hydra=True), meanings(RunSettings)
-    defaults = {**config.hydra.runtime.choices, "augment/source": list(config.augment.sources), **UNSTATED}
+    defaults = {**config.hydra.runtime.choices, **UNSTATED}
     lines = ["python -m fewshot.run +task=medical_terms shots=5", ""]
     for title, settings in MAIN.items():
         lines.append(f"{title}:")
@@ -99,8 +106,8 @@ def meanings(made: Any) -> dict[str, str]:
     for documented in reversed(inspect.getmro(made) if inspect.isclass(made) else [made]):
         text = inspect.cleandoc(documented.__doc__ or "")
         block = re.search(r"^Args:\n((?: .*\n?|\n)+)", f"{text}\n", re.MULTILINE)
-        entries = re.findall(r"^    (\w+): ((?:.|\n(?!    \S|\S))*)", block[1] if block else "", re.MULTILINE)
-        said |= {name: " ".join(meaning.split()) for name, meaning in entries}
+        entries = re.findall(r"^    ([\w, ]+): ((?:.|\n(?!    \S|\S))*)", block[1] if block else "", re.MULTILINE)
+        said |= {name: " ".join(meaning.split()) for names, meaning in entries for name in names.split(", ")}
     return said
 
 

@@ -43,6 +43,7 @@ def test_defaults_are_those_of_a_run():
     assert "baselines=[centroid,logistic,ridge]" in shown
     for name, target in {"task.split": load_folder, "ladder.lora_above": Ladder, "training.steps": MetaTrainer}.items():
         assert UNSTATED[name] == signature(target).parameters[name.split(".")[1]].default
+    assert UNSTATED["augment/source"] == list(composed("augment=semantic").augment.sources)
 
 
 def test_the_page_has_the_help():
