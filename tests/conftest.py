@@ -97,8 +97,9 @@ def command(
         return Outcome(status, captured.out, captured.err, output)
 
     root = logging.getLogger()
-    before = list(root.handlers)
+    before, level = list(root.handlers), root.level
     yield call
+    root.setLevel(level)
     logging.getLogger("fewshot").setLevel(logging.NOTSET)
     for handler in list(root.handlers):  # Hydra leaves run.log open and a console on the captured output
         if handler not in before:

@@ -31,8 +31,6 @@ def checked_arguments(
     Example:
         >>> from inspect import signature
         >>> def load(path: str, shots: int = 5): ...
-        >>> checked_arguments(signature(load).parameters, {"path": 2024, "shots": 1}, "task", {})
-        {'path': '2024', 'shots': 1}
         >>> checked_arguments(signature(load).parameters, {"path": "a", "shots": "five"}, "task", {})
         Traceback (most recent call last):
         fewshot.errors.ConfigError: Got task.shots='five', expected a whole number.

@@ -38,8 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(advanced_help() if "advanced" in typed else main_help())
         return 0
-    mistakes: list[FewshotError] = []
-    folders = [CONF]
+    mistakes, folders = list[FewshotError](), [CONF]
     try:
         folders = config_folders(typed)
         with _as_argv(for_this_process(normalise_arguments(typed, folders))):

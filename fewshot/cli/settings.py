@@ -37,10 +37,6 @@ class RunSettings(Protocol):
 
         Raises:
             ConfigError: one line for each setting that cannot be used.
-
-        Example:
-            >>> RunSettings.checked(ways="all", shots=1).ways is None
-            True
         """
         values = {field.name: field.default for field in fields(cls)} | values
         if problems := cls.problems(values):
