@@ -72,10 +72,8 @@ def load_pretrained(
         folder = locate(model, revision, trust_remote_code, pickled_weights).folder
         is_fast = (folder / "tokenizer.json").is_file()  # AutoTokenizer may rebuild it from the type of the model
         if any(folder.glob("*.spm")) and not is_fast and not find_spec("sentencepiece"):
-            raise ConfigError(
-                f"Model {model!r} cuts texts with SentencePiece, and that package is not installed. Install it with: "
-                f"pip install sentencepiece"
-            )
+            what = f"Model {model!r} cuts texts with SentencePiece, and that package is not installed."
+            raise ConfigError(f"{what} Install it with: pip install sentencepiece")
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), loading(model):
             kind = transformers.PreTrainedTokenizerFast if is_fast else transformers.AutoTokenizer
             tokenizer = kind.from_pretrained(folder, trust_remote_code=trust_remote_code)

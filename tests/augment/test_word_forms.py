@@ -2,7 +2,7 @@
 
 import pytest
 
-from fewshot.augment.word_forms import in_case_of, in_style_of, plural, singulars, with_article
+from fewshot.augment.lexicon import in_case_of, in_style_of, plural, singulars, with_article
 
 
 @pytest.mark.parametrize(
