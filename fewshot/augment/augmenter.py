@@ -82,9 +82,7 @@ class SemanticAugmentation(RangedSettings):
             object.__setattr__(self, "sources", {source.name: source for source in free})
         super().__post_init__()
         if not self.sources:
-            raise ConfigError(
-                "Got no augment/source, expected one or more to make new texts. Write augment/source=[synonym,syntax]."
-            )
+            raise ConfigError("Got no augment/source, expected one or more. Write augment/source=[synonym,syntax].")
         self.filter()
 
     def out_of_range(self) -> dict[str, str]:
@@ -110,10 +108,8 @@ class SemanticAugmentation(RangedSettings):
             39
         """
         if self.per_class <= shots:
-            raise ConfigError(
-                f"Got augment.per_class={self.per_class} with shots={shots}, which leaves no room for new texts. "
-                f"Raise augment.per_class above shots, or set augment=none."
-            )
+            what = f"Got augment.per_class={self.per_class} with shots={shots}, which leaves no room for new texts."
+            raise ConfigError(f"{what} Raise augment.per_class above shots, or set augment=none.")
         return min(self.per_text, math.ceil((self.per_class - shots) / shots))
 
     def make(self, request: AugmentRequest, excluded: Collection[str] = ()) -> Bank:
@@ -151,10 +147,8 @@ class SemanticAugmentation(RangedSettings):
 
     def settings(self) -> dict[str, Any]:
         """The settings, as JSON can hold them."""
-        return _plain(self) | {
-            "sources": list(self.sources or ()),
-            "policy": None if self.policy is None else _plain(self.policy),
-        }
+        policy = None if self.policy is None else _plain(self.policy)
+        return _plain(self) | {"sources": list(self.sources or ()), "policy": policy}
 
 
 @dataclass(frozen=True)

@@ -112,10 +112,9 @@ class Endpoint:
         name = self.key_variable
         key = "none" if name is None else os.environ.get(name, "").strip()
         if not key:
-            raise ConfigError(
-                f"Asking {self.model!r} at {self.host} needs a key, and the environment variable {name} is not set. "
-                f"Put the key there, or set {GROUP}.key_variable to another variable, or to null for no key."
-            )
+            need = f"{self.model!r} at {self.host} needs a key, and the environment variable {name} is not set."
+            cure = f"Put the key there, or set {GROUP}.key_variable to another variable, or to null for no key."
+            raise ConfigError(f"{need} {cure}")
         try:
             from openai import OpenAI
         except ImportError as error:
@@ -139,8 +138,7 @@ class Endpoint:
         except OpenAIError as error:
             if getattr(error, "status_code", None) == 400 and _REFUSED.search(str(error)):
                 return ""
-            said = self._failure(error).replace(client.api_key, "…")
-            raise EndpointError(f"{who} {said}") from error
+            raise EndpointError(f"{who} {self._failure(error).replace(client.api_key, '…')}") from error
         except (ValueError, AttributeError, IndexError, TypeError) as error:
             raise EndpointError(f"{who} gave no answer of a chat. Correct {GROUP}.base_url.") from error
 

@@ -7,6 +7,7 @@ model looks for a word that means the same and not only for one that fits.  nlpa
 run with transformers 5.
 """
 
+import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ def _pairs(pretrained: Pretrained, texts: Sequence[str], masked: Sequence[str]) 
     # Half a surrogate pair is no text to a tokenizer and would stop the whole run.
     sides = [[text.encode("utf-8", "replace").decode("utf-8") for text in side] for side in (texts, masked)]
     encoded = pretrained.tokenizer(*sides, truncation=True, max_length=pretrained.limit, return_attention_mask=False)
-    padding = {name: 0 for name in encoded if name in pretrained.accepted}
+    padding = {name: 0 for name in encoded if name in inspect.signature(pretrained.module.forward).parameters}
     padding["input_ids"] = pretrained.tokenizer.pad_token_id or 0
     return TokenizedTexts({name: encoded[name] for name in padding}, padding, 0)
 

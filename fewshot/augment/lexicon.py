@@ -51,11 +51,7 @@ class Lexicon:
 
     @classmethod
     def from_groups(cls, name: str, groups: Iterable[Sequence[str]]) -> "Lexicon":
-        """A lexicon in which each member of a group is a synonym of the others; a term may stand in several groups.
-
-        Raises:
-            ConfigError: a term without words.
-        """
+        """A lexicon in which each member of a group is a synonym of the others; a term may stand in several groups."""
         written: dict[Words, str] = {}
         others: dict[Words, dict[str, None]] = {}
         lengths: dict[str, set[int]] = {}

@@ -98,9 +98,7 @@ class LanguageModel(Endpoint, RangedSettings, Source):
 
     def __post_init__(self) -> None:
         if not self.host:  # the address may hold a password, and is not repeated
-            raise ConfigError(
-                f"Got {GROUP}.base_url without a host, expected one such as https://api.deepseek.com. Correct it."
-            )
+            raise ConfigError(f"Got {GROUP}.base_url without a host. Expected one such as https://api.deepseek.com.")
         super().__post_init__()
         self._budget = Budget(self.budget_requests, self.budget_tokens)
         self._has_warned = False
@@ -108,15 +106,9 @@ class LanguageModel(Endpoint, RangedSettings, Source):
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
         if self.kind == "examples" and not (request.classes and request.class_names):
-            raise ConfigError(
-                f"Got {GROUP}.kind=examples for texts whose classes have no names here. Expected named classes. Set "
-                f"{GROUP}.kind=paraphrase, or label_names=true."
-            )
-        prompts = _prompts(request)
-        texts = [
-            _Written(text, prompts[index], request.text_seed(self.name, index))
-            for index, text in enumerate(request.texts)
-        ]
+            what = f"Got {GROUP}.kind=examples for texts whose classes have no names here, expected named classes."
+            raise ConfigError(f"{what} Set {GROUP}.kind=paraphrase, or label_names=true.")
+        texts = _opened(request)
         n_asked, found = 0, []
         for number in range(math.ceil(request.most / self.per_request)):
             waiting = [text for text in texts if text.has_more and len(text.new) < request.most]
@@ -187,23 +179,25 @@ class _Written:
     has_more: bool = True
 
     def add(self, found: Sequence[str]) -> None:
-        proposals = distinct(
-            self.text, [Proposal(text, "") for text in (*self.new, *found)], len(self.new) + len(found)
-        )
-        self.has_more = len(proposals) > len(self.new)
-        self.new = [proposal.text for proposal in proposals]
+        every = [Proposal(text, "") for text in (*self.new, *found)]
+        n_before, self.new = len(self.new), [one.text for one in distinct(self.text, every, len(every))]
+        self.has_more = len(self.new) > n_before
 
 
-def _prompts(request: AugmentRequest) -> list[list[str]]:
-    """For each text what the model is told of it."""
-    prompts = [[f"Text: {_quoted([text])}"] for text in request.texts]
-    if request.classes and request.class_names:
-        nearest = _nearest(request)
-        for prompt, own in zip(prompts, request.classes, strict=True):
+def _opened(request: AugmentRequest) -> list[_Written]:
+    """Each text before the first round."""
+    is_named = bool(request.classes and request.class_names)
+    nearest, opened = _nearest(request) if is_named else [], []
+    for index, text in enumerate(request.texts):
+        prompt = [f"Text: {_quoted([text])}"]
+        if is_named:
+            own = request.classes[index]
             prompt.append(f"Its class: {_quoted([request.class_names[own]])}")
-            if nearest[own]:
-                prompt.append(f"Not to be mistaken for texts of these classes: {_quoted(nearest[own])}")
-    return prompts
+            prompt += (
+                [f"Not to be mistaken for texts of these classes: {_quoted(nearest[own])}"] if nearest[own] else []
+            )
+        opened.append(_Written(text, prompt, request.text_seed(LanguageModel.name, index)))
+    return opened
 
 
 def _nearest(request: AugmentRequest) -> list[list[str]]:

@@ -7,6 +7,7 @@ https://doi.org/10.1109/SEQUEN.1997.666900):
     distance(a, b) = 1 - |S(a) & S(b)| / |S(a) | S(b)|
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.augment.semantic_filter import REASONS, Reason, SemanticFilter, Verdict, margins
+from fewshot.augment.semantic_filter import REASONS, SemanticFilter, Verdict, margins
 from fewshot.augment.source import Embed, Proposal
 from fewshot.features import Variants
 from fewshot.tasks.task import normalise
@@ -126,7 +127,7 @@ class Candidates:
             candidate = Candidate(name, proposal, normalise(proposal.text))
             unusable = not candidate.key or candidate.key in excluded
             if unusable or candidate.key in seen:
-                self._drop(candidate, "task_text" if unusable else "repeated")
+                self.scored.append(_scored(candidate, Verdict("task_text" if unusable else "repeated", math.nan)))
             else:
                 self._waiting.append(candidate)
             seen.add(candidate.key)
@@ -159,12 +160,8 @@ class Candidates:
 
     def close(self) -> list[ScoredProposal]:
         """All proposals; those that are left over were not needed."""
-        for candidate in [*self._waiting, *(candidate for _, candidate in reversed(self._alike))]:
-            self._drop(candidate, "not_needed")
-        return self.scored
-
-    def _drop(self, candidate: Candidate, reason: Reason) -> None:
-        self.scored.append(_scored(candidate, Verdict(reason, float("nan"))))
+        left = [*self._waiting, *(candidate for _, candidate in reversed(self._alike))]
+        return self.scored + [_scored(candidate, Verdict("not_needed", math.nan)) for candidate in left]
 
 
 @dataclass(eq=False)

@@ -75,11 +75,9 @@ class Synonym(RangedSettings, Source):
     def notes(self, request: AugmentRequest) -> list[str]:
         """Says how many texts have synonyms from where their labels are from."""
         n_given = sum(map(bool, request.synonyms)) if TASK in self.lexicons else 0
-        note = (
-            f"{self.name}: {n_given:,} of {len(request.texts):,} texts have synonyms from the task's own file, which "
-            f"is where the labels are from too; what they gain need not be gained on a task without such a file."
-        )
-        return [note] if n_given else []
+        what = f"{self.name}: {n_given:,} of {len(request.texts):,} texts have synonyms from the task's own file, which"
+        why = "is where the labels are from too; what they gain need not be gained on a task without such a file."
+        return [f"{what} {why}"] if n_given else []
 
     @cached_property
     def _loaded(self) -> list[Lexicon]:

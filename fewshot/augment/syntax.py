@@ -19,19 +19,14 @@ from fewshot.tasks.task import normalise
 Rule = Callable[[str], Iterator[str]]
 
 _DEPTH = 3  # rules used on the way to one proposal
-
-
-def _words(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 # The phrases and words of the rules; a "?" at the end of a frame marks a question.
 _DATA = json.loads((Path(__file__).resolve().parent / "lexicons" / "syntax.json").read_text(encoding="utf-8"))
 CARRIERS: tuple[str, ...] = tuple(_DATA["carriers"])
 FRAMES: dict[str, tuple[str, ...]] = {name: tuple(frames) for name, frames in _DATA["frames"].items()}
 # "asked": what one asks of somebody else; "can you charge my card" may ask whether that can happen at all.
 _ASKED, _SMALL_WORDS, _JOINING, _NO_TERMS, _PARTS, _STUFFS = (
-    _words(_DATA["words"][name]) for name in ("asked", "small_words", "joining", "no_terms", "parts", "stuffs")
+    frozenset(_DATA["words"][name].split())
+    for name in ("asked", "small_words", "joining", "no_terms", "parts", "stuffs")
 )
 _REQUESTED = re.compile(
     rf"(?:{'|'.join(sorted(_ASKED))}) (?:me|us|my|our|your|a|an|the|this|that|these|those|all|some|up|off|on|out|for|"

@@ -115,8 +115,8 @@ def _level(
     selection: Selection, opened: Sequence[Candidates], parts: Sequence[int], room: Mapping[int, int], alike: bool
 ) -> bool:
     """Ask the texts of each class that lacks some for equal parts of them; whether any text could give one."""
-    lacking: Counter[int | None] = Counter(dict(room))
-    lacking.subtract(one.own for one in opened for _ in one.kept)
+    kept = Counter(one.own for one in opened for _ in one.kept)
+    lacking: dict[int | None, int] = {own: most - kept[own] for own, most in room.items()}
     left = [(one, _STRETCH * part - len(one.kept)) for one, part in zip(opened, parts, strict=True)]
     able = [(one, most) for one, most in left if lacking[one.own] > 0 and most > 0 and one.has_more(alike)]
     sharing = Counter(one.own for one, _ in able)
