@@ -36,8 +36,8 @@ class NlpaugSource(Source):
 
     def __init__(self, augmenter: Any) -> None:
         if not callable(getattr(augmenter, "augment", None)):
-            example = "{_target_: nlpaug.augmenter.word.RandomWordAug, action: swap}"
-            raise ConfigError(f"Got augmenter={augmenter!r}, expected an augmenter or a flow of nlpaug: {example}.")
+            example = "such as {_target_: nlpaug.augmenter.word.RandomWordAug, action: swap}"
+            raise ConfigError(f"Got augmenter={augmenter!r}, expected an augmenter or a flow of nlpaug, {example}.")
         self.augmenter = _with_our_tokenizer(augmenter)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.ranges import RangedSettings
+from fewshot.ranges import Range, RangedSettings
 
 Reason = Literal["task_text", "repeated", "too_far", "too_near", "other_class", "near_duplicate", "not_needed"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -50,6 +50,10 @@ class SemanticFilter(RangedSettings):
     """
 
     GROUP: ClassVar[str] = "augment"
+    RANGES: ClassVar[dict[str, Range]] = {
+        "highest_cosine": (lambda value: value <= 1, "a cosine such as 0.995"),
+        "duplicate_cosine": (lambda value: 0 < value <= 1, "a cosine above 0, at most 1"),
+    }
 
     lowest_cosine: float = 0.3
     highest_cosine: float = 0.995
@@ -58,10 +62,9 @@ class SemanticFilter(RangedSettings):
 
     def out_of_range(self) -> dict[str, str]:
         """See `RangedSettings`."""
-        low, high, same = self.lowest_cosine, self.highest_cosine, self.duplicate_cosine
-        lowest = {} if -1 <= low < high else {"lowest_cosine": f"from -1 to below highest_cosine={high}, such as 0.3"}
-        highest = {} if high <= 1 else {"highest_cosine": "a cosine such as 0.995"}
-        return lowest | highest | ({} if 0 < same <= 1 else {"duplicate_cosine": "a cosine above 0, at most 1"})
+        expected = f"from -1 to below highest_cosine={self.highest_cosine}, such as 0.3"
+        lowest = {} if -1 <= self.lowest_cosine < self.highest_cosine else {"lowest_cosine": expected}
+        return lowest | super().out_of_range()
 
     def verdicts(
         self,
