@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from fewshot.adaptation.final_stage import UNTUNED, FinalStage
 from fewshot.adaptation.labelled import LabelledTexts
-from fewshot.augment.support import SupportAugmentation
+from fewshot.augment.augmenter import SupportAugmentation
 from fewshot.encoders import Encoder
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner

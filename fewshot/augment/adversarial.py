@@ -17,13 +17,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
+from fewshot.augment.source import AugmentRequest, Proposal, Source
 from fewshot.augment.synonym import Synonym
 from fewshot.errors import ConfigError
+from fewshot.ranges import POSITIVE, Range, RangedSettings
 from fewshot.tasks.task import normalise
 
 
-class Adversarial(Source):
+@dataclass(eq=False)
+class Adversarial(RangedSettings, Source):
     """Substitutions of another source, searched for those that bring a text nearest to a wrong class.
 
     Args:
@@ -31,31 +33,28 @@ class Adversarial(Source):
         rounds: most substitutions in one text.
         candidates: substitutions that are tried for a text in each round.
         lowest_cosine: to the text itself; no search goes beyond it.
-
-    Raises:
-        ConfigError: `rounds` or `candidates` below 1, or a cosine that is none.
     """
 
     name: ClassVar[str] = "adversarial"
+    GROUP: ClassVar[str] = "augment.sources.adversarial"
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("rounds", "candidates"), POSITIVE),
+        "lowest_cosine": (lambda value: -1 <= value < 1, "a cosine such as 0.3"),
+    }
 
-    def __init__(
-        self, substitutions: Source | None = None, rounds: int = 3, candidates: int = 12, lowest_cosine: float = 0.3
-    ):
-        check_settings(
-            f"augment.sources.{self.name}",
-            rounds=(rounds, rounds >= 1, "1 or more"),
-            candidates=(candidates, candidates >= 1, "1 or more"),
-            lowest_cosine=(lowest_cosine, -1 <= lowest_cosine < 1, "a cosine such as 0.3"),
-        )
-        self.substitutions = substitutions if substitutions is not None else Synonym()
-        self.rounds, self.candidates, self.lowest_cosine = rounds, candidates, lowest_cosine
+    substitutions: Source | None = None
+    rounds: int = 3
+    candidates: int = 12
+    lowest_cosine: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._source = self.substitutions if self.substitutions is not None else Synonym()
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`; the largest gain first. The request has to have `embed`."""
         if request.embed is None:
-            raise ConfigError(
-                "The adversarial source goes by features and got no embed. Give AugmentRequest(embed=...)."
-            )
+            raise ConfigError("The adversarial source needs features and got no embed. Give AugmentRequest(embed=...).")
         if not request.texts:
             return []
         starts, directions = _directions(request)
@@ -65,7 +64,7 @@ class Adversarial(Source):
             # The other names of a text are no names of what it was changed into.
             asked = request.only(active) if number == 0 else replace(request.only(active), synonyms=())
             here = tuple(searches[index].here for index in active)
-            rows = self.substitutions.propose(replace(asked, texts=here, most=self.candidates)) if active else []
+            rows = self._source.propose(replace(asked, texts=here, most=self.candidates)) if active else []
             tried = [searches[index].new(row) for index, row in zip(active, rows, strict=True)]
             texts = [proposal.text for row in tried for proposal in row]
             if not texts:
@@ -82,7 +81,7 @@ class Adversarial(Source):
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Those of the substitutions."""
-        return self.substitutions.notes(request)
+        return self._source.notes(request)
 
 
 @dataclass
@@ -97,22 +96,19 @@ class _Search:
 
     def new(self, row: Sequence[Proposal]) -> list[Proposal]:
         """Those that were not tried before."""
-        found = []
-        for proposal in row:
-            if (key := normalise(proposal.text)) not in self.seen:
-                self.seen.add(key)
-                found.append(proposal)
+        found = [proposal for proposal in row if normalise(proposal.text) not in self.seen]
+        self.seen.update(normalise(proposal.text) for proposal in found)
         return found
 
     def step(self, row: Sequence[Proposal], gains: Sequence[float]) -> bool:
         """Note what gains, go to the best, and say whether there was a step."""
         before, best = self.how, self.best
         for proposal, gain in zip(row, gains, strict=True):
+            how = (*before, proposal.how)
             if gain > 0:
-                how = (*before, proposal.how)
                 self.proposals.append((gain, Proposal(proposal.text, "; ".join(how))))
-                if gain > self.best:
-                    self.best, self.here, self.how = gain, proposal.text, how
+            if gain > self.best:
+                self.best, self.here, self.how = gain, proposal.text, how
         return self.best > best
 
 

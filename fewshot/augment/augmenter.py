@@ -3,22 +3,29 @@
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from fewshot.augment.bank import Bank
+from torch.nn.functional import normalize
+
+from fewshot.augment.adversarial import Adversarial
 from fewshot.augment.policy import AugmentationPolicy
-from fewshot.augment.selection import CachedEmbed, Candidates, Selection, bank_of
+from fewshot.augment.selection import Bank, CachedEmbed, Candidates, Selection, bank_of
 from fewshot.augment.semantic_filter import SemanticFilter
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
+from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.augment.synonym import Synonym
+from fewshot.augment.syntax import Syntax
+from fewshot.encoders import Encoder
 from fewshot.errors import ConfigError
 from fewshot.progress import track
+from fewshot.ranges import POSITIVE, Range, RangedSettings
 
 Use = Literal["support", "meta_training"]
+Proposals = dict[str, list[list[Proposal]]]  # source → for each text, best first
 _PIECE = 64  # texts between two steps of the bar; enough for full batches
 
 
 @dataclass(frozen=True)
-class SemanticAugmentation:
+class SemanticAugmentation(RangedSettings):
     """How texts are augmented, and what the new ones are used for.
 
     Args:
@@ -42,6 +49,15 @@ class SemanticAugmentation:
         ConfigError: no source, or settings that cannot be used; names them all.
     """
 
+    GROUP: ClassVar[str] = "augment"
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("per_class", "per_text", "train_texts", "train_variants"), POSITIVE),
+        **dict.fromkeys(("valid_texts", "valid_variants"), POSITIVE),
+        "weight": (lambda value: 0 < value < math.inf, "a number above 0"),
+        "proposals": (lambda value: 1 <= value < math.inf, "1 or more"),
+        "margin": (lambda value: -2 <= value <= 2, "a difference of two cosines, from -2 to 2"),
+    }
+
     sources: Mapping[str, Source] | None = None
     per_class: int = 200
     per_text: int = 40
@@ -62,25 +78,20 @@ class SemanticAugmentation:
 
     def __post_init__(self) -> None:
         if self.sources is None:
-            object.__setattr__(self, "sources", default_sources())
-        whole = ("per_class", "per_text", "train_texts", "train_variants", "valid_texts", "valid_variants")
-        uses, is_list = get_args(Use), not isinstance(self.use, str) and len(self.use) > 0
-        may_decide = self.policy is None or "support" in self.use
-        expected_use = f"a list of some of {', '.join(uses)}" + ("" if may_decide else ", support for the policy")
-        check_settings(
-            "augment",
-            **{name: (getattr(self, name), getattr(self, name) >= 1, "1 or more") for name in whole},
-            weight=(self.weight, 0 < self.weight < math.inf, "a number above 0"),
-            proposals=(self.proposals, 1 <= self.proposals < math.inf, "1 or more"),
-            margin=(self.margin, -2 <= self.margin <= 2, "a difference of two cosines, from -2 to 2"),
-            use=(self.use, is_list and set(self.use) <= set(uses) and may_decide, expected_use),
-        )
+            free = (Synonym(), Syntax(), Adversarial())  # what needs neither a download nor a key
+            object.__setattr__(self, "sources", {source.name: source for source in free})
+        super().__post_init__()
         if not self.sources:
-            raise ConfigError(
-                "Got no augment/source, expected one or more to make new texts with. Write "
-                "augment/source=[synonym,syntax]."
-            )
+            raise ConfigError("Got no augment/source, expected one or more. Write augment/source=[synonym,syntax].")
         self.filter()
+
+    def out_of_range(self) -> dict[str, str]:
+        """See `RangedSettings`; the policy decides on the support."""
+        uses, needs_support = get_args(Use), self.policy is not None
+        fits = not isinstance(self.use, str) and len(self.use) > 0 and set(self.use) <= set(uses)
+        expected = f"a list of some of {', '.join(uses)}" + (", support for the policy" if needs_support else "")
+        fits = fits and (not needs_support or "support" in self.use)
+        return super().out_of_range() | ({} if fits else {"use": expected})
 
     def filter(self) -> SemanticFilter:
         """The filter of these settings."""
@@ -97,18 +108,12 @@ class SemanticAugmentation:
             39
         """
         if self.per_class <= shots:
-            raise ConfigError(
-                f"Got augment.per_class={self.per_class} with shots={shots}, which leaves no room for new texts. "
-                f"Raise augment.per_class above shots, or set augment=none."
-            )
+            what = f"Got augment.per_class={self.per_class} with shots={shots}, which leaves no room for new texts."
+            raise ConfigError(f"{what} Raise augment.per_class above shots, or set augment=none.")
         return min(self.per_text, math.ceil((self.per_class - shots) / shots))
 
     def make(self, request: AugmentRequest, excluded: Collection[str] = ()) -> Bank:
-        """New texts of all sources, `most` of each text of the request or fewer, none equal to an `excluded` one.
-
-        Raises:
-            FewshotError: a source lacks what it needs.
-        """
+        """New texts of all sources, `most` of each text of the request or fewer, none equal to an `excluded` one."""
         return self.make_each(request, {"": tuple(self.sources or ())}, excluded)[""]
 
     def make_each(
@@ -129,24 +134,21 @@ class SemanticAugmentation:
         dim = request.embed(request.texts[:1]).shape[1]
         return {name: bank_of(candidates, dim) for name, candidates in opened.items()}
 
-    def proposed(
-        self, request: AugmentRequest
-    ) -> Iterator[tuple[int, AugmentRequest, dict[str, list[list[Proposal]]]]]:
+    def proposed(self, request: AugmentRequest) -> Iterator[tuple[int, AugmentRequest, Proposals]]:
         """Ask for more than are wanted: the place of a first text, some texts from there on, source → proposals."""
         assert request.embed is not None
-        done, wanted = 0, replace(request, most=math.ceil(self.proposals * request.most))
-        with track("Augmenting", total=len(request.texts), unit="texts") as advance:
-            for part in wanted.split(_PIECE):
-                piece = replace(part, embed=CachedEmbed(request.embed))
-                yield done, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
-                done += len(piece.texts)
+        most, n_texts = math.ceil(self.proposals * request.most), len(request.texts)
+        with track("Augmenting", total=n_texts, unit="texts") as advance:
+            for start in range(0, n_texts, _PIECE):
+                part = request.only(range(start, min(start + _PIECE, n_texts)))
+                piece = replace(part, most=most, embed=CachedEmbed(request.embed))
+                yield start, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
                 advance(len(piece.texts))
 
     def settings(self) -> dict[str, Any]:
         """The settings, as JSON can hold them."""
-        values = {name: _plain(value) for name, value in vars(self).items()}
-        policy = None if self.policy is None else {name: _plain(value) for name, value in vars(self.policy).items()}
-        return values | {"sources": list(self.sources or ()), "policy": policy}
+        policy = None if self.policy is None else _plain(self.policy)
+        return _plain(self) | {"sources": list(self.sources or ()), "policy": policy}
 
 
 @dataclass(frozen=True)
@@ -158,14 +160,30 @@ class StageAugmentation(SemanticAugmentation):
     policy: AugmentationPolicy | None = field(default_factory=lambda: AugmentationPolicy(weights=(0.5,), episodes=100))
 
 
-def default_sources() -> dict[str, Source]:
-    """Synonyms, syntax and adversarial substitutions: what needs neither a download nor a key."""
-    from fewshot.augment.adversarial import Adversarial
-    from fewshot.augment.synonym import Synonym
-    from fewshot.augment.syntax import Syntax
+@dataclass(frozen=True)
+class SupportAugmentation:
+    """How a support is augmented, the same for each text whatever others stand beside it, and what is known of it."""
 
-    return {source.name: source for source in (Synonym(), Syntax(), Adversarial())}
+    augmentation: SemanticAugmentation
+    seed: int = 0
+    # label → name of classes that a new text must not be mistaken for, beside those of the support
+    label_names: Mapping[str | int, str] = field(default_factory=dict)
+    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)  # text → other names of the same thing
+    excluded: frozenset[str] = frozenset()  # normalised texts that no new text may equal, such as those of a task
+    use_labels: bool = True  # whether sources may use the labels; not so where some are wrong on purpose
+
+    def request(
+        self, texts: Sequence[str], labels: Sequence[str | int], names: Mapping[str | int, str], max_new: int,
+        encoder: Encoder,
+    ) -> AugmentRequest:  # fmt: skip
+        """What is asked for distinct texts; `names` of their own classes, empty where label names are not used."""
+        known = {**self.label_names, **names, **self.label_names} if names else {}
+        places = {label: place for place, label in enumerate(known)}
+        synonyms = tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else ()
+        classes = tuple(places[label] for label in labels) if known and self.use_labels else ()
+        of_classes, unit = tuple(known.values()), lambda texts: normalize(encoder.encode(list(texts)), dim=-1)
+        return AugmentRequest(tuple(texts), max_new, self.seed, synonyms, classes, of_classes, unit)
 
 
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+def _plain(settings: object) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(settings).items()}

@@ -6,14 +6,16 @@ nlpaug's `BackTranslationAug` takes more than a second for a text; this translat
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import ClassVar
 
 import torch
 
 from fewshot.augment.pretrained import Pretrained, load_pretrained
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
+from fewshot.augment.source import AugmentRequest, Proposal, Source, distinct
 from fewshot.encoders.tokens import tokenize
+from fewshot.ranges import POSITIVE, Range, RangedSettings
 
 _TOKENS_PER_BATCH = 2048  # padded, beams counted, on a CPU
 # Tokens that begin and end a translation are the model's own; all else that it was published with gives way.
@@ -21,7 +23,8 @@ _SPECIAL = {"decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token
 _SPECIAL |= {"forced_bos_token_id", "forced_eos_token_id", "bad_words_ids", "suppress_tokens"}
 
 
-class BackTranslation(Source):
+@dataclass(eq=False)
+class BackTranslation(RangedSettings, Source):
     """Translates there and back, with a Marian pair or any other two sequence-to-sequence models.
 
     Beam search draws nothing, so the seed of a request has no part in the proposals.
@@ -40,40 +43,37 @@ class BackTranslation(Source):
         pickled_weights: accept .bin weights, read by torch with weights_only=True.
 
     Raises:
-        ConfigError: a number out of range; in `propose`: a package that a tokenizer needs is missing.
+        ConfigError: in `propose`: a package that a tokenizer needs is missing.
         EncoderError: in `propose`: a model cannot be found or read, or does not translate.
     """
 
     name: ClassVar[str] = "back_translation"
+    GROUP: ClassVar[str] = "augment.sources.back_translation"
+    RANGES: ClassVar[dict[str, Range]] = dict.fromkeys(("beams", "max_tokens"), POSITIVE)
 
-    def __init__(
-        self,
-        forward_model: str = "Helsinki-NLP/opus-mt-en-de",
-        back_model: str = "Helsinki-NLP/opus-mt-de-en",
-        beams: int = 5,
-        max_tokens: int = 128,
-        forward_prefix: str = "",
-        back_prefix: str = "",
-        forward_revision: str | None = None,
-        back_revision: str | None = None,
-        device: str = "auto",
-        trust_remote_code: bool = False,
-        pickled_weights: bool = False,
-    ):
-        check_settings(
-            f"augment.sources.{self.name}",
-            beams=(beams, beams >= 1, "1 or more"),
-            max_tokens=(max_tokens, max_tokens >= 1, "1 or more"),
-        )
-        self.forward_model, self.back_model, self.beams = forward_model, back_model, beams
+    forward_model: str = "Helsinki-NLP/opus-mt-en-de"
+    back_model: str = "Helsinki-NLP/opus-mt-de-en"
+    beams: int = 5
+    max_tokens: int = 128
+    forward_prefix: str = ""
+    back_prefix: str = ""
+    forward_revision: str | None = None
+    back_revision: str | None = None
+    device: str = "auto"
+    trust_remote_code: bool = False
+    pickled_weights: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        how = (self.device, self.trust_remote_code, self.pickled_weights)
 
         def translator(way: str, model: str, revision: str | None, prefix: str) -> Translator:
-            setting, head = f"augment.sources.{self.name}.{way}_model", "AutoModelForSeq2SeqLM"
-            load = partial(load_pretrained, setting, head, model, revision, device, trust_remote_code, pickled_weights)
-            return Translator(load, beams, max_tokens, prefix)
+            setting, head = f"{self.GROUP}.{way}_model", "AutoModelForSeq2SeqLM"
+            load = partial(load_pretrained, setting, head, model, revision, *how)
+            return Translator(cache(load), self.beams, self.max_tokens, prefix)
 
-        self._forward = translator("forward", forward_model, forward_revision, forward_prefix)
-        self._back = translator("back", back_model, back_revision, back_prefix)
+        self._forward = translator("forward", self.forward_model, self.forward_revision, self.forward_prefix)
+        self._back = translator("back", self.back_model, self.back_revision, self.back_prefix)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
@@ -82,17 +82,18 @@ class BackTranslation(Source):
         there = min(self.beams, math.ceil(math.sqrt(request.most)))
         back = min(self.beams, math.ceil(request.most / there))
         pivots = self._forward.translate(request.texts, there)
-        every = list(dict.fromkeys(pivot for part in pivots for pivot in part if pivot))
+        pivots = [list(dict.fromkeys(filter(None, part))) for part in pivots]
+        every = list(dict.fromkeys(pivot for part in pivots for pivot in part))
         ways_back = dict(zip(every, self._back.translate(every, back) if every else [], strict=True))
         proposals = []
         for text, part in zip(request.texts, pivots, strict=True):
-            ranked = [  # those first that were likely on both ways
+            ranked = [
                 (rank + back_rank, Proposal(new, f"by way of {pivot!r}"))
-                for rank, pivot in enumerate(dict.fromkeys(pivot for pivot in part if pivot))
+                for rank, pivot in enumerate(part)
                 for back_rank, new in enumerate(ways_back[pivot])
             ]
-            ordered = [proposal for _, proposal in sorted(ranked, key=lambda pair: pair[0])]
-            proposals.append(distinct(text, ordered, request.most))
+            ranked.sort(key=lambda pair: pair[0])  # those first that were likely on both ways
+            proposals.append(distinct(text, [proposal for _, proposal in ranked], request.most))
         return proposals
 
     def notes(self, request: AugmentRequest) -> list[str]:
@@ -100,21 +101,20 @@ class BackTranslation(Source):
         return [f"back_translation: texts were translated by {self.forward_model} and back by {self.back_model}."]
 
 
+@dataclass(eq=False)
 class Translator:
     """A sequence-to-sequence model under beam search, read when it is first needed; see `BackTranslation`."""
 
-    def __init__(self, load: Callable[[], Pretrained], beams: int, max_tokens: int, prefix: str):
-        self.load, self.beams, self.max_tokens, self.prefix = load, beams, max_tokens, prefix
-
-    @cached_property
-    def _pretrained(self) -> Pretrained:
-        return self.load()
+    load: Callable[[], Pretrained]
+    beams: int
+    max_tokens: int
+    prefix: str
 
     def translate(self, texts: Sequence[str], most: int) -> list[list[str]]:
         """For each text `most` translations, at most `beams`, likeliest first; some may be equal, or empty."""
         from transformers import GenerationConfig
 
-        model = self._pretrained
+        model = self.load()
         own = model.module.generation_config.to_dict()
         config = GenerationConfig(
             do_sample=False,

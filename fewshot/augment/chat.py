@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from fewshot.errors import ConfigError, FewshotError
+
+Request = dict[str, Any]
 
 GROUP = "augment.sources.llm"
 _FORMAT = 1  # part of every key: raise it when the same settings begin to make other requests
@@ -24,13 +26,6 @@ _ITEM = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s+(.+)$", re.MULTILINE)
 
 class EndpointError(FewshotError, RuntimeError):
     """An endpoint that cannot be asked, or that does not answer."""
-
-
-class Question(NamedTuple):
-    """What is sent: the messages of a chat, and a seed for endpoints that sample with one."""
-
-    messages: tuple[dict[str, str], ...]
-    seed: int
 
 
 @dataclass
@@ -46,8 +41,8 @@ class Budget:
     def take(self) -> bool:
         """Count a question that is about to be asked, if it may be."""
         with self.lock:
-            limits = ((self.requests, self.n_requests), (self.tokens, self.n_tokens))
-            may_ask = all(limit is None or used < limit for limit, used in limits)
+            used = ((self.requests, self.n_requests), (self.tokens, self.n_tokens))
+            may_ask = all(limit is None or number < limit for limit, number in used)
             self.n_requests += may_ask
             return may_ask
 
@@ -72,13 +67,20 @@ class Endpoint:
         known = parts.hostname if parts.scheme in ("http", "https") else None
         return f"{known or ''}{f':{parts.port}' if known and parts.port else ''}"
 
-    def key_of(self, question: Question) -> str:
+    def request(self, messages: Sequence[dict[str, str]], seed: int) -> Request:
+        """What is sent: the messages of a chat, and a seed for endpoints that sample with one."""
+        body = None if self.thinking is None else {"thinking": {"type": self.thinking}}
+        fields: Request = {"model": self.model, "messages": list(messages), "seed": seed}
+        fields |= {"temperature": self.temperature, "extra_body": body, "response_format": {"type": "json_object"}}
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def key_of(self, request: Request) -> str:
         """64 hex digits that stand for everything that determines the answer."""
-        content = {"format": _FORMAT, "base_url": self.base_url.rstrip("/"), **self._request(question)}
+        content = {"format": _FORMAT, "base_url": self.base_url.rstrip("/"), **request}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def ask_all(self, questions: Sequence[Question], budget: Budget) -> Iterator[tuple[int, str]]:
-        """Index of each question with its answer, as answers come; empty where it was refused, none beyond the budget.
+    def ask_all(self, requests: Sequence[Request], budget: Budget) -> Iterator[tuple[int, str]]:
+        """Index of each request with its answer, as answers come; empty where it was refused, none beyond the budget.
 
         Raises:
             ConfigError: no key, or the openai package is missing.
@@ -86,16 +88,16 @@ class Endpoint:
         """
         client, failures, stopped = self._connect(), list[FewshotError](), threading.Event()
 
-        def ask(question: Question) -> str | None:
+        def ask(request: Request) -> str | None:
             try:
-                return None if stopped.is_set() or not budget.take() else self._answer(client, question, budget)
+                return None if stopped.is_set() or not budget.take() else self._answer(client, request, budget)
             except FewshotError as error:
                 failures.append(error)
                 stopped.set()  # what waits is not asked; answers under way are still waited for
                 return None
 
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="chat") as pool:
-            asked = {pool.submit(ask, question): index for index, question in enumerate(questions)}
+            asked = {pool.submit(ask, request): index for index, request in enumerate(requests)}
             try:
                 for future in as_completed(asked):
                     if (answer := future.result()) is not None:
@@ -110,46 +112,35 @@ class Endpoint:
         name = self.key_variable
         key = "none" if name is None else os.environ.get(name, "").strip()
         if not key:
-            raise ConfigError(
-                f"Asking {self.model!r} at {self.host} needs a key, and the environment variable {name} is not set. "
-                f"Put the key there, or set {GROUP}.key_variable to another variable, or to null for no key."
-            )
+            need = f"{self.model!r} at {self.host} needs a key, and the environment variable {name} is not set."
+            cure = f"Put the key there, or set {GROUP}.key_variable to another variable, or to null for no key."
+            raise ConfigError(f"{need} {cure}")
         try:
             from openai import OpenAI
         except ImportError as error:
-            raise ConfigError(
-                f"Asking {self.model!r} needs the openai package, which is not installed. Install it with: "
-                f"pip install 'fewshot-text[llm]'"
-            ) from error
+            need = f"{self.model!r} needs the openai package, which is not installed."
+            raise ConfigError(f"{need} Install it with: pip install 'fewshot-text[llm]'") from error
         client = OpenAI(api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=self.retries)
         if not self.host.endswith("openai.com"):
             # Read from the environment by the package; an account at OpenAI is no other endpoint's business.
             client.organization = client.project = None
         return client
 
-    def _request(self, question: Question) -> dict[str, Any]:
-        body = None if self.thinking is None else {"thinking": {"type": self.thinking}}
-        fields: dict[str, Any] = {"model": self.model, "messages": list(question.messages), "seed": question.seed}
-        fields |= {"temperature": self.temperature, "extra_body": body, "response_format": {"type": "json_object"}}
-        return {name: value for name, value in fields.items() if value is not None}
-
-    def _answer(self, client: Any, question: Question, budget: Budget) -> str:
+    def _answer(self, client: Any, request: Request, budget: Budget) -> str:
         from openai import OpenAIError
 
+        who = f"{self.model!r} at {self.host}"
         try:
-            completion = client.chat.completions.create(**self._request(question))
+            completion = client.chat.completions.create(**request)
             with budget.lock:
                 budget.n_tokens += getattr(getattr(completion, "usage", None), "total_tokens", None) or 0
             return str(completion.choices[0].message.content or "")
         except OpenAIError as error:
             if getattr(error, "status_code", None) == 400 and _REFUSED.search(str(error)):
                 return ""
-            said = self._failure(error).replace(client.api_key, "…")
-            raise EndpointError(f"{self.model!r} at {self.host} {said}") from error
+            raise EndpointError(f"{who} {self._failure(error).replace(client.api_key, '…')}") from error
         except (ValueError, AttributeError, IndexError, TypeError) as error:
-            raise EndpointError(
-                f"{self.model!r} at {self.host} gave no answer of a chat. Correct {GROUP}.base_url."
-            ) from error
+            raise EndpointError(f"{who} gave no answer of a chat. Correct {GROUP}.base_url.") from error
 
     def _failure(self, error: Exception) -> str:
         """What went wrong, and what to do."""
@@ -158,7 +149,10 @@ class Endpoint:
         if isinstance(error, APITimeoutError):
             return f"did not answer within {self.timeout:g} seconds. Set {GROUP}.timeout higher, or per_request lower."
         if isinstance(error, APIConnectionError):
-            return f"cannot be reached ({_innermost(error)}). Check the network and {GROUP}.base_url."
+            cause: BaseException = error
+            while (deeper := cause.__cause__ or cause.__context__) is not None:
+                cause = deeper
+            return f"cannot be reached ({cause}). Check the network and {GROUP}.base_url."
         status, body = getattr(error, "status_code", None) or 0, getattr(error, "body", None)
         detail = " ".join(str(body["message"]).split())[:200] if isinstance(body, dict) and "message" in body else ""
         said = f"(status {status}{f': {detail}'.rstrip('.') if detail else ''})"
@@ -172,9 +166,7 @@ class Endpoint:
             return f"says that requests come too fast {said}. Set {GROUP}.concurrency lower, or retries higher."
         if status >= 500:
             return f"failed by itself {said}. Wait and run again, or choose another endpoint."
-        return (
-            f"did not accept the request {said}. Check {GROUP}.model, or set {GROUP}.thinking or temperature to null."
-        )
+        return f"did not accept the request {said}. Check {GROUP}.model, or set thinking or temperature to null."
 
 
 def texts_of(answer: str) -> list[str]:
@@ -200,8 +192,3 @@ def texts_of(answer: str) -> list[str]:
     plain = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in found)
     texts = (re.sub(r"^[\"'“«](.*)[\"'”»]$", r"\1", text).strip() for text in plain)
     return list(dict.fromkeys(text for text in texts if text))
-
-
-def _innermost(error: BaseException) -> BaseException:
-    cause = error.__cause__ or error.__context__
-    return error if cause is None else _innermost(cause)

@@ -7,8 +7,10 @@ model looks for a word that means the same and not only for one that fits.  nlpa
 run with transformers 5.
 """
 
+import inspect
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,17 +18,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fewshot.augment.lexicon import in_case_of
 from fewshot.augment.pretrained import Pretrained, load_pretrained
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
-from fewshot.augment.word_forms import in_case_of
+from fewshot.augment.source import AugmentRequest, Proposal, Source, distinct
 from fewshot.encoders.tokens import TokenizedTexts
 from fewshot.errors import EncoderError
+from fewshot.ranges import POSITIVE, Range, RangedSettings
 
 _WORD = re.compile(r"(\w+(?:['’-]\w+)*)")
 # Without them a text says the opposite, and a masked language model is as happy with "now" as with "not".
-_STAYS = re.compile(
-    r"no|not|nor|none|never|nothing|nobody|nowhere|neither|without|cannot|.*n['’]t|.*\d.*", re.IGNORECASE
-)
+_STAYS = re.compile(r"(?i:no|not|nor|none|never|nothing|nobody|nowhere|neither|without|cannot|.*n['’]t|.*\d.*)")
 _DRAWS = 4  # for each proposal that is wanted: short texts have few distinct drafts
 _REFUSED = 3  # words that a place may refuse: its own and its neighbours'
 _COMMON = 0.05  # share of the vocabulary from which on a sign is the tokenizer's way of marking words
@@ -48,7 +49,8 @@ class _Draft(NamedTuple):
 _Candidates = dict[tuple[tuple[str, ...], tuple[int, ...]], list[list[str]]]  # pieces and places → likeliest words
 
 
-class Contextual(Source):
+@dataclass(eq=False)
+class Contextual(RangedSettings, Source):
     """Replaces whole words by a masked language model's choices.
 
     Numbers and negations stay. A candidate is a whole word of the model's vocabulary, not the word that stood there
@@ -65,29 +67,23 @@ class Contextual(Source):
         pickled_weights: accept .bin weights, read by torch with weights_only=True.
 
     Raises:
-        ConfigError: a number out of range.
         EncoderError: in `propose`: the model cannot be found or read, or does not fill in masked words.
     """
 
     name: ClassVar[str] = "contextual"
+    GROUP: ClassVar[str] = "augment.sources.contextual"
+    RANGES: ClassVar[dict[str, Range]] = {
+        "mask_share": (lambda value: 0 < value <= 1, "a share above 0, at most 1"),
+        "top_k": POSITIVE,
+    }
 
-    def __init__(
-        self,
-        model: str = "distilbert/distilroberta-base",
-        mask_share: float = 0.15,
-        top_k: int = 10,
-        device: str = "auto",
-        revision: str | None = None,
-        trust_remote_code: bool = False,
-        pickled_weights: bool = False,
-    ):
-        check_settings(
-            f"augment.sources.{self.name}",
-            mask_share=(mask_share, 0 < mask_share <= 1, "a share above 0, at most 1"),
-            top_k=(top_k, top_k >= 1, "1 or more"),
-        )
-        self.model, self.mask_share, self.top_k = model, mask_share, top_k
-        self._how = (revision, device, trust_remote_code, pickled_weights)
+    model: str = "distilbert/distilroberta-base"
+    mask_share: float = 0.15
+    top_k: int = 10
+    device: str = "auto"
+    revision: str | None = None
+    trust_remote_code: bool = False
+    pickled_weights: bool = False
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
@@ -102,13 +98,12 @@ class Contextual(Source):
 
     @cached_property
     def _pretrained(self) -> Pretrained:
-        setting = f"augment.sources.{self.name}.model"
-        pretrained = load_pretrained(setting, "AutoModelForMaskedLM", self.model, *self._how)
+        setting, head = f"{self.GROUP}.model", "AutoModelForMaskedLM"
+        how = (self.revision, self.device, self.trust_remote_code, self.pickled_weights)
+        pretrained = load_pretrained(setting, head, self.model, *how)
         if pretrained.tokenizer.mask_token_id is None:
-            raise EncoderError(
-                f"Model {self.model!r} has a tokenizer without a mask token. Expected a masked language model such as "
-                f"distilbert/distilroberta-base. Set {setting} to one."
-            )
+            what = f"Model {self.model!r} has a tokenizer without a mask token, expected a masked language model"
+            raise EncoderError(f"{what} such as distilbert/distilroberta-base. Set {setting} to one.")
         return pretrained
 
     @cached_property
@@ -170,7 +165,7 @@ def _pairs(pretrained: Pretrained, texts: Sequence[str], masked: Sequence[str]) 
     # Half a surrogate pair is no text to a tokenizer and would stop the whole run.
     sides = [[text.encode("utf-8", "replace").decode("utf-8") for text in side] for side in (texts, masked)]
     encoded = pretrained.tokenizer(*sides, truncation=True, max_length=pretrained.limit, return_attention_mask=False)
-    padding = {name: 0 for name in encoded if name in pretrained.accepted}
+    padding = {name: 0 for name in encoded if name in inspect.signature(pretrained.module.forward).parameters}
     padding["input_ids"] = pretrained.tokenizer.pad_token_id or 0
     return TokenizedTexts({name: encoded[name] for name in padding}, padding, 0)
 
@@ -192,9 +187,7 @@ def whole_words(tokenizer: Any) -> dict[int, str]:
     return {number: word for number, word in words.items() if word.isalpha()}
 
 
-def logits_at(
-    module: Any, batch: dict[str, Tensor], places: Bool[Tensor, "batch tokens"]
-) -> Float[Tensor, "n vocabulary"]:
+def logits_at(module: Any, batch: dict[str, Tensor], places: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "n words"]:
     """Logits at some places; the map onto the vocabulary, half of a small model's work, sees no other."""
     hook = module.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0][places],))
     try:

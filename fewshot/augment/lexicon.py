@@ -1,4 +1,4 @@
-"""Lexicons: terms, what else they are called, and where they stand in a text."""
+"""Lexicons: terms, what else they are called, where they stand in a text, and the form that words take there."""
 
 import csv
 import io
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-from fewshot.augment.word_forms import in_style_of, plural, singulars, with_article
 from fewshot.errors import ConfigError
 
 Words = tuple[str, ...]
@@ -17,18 +17,23 @@ EMBEDDED = ("disease_ontology", "everyday")
 _FOLDER = Path(__file__).resolve().parent / "lexicons"
 # Apostrophes and hyphens hold a word together: "can" is not in "can't", nor "card" in "e-card".
 _TOKEN = re.compile(r"\w+(?:['’‐-]\w+)*|[^\w\s]")
+_LINKS = frozenset(["a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"])
+_VOWEL_SOUND = re.compile(r"[aeio]|u(?!ni|se|sa|su|ti|ro)|hour|honest|honou?r|heir", re.IGNORECASE)
+_CONSONANT_SOUND = re.compile(r"one\b|once\b|eu|ew", re.IGNORECASE)
+_SPELLED_WITH_VOWEL = frozenset("AEFHILMNORSX")  # "an MRI": the name of the letter begins with a vowel
+_LONGEST_SPELLED = 5  # letters; longer words in capitals are words
+_SENTENCE_START = re.compile(r"(^|[.?!])[\s\"'(“‘]*$")
+_ARTICLE = re.compile(r"\b(an?)(\s+)$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(NamedTuple):
     """A term in the capitals that it has by itself, and what else it is called."""
 
     written: str
     synonyms: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The characters from `start` to before `end` of a text, and what may stand there instead, best first."""
 
     start: int
@@ -46,11 +51,7 @@ class Lexicon:
 
     @classmethod
     def from_groups(cls, name: str, groups: Iterable[Sequence[str]]) -> "Lexicon":
-        """A lexicon in which each member of a group is a synonym of the others; a term may stand in several groups.
-
-        Raises:
-            ConfigError: a term without words.
-        """
+        """A lexicon in which each member of a group is a synonym of the others; a term may stand in several groups."""
         written: dict[Words, str] = {}
         others: dict[Words, dict[str, None]] = {}
         lengths: dict[str, set[int]] = {}
@@ -79,10 +80,8 @@ class Lexicon:
         for place, fields in _lines(Path(path)):
             members = [field.strip() for field in [*fields[:1], *"|".join(fields[1:]).split("|")]]
             if len(fields) != 2 or not all(re.search(r"\w", member) for member in members):
-                raise ConfigError(
-                    f"{place} has {fields}, expected a term and a synonym. Separate them by a tab (.tsv) or a comma "
-                    f"(.csv), and several synonyms by '|'."
-                )
+                cure = "Separate them by a tab (.tsv) or a comma (.csv), and several synonyms by '|'."
+                raise ConfigError(f"{place} has {fields}, expected a term and a synonym. {cure}")
             group = groups.setdefault(members[0].casefold(), {})
             for member in members:
                 group.setdefault(member.casefold(), member)
@@ -92,10 +91,8 @@ class Lexicon:
 
     def synonyms(self, term: str) -> tuple[str, ...]:
         """Synonyms of a text that is a term as a whole, but for punctuation around it; none if it is not."""
-        for place in self.places(term):
-            if not any(character.isalnum() for character in term[: place.start] + term[place.end :]):
-                return place.synonyms
-        return ()
+        around = ((place, term[: place.start] + term[place.end :]) for place in self.places(term))
+        return next((place.synonyms for place, rest in around if not any(map(str.isalnum, rest))), ())
 
     def places(self, text: str) -> list[Place]:
         """Where terms stand in a text: whole words in any capitals, from left to right, the longest that fits.
@@ -124,12 +121,10 @@ class Lexicon:
 
     def _term(self, words: Words, place: str) -> tuple[str, Sequence[str]]:
         """How a term is written by itself, and its synonyms, in the number of its place; none if there is none."""
-        term = self.find(words)
-        if term is not None:
+        if (term := self.find(words)) is not None:
             return term.written, term.synonyms if place.isupper() or not term.written.isupper() else ()
         for singular in singulars(words[-1]):
-            term = self.find((*words[:-1], singular))
-            if term is not None and not term.written.isupper():
+            if (term := self.find((*words[:-1], singular))) is not None and not term.written.isupper():
                 # Several words for one may be a verb and its particle, whose plural is nonsense: "fill outs".
                 forms = (plural(other) for other in term.synonyms if " " not in other or len(words) > 1)
                 return plural(term.written) or term.written, [form for form in forms if form is not None]
@@ -161,21 +156,80 @@ def _folded(word: str) -> str:
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and fields of each line of a lexicon's file."""
     if path.suffix not in (".tsv", ".csv"):
-        raise ConfigError(
-            f"Got the lexicon {str(path)!r}, expected a file with a term and a synonym a line, separated by tabs "
-            f"(.tsv) or commas (.csv). Rename it, or convert it."
-        )
+        expected = "a file with a term and a synonym a line, separated by tabs (.tsv) or commas (.csv)"
+        raise ConfigError(f"Got the lexicon {str(path)!r}, expected {expected}. Rename it, or convert it.")
     try:
-        content = io.StringIO(path.read_text(encoding="utf-8-sig"), newline="")
+        content, is_tsv = io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), path.suffix == ".tsv"
         # Only .csv, which needs them for commas, has quotes: inches are common in terms.
-        is_tsv = path.suffix == ".tsv"
         reader = csv.reader(content, delimiter="\t", quoting=csv.QUOTE_NONE) if is_tsv else csv.reader(content)
         for fields in reader:
             is_header = reader.line_num == 1 and "|".join(fields).casefold() in ("term|synonym", "term|synonyms")
             if any(fields) and not is_header:
                 yield f"{path}, line {reader.line_num}", fields
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(
-            f"Could not read the lexicon {str(path)!r}: {getattr(error, 'strerror', None) or error}. Expected a file "
-            f"in UTF-8 with a term and a synonym a line. Correct its path, or convert it."
-        ) from error
+        what = f"Could not read the lexicon {str(path)!r}: {getattr(error, 'strerror', None) or error}."
+        cure = "Expected a file in UTF-8 with a term and a synonym a line. Correct its path, or convert it."
+        raise ConfigError(f"{what} {cure}") from error
+
+
+def in_style_of(text: str, start: int, end: int, written: str, replacement: str) -> str:
+    """A replacement in the capitals of a place of a text, where `written` stands, as it is by itself, in others."""
+    place = text[start:end]
+    if text.isupper() and (place != written or start > 0 or end < len(text)):
+        return replacement.upper()
+    if text.islower():
+        return " ".join(word if _is_abbreviation(word) else word.lower() for word in replacement.split(" "))
+    words = [word for word in place.split() if word not in _LINKS and word != "I"]
+    if place != written and len(words) > 1 and all(word[0].isupper() for word in words):
+        return " ".join(word if word in _LINKS else _capitalised(word) for word in replacement.split(" "))
+    opens = place[0].isupper() and _SENTENCE_START.search(text[:start]) is not None
+    named = place[0].isupper() and written[0].islower() and place[1:2].islower()
+    return _capitalised(replacement) if opens or named else replacement
+
+
+def in_case_of(old: str, new: str) -> str:
+    """A word written as the one it replaces: ALL CAPS, Capitalised, or as it comes."""
+    return new.upper() if _is_abbreviation(old) else _capitalised(new) if old[0].isupper() else new
+
+
+def singulars(word: str) -> list[str]:
+    """What a case-folded word may be the plural (or the third person) of; the likeliest first."""
+    if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
+        return []
+    y = [word[:-3] + "y"] if word.endswith("ies") and len(word) > 4 else []
+    es = [word[:-2]] if word.endswith(("ses", "xes", "zes", "ches", "shes", "oes")) else []
+    return [*y, word[:-1], *es]
+
+
+def plural(term: str) -> str | None:
+    """The regular plural of a term's last word, or None where that would be a guess."""
+    *before, last = term.split(" ")
+    if not last.isalpha() or len(last) < 3 or last.endswith("s") or not last.islower() or _LINKS & set(before):
+        return None
+    if last.endswith(("x", "z", "ch", "sh")):
+        return term + "es"
+    return term[:-1] + "ies" if last[-1] == "y" and last[-2] not in "aeiou" else term + "s"
+
+
+def with_article(before: str, old: str, new: str) -> str:
+    """The text before a replacement, its last word turned from "a" to "an", or back, if the new words ask for it."""
+    article = _ARTICLE.search(before)
+    if article is None or _begins_with_vowel_sound(old) == _begins_with_vowel_sound(new):
+        return before
+    fitting = article[1][0] + ("n" if _begins_with_vowel_sound(new) else "")
+    return before[: article.start()] + (fitting.upper() if article[1] == "AN" else fitting) + article[2]
+
+
+def _begins_with_vowel_sound(words: str) -> bool:
+    first = words.split(" ")[0]
+    if _is_abbreviation(first) and len(first) <= _LONGEST_SPELLED:
+        return first[0] in _SPELLED_WITH_VOWEL
+    return _VOWEL_SOUND.match(first) is not None and _CONSONANT_SOUND.match(first) is None
+
+
+def _is_abbreviation(word: str) -> bool:
+    return len(word) > 1 and word.isupper()
+
+
+def _capitalised(word: str) -> str:
+    return word[0].upper() + word[1:]

@@ -12,18 +12,18 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 
-from fewshot.augment.chat import GROUP, Budget, Endpoint, Question, texts_of
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
+from fewshot.augment.chat import GROUP, Budget, Endpoint, Request, texts_of
+from fewshot.augment.source import AugmentRequest, Proposal, Source, distinct
 from fewshot.encoders.cache import default_folder
 from fewshot.errors import ConfigError
 from fewshot.progress import track
 from fewshot.randomness import child_seed
+from fewshot.ranges import NOT_NEGATIVE, POSITIVE, Range, RangedSettings, one_of, or_null
 from fewshot.storage import write_json
-from fewshot.tasks.task import normalise
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ _TASKS = {
 
 
 @dataclass(eq=False)
-class LanguageModel(Endpoint, Source):
+class LanguageModel(Endpoint, RangedSettings, Source):
     """Asks a language model for new texts, text by text, in rounds of `per_request`.
 
     Each round is told what the rounds before it gave. All texts have had a round before any has the next, so that a
@@ -81,6 +81,14 @@ class LanguageModel(Endpoint, Source):
     """
 
     name: ClassVar[str] = "llm"
+    GROUP: ClassVar[str] = GROUP
+    RANGES: ClassVar[dict[str, Range]] = {
+        "model": (lambda name: bool(name.strip()), "the name of a model"),
+        "kind": one_of(*get_args(Kind)),
+        "thinking": or_null(one_of("disabled", "enabled")),
+        **dict.fromkeys(("per_request", "concurrency", "timeout"), POSITIVE),
+        **dict.fromkeys(("retries", "temperature", "budget_requests", "budget_tokens"), or_null(NOT_NEGATIVE)),
+    }
 
     kind: Kind = "paraphrase"
     per_request: int = 10
@@ -89,32 +97,18 @@ class LanguageModel(Endpoint, Source):
     budget_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        kinds, thinking = ("paraphrase", "examples"), ("disabled", "enabled", None)
-        low = dict.fromkeys(("retries", "budget_requests", "budget_tokens", "temperature"), 0)
-        least: dict[str, float] = {"per_request": 1, "concurrency": 1, **low, "timeout": 0.001}
-        check_settings(
-            f"augment.sources.{self.name}",
-            model=(self.model, bool(self.model.strip()), "the name of a model"),
-            base_url=(self.host, bool(self.host), "an address with a host, such as https://api.deepseek.com"),
-            kind=(self.kind, self.kind in kinds, "one of paraphrase, examples"),
-            thinking=(self.thinking, self.thinking in thinking, "one of disabled, enabled, null"),
-            **{
-                name: (value := getattr(self, name), value is None or value >= lowest, f"{lowest} or more")
-                for name, lowest in least.items()
-            },
-        )
+        if not self.host:  # the address may hold a password, and is not repeated
+            raise ConfigError(f"Got {GROUP}.base_url without a host. Expected one such as https://api.deepseek.com.")
+        super().__post_init__()
         self._budget = Budget(self.budget_requests, self.budget_tokens)
         self._has_warned = False
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
         if self.kind == "examples" and not (request.classes and request.class_names):
-            raise ConfigError(
-                f"Got {GROUP}.kind=examples for texts whose classes have no names here. Expected named classes. Set "
-                f"{GROUP}.kind=paraphrase, or label_names=true."
-            )
-        prompts, seeds = self._prompts(request), [request.text_seed(self.name, i) for i in range(len(request.texts))]
-        texts = [_Written(*parts) for parts in zip(request.texts, prompts, seeds, strict=True)]
+            what = f"Got {GROUP}.kind=examples for texts whose classes have no names here, expected named classes."
+            raise ConfigError(f"{what} Set {GROUP}.kind=paraphrase, or label_names=true.")
+        texts = _opened(request)
         n_asked, found = 0, []
         for number in range(math.ceil(request.most / self.per_request)):
             waiting = [text for text in texts if text.has_more and len(text.new) < request.most]
@@ -126,16 +120,15 @@ class LanguageModel(Endpoint, Source):
                 waiting[index].add(found[-1])
         if not all(found):
             logger.warning(
-                f"{found.count([])} of {len(found)} answers of {self.model} held no texts and were skipped: refusals, "
-                f"or not in the form asked for."
+                f"{found.count([])} of {len(found)} answers of {self.model} held no texts and were skipped: "
+                f"refusals, or not in the form asked for."
             )
         if len(found) < n_asked and not self._has_warned:
             self._has_warned = True
             logger.warning(
                 f"The budget for {self.model} is spent ({self._budget.n_requests} requests, {self._budget.n_tokens} "
                 f"tokens). Of {len(texts)} texts {sum(not text.new for text in texts)} have no proposals by it, and "
-                f"others may have fewer than asked for. Set {GROUP}.budget_requests or budget_tokens higher to go on; "
-                f"answers are kept."
+                f"others may have fewer. Set {GROUP}.budget_requests or budget_tokens higher to go on; answers stay."
             )
         how = "paraphrase" if self.kind == "paraphrase" else "new example of its class"
         return [[Proposal(new, f"{how} by {self.model}") for new in text.new[: request.most]] for text in texts]
@@ -145,15 +138,15 @@ class LanguageModel(Endpoint, Source):
         told = "the texts and the names of their classes" if request.classes and request.class_names else "the texts"
         return [f"llm: texts were written by {self.model} at {self.host}, which was told {told}."]
 
-    def _answers(self, questions: Sequence[Question]) -> Iterator[tuple[int, str]]:
-        """Answers with the index of their question: those that are kept, then others as they come in the budget."""
-        files = [self._file(question) for question in questions]
+    def _answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
+        """Answers with the index of their request: those that are kept, then others as they come in the budget."""
+        files = [self._file(request) for request in requests]
         kept = {index: _kept_answer(file) for index, file in enumerate(files)}
         yield from ((index, answer) for index, answer in kept.items() if answer is not None)
         missing = [index for index, answer in kept.items() if answer is None]
         if not missing:
             return
-        asked = self.ask_all([questions[index] for index in missing], self._budget)
+        asked = self.ask_all([requests[index] for index in missing], self._budget)
         with track(f"Asking {self.model}", total=len(missing), unit="answers") as advance:
             for number, answer in asked:
                 if (file := files[missing[number]]) is not None:
@@ -163,33 +156,21 @@ class LanguageModel(Endpoint, Source):
                 yield missing[number], answer
                 advance()
 
-    def _file(self, question: Question) -> Path | None:
-        """Where the answer is kept."""
+    def _file(self, request: Request) -> Path | None:
         folder = default_folder() / "chat" if self.cache == "auto" else Path(self.cache or "").expanduser()
-        return None if self.cache is None else folder / f"{self.key_of(question)}.json"
+        return None if self.cache is None else folder / f"{self.key_of(request)}.json"
 
-    def _question(self, text: "_Written", number: int) -> Question:
+    def _question(self, text: "_Written", number: int) -> Request:
         written = [f"Already written, do not repeat: {_quoted(text.new)}"] if text.new else []
         what = "paraphrases of the text" if self.kind == "paraphrase" else "new texts of its class"
         lines = [*text.prompt, *written, f"Write {self.per_request} {what}, as JSON."]
         system, user = {"role": "system", "content": _TASKS[self.kind]}, {"role": "user", "content": "\n".join(lines)}
-        return Question((system, user), child_seed(text.seed, f"round/{number}") % _SEEDS)
-
-    def _prompts(self, request: AugmentRequest) -> list[list[str]]:
-        """For each text what the model is told of it."""
-        prompts = [[f"Text: {_quoted([text])}"] for text in request.texts]
-        if request.classes and request.class_names:
-            nearest = _nearest(request)
-            for prompt, own in zip(prompts, request.classes, strict=True):
-                prompt.append(f"Its class: {_quoted([request.class_names[own]])}")
-                if nearest[own]:
-                    prompt.append(f"Not to be mistaken for texts of these classes: {_quoted(nearest[own])}")
-        return prompts
+        return self.request((system, user), child_seed(text.seed, f"round/{number}") % _SEEDS)
 
 
 @dataclass
 class _Written:
-    """A text, what the model is told of it, a seed, and the new texts; `has_more`: whether to ask once more."""
+    """A text, what the model is told of it, a seed, the new texts, and whether to ask for more."""
 
     text: str
     prompt: list[str]
@@ -198,12 +179,25 @@ class _Written:
     has_more: bool = True
 
     def add(self, found: Sequence[str]) -> None:
-        known = {normalise(text): text for text in (self.text, *self.new)}
-        n_known = len(known)
-        for text in found:
-            known.setdefault(normalise(text), text)
-        self.new += list(known.values())[n_known:]
-        self.has_more = len(known) > n_known
+        every = [Proposal(text, "") for text in (*self.new, *found)]
+        n_before, self.new = len(self.new), [one.text for one in distinct(self.text, every, len(every))]
+        self.has_more = len(self.new) > n_before
+
+
+def _opened(request: AugmentRequest) -> list[_Written]:
+    """Each text before the first round."""
+    is_named = bool(request.classes and request.class_names)
+    nearest, opened = _nearest(request) if is_named else [], []
+    for index, text in enumerate(request.texts):
+        prompt = [f"Text: {_quoted([text])}"]
+        if is_named:
+            own = request.classes[index]
+            prompt.append(f"Its class: {_quoted([request.class_names[own]])}")
+            prompt += (
+                [f"Not to be mistaken for texts of these classes: {_quoted(nearest[own])}"] if nearest[own] else []
+            )
+        opened.append(_Written(text, prompt, request.text_seed(LanguageModel.name, index)))
+    return opened
 
 
 def _nearest(request: AugmentRequest) -> list[list[str]]:

@@ -36,32 +36,27 @@ class NlpaugSource(Source):
 
     def __init__(self, augmenter: Any) -> None:
         if not callable(getattr(augmenter, "augment", None)):
-            raise ConfigError(
-                f"Got augmenter={augmenter!r}, expected an augmenter or a flow of nlpaug, such as "
-                f"{{_target_: nlpaug.augmenter.word.RandomWordAug, action: swap}}."
-            )
+            example = "such as {_target_: nlpaug.augmenter.word.RandomWordAug, action: swap}"
+            raise ConfigError(f"Got augmenter={augmenter!r}, expected an augmenter or a flow of nlpaug, {example}.")
         self.augmenter = _with_our_tokenizer(augmenter)
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`; in the order in which nlpaug made them."""
-        return [self._proposals(request, index) for index in range(len(request.texts))]
-
-    def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
-        text, how = request.texts[index], type(self.augmenter).__name__
-        try:
-            with _seeded(request.text_seed(self.name, index)):
-                made = self.augmenter.augment(text, n=request.most)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200].rstrip(".")
-            raise FewshotError(
-                f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}. Use another "
-                f"augmenter, or install what it asks for."
-            ) from error
-        return distinct(text, (Proposal(new.strip(), how) for new in _texts(made, how)), request.most)
+        how, found = type(self.augmenter).__name__, []
+        for index, text in enumerate(request.texts):
+            try:
+                with _seeded(request.text_seed(self.name, index)):
+                    made = self.augmenter.augment(text, n=request.most)
+            except Exception as error:
+                reason = " ".join(str(error).split())[:200].rstrip(".")
+                what = f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}."
+                raise FewshotError(f"{what} Use another augmenter, or install what it asks for.") from error
+            found.append(distinct(text, (Proposal(new.strip(), how) for new in _texts(made, how)), request.most))
+        return found
 
 
 def split_words(text: str) -> list[str]:
-    """Words and marks of a text; apostrophes, hyphens and decimal points hold a word together."""
+    """Words and marks of a text."""
     return _TOKEN.findall(text)
 
 
@@ -87,10 +82,8 @@ def _texts(made: Any, how: str) -> list[str]:
         return [text for part in made for text in _texts(part, how)]
     if isinstance(made, str):
         return [made]
-    raise FewshotError(
-        f"nlpaug's {how} made a {type(made).__name__}, expected texts. Leave include_detail at false, and use an "
-        f"augmenter of texts."
-    )
+    what = f"nlpaug's {how} made a {type(made).__name__}, expected texts."
+    raise FewshotError(f"{what} Leave include_detail at false, and use an augmenter of texts.")
 
 
 @contextlib.contextmanager

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from fewshot.augment.source import check_settings
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import Estimate, paired_difference, predict
 from fewshot.evaluation.metrics import accuracy
 from fewshot.features import TaskFeatures, Variants
 from fewshot.learners.learner import Learner
 from fewshot.progress import track
+from fewshot.ranges import Range, RangedSettings
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,10 @@ class Decision:
         def estimate(of: Estimate) -> dict[str, float | None]:
             return {"mean": of.mean, "ci95": of.ci95, "std": of.std}
 
-        rows = [
-            {"sources": list(trial.sources), "weight": trial.weight, "gain": estimate(trial.gain)}
-            for trial in self.trials
-        ]
+        tried = self.trials
+        rows = [{"sources": list(one.sources), "weight": one.weight, "gain": estimate(one.gain)} for one in tried]
         return {
-            "chosen": None if self.chosen is None else rows[self.trials.index(self.chosen)],
+            "chosen": None if self.chosen is None else rows[tried.index(self.chosen)],
             "sentence": self.sentence(),
             "episodes": self.episodes,
             "accuracy_without": estimate(self.accuracy),
@@ -76,7 +74,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class AugmentationPolicy:
+class AugmentationPolicy(RangedSettings):
     """Tries each source alone and all of them together, with each weight, and takes the surest gain or none.
 
     The choice is the one whose 95 % interval begins highest, and no augmentation where none begins above zero. It is
@@ -85,21 +83,16 @@ class AugmentationPolicy:
     Args:
         weights: of the new texts of a text, where the text itself has 1.
         episodes: valid episodes, on which every choice is scored.
-
-    Raises:
-        ConfigError: no weight, one that is not above 0, or fewer than two episodes.
     """
+
+    GROUP: ClassVar[str] = "augment.policy"
+    RANGES: ClassVar[dict[str, Range]] = {
+        "weights": (lambda given: len(given) > 0 and min(given) > 0, "numbers above 0 such as [0.25,0.5,1.0]"),
+        "episodes": (lambda number: number >= 2, "2 or more, for an interval"),
+    }
 
     weights: Sequence[float] = (0.25, 0.5, 1.0)
     episodes: int = 600
-
-    def __post_init__(self) -> None:
-        fits = len(self.weights) > 0 and min(self.weights) > 0
-        check_settings(
-            "augment.policy",
-            weights=(self.weights, fits, "numbers above 0 such as [0.25,0.5,1.0]"),
-            episodes=(self.episodes, self.episodes >= 2, "2 or more, for an interval"),
-        )
 
     def choices(self, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Name → sources, for all that is tried.
@@ -111,12 +104,9 @@ class AugmentationPolicy:
         return {name: (name,) for name in sources} | {" + ".join(sources): tuple(sources)}
 
     def decide(
-        self,
-        learner: Learner,
-        features: TaskFeatures,
-        episodes: EpisodeBatch,
+        self, learner: Learner, features: TaskFeatures, episodes: EpisodeBatch,
         variants: Mapping[tuple[str, ...], Variants],
-    ) -> Decision:
+    ) -> Decision:  # fmt: skip
         """Score every choice, sources → what they made of the support texts, on the same episodes of valid classes."""
         plain = features.without_variants()
         choices = [(sources, float(weight)) for sources in variants for weight in self.weights]

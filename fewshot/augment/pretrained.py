@@ -1,6 +1,5 @@
 """Pretrained models that a source of texts runs, found and read as encoders are."""
 
-import inspect
 import re
 import warnings
 from collections.abc import Iterator
@@ -32,18 +31,10 @@ class Pretrained:
     device: torch.device
     limit: int
 
-    @property
-    def accepted(self) -> frozenset[str]:
-        """Names of the inputs that the model takes."""
-        return frozenset(inspect.signature(self.module.forward).parameters)
-
     def batches(
         self, tokens: TokenizedTexts, per_batch: int, what: str, copies: int = 1
     ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
-        """Indices and inputs of texts of similar length, with a bar named `what`.
-
-        A batch has at most `per_batch` padded tokens on a CPU, with `copies` of each that the model makes.
-        """
+        """Indices and inputs of texts of similar length: `per_batch` padded tokens on a CPU, `copies` of each made."""
         budget = per_batch * (GPU_BUDGET if self.device.type == "cuda" else 1) // copies
         with track(what, total=len(tokens.lengths), unit="texts") as advance:
             for indices in by_tokens(tokens.lengths, budget):
@@ -55,9 +46,7 @@ def load_pretrained(
     setting: str, head: str, model: str, revision: str | None, device: str, trust_remote_code: bool,
     pickled_weights: bool,
 ) -> Pretrained:  # fmt: skip
-    """Read tokenizer and weights by the class `head` of transformers; global random state stays as it is.
-
-    The other arguments are as the user gave them; `setting` names the model: `augment.sources.contextual.model`.
+    """Read tokenizer and weights by the class `head` of transformers; `setting` is that of the model, for messages.
 
     Raises:
         EncoderError: there is no such model, it cannot be read, or it is not of the kind `head`.
@@ -72,10 +61,8 @@ def load_pretrained(
         folder = locate(model, revision, trust_remote_code, pickled_weights).folder
         is_fast = (folder / "tokenizer.json").is_file()  # AutoTokenizer may rebuild it from the type of the model
         if any(folder.glob("*.spm")) and not is_fast and not find_spec("sentencepiece"):
-            raise ConfigError(
-                f"Model {model!r} cuts texts with SentencePiece, and that package is not installed. Install it with: "
-                f"pip install sentencepiece"
-            )
+            what = f"Model {model!r} cuts texts with SentencePiece, and that package is not installed."
+            raise ConfigError(f"{what} Install it with: pip install sentencepiece")
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), loading(model):
             kind = transformers.PreTrainedTokenizerFast if is_fast else transformers.AutoTokenizer
             tokenizer = kind.from_pretrained(folder, trust_remote_code=trust_remote_code)

@@ -7,8 +7,11 @@ https://doi.org/10.1109/SEQUEN.1997.666900):
     distance(a, b) = 1 - |S(a) & S(b)| / |S(a) | S(b)|
 """
 
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -16,28 +19,81 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.augment.bank import Bank, ScoredProposal
-from fewshot.augment.semantic_filter import Reason, SemanticFilter, Verdict, margins
+from fewshot.augment.semantic_filter import REASONS, SemanticFilter, Verdict, margins
 from fewshot.augment.source import Embed, Proposal
+from fewshot.features import Variants
 from fewshot.tasks.task import normalise
 
 _ALIKE = 0.1  # below this distance two texts are rarely far enough apart for the filter
+
+
+@dataclass(frozen=True)
+class ScoredProposal:
+    """A proposal, the name of its source, what that did, and the verdict of the filter."""
+
+    text: str
+    source: str
+    how: str
+    verdict: Verdict
+
+    @property
+    def kept(self) -> bool:
+        """Whether the filter let it pass."""
+        return self.verdict.dropped is None
+
+
+@dataclass(frozen=True)
+class Bank:
+    """All that was proposed for some texts: for each its proposals, and the features of those kept, text by text."""
+
+    texts: tuple[str, ...]
+    scored: tuple[tuple[ScoredProposal, ...], ...]
+    features: Float[Tensor, "n_kept dim"]
+
+    def kept(self) -> list[list[ScoredProposal]]:
+        """What was kept of each text, best first."""
+        return [[one for one in proposals if one.kept] for proposals in self.scored]
+
+    def counts(self, sources: Collection[str]) -> dict[str, dict[str, int]]:
+        """For each source how many texts it proposed, and what became of them; proposed is the sum of the rest."""
+        tally = Counter((one.source, str(one.verdict.dropped or "kept")) for row in self.scored for one in row)
+        ends = {name: {str(end): tally[name, str(end)] for end in ("kept", *REASONS)} for name in sources}
+        return {name: {"proposed": sum(row.values()), **row} for name, row in ends.items()}
+
+    def variants(
+        self, places: Sequence[int], n_texts: int, weight: float, margin: float, merge: bool = True
+    ) -> Variants:
+        """What was kept, for a task with `n_texts` texts, in which the bank's have `places`; the rest: `Variants`."""
+        sizes = torch.tensor([len(row) for row in self.kept()], dtype=torch.long)
+        ranks = torch.arange(int(sizes.max()) if len(sizes) else 0)
+        starts = sizes.cumsum(0) - sizes
+        rows = starts.new_full((n_texts, len(ranks)), -1)
+        own = (starts[:, None] + ranks).masked_fill(ranks >= sizes[:, None], -1)
+        rows[torch.tensor(places, dtype=torch.long)] = own
+        return Variants(self.features, rows, weight, margin, merge)
+
+    def sha256(self) -> str:
+        """A hash of the texts and of what was kept of each."""
+        digest = sha256()
+        for text, kept in zip(self.texts, self.kept(), strict=True):
+            digest.update(repr((text, [one.text for one in kept])).encode())
+        return digest.hexdigest()
 
 
 class CachedEmbed:
     """An `embed` that is asked for each text once: sources and filter look at the same texts."""
 
     def __init__(self, embed: Embed):
-        self.embed = embed
-        self.rows: dict[str, Tensor] = {}
+        self.embed, self.rows = embed, dict[str, Tensor]()
 
     def __call__(self, texts: Sequence[str]) -> Float[Tensor, "n dim"]:
         """Features of texts, in their order."""
         missing = [text for text in dict.fromkeys(texts) if text not in self.rows]
-        if missing or not texts:
-            features = self.embed(missing)
-            self.rows.update(zip(missing, features, strict=True))
-        return torch.stack([self.rows[text] for text in texts]) if texts else features
+        if not texts:
+            return self.embed(missing)
+        if missing:
+            self.rows.update(zip(missing, self.embed(missing), strict=True))
+        return torch.stack([self.rows[text] for text in texts])
 
 
 class Candidate(NamedTuple):
@@ -49,13 +105,7 @@ class Candidate(NamedTuple):
 
 
 class Candidates:
-    """The proposals for one text: the best of each source first, then the second best of each; look-alikes last.
-
-    Attributes:
-        own: the row of the text's prototype; None if there are no prototypes.
-        scored: the proposals that are done with.
-        kept: features of those that were kept, in their order.
-    """
+    """The proposals for one text: the best of each source first, then the second best of each; look-alikes last."""
 
     def __init__(
         self,
@@ -63,11 +113,11 @@ class Candidates:
         features: Float[Tensor, " dim"],
         proposals: Mapping[str, Sequence[Proposal]],
         excluded: Collection[str] = (),
-        own: int | None = None,
+        own: int | None = None,  # the row of the text's prototype, if there are prototypes
     ):
         self.text, self.features, self.own = text, features, own
-        self.scored: list[ScoredProposal] = []
-        self.kept: list[Tensor] = []
+        self.scored: list[ScoredProposal] = []  # what is done with
+        self.kept: list[Tensor] = []  # features of those that passed, in their order
         self._waiting: deque[Candidate] = deque()
         self._alike: list[tuple[float, Candidate]] = []
         self._drawn = [_shingles(normalise(text))]
@@ -75,10 +125,9 @@ class Candidates:
         turns = (zip(proposals, turn, strict=True) for turn in zip_longest(*proposals.values()))
         for name, proposal in (pair for turn in turns for pair in turn if pair[1] is not None):
             candidate = Candidate(name, proposal, normalise(proposal.text))
-            if not candidate.key or candidate.key in excluded:
-                self._drop(candidate, "task_text")
-            elif candidate.key in seen:
-                self._drop(candidate, "repeated")
+            unusable = not candidate.key or candidate.key in excluded
+            if unusable or candidate.key in seen:
+                self.scored.append(_scored(candidate, Verdict("task_text" if unusable else "repeated", math.nan)))
             else:
                 self._waiting.append(candidate)
             seen.add(candidate.key)
@@ -91,14 +140,13 @@ class Candidates:
         """The next `room` to embed; `alike`: whether those that look like one before may come if others are too few."""
         drawn: list[Candidate] = []
         while self._waiting and len(drawn) < room:
-            candidate = self._waiting.popleft()
-            shingles = _shingles(candidate.key)
+            shingles = _shingles(self._waiting[0].key)
             nearest = min(_distance(shingles, other) for other in self._drawn)
             if nearest < _ALIKE:
-                self._alike.append((nearest, candidate))
+                self._alike.append((nearest, self._waiting.popleft()))
             else:
                 self._drawn.append(shingles)
-                drawn.append(candidate)
+                drawn.append(self._waiting.popleft())
         if alike and len(drawn) < room:
             self._alike.sort(key=lambda pair: pair[0])  # the sort is stable, and the end is taken first
             while self._alike and len(drawn) < room:
@@ -107,40 +155,25 @@ class Candidates:
 
     def score(self, drawn: Sequence[Candidate], features: Tensor, verdicts: Sequence[Verdict]) -> None:
         """Note the verdicts on the proposals that were drawn, and keep the features of those that pass."""
-        for (source, proposal, _), row, verdict in zip(drawn, features, verdicts, strict=True):
-            self.scored.append(ScoredProposal(proposal.text, source, proposal.how, verdict))
-            self.kept += [row] if verdict.dropped is None else []
+        self.scored += [_scored(candidate, verdict) for candidate, verdict in zip(drawn, verdicts, strict=True)]
+        self.kept += [row for row, verdict in zip(features, verdicts, strict=True) if verdict.dropped is None]
 
     def close(self) -> list[ScoredProposal]:
         """All proposals; those that are left over were not needed."""
-        for candidate in [*self._waiting, *(candidate for _, candidate in reversed(self._alike))]:
-            self._drop(candidate, "not_needed")
-        self._waiting.clear()
-        self._alike.clear()
-        return self.scored
-
-    def _drop(self, candidate: Candidate, reason: Reason) -> None:
-        verdict = Verdict(reason, float("nan"))
-        self.scored.append(ScoredProposal(candidate.proposal.text, candidate.source, candidate.proposal.how, verdict))
+        left = [*self._waiting, *(candidate for _, candidate in reversed(self._alike))]
+        return self.scored + [_scored(candidate, Verdict("not_needed", math.nan)) for candidate in left]
 
 
+@dataclass(eq=False)
 class Selection:
-    """Lets the filter choose among the proposals for texts.
+    """Lets the filter choose among proposals; none equals an `excluded` text, normalised, so that no query slips in."""
 
-    No proposal equals an `excluded` text, normalised; those of a task, so that no query slips in. `distinct`: whether
-    different texts may not keep the same new text either.
-    """
-
-    def __init__(
-        self,
-        semantic_filter: SemanticFilter,
-        embed: Embed,
-        excluded: Collection[str],
-        prototypes: Float[Tensor, "n_classes dim"] | None = None,
-        distinct: bool = False,
-    ):
-        self.filter, self.embed, self.excluded, self.prototypes = semantic_filter, embed, excluded, prototypes
-        self.distinct, self._kept_keys = distinct, set[str]()
+    filter: SemanticFilter
+    embed: Embed
+    excluded: Collection[str]
+    prototypes: Float[Tensor, "n_classes dim"] | None = None
+    distinct: bool = False  # whether different texts may not keep the same new text either
+    kept_keys: set[str] = field(default_factory=set)
 
     def open(
         self, texts: Sequence[str], proposals: Mapping[str, Sequence[Sequence[Proposal]]], own: Sequence[int] = ()
@@ -166,11 +199,11 @@ class Selection:
                 if self.prototypes is not None and candidates.own is not None:
                     own = margins(features, self.prototypes, candidates.own)
                 kept = torch.stack(candidates.kept) if candidates.kept else candidates.features[None][:0]
-                repeated = [self.distinct and candidate.key in self._kept_keys for candidate in row]
+                repeated = [self.distinct and candidate.key in self.kept_keys for candidate in row]
                 verdicts = self.filter.verdicts(candidates.features, kept, features, room, own, repeated)
                 candidates.score(row, features, verdicts)
                 passed = (one.key for one, verdict in zip(row, verdicts, strict=True) if not verdict.dropped)
-                self._kept_keys.update(passed)
+                self.kept_keys.update(passed)
 
 
 def bank_of(opened: Sequence[Candidates], dim: int) -> Bank:
@@ -179,6 +212,10 @@ def bank_of(opened: Sequence[Candidates], dim: int) -> Bank:
     scored = tuple(tuple(candidates.close()) for candidates in opened)
     features = torch.stack(kept) if kept else torch.empty(0, dim)
     return Bank(tuple(candidates.text for candidates in opened), scored, features)
+
+
+def _scored(candidate: Candidate, verdict: Verdict) -> ScoredProposal:
+    return ScoredProposal(candidate.proposal.text, candidate.source, candidate.proposal.how, verdict)
 
 
 def _shingles(text: str) -> frozenset[str]:

@@ -7,13 +7,13 @@ keep t' of t  iff  lowest <= cos(t', t) <= highest,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.augment.source import check_settings
+from fewshot.ranges import Range, RangedSettings
 
 Reason = Literal["task_text", "repeated", "too_far", "too_near", "other_class", "near_duplicate", "not_needed"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -39,7 +39,7 @@ def margins(
 
 
 @dataclass(frozen=True)
-class SemanticFilter:
+class SemanticFilter(RangedSettings):
     """A band of cosines, and no near-duplicates.
 
     Args:
@@ -47,24 +47,24 @@ class SemanticFilter:
         highest_cosine: to the source, for a text that adds something.
         duplicate_cosine: between two texts of one source, from which on they are the same.
         margin: in cosine, by which a text is nearer to its own prototype, where prototypes are known.
-
-    Raises:
-        ConfigError: the cosines are not in order.
     """
+
+    GROUP: ClassVar[str] = "augment"
+    RANGES: ClassVar[dict[str, Range]] = {
+        "highest_cosine": (lambda value: value <= 1, "a cosine such as 0.995"),
+        "duplicate_cosine": (lambda value: 0 < value <= 1, "a cosine above 0, at most 1"),
+    }
 
     lowest_cosine: float = 0.3
     highest_cosine: float = 0.995
     duplicate_cosine: float = 0.995
     margin: float = 0.0
 
-    def __post_init__(self) -> None:
-        low, high, same = self.lowest_cosine, self.highest_cosine, self.duplicate_cosine
-        check_settings(
-            "augment",
-            lowest_cosine=(low, -1 <= low < high, f"from -1 to below highest_cosine={high}, such as 0.3"),
-            highest_cosine=(high, high <= 1, "a cosine such as 0.995"),
-            duplicate_cosine=(same, 0 < same <= 1, "a cosine above 0, at most 1"),
-        )
+    def out_of_range(self) -> dict[str, str]:
+        """See `RangedSettings`."""
+        expected = f"from -1 to below highest_cosine={self.highest_cosine}, such as 0.3"
+        lowest = {} if -1 <= self.lowest_cosine < self.highest_cosine else {"lowest_cosine": expected}
+        return lowest | super().out_of_range()
 
     def verdicts(
         self,

@@ -1,14 +1,13 @@
 """What makes new texts from given ones: the promise of every source."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.errors import ConfigError
 from fewshot.randomness import child_seed
 from fewshot.tasks.task import normalise
 
@@ -41,19 +40,11 @@ class AugmentRequest:
         """A seed for one source and one text, whatever the other texts are."""
         return child_seed(self.seed, f"augment/{source}/{self.texts[index]}")
 
-    def split(self, size: int) -> Iterator["AugmentRequest"]:
-        """The request in pieces of at most `size` texts."""
-        for start in range(0, len(self.texts), size):
-            yield self.only(range(start, min(start + size, len(self.texts))))
-
     def only(self, places: Sequence[int]) -> "AugmentRequest":
         """The request for some of its texts."""
-        return replace(
-            self,
-            texts=tuple(self.texts[place] for place in places),
-            synonyms=tuple(self.synonyms[place] for place in places) if self.synonyms else (),
-            classes=tuple(self.classes[place] for place in places) if self.classes else (),
-        )
+        synonyms = tuple(self.synonyms[place] for place in places) if self.synonyms else ()
+        classes = tuple(self.classes[place] for place in places) if self.classes else ()
+        return replace(self, texts=tuple(self.texts[place] for place in places), synonyms=synonyms, classes=classes)
 
 
 @dataclass(frozen=True)
@@ -69,12 +60,9 @@ class Source(ABC):
 
     What a source proposes for a text depends on that text, what the request says of it, the class names and the seed;
     not on the other texts, nor on global random state, which it leaves as it was.
-
-    Attributes:
-        name: word for settings, tables and `results.json`.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # word for settings, tables and `results.json`
 
     @abstractmethod
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
@@ -100,14 +88,3 @@ def distinct(text: str, proposals: Iterable[Proposal], most: int) -> list[Propos
             keys.add(key)
             found.append(proposal)
     return found
-
-
-def check_settings(group: str, **settings: tuple[object, bool, str]) -> None:
-    """Refuse what cannot be used among settings of a group; each is (value, whether it can be, what is expected)."""
-    wrong = [
-        f"Got {group}.{name}={list(value) if isinstance(value, tuple) else value!r}, expected {expected}."
-        for name, (value, is_usable, expected) in settings.items()
-        if not is_usable
-    ]
-    if wrong:
-        raise ConfigError("\n".join(wrong))

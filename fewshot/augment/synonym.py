@@ -5,23 +5,30 @@ abbreviation of a disease in it), puts spaces around hyphens, loses capitals, an
 """
 
 import random
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from fewshot.augment.lexicon import EMBEDDED, Lexicon, Place, load_lexicon, substituted
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings, distinct
+from fewshot.augment.lexicon import EMBEDDED, Lexicon, Place, Term, Words, load_lexicon, substituted
+from fewshot.augment.source import AugmentRequest, Proposal, Source, distinct
+from fewshot.errors import ConfigError
+from fewshot.ranges import POSITIVE, Range, RangedSettings
 
 TASK = "task"
 WORDNET = "wordnet"
 
 _Choice = tuple[Place, str, str]  # place, the words to put there, the lexicon that has them
 _KNOWN = (TASK, *EMBEDDED, WORDNET)
+_MAX_WORDS = 3  # in a term of WordNet
+_SHARE = 0.75  # of all uses of a word, in the sense of WordNet that it is taken in
 _TRIES = 4  # draws of a combination for each one wanted, as some come twice
 
 
-class Synonym(Source):
+@dataclass(eq=False)
+class Synonym(RangedSettings, Source):
     """Proposes texts with synonyms, best first.
 
     First come other names of the whole text, those of the task's file before those of lexicons; then texts in which one
@@ -43,49 +50,39 @@ class Synonym(Source):
     """
 
     name: ClassVar[str] = "synonym"
+    GROUP: ClassVar[str] = "augment.sources.synonym"
+    RANGES: ClassVar[dict[str, Range]] = {
+        "lexicons": (
+            lambda names: not isinstance(names, str) and len(names) > 0 and all(map(_is_lexicon, names)),
+            f"a list of some of {', '.join(_KNOWN)}, or paths of .tsv or .csv files with a term and a synonym a line",
+        ),
+        "most_replacements": POSITIVE,
+    }
 
-    def __init__(
-        self, lexicons: Sequence[str] = (TASK, "disease_ontology", "everyday"), most_replacements: int = 3
-    ) -> None:
-        is_list = not isinstance(lexicons, str) and len(lexicons) > 0
-        expected = (
-            f"a list of some of {', '.join(_KNOWN)}, or paths of .tsv or .csv files with a term and a synonym a line"
-        )
-        found = is_list and all(name in _KNOWN or Path(name).is_file() for name in lexicons)
-        check_settings(
-            f"augment.sources.{self.name}",
-            lexicons=(lexicons, found, expected),
-            most_replacements=(most_replacements, most_replacements >= 1, "1 or more places of a text"),
-        )
-        self.lexicons = lexicons
-        self.most_replacements = most_replacements
+    lexicons: Sequence[str] = (TASK, "disease_ontology", "everyday")
+    most_replacements: int = 3
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
-        return [self._proposals(request, index) for index in range(len(request.texts))]
+        found = []
+        for index, text in enumerate(request.texts):
+            generator = random.Random(request.text_seed(self.name, index))
+            given = request.synonyms[index] if TASK in self.lexicons and request.synonyms else ()
+            slots = _without_overlaps((place, source.name) for source in self._loaded for place in source.places(text))
+            found.append(distinct(text, self._in_order(text, given, slots, request.most, generator), request.most))
+        return found
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Says how many texts have synonyms from where their labels are from."""
         n_given = sum(map(bool, request.synonyms)) if TASK in self.lexicons else 0
-        note = (
-            f"{self.name}: {n_given:,} of {len(request.texts):,} texts have synonyms from the task's own file, which "
-            f"is where the labels are from too; what they gain need not be gained on a task without such a file."
-        )
-        return [note] if n_given else []
+        what = f"{self.name}: {n_given:,} of {len(request.texts):,} texts have synonyms from the task's own file, which"
+        why = "is where the labels are from too; what they gain need not be gained on a task without such a file."
+        return [f"{what} {why}"] if n_given else []
 
     @cached_property
     def _loaded(self) -> list[Lexicon]:
-        from fewshot.augment.wordnet import load_wordnet
-
         named = [name for name in self.lexicons if name != TASK]
         return [load_wordnet() if name == WORDNET else load_lexicon(name) for name in named]
-
-    def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
-        text = request.texts[index]
-        generator = random.Random(request.text_seed(self.name, index))
-        given = request.synonyms[index] if TASK in self.lexicons and request.synonyms else ()
-        slots = _without_overlaps((place, lexicon.name) for lexicon in self._loaded for place in lexicon.places(text))
-        return distinct(text, self._in_order(text, given, slots, request.most, generator), request.most)
 
     def _in_order(
         self, text: str, given: Sequence[str], slots: list[list[_Choice]], most: int, generator: random.Random
@@ -120,3 +117,64 @@ def _changed(text: str, choices: Sequence[_Choice]) -> Proposal:
     choices = sorted(choices, key=lambda choice: choice[0].start)
     how = "; ".join(f"{text[place.start : place.end]} → {words} ({lexicon})" for place, words, lexicon in choices)
     return Proposal(substituted(text, [(place, words) for place, words, _ in choices]), how)
+
+
+def _is_lexicon(name: str) -> bool:
+    return name in _KNOWN or Path(name).is_file()
+
+
+@cache
+def load_wordnet() -> Lexicon:
+    """The lexicon of the WordNet among nltk's data; nothing is downloaded.
+
+    A text does not say in which sense a word is meant, so a word is taken in the one that it has by far most often, by
+    WordNet's own counts, and a synonym only if that is its own most frequent sense too, and if it was counted at all:
+    "car" gives "automobile" and not "machine"; "need" gives nothing, where all senses give "pauperization".
+
+    Source: Fellbaum 1998, "WordNet: An Electronic Lexical Database".
+    """
+    try:
+        from nltk.corpus.reader import WordNetCorpusReader
+        from nltk.corpus.util import LazyCorpusLoader
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        reader = LazyCorpusLoader("wordnet", WordNetCorpusReader, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it has no multilingual part, which nobody asked for
+            reader.ensure_loaded()
+    except ImportError as error:
+        raise ConfigError(
+            "Lexicon 'wordnet' needs nltk. Install it with: pip install 'fewshot-text[wordnet]'"
+        ) from error
+    except (LookupError, OSError) as error:
+        what = "Got the lexicon 'wordnet', and nltk has no WordNet."
+        raise ConfigError(f"{what} Install it with: python -m nltk.downloader wordnet") from error
+
+    @cache
+    def main_sense(lemma: str) -> tuple[Any, int]:
+        """The sense that a lemma has by far most often, or its only one, and how often; None if there is no such."""
+        counts = {}
+        for sense in reader.synsets(lemma):
+            own = [entry for entry in sense.lemmas() if entry.name().lower() == lemma]
+            if not own:  # nltk gives the senses of the base form too: "using" is a noun, but not often
+                return None, 0
+            counts[sense] = sum(entry.count() for entry in own)
+        likeliest = max(counts, key=counts.__getitem__, default=None)
+        if len(counts) > 1 and counts[likeliest] <= _SHARE * sum(counts.values()):
+            return None, 0
+        return likeliest, counts.get(likeliest, 0)
+
+    @cache
+    def term(words: Words) -> Term | None:
+        # WordNet's nouns "in", the inch, and "was", of Washington, are not what is meant.
+        if not all(map(str.isalpha, words)) or all(len(word) < 3 or word in ENGLISH_STOP_WORDS for word in words):
+            return None
+        sense, count = main_sense("_".join(words))
+        if sense is None or (count == 0 and len(words) == 1):
+            return None
+        others = [name for name in sense.lemma_names() if name.lower() != "_".join(words)]
+        mains = {name.replace("_", " "): main_sense(name.lower()) for name in others}
+        synonyms = tuple(name for name, (main, uses) in mains.items() if main == sense and uses > 0)
+        return Term(" ".join(words), synonyms) if synonyms else None
+
+    return Lexicon("wordnet", term, lambda first: range(_MAX_WORDS, 0, -1))

@@ -7,29 +7,26 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import ClassVar
 
-from fewshot.augment.source import AugmentRequest, Proposal, Source, check_settings
+from fewshot.augment.source import AugmentRequest, Proposal, Source
+from fewshot.ranges import Range, RangedSettings
 from fewshot.tasks.task import normalise
 
 Rule = Callable[[str], Iterator[str]]
 
 _DEPTH = 3  # rules used on the way to one proposal
-
-
-def _words(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 # The phrases and words of the rules; a "?" at the end of a frame marks a question.
 _DATA = json.loads((Path(__file__).resolve().parent / "lexicons" / "syntax.json").read_text(encoding="utf-8"))
 CARRIERS: tuple[str, ...] = tuple(_DATA["carriers"])
 FRAMES: dict[str, tuple[str, ...]] = {name: tuple(frames) for name, frames in _DATA["frames"].items()}
 # "asked": what one asks of somebody else; "can you charge my card" may ask whether that can happen at all.
 _ASKED, _SMALL_WORDS, _JOINING, _NO_TERMS, _PARTS, _STUFFS = (
-    _words(_DATA["words"][name]) for name in ("asked", "small_words", "joining", "no_terms", "parts", "stuffs")
+    frozenset(_DATA["words"][name].split())
+    for name in ("asked", "small_words", "joining", "no_terms", "parts", "stuffs")
 )
 _REQUESTED = re.compile(
     rf"(?:{'|'.join(sorted(_ASKED))}) (?:me|us|my|our|your|a|an|the|this|that|these|those|all|some|up|off|on|out|for|"
@@ -40,25 +37,11 @@ _NO_SLOT = re.compile(
     r"did|can|could|will|would|I|you|it|they|we|he|she|my|the)\b"
 )
 _HEADS = re.compile(
-    r"(?:abscess|amputation|atrophy|biopsy|cancer|carcinoma|contusion|disease|dislocation|disorder|failure|fibrosis|"
-    r"fracture|hemorrhage|infection|inflammation|lesion|neoplasm|obstruction|perforation|rupture|sarcoma|sprain|surgery|"
-    r"transplantation|trauma|tuberculosis|tumou?r|ulcer)s?|injur(?:y|ies)|(?:abnormal|deform)it(?:y|ies)",
-    re.IGNORECASE,
+    rf"(?:{'|'.join(_DATA['words']['heads'].split())})s?|injur(?:y|ies)|(?:abnormal|deform)it(?:y|ies)", re.IGNORECASE
 )
 _OF = re.compile(r"(?P<head>[\w-]+) of (?:the )?(?P<part>[\w-]+)")
 _HEADING = re.compile(r"(?P<head>[^,()]+), (?P<rest>[^,()]+)")
 _HEADING_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*[a-z]'?")
-# Full forms and short ones, each a pattern; what could stand for two things ("it's been", "I'd paid") is not there.
-_CONTRACTIONS = (
-    ("cannot", "can't"), ("will not", "won't"),
-    *((f"{verb} not", f"{verb}n't") for verb in sorted(_words("is are was were do does did have has had would could"))),
-    ("I am", "I'm"), ("let us", "let's"), *((f"{who} are", f"{who}'re") for who in ("you", "we", "they")),
-    *((f"{who} will", f"{who}'ll") for who in ("I", "you", "we", "they")),
-    *((f"{who} have been", f"{who}'ve been") for who in ("I", "you", "we", "they")),
-    *((f"{who} would {verb}", f"{who}'d {verb}") for who in ("I", "we") for verb in ("like", "love", "prefer")),
-    *((f"{who} is {what}", f"{who}'s {what}") for who in ("what", "where") for what in ("the", "my", "your", "a")),
-    *((f"{who} is {what}", f"{who}'s {what}") for who in ("it", "that") for what in ("not", "a", "the", "very")),
-)  # fmt: skip
 _LINKS = "as soon as|even though|if|when|because|since|after|before|while|once|until|unless|although|though"
 _SUBJECT = r"(?:I|you|we|they|he|she|it|my|your|our|the|there|someone|a|an|this|I'm|I've|it's|I'd)\b"
 _LINKED_FIRST = re.compile(rf"(?P<link>{_LINKS}) (?P<side>{_SUBJECT}[^,]+), (?:then )?(?P<main>[^,]+)$", re.IGNORECASE)
@@ -66,10 +49,7 @@ _LINKED_LAST = re.compile(rf"(?P<main>[^,]+?),? (?P<link>{_LINKS}) (?P<side>{_SU
 _ANY_LINK = re.compile(rf"\b(?:{_LINKS}|and|but|so|or|that|which|who|whether)\b|[;:]", re.IGNORECASE)
 _POINTS_BACK = re.compile(r"\b(?:it|them|they|that|this|he|she)\b", re.IGNORECASE)
 # Behind these words "if" and "when" begin what is asked, not a condition; "even if" is one link.
-_ASKING = re.compile(
-    r"\b(?:know|tell|ask|see|sure|wonder\w*|check|understand|idea|is|was|me|out|confirm|about|it|even|explain|remember|"
-    r"except|notice|only|just|not|date|time|ago|ever|long|(?:hour|day|week|month|year)s?)$"
-)
+_ASKING = re.compile(rf"\b(?:{'|'.join(_DATA['words']['asking'].split())}|(?:hour|day|week|month|year)s?)$")
 
 
 def is_term(text: str) -> bool:
@@ -95,11 +75,7 @@ def _capital_of(old: str, new: str) -> str:
 
 
 def _of_sentences(rewrite: Callable[[str], Iterator[tuple[str, bool | None]]]) -> Rule:
-    """A rule that looks at one sentence at a time, without its capital and its mark.
-
-    Args:
-        rewrite: words → other words, and whether these ask (None: as the words before).
-    """
+    """A rule for each sentence without capital and mark: words → others, and whether these ask (None: as before)."""
 
     def rule(text: str) -> Iterator[str]:
         sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.replace("’", "'").split()))
@@ -132,7 +108,7 @@ def _frames(name: str) -> Rule:
 
 def _contractions(words: str) -> Iterator[tuple[str, bool | None]]:
     """ "do not" ↔ "don't", any one place."""
-    for pair in _CONTRACTIONS:
+    for pair in _DATA["contractions"].items():
         for old, new in (pair, pair[::-1]):
             for found in re.finditer(rf"(?<![\w'-]){old}(?![\w'-])", words):
                 # "why don't you" is not "why do not you".
@@ -184,14 +160,12 @@ RULES: dict[str, Rule] = {
 }
 
 
-class Syntax(Source):
+@dataclass(eq=False)
+class Syntax(RangedSettings, Source):
     """Inversions of terms, clause order, contractions, frames of questions and requests, carrier phrases.
 
     Args:
         rules: names of the rules to use, see `RULES`; None is all.
-
-    Raises:
-        ConfigError: there is no such rule.
 
     Example:
         >>> request = AugmentRequest(("Bone Neoplasms",), most=2)
@@ -200,27 +174,26 @@ class Syntax(Source):
     """
 
     name: ClassVar[str] = "syntax"
+    GROUP: ClassVar[str] = "augment.sources.syntax"
+    RANGES: ClassVar[dict[str, Range]] = {
+        "rules": (lambda rules: set(rules or ()) <= set(RULES), f"some of {', '.join(RULES)}; null is all")
+    }
 
-    def __init__(self, rules: Sequence[str] | None = None):
-        names = list(RULES if rules is None else dict.fromkeys(rules))
-        check_settings(
-            f"augment.sources.{self.name}",
-            rules=(rules, set(names) <= set(RULES), f"some of {', '.join(RULES)}; null is all"),
-        )
-        self.rules = {name: RULES[name] for name in names}
+    rules: Sequence[str] | None = None
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """What the rules make of each text: that of one rule first, then of two, and so on."""
-        return [self._proposals(text, request, index) for index, text in enumerate(request.texts)]
+        return [self._proposals(request, index) for index in range(len(request.texts))]
 
-    def _proposals(self, text: str, request: AugmentRequest, index: int) -> list[Proposal]:
-        chance = random.Random(request.text_seed(self.name, index))
+    def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
+        text, chance = request.texts[index], random.Random(request.text_seed(self.name, index))
+        rules = {name: RULES[name] for name in (RULES if self.rules is None else self.rules)}
         made = {normalise(text): Proposal(text, "")}
         level: list[tuple[str, tuple[str, ...]]] = [(text, ())]
         for _ in range(_DEPTH):
             by_rule = [
                 [(new, (*used, name)) for old, used in level if name not in used for new in rule(old)]
-                for name, rule in self.rules.items()
+                for name, rule in rules.items()
             ]
             for ways in by_rule:
                 chance.shuffle(ways)

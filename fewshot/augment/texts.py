@@ -2,19 +2,20 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.bank import ScoredProposal
-from fewshot.augment.selection import CachedEmbed, Candidates, Embed, Selection
+from fewshot.augment.selection import CachedEmbed, Candidates, Embed, ScoredProposal, Selection
 from fewshot.augment.semantic_filter import Reason
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
+
+Texts = Sequence[str]
 
 _STRETCH = 3  # how many times its part a text gives at most
 
@@ -72,22 +73,15 @@ def augment_texts(
         FewshotError: a source lacks what it needs.
     """
     classes = sorted(set(labels))
-    _check(texts, labels, class_names, synonyms, len(classes))
+    _check(texts, labels, class_names, synonyms)
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
     sizes = Counter(ids)
     parts = [augmentation.most(sizes[own]) for own in ids]
     room = {own: augmentation.per_class - size for own, size in sizes.items()}
     unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
-    request = AugmentRequest(
-        texts=tuple(texts),
-        most=max(parts),
-        seed=seed,
-        synonyms=tuple(tuple(names) for names in synonyms),
-        classes=tuple(ids) if class_names else (),
-        class_names=tuple(class_names),
-        embed=unit,
-    )
+    given, known, names = tuple(map(tuple, synonyms)), tuple(ids) if class_names else (), tuple(class_names)
+    request = AugmentRequest(tuple(texts), max(parts), seed, given, known, names, unit)
     prototypes = None
     if len(classes) > 1:  # one class alone has no other to be near to
         features = unit(texts)
@@ -102,72 +96,58 @@ def augment_texts(
         selection.fill(found, parts[places], alike=False)
         opened += found
     for alike in (False, True):
-        while _level(selection, opened, ids, parts, room, alike):
+        while _level(selection, opened, parts, room, alike):
             pass
     scored = [candidates.close() for candidates in opened]
     surplus = _surplus(scored, ids, room)
-    return [
-        AugmentedText(
-            label=classes[own],
-            original=text,
-            text=one.text,
-            source=one.source,
-            how=one.how,
-            cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
-            margin=one.verdict.margin,
-            dropped="not_needed" if (place, rank) in surplus else one.verdict.dropped,
-        )
-        for place, (text, own) in enumerate(zip(texts, ids, strict=True))
-        for rank, one in enumerate(scored[place])
-    ]
+    made = []
+    for place, (text, own) in enumerate(zip(texts, ids, strict=True)):
+        for rank, one in enumerate(scored[place]):
+            cosine = None if math.isnan(one.verdict.cosine) else one.verdict.cosine
+            dropped = "not_needed" if (place, rank) in surplus else one.verdict.dropped
+            made.append(
+                AugmentedText(classes[own], text, one.text, one.source, one.how, cosine, one.verdict.margin, dropped)
+            )
+    return made
 
 
 def _level(
-    selection: Selection, opened: Sequence[Candidates], ids: Sequence[int], parts: Sequence[int],
-    room: dict[int, int], alike: bool,
-) -> bool:  # fmt: skip
+    selection: Selection, opened: Sequence[Candidates], parts: Sequence[int], room: Mapping[int, int], alike: bool
+) -> bool:
     """Ask the texts of each class that lacks some for equal parts of them; whether any text could give one."""
-    kept = Counter(own for own, candidates in zip(ids, opened, strict=True) for _ in candidates.kept)
-    left = [_STRETCH * part - len(candidates.kept) for part, candidates in zip(parts, opened, strict=True)]
-    able = [
-        place
-        for place, own in enumerate(ids)
-        if room[own] > kept[own] and left[place] > 0 and opened[place].has_more(alike)
-    ]
-    sharing = Counter(ids[place] for place in able)
-    more = {own: math.ceil((room[own] - kept[own]) / n_texts) for own, n_texts in sharing.items()}
-    wanted = [len(opened[place].kept) + min(more[ids[place]], left[place]) for place in able]
-    selection.fill([opened[place] for place in able], wanted, alike)
+    kept = Counter(one.own for one in opened for _ in one.kept)
+    lacking: dict[int | None, int] = {own: most - kept[own] for own, most in room.items()}
+    left = [(one, _STRETCH * part - len(one.kept)) for one, part in zip(opened, parts, strict=True)]
+    able = [(one, most) for one, most in left if lacking[one.own] > 0 and most > 0 and one.has_more(alike)]
+    sharing = Counter(one.own for one, _ in able)
+    shares = [min(math.ceil(lacking[one.own] / sharing[one.own]), most) for one, most in able]
+    wanted = [len(one.kept) + share for (one, _), share in zip(able, shares, strict=True)]
+    selection.fill([one for one, _ in able], wanted, alike)
     return bool(able)
 
 
-def _check(
-    texts: Sequence[str], labels: Sequence[str], class_names: Sequence[str], synonyms: Sequence[Sequence[str]],
-    n_classes: int,
-) -> None:  # fmt: skip
-    twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
+def _check(texts: Texts, labels: Texts, class_names: Texts, synonyms: Sequence[Texts]) -> None:
     if not texts or len(texts) != len(labels):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each of one or more.")
+    twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
     if twice:
         raise TaskError(f"The text {twice[0][:80]!r} stands twice, expected distinct texts. Leave one out.")
-    if len(class_names) not in (0, n_classes):
-        raise TaskError(
-            f"Got {len(class_names)} class names for {n_classes} labels, expected one for each in sorted order."
-        )
+    n_names, n_classes = len(class_names), len(set(labels))
+    if n_names not in (0, n_classes):
+        raise TaskError(f"Got {n_names} class names for {n_classes} labels, expected one for each in sorted order.")
     if len(synonyms) not in (0, len(texts)):
         raise TaskError(f"Got synonyms of {len(synonyms)} texts, expected those of {len(texts)}. Give all, or none.")
 
 
 def _surplus(
-    scored: Sequence[Sequence[ScoredProposal]], ids: Sequence[int], room: dict[int, int]
+    scored: Sequence[Sequence[ScoredProposal]], ids: Sequence[int], room: Mapping[int, int]
 ) -> set[tuple[int, int]]:
     """Places of those kept that are more than their class has room for: the last of each text go first."""
-    ranks = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
+    kept = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
+    turns = sorted((turn, place, rank) for place, row in enumerate(kept) for turn, rank in enumerate(row))
     used, surplus = Counter[int](), set()
-    for turn in range(max(map(len, ranks))):
-        for place, row in enumerate(ranks):
-            if turn < len(row):
-                used[ids[place]] += 1
-                if used[ids[place]] > room[ids[place]]:
-                    surplus.add((place, row[turn]))
+    for _, place, rank in turns:
+        used[ids[place]] += 1
+        if used[ids[place]] > room[ids[place]]:
+            surplus.add((place, rank))
     return surplus

@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 
-from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.bank import Bank
+from fewshot.augment.augmenter import SemanticAugmentation, SupportAugmentation
 from fewshot.augment.policy import Decision
+from fewshot.augment.selection import Bank
 from fewshot.augment.source import AugmentRequest
-from fewshot.augment.support import SupportAugmentation
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.frozen import EpisodeRequest, draw

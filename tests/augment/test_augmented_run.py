@@ -136,7 +136,7 @@ def test_the_search_goes_as_far_as_the_filter():
             "Got a setting of the source 'llm', but the sources are synonym, syntax, adversarial.",
         ),
         (["augment=semantic", "augment.policy.weights=[1]"], "the augmentation has no policy. Write augment=auto"),
-        (["augment=auto", "augment.policy.weights=[0]"], "Got augment.policy.weights=[0.0], expected numbers above 0"),
+        (["augment=auto", "augment.policy.weights=[0]"], "Got augment.policy.weights=[0.0]. Expected numbers above 0"),
         (["augment=semantic", "augment.per_class=2"], "Got augment.per_class=2 with shots=2, which leaves no room"),
         (["augment=semantic", "augment/source=[]"], "Got no augment/source, expected one or more"),
         (["augment=semantic", "augment.weight=heavy"], "Got augment.weight='heavy', expected a number."),

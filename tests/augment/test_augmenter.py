@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fewshot.augment import Adversarial, AugmentRequest, SemanticAugmentation, StageAugmentation
-from fewshot.augment.bank import Bank
+from fewshot.augment.selection import Bank
 from fewshot.errors import ConfigError
 from fewshot.tasks.task import normalise
 from tests.augment.sources import Changes, Listed, Prefixes, Vectors
@@ -164,12 +164,12 @@ def test_the_class_comes_to_per_class(shots, most):
     [
         (
             {"weight": 0.0, "per_class": 0},
-            r"Got augment.per_class=0, expected 1 or more.\nGot augment.weight=0.0, expected a number above 0",
+            r"Got augment.per_class=0, augment.weight=0.0. Expected positive numbers for per_class; a number above 0",
         ),
-        ({"margin": 3.0}, "Got augment.margin=3.0, expected a difference of two cosines, from -2 to 2"),
-        ({"proposals": 0.5}, "Got augment.proposals=0.5, expected 1 or more"),
-        ({"use": []}, r"expected a list of some of support, meta_training"),
-        ({"lowest_cosine": 1.0}, "expected from -1 to below highest_cosine"),
+        ({"margin": 3.0}, "Got augment.margin=3.0. Expected a difference of two cosines, from -2 to 2"),
+        ({"proposals": 0.5}, "Got augment.proposals=0.5. Expected 1 or more"),
+        ({"use": []}, r"Expected a list of some of support, meta_training"),
+        ({"lowest_cosine": 1.0}, "Expected from -1 to below highest_cosine"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(settings, sentence):

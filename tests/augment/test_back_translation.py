@@ -137,7 +137,7 @@ def test_a_missing_sentencepiece_is_one_sentence(pair, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("setting", ["beams", "max_tokens"])
 def test_a_number_out_of_range_is_refused(setting):
-    with pytest.raises(ConfigError, match=rf"Got augment\.sources\.back_translation\.{setting}=0, expected"):
+    with pytest.raises(ConfigError, match=rf"Got augment\.sources\.back_translation\.{setting}=0. Expected"):
         BackTranslation(**{setting: 0})
 
 

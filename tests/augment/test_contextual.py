@@ -147,7 +147,7 @@ def test_a_model_that_is_not_there_is_named_by_its_setting(masked_model, setting
 @pytest.mark.parametrize("settings", [{"mask_share": 0.0}, {"mask_share": 1.5}, {"top_k": 0}])
 def test_a_number_out_of_range_is_refused(settings):
     (name,) = settings
-    with pytest.raises(ConfigError, match=rf"Got augment\.sources\.contextual\.{name}={settings[name]}, expected"):
+    with pytest.raises(ConfigError, match=rf"Got augment\.sources\.contextual\.{name}={settings[name]}. Expected"):
         Contextual(**settings)
 
 

@@ -80,9 +80,9 @@ def test_a_text_nearer_to_another_class_is_dropped_unless_the_margin_allows_it()
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ((0.9, 0.6, 0.99), r"Got augment.lowest_cosine=0.9, expected from -1 to below highest_cosine=0.6"),
+        ((0.9, 0.6, 0.99), r"Got augment.lowest_cosine=0.9. Expected from -1 to below highest_cosine=0.6"),
         ((-1.5, 0.6, 0.99), r"lowest_cosine=-1.5"),
-        ((0.6, 0.9, 1.5), r"Got augment.duplicate_cosine=1.5, expected a cosine above 0, at most 1"),
+        ((0.6, 0.9, 1.5), r"Got augment.duplicate_cosine=1.5. Expected a cosine above 0, at most 1"),
     ],
 )
 def test_cosines_out_of_order_are_refused(values, sentence):

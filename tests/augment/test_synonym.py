@@ -92,11 +92,11 @@ def test_the_notes_say_that_synonyms_are_from_where_the_labels_are_from():
     [
         (
             {"lexicons": ["mesh"]},
-            r"synonym.lexicons=\['mesh'\], expected a list of some of task, disease_ontology, everyday",
+            r"synonym.lexicons=\['mesh'\]. Expected a list of some of task, disease_ontology, everyday",
         ),
-        ({"lexicons": []}, r"Got augment.sources.synonym.lexicons=\[\], expected a list of some of task"),
-        ({"lexicons": "task"}, r"lexicons='task', expected a list"),
-        ({"most_replacements": 0}, r"most_replacements=0, expected 1 or more"),
+        ({"lexicons": []}, r"Got augment.sources.synonym.lexicons=\[\]. Expected a list of some of task"),
+        ({"lexicons": "task"}, r"lexicons=task. Expected a list"),
+        ({"most_replacements": 0}, r"most_replacements=0. Expected positive numbers"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_at_once(arguments, message):

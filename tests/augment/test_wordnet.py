@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from fewshot.augment.source import AugmentRequest
-from fewshot.augment.synonym import Synonym
-from fewshot.augment.wordnet import load_wordnet
+from fewshot.augment.synonym import Synonym, load_wordnet
 from fewshot.errors import ConfigError
 
 pytest.importorskip("nltk")
