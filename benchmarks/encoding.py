@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from benchmarks.record import record
-from fewshot.encoders import SentenceTransformerEncoder, bundled
+from fewshot.encoders import SentenceTransformerEncoder
+from fewshot.encoders.source import bundled_folder
 from fewshot.resources import shipped
 
 N_TEXTS = 2000
@@ -46,7 +47,7 @@ def main(n_texts: int = N_TEXTS, rounds: int = ROUNDS) -> dict[str, Any]:
     from sentence_transformers import SentenceTransformer
 
     texts = read_texts(n_texts)
-    peer = SentenceTransformer(str(bundled.folder()), device="cpu")
+    peer = SentenceTransformer(str(bundled_folder()), device="cpu")
     ours = SentenceTransformerEncoder(device="cpu", cache=None)
     shallow = ours.replace(shallow_layer=3)
     with tempfile.TemporaryDirectory() as folder:

@@ -47,10 +47,11 @@ from benchmarks.peer_runs import Run, kept, table
 from benchmarks.record import RESULTS, machine, record
 from fewshot.adaptation import HeadTuner, LabelledTexts
 from fewshot.cli.build import build
-from fewshot.encoders import Encoder, bundled
+from fewshot.encoders import Encoder
 from fewshot.encoders.precision import resolve_device
+from fewshot.encoders.source import bundled_folder
 from fewshot.episodes import EpisodeBatch
-from fewshot.episodes.fixed_test import fixed_test_episodes
+from fewshot.episodes.frozen import fixed_test_episodes
 from fewshot.errors import ConfigError, FewshotError
 from fewshot.report.results import versions
 from fewshot.tasks import Task
@@ -178,7 +179,7 @@ def setfit(problem: Problem) -> Int[Tensor, " n_tests"]:
     texts = {"text": list(problem.support.texts), "label": problem.support.classes.tolist()}
     quiet = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no", "show_progress_bar": False}
     with tempfile.TemporaryDirectory() as folder:
-        model = SetFitModel.from_pretrained(str(bundled.folder()))
+        model = SetFitModel.from_pretrained(str(bundled_folder()))
         iterations = max(FEWEST_ITERATIONS, ITERATIONS // int(problem.support.counts.max()))
         own = TrainingArguments(output_dir=folder, seed=problem.seed, num_iterations=iterations, **quiet, **SETFIT)
         trainer = Trainer(model=model, args=own, train_dataset=Dataset.from_dict(texts))

@@ -21,7 +21,7 @@ from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.learners.learner import Learner, Support
 from fewshot.tasks import Task
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 
 _PASS = 2**25  # elements of the variants' features that are gathered at once, 128 MiB
 

@@ -17,11 +17,9 @@ ADVICE = "Free some space or choose another folder."
 
 @contextmanager
 def atomic(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends without an error.
+    """A temporary path beside `path` that takes its name when the block ends without an error; its folder is made.
 
-    Args:
-        path: the file to write; its folder is made.
-        advice: last sentence of the error message.
+    `advice` is the last sentence of the error message, here and below.
 
     Raises:
         StorageError: the folder or the file cannot be written; `path` is as it was before.
@@ -39,10 +37,6 @@ def atomic(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its name, with all files flushed, when the block ends well.
-
-    Args:
-        path: the folder to make; it is not there yet.
-        advice: last sentence of the error message.
 
     Raises:
         StorageError: the folder or a file in it cannot be written, or `path` is there already.
@@ -67,29 +61,14 @@ def write_text(path: Path | str, text: str, advice: str = ADVICE) -> None:
 
 
 def write_json(path: Path | str, content: Any, advice: str = ADVICE) -> None:
-    """Write JSON with keys in the order given, two spaces and a final newline.
-
-    Raises:
-        StorageError: see `atomic`.
-        ValueError: the content holds a NaN or an infinity.
-    """
+    """Write JSON, keys in the order given; StorageError as in `atomic`, ValueError for a NaN or an infinity."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice)
 
 
 def write_tensors(
     path: Path | str, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None, advice: str = ADVICE
 ) -> None:
-    """Write a safetensors file, whole or not at all.
-
-    Args:
-        path: the file.
-        tensors: name → tensor; made contiguous and moved to the CPU.
-        metadata: string → string, kept in the header.
-        advice: last sentence of the error message.
-
-    Raises:
-        StorageError: see `atomic`.
-    """
+    """Write a safetensors file, whole or not at all; StorageError as in `atomic`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 

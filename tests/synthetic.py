@@ -5,8 +5,7 @@ from torch import Tensor
 
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Learner, Support
-from fewshot.tasks.class_pools import ClassPools
-from fewshot.tasks.task import Task
+from fewshot.tasks.task import ClassPools, Task
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -9,7 +9,7 @@ from fewshot.adaptation.head_tuner import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation.held_out import held_out_accuracy
+from fewshot.evaluation.evaluate import held_out_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.text_classifier import TextClassifier

@@ -101,10 +101,12 @@ def targets() -> Iterator[tuple[str, str, list[str], str]]:
 
 
 def meanings(made: Any) -> dict[str, str]:
-    """Name of each argument → what the `Args:` of the docstring say of it, those of its bases included."""
+    """Name of each argument → what the `Args:` of the docstring say of it, and of its bases or "as for `function`"."""
     said: dict[str, str] = {}
     for documented in reversed(inspect.getmro(made) if inspect.isclass(made) else [made]):
         text = inspect.cleandoc(documented.__doc__ or "")
+        for other in re.findall(r"^Other arguments: as for `(\w+)`", text, re.MULTILINE):
+            said |= meanings(get_object(f"{documented.__module__}.{other}"))
         block = re.search(r"^Args:\n((?: .*\n?|\n)+)", f"{text}\n", re.MULTILINE)
         entries = re.findall(r"^    ([\w, ]+): ((?:.|\n(?!    \S|\S))*)", block[1] if block else "", re.MULTILINE)
         said |= {name: " ".join(meaning.split()) for names, meaning in entries for name in names.split(", ")}

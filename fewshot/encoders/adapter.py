@@ -2,8 +2,7 @@
 
     h <- h + U relu(D h + d) + u        D: [dim, hidden], U: [hidden, dim], U and u start at 0
 
-`h` is the output of a layer's feed-forward part, before it is added to the layer's input. As U starts at zero, an
-encoder with adapters starts as it was.
+`h` is the output of a layer's feed-forward part, before it is added to the layer's input.
 
 Source: Houlsby et al. 2019, "Parameter-Efficient Transfer Learning for NLP", https://arxiv.org/abs/1902.00751, with
 one adapter a layer, behind the feed-forward part only, as in Pfeiffer et al. 2021, "AdapterFusion",
@@ -42,11 +41,7 @@ class Adapter(TrainedLayers):
     RANGES: ClassVar[dict[str, Range]] = TrainedLayers.RANGES | {"dim": POSITIVE}
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedAdapter":
-        """The adapters for a backbone, beside those of an earlier training; `model` is its name, for messages.
-
-        Raises:
-            EncoderError: the backbone has no layers, or their feed-forward parts are not known.
-        """
+        """The adapters for a backbone, beside earlier ones; EncoderError, with the name `model`, if none fit."""
         earlier = sum(name.startswith(PlacedAdapter.name) for name, _ in _ends(backbone, model)[0].named_children())
         name = f"{PlacedAdapter.name}{earlier + 1}" if earlier else PlacedAdapter.name
         return PlacedAdapter(self.dim, adapted_layers(find_stack(backbone), self.layers), name)
@@ -75,15 +70,9 @@ class PlacedAdapter:
         return {"dim": self.dim, "layers": list(self.layers), "name": self.name, "model": model}
 
     def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
-        """Put adapters into a backbone, in place; its features stay as they are, and only adapters are trained.
+        """Put adapters into a backbone, in place, and give it back; only adapters are trained.
 
         `generator` draws the D matrices; None if they are overwritten anyway.
-
-        Returns:
-            The backbone, for `settle` and `withdraw`.
-
-        Raises:
-            EncoderError: see `Adapter.place`.
         """
         backbone.requires_grad_(False)
         device = next(parameter.device for parameter in backbone.parameters() if parameter.is_floating_point())

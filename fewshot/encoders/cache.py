@@ -3,20 +3,24 @@
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from fewshot.encoders.shard import DamagedShardError, Shard, read_shard, write_shard
 from fewshot.errors import StorageError
+from fewshot.storage import write_tensors
 
 log = logging.getLogger(__name__)
 
 MAX_SMALL_SHARDS = 32  # more than these are merged into one
 SMALL = 64 * 2**20  # bytes; larger shards are left alone, so that merging never rewrites the whole cache
+KEY_BYTES = 16
+_CHECKSUM = "blake2b"
+_ADVICE = "Free space, or set encoder.cache=/another/folder or encoder.cache=null."
 
 
 def default_folder() -> Path:
@@ -30,6 +34,58 @@ def default_folder() -> Path:
 def text_key(text: str) -> bytes:
     """16 bytes that stand for a text."""
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The content of a file: `KEY_BYTES` bytes for each text, and a row of features, mapped into memory."""
+
+    keys: list[bytes]
+    features: Float[Tensor, "n_keys dim"]
+
+
+def write_shard(folder: Path, keys: Sequence[bytes], features: Float[Tensor, "n_keys dim"]) -> Path:
+    """Write a shard under the hash of its content, whatever its order; StorageError, with nothing left, if it fails."""
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    joined = bytearray(b"".join(keys[index] for index in order))
+    key_rows = torch.frombuffer(joined, dtype=torch.uint8).view(len(keys), KEY_BYTES)
+    features = features.detach().to("cpu", torch.float32)[order]
+    checksum = _checksum(key_rows, features)
+    path = folder / f"{checksum}.safetensors"
+    write_tensors(path, {"keys": key_rows, "features": features}, {_CHECKSUM: checksum}, _ADVICE)
+    return path
+
+
+def read_shard(path: Path) -> Shard | None:
+    """Map a shard into memory; None if it is gone, cannot be read, or is truncated or changed: then it is removed."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            keys, features = file.get_tensor("keys"), file.get_tensor("features")
+            expected = (file.metadata() or {}).get(_CHECKSUM)
+        damage = None if _checksum(keys, features) == expected else "its content does not match its checksum"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning(f"The feature file {path} cannot be read now ({error}); its texts are encoded again.")
+        return None
+    except (SafetensorError, ValueError) as error:
+        damage = f"reading it failed with {str(error).rstrip('.')!r}"
+    if damage is not None:
+        log.warning(
+            f"The feature file {path} cannot be used: {damage}. It is removed, and its texts are encoded again."
+        )
+        _remove(path)
+        return None
+    content = keys.numpy().tobytes()
+    return Shard([content[start : start + KEY_BYTES] for start in range(0, len(content), KEY_BYTES)], features)
+
+
+def _checksum(keys: UInt8[Tensor, "n_keys 16"], features: Float[Tensor, "n_keys dim"]) -> str:
+    content = blake2b(keys.contiguous().numpy().data, digest_size=16)
+    content.update(features.contiguous().numpy().data)
+    return content.hexdigest()
 
 
 class FeatureCache:
@@ -47,12 +103,7 @@ class FeatureCache:
         self._rows: dict[bytes, tuple[int, int]] = {}  # key → (shard, row in it)
 
     def lookup(self, texts: Sequence[str]) -> tuple[Float[Tensor, "n_texts dim"] | None, list[int]]:
-        """Read the features in the cache; texts may repeat.
-
-        Returns:
-            rows: float32, in the order of `texts`; a row that is missing holds NaN. None if all are missing.
-            missing: positions in `texts` of the missing rows, ascending.
-        """
+        """Features in the cache, NaN where one is missing (None if all are), and the missing positions, ascending."""
         self._refresh()
         places = [self._rows.get(text_key(text)) for text in texts]
         missing = [position for position, place in enumerate(places) if place is None]
@@ -70,8 +121,7 @@ class FeatureCache:
     def store(self, texts: Sequence[str], features: Float[Tensor, "n_texts dim"]) -> None:
         """Add the features of distinct texts in one new shard.
 
-        Raises:
-            StorageError: the shard could not be written; the cache is as it was before.
+        Raises StorageError, with the cache as it was before, if it cannot be written.
         """
         file = write_shard(self.folder, [text_key(text) for text in texts], features)
         self._seen.discard(file.name)  # a damaged file of this name may have been refused before
@@ -83,7 +133,7 @@ class FeatureCache:
         while unseen := [file for file in self._files() if file.name not in self._seen]:
             for file in unseen:
                 self._seen.add(file.name)
-                shard = _open(file)
+                shard = read_shard(file)
                 if shard is None:
                     continue
                 self._rows.update((key, (len(self._shards), row)) for row, key in enumerate(shard.keys))
@@ -113,19 +163,6 @@ class FeatureCache:
         for file, _ in parts:
             if file != whole:
                 _remove(file)
-
-
-def _open(file: Path) -> Shard | None:
-    try:
-        return read_shard(file)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        log.warning(f"The feature file {file} cannot be read now ({error}); its texts are encoded again.")
-    except DamagedShardError as error:
-        log.warning(f"The feature file {file} cannot be used: {error}. It is removed, and its texts are encoded again.")
-        _remove(file)
-    return None
 
 
 def _remove(file: Path) -> None:

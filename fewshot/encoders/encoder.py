@@ -14,14 +14,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fewshot.encoders.batching import check_finite, in_batches
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
+from fewshot.encoders.loading import check_quantisable
+from fewshot.encoders.pooling import Shallow
 from fewshot.encoders.precision import SAMPLE, cast_parameters, resolve_device, resolve_dtype, settle
-from fewshot.encoders.quantise import check_quantisable
 from fewshot.encoders.settings import EncoderSettings
-from fewshot.encoders.shallow import Shallow
 from fewshot.encoders.source import Source, locate
-from fewshot.encoders.tokens import Tokens, checked_texts
+from fewshot.encoders.tokens import Tokens, check_finite, checked_texts, in_batches
 from fewshot.encoders.trained import TrainedWeights, read_trained
 from fewshot.progress import track
 
@@ -82,11 +81,7 @@ class Encoder(EncoderSettings, ABC):
         """The transformer inside `module`: what `dtype` casts and LoRA adapts."""
 
     def load(self) -> nn.Module:
-        """The module, in eval mode; weights are loaded once.
-
-        Raises:
-            EncoderError: the weights cannot be found or read, or `weights` belongs to another model.
-        """
+        """The module, in eval mode, loaded once; EncoderError if its weights, or trained ones, cannot be used."""
         if self._turn is not None:
             self._turn(self)
         if self._module is None:
@@ -150,13 +145,8 @@ class Encoder(EncoderSettings, ABC):
     ) -> Float[Tensor, "n_texts dim"]:
         """Features of at least one text by the module as it is now, in eval mode and without the cache.
 
-        `advance` is called with the number of texts done, after each batch.
-
-        Returns:
-            float32 on the CPU.
-
-        Raises:
-            EncoderError: a feature is NaN or infinite.
+        They are float32 on the CPU, or EncoderError if one is NaN or infinite. `advance` is called with the number of
+        texts done, after each batch.
         """
         module = self.load()
         was_training = module.training
@@ -169,10 +159,7 @@ class Encoder(EncoderSettings, ABC):
         return features
 
     def replace(self, **settings: Any) -> "Encoder":
-        """An encoder of the same kind, not loaded, with some constructor arguments changed.
-
-        Trained weights are kept, unless `weights` is among the settings.
-        """
+        """An encoder of the same kind, not loaded, with some settings changed; trained weights go along."""
         other = type(self)(**(self._arguments() | settings))
         if "weights" not in settings and "trained" in vars(self):
             other.trained = self.trained

@@ -45,8 +45,7 @@ class Split(NamedTuple):
 def split(n_layers: int) -> Split:
     """`layers="layered"`: of all layers 70 % frozen, 20 % in queries and keys only, the top 10 % whole.
 
-    Lower layers hold what is common to all texts, upper ones what a task asks for, so a few examples go further in
-    the upper ones and the backward pass is over sooner (compare Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
+    A few examples go further in the upper layers (compare Howard and Ruder 2018, https://arxiv.org/abs/1801.06146).
     Shares are rounded; each has at least one layer while there are enough, whole ones first.
 
     Example:
@@ -80,9 +79,6 @@ class TrainedLayers(RangedSettings):
     Args:
         layers: `"all"`, or `"layered"`: the top layers, see `split`.
         encoder_dropout: the model's own dropout while it is trained; None leaves the published one.
-
-    Raises:
-        ConfigError: names every setting that is out of range.
     """
 
     layers: Layers = "all"
@@ -105,11 +101,7 @@ class Full(TrainedLayers):
     kind: ClassVar[str] = "full"
 
     def parameters(self, backbone: nn.Module, model: str) -> Iterator[nn.Parameter]:
-        """The parameters that are trained; `model` is the backbone's name, for messages.
-
-        Raises:
-            EncoderError: the backbone has no layers, or queries and keys of no known name.
-        """
+        """The parameters that are trained; EncoderError, with the name `model`, if they are not found."""
         stack = find_stack(backbone)
         if not stack.layers:
             raise EncoderError(

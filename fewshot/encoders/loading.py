@@ -1,19 +1,23 @@
-"""Read weights from a folder without noise, and say in one sentence why it did not work."""
+"""How weights are read: the errors, the kernel of the attention, and published weights in 4 bits.
+
+Source: Dettmers et al. 2023, "QLoRA: Efficient Finetuning of Quantized LLMs", https://arxiv.org/abs/2305.14314: the
+4-bit normal float for the maps, its scales quantised once more, products in bfloat16, LoRA or adapters beside them.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
 
 import torch
+from torch import nn
 
-from fewshot.errors import EncoderError
+from fewshot.encoders.precision import fast_in_bfloat16
+from fewshot.errors import ConfigError, EncoderError
 
 
 def attention_kernel(max_length: int | None, device: torch.device) -> str | None:
-    """`"eager"` for texts of up to 512 tokens on a CPU, else the choice of transformers.
-
-    It is faster there (by a fifth at 7 tokens, even at 30), and unlike the fused kernel it has the second derivative
-    that meta-learning through the encoder takes.
-    """
+    """`"eager"` for texts of up to 512 tokens on a CPU, where it is faster and has second derivatives, else None."""
     short = max_length is not None and max_length <= 512
     return "eager" if short and device.type == "cpu" else None
 
@@ -51,3 +55,33 @@ def _reason(error: Exception) -> str:
         f"{type(error).__name__}: {detail}. Expected config.json, tokenizer and safetensors weights of an "
         "architecture that transformers knows. Set encoder.model=/path/to/folder, or upgrade transformers."
     )
+
+
+def check_quantisable(device: torch.device) -> None:
+    """Refuse 4 bits with a ConfigError where the device is no GPU, or bitsandbytes is not installed."""
+    missing = "this encoder runs on the CPU" if device.type != "cuda" else "bitsandbytes is not installed"
+    if device.type != "cuda" or find_spec("bitsandbytes") is None:
+        raise ConfigError(
+            f"Got encoder.quantise=4bit, but {missing}; 4 bits need a CUDA GPU and the package bitsandbytes. "
+            f"Set encoder.quantise=null, or run on a GPU after `pip install bitsandbytes`."
+        )
+
+
+def loading_arguments(quantise: str | None, device: torch.device) -> dict[str, Any]:
+    """Arguments of `from_pretrained` of transformers for `"4bit"`, or none; weights go to the device when read."""
+    if quantise is None:
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if fast_in_bfloat16(device) else torch.float32,
+    )
+    return {"quantization_config": config, "device_map": {"": str(device)}}
+
+
+def is_quantised(module: nn.Module) -> bool:
+    """True if any weights are packed into integers, so that nothing can be added to them."""
+    return any(not parameter.is_floating_point() for parameter in module.parameters())

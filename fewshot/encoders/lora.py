@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from fewshot.encoders.layers import Stack, TrainedLayers, adapted_layers, find_stack
-from fewshot.encoders.quantise import is_quantised
+from fewshot.encoders.loading import is_quantised
 from fewshot.errors import ConfigError, EncoderError
 from fewshot.ranges import BELOW_ONE, POSITIVE, Range
 
@@ -75,13 +75,9 @@ class LoRA(TrainedLayers):
         return super().out_of_range() | dict.fromkeys(clashes, "0 or false beside experts=true")
 
     def place(self, backbone: nn.Module, model: str) -> "PlacedLoRA":
-        """The updates for a backbone without any; `model` is its name, for messages.
+        """The updates for a backbone without any, named `model`, by the names and layers of its maps.
 
-        They are given by names and layers: for mixtures of experts peft cuts a pattern down to its last names.
-
-        Raises:
-            EncoderError: the backbone has no layers, or none of the known linear maps.
-            ConfigError: a name in `targets` is none of the linear maps in the layers, or there are no experts.
+        Raises EncoderError if it has no known linear maps, ConfigError if it lacks a name in `targets`, or experts.
         """
         stack = find_stack(backbone)
         layers = adapted_layers(stack, self.layers)
@@ -126,12 +122,9 @@ class PlacedLoRA:
         return {"peft_type": "LORA", "base_model_name_or_path": model, "inference_mode": True, **self.config}
 
     def inject(self, backbone: nn.Module, generator: torch.Generator | None = None) -> Any:
-        """Put updates into a backbone, in place; its features stay as they are, and only updates are trained.
+        """Put updates into a backbone, in place, and give peft's model around it; only updates are trained.
 
         `generator` draws the A matrices as peft would; None if they are overwritten anyway.
-
-        Returns:
-            peft's model around the backbone, for `settle` and `withdraw`.
         """
         import peft
 
@@ -158,10 +151,7 @@ class PlacedLoRA:
         _forget(model.unload())
 
     def settle(self, model: Any) -> None:
-        """Merge the updates of what `inject` gave into copies of the weights, in place.
-
-        Beside weights in 4 bits the updates stay, for rounded to 4 bits they would be lost.
-        """
+        """Merge the updates into copies of the weights, in place; beside weights in 4 bits they stay as they are."""
         if is_quantised(model):
             return
         for module in model.modules():

@@ -60,10 +60,9 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 def settle(
     backbone: nn.Module, dtype: torch.dtype, features: Callable[[], Float[Tensor, "n_sample dim"]]
 ) -> torch.dtype:
-    """Cast a float32 backbone to `dtype` in place, unless that would change the features, and return its precision.
+    """Cast a float32 backbone to `dtype` in place, and return its precision.
 
-    `features` computes those of a sample of texts with the backbone as it is. It stays in float32 if the smallest
-    cosine between the two versions of a text is at or below `MIN_COSINE`.
+    It stays in float32 if the `features` of some text of a sample get a cosine of `MIN_COSINE` or below to before.
     """
     exact = features()
     originals = cast_parameters(backbone, dtype)

@@ -10,13 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fewshot.encoders import bundled
 from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.loading import attention_kernel, loading
+from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
 from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
-from fewshot.encoders.quantise import loading_arguments
-from fewshot.encoders.source import Source, locate
+from fewshot.encoders.source import BUNDLED, Source, check_bundled, locate
 from fewshot.encoders.tokens import Tokens, token_limit, tokenize
 
 _INPUTS = frozenset({"input_ids", "token_type_ids"})
@@ -31,7 +29,7 @@ class SentenceTransformerEncoder(Encoder):
         **settings: see `EncoderSettings`.
     """
 
-    model: str = bundled.NAME
+    model: str = BUNDLED
 
     @property
     def backbone(self) -> nn.Module:
@@ -45,8 +43,8 @@ class SentenceTransformerEncoder(Encoder):
         return locate(model, self.revision, self.trust_remote_code, self.pickled_weights, modules=True)
 
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
-        if self.model == bundled.NAME:
-            bundled.check(folder / "model.safetensors")
+        if self.model == BUNDLED:
+            check_bundled(folder / "model.safetensors")
         with loading(self.model):
             from sentence_transformers import SentenceTransformer
 

@@ -25,11 +25,11 @@ class EncoderSettings:
         pickled_weights: accept .bin weights, read by torch with weights_only=True; nothing is executed. Safetensors
             come first where a model has both.
         cache: folder for computed features; `"auto"` is `cache.default_folder()`, None is no cache.
-        shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `shallow`); None: none;
+        shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `pooling`); None: none;
             `"auto"`: 3 with the bundled model, for which that was measured, else none.
         shallow_weight: its length, when that of the embedding is 1.
         weights: folder that `TrainableEncoder.save` wrote; its weights replace the published ones.
-        quantise: `"4bit"` keeps the published linear maps in 4 bits (see `quantise`); None does not.
+        quantise: `"4bit"` keeps the published linear maps in 4 bits (see `loading`); None does not.
     """
 
     model: str

@@ -16,12 +16,7 @@ class SharedModel:
     The published weights never change. It takes the memory of these, of the changed ones, and of a copy in 16 bits if
     that is the precision. Not for several threads.
 
-    Args:
-        encoder: settings of all encoders; its trained weights, if it has any, do not count.
-
-    Raises:
-        ConfigError: `quantise` is set: weights in 4 bits cannot be exchanged.
-        EncoderError: the weights cannot be loaded.
+    `encoder` has the settings of all; its own trained weights do not count. ConfigError for weights in 4 bits.
     """
 
     def __init__(self, encoder: Encoder):
@@ -36,11 +31,7 @@ class SharedModel:
         self._current: Encoder | None = None
 
     def encoder(self, weights: TrainedWeights | None) -> Encoder:
-        """An encoder of this model with its own trained weights, fingerprint and cache; None: the published ones.
-
-        Raises:
-            EncoderError: the weights belong to another model.
-        """
+        """An encoder with its own weights (None: the published ones), or EncoderError if they are of another model."""
         own = self.published.replace() if weights is None else self.published.with_trained(weights)
         if weights is not None:
             weights.check_base(own.model, own.identity)

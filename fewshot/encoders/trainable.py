@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.adapter import Adapter
-from fewshot.encoders.batching import by_tokens
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.layers import Full, find_stack
 from fewshot.encoders.lora import LoRA
 from fewshot.encoders.precision import MIN_COSINE, SAMPLE
+from fewshot.encoders.tokens import by_tokens
 from fewshot.encoders.trained import TrainedWeights, write_trained
 from fewshot.errors import ConfigError
 from fewshot.randomness import child_generator
@@ -72,7 +72,11 @@ class TrainableEncoder(nn.Module):
             _set_dropout(self.module, trainable.encoder_dropout)
         if isinstance(trainable, Full):
             self._placed = None
-            self._unfreeze(trainable)
+            inside = {id(parameter) for parameter in self.backbone.parameters()}
+            # Outside is a head on top, such as sentence-transformers' dense layer.
+            outside = [parameter for parameter in self.module.parameters() if id(parameter) not in inside]
+            for parameter in (*trainable.parameters(self.backbone, encoder.model), *outside):
+                parameter.requires_grad_(True)
         else:
             self._placed = trainable.place(self.backbone, encoder.model)
             self._placed.inject(self.backbone, child_generator(0, "lora") if generator is None else generator)
@@ -101,10 +105,7 @@ class TrainableEncoder(nn.Module):
         return self.encoder.embed(batch)
 
     def embed_texts(self, texts: Sequence[str], tokens_per_pass: int = 1024) -> Float[Tensor, "n_texts dim"]:
-        """Differentiable features of at least one text, float32 on the encoder's device.
-
-        Texts of similar length share a pass, of at most `tokens_per_pass` tokens with padding.
-        """
+        """Differentiable features, float32 on the encoder's device; texts of similar length share a pass."""
         tokens, rows = self.tokenize(texts), []
         lengths = tokens["attention_mask"].sum(1)
         passes = by_tokens(lengths.tolist(), tokens_per_pass)
@@ -117,11 +118,7 @@ class TrainableEncoder(nn.Module):
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
-        """Features by the weights as they are now, without gradients; see `Encoder.compute`.
-
-        With `dtype="auto"` in mixed precision, if that is fast and gives the same features of the first texts (cosine
-        above `precision.MIN_COSINE`).
-        """
+        """Features by the weights as they are now; with `dtype="auto"` in mixed precision if they stay the same."""
         target = self.published._target
         if target == torch.float32:
             return self.encoder.compute(texts, advance)
@@ -141,10 +138,7 @@ class TrainableEncoder(nn.Module):
         """Groups for an optimiser, with smaller steps for lower layers.
 
         `rate(layer) = learning_rate * decay ** (layers above it)`; parts above the layers have the full rate. Biases
-        and norms have no weight decay.
-
-        Returns:
-            Groups with `params`, `lr` and `weight_decay`, top layer first; each trained parameter once.
+        and norms have no weight decay. The top layer comes first.
 
         Raises:
             ConfigError: `decay` is not above 0 and up to 1.
@@ -197,8 +191,7 @@ class TrainableEncoder(nn.Module):
     def merged(self) -> Encoder:
         """An encoder with the weights as they are now, and the published model's settings, precision and speed.
 
-        LoRA is merged into the weights; adapters stay beside them. Its own fingerprint keeps its features apart in the
-        cache. Later training does not change it.
+        LoRA is merged into the weights; adapters stay beside them. Later training does not change it.
         """
         return self.published.with_trained(self.trained_weights())
 
@@ -208,13 +201,6 @@ class TrainableEncoder(nn.Module):
 
     def _trained(self) -> dict[str, nn.Parameter]:
         return {name: parameter for name, parameter in self.module.named_parameters() if parameter.requires_grad}
-
-    def _unfreeze(self, trainable: Full) -> None:
-        inside = {id(parameter) for parameter in self.backbone.parameters()}
-        # Outside is a head on top, such as sentence-transformers' dense layer.
-        outside = [parameter for parameter in self.module.parameters() if id(parameter) not in inside]
-        for parameter in (*trainable.parameters(self.backbone, self.published.model), *outside):
-            parameter.requires_grad_(True)
 
 
 def check_trainable(encoder: Encoder, trainable: Trainable) -> None:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.encoders.adapter import PlacedAdapter
+from fewshot.encoders.loading import is_quantised
 from fewshot.encoders.lora import PlacedLoRA
-from fewshot.encoders.quantise import is_quantised
 from fewshot.errors import ConfigError, EncoderError
 from fewshot.storage import write_json, write_tensors
 
@@ -68,11 +68,9 @@ class TrainedWeights:
             self.below.check_base(model, identity)
 
     def put_into(self, module: nn.Module, backbone: nn.Module) -> None:
-        """Replace published weights in float32 by the trained ones; other holders of the tensors keep the old values.
+        """Replace published weights in float32 by the trained ones, in tensors of their own.
 
-        Raises:
-            EncoderError: they do not fit.
-            ConfigError: weights in 4 bits cannot take full fine-tuning or two trainings.
+        Raises EncoderError if they do not fit, ConfigError if weights in 4 bits cannot take them.
         """
         if is_quantised(backbone) and (self.placed is None or self.below is not None):
             raise ConfigError(
@@ -113,11 +111,7 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) ->
 
 
 def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any]) -> None:
-    """Write trained weights, and the encoder's settings beside them, to a folder; peft can read LoRA's as well.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
+    """Write trained weights and the encoder's settings to a folder, or raise StorageError; peft can read LoRA's."""
     folder = Path(folder)
     if weights.placed is None:
         write_tensors(folder / CHANGED, weights.tensors)

@@ -11,10 +11,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.loading import attention_kernel, loading
+from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
-from fewshot.encoders.quantise import loading_arguments
 from fewshot.encoders.settings import check_word
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
 from fewshot.errors import EncoderError
@@ -109,10 +108,7 @@ class TransformerEncoder(Encoder):
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
-    """The folder's own tokenizer.
-
-    `AutoTokenizer` goes by the type of the model: to DeepSeek-R1-Distill-Qwen it gives Qwen2's way of splitting.
-    """
+    """The folder's own: `AutoTokenizer` goes by the model's type, and gives Qwen2's to DeepSeek-R1-Distill-Qwen."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     if (folder / "tokenizer.json").is_file():
@@ -121,10 +117,7 @@ def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
 
 
 def _sees_later_tokens(module: Any) -> bool:
-    """True if the first of four tokens depends on the last; with and without padding, which kernels treat apart.
-
-    Tested by the gradient, which is exactly zero if not; features differ by rounding where experts share a batch.
-    """
+    """True if the first of four tokens has a gradient by the last; with and without padding: kernels differ."""
     ids = torch.tensor([[3, 4, 5, 6, 0]], device=next(module.parameters()).device)
     for length in (4, 5):
         tokens = module.get_input_embeddings()(ids[:, :length]).detach().requires_grad_()

@@ -1,4 +1,4 @@
 from .batch import EpisodeBatch as EpisodeBatch
-from .noise import corrupt_support as corrupt_support
+from .sampler import corrupt_support as corrupt_support
 from .sampler import sample_episodes as sample_episodes
 from .sampler import sample_realistic_episodes as sample_realistic_episodes

@@ -1,40 +1,37 @@
-"""Frozen episodes: drawn once from a seed, kept in a file, the same for every learner and every run.
+"""Episodes that are the same for every learner and every run: frozen ones, and standard splits.
 
-The file is safetensors; its header has the task and the split.  The package ships them for `medical_terms` (5-way and
-all-way); others are drawn on first use and kept beside the outputs.
+Frozen ones are drawn once from a seed and kept in a safetensors file, whose header has the task and the split. The
+package ships them for `medical_terms` (5-way and all-way); others are drawn on first use and kept beside the outputs.
+
+A standard split has one fixed test part of the texts, and supports drawn from the rest: with many shots there are too
+few texts for separate queries in each episode, and training for minutes is done a few times, not six hundred.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.sampler import check_request, sample_episodes, sample_realistic_episodes
+from fewshot.episodes.sampler import check_request, sample_episodes, sample_realistic_episodes, too_many_ways
+from fewshot.errors import TaskError
 from fewshot.randomness import child_generator
 from fewshot.storage import write_tensors
-from fewshot.tasks.class_pools import ClassPools
-from fewshot.tasks.task import Part, Task
+from fewshot.tasks.task import ClassPools, Part, Task
 
 log = logging.getLogger(__name__)
 
-_SEED = 0  # of all frozen episodes; the seed of a run changes training, never the episodes
+_FEW = 5  # test texts of a class; fewer give a warning
+_SEED = 0  # the seed of a run changes training, never the episodes
 
 
 @dataclass(frozen=True)
 class EpisodeRequest:
-    """Which episodes to draw.
-
-    Args:
-        part: the part of the classes.
-        ways: classes per episode, or None for all of the part.
-        shots: support texts per class.
-        queries: query texts per class.
-        episodes: their number.
-        realistic: unequal support sizes, as `sample_realistic_episodes` draws them.
-    """
+    """Which episodes to draw: `ways` None is all classes of the part, `realistic` gives unequal support sizes."""
 
     part: Part
     ways: int | None
@@ -52,11 +49,7 @@ class EpisodeRequest:
 
 
 def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None) -> EpisodeBatch:
-    """Draw episodes from the fixed seed, the same in every process; from all texts of the part if `pools` is None.
-
-    Raises:
-        ConfigError, TaskError: see `sample_episodes`.
-    """
+    """Draw episodes from the fixed seed; errors as in `sample_episodes`. `pools` None is all texts of the part."""
     pools = pools or task.pools(request.part)
     ways = len(pools.classes) if request.ways is None else request.ways
     sample = sample_realistic_episodes if request.realistic else sample_episodes
@@ -95,11 +88,7 @@ def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
 def frozen_episodes(task: Task, request: EpisodeRequest, shipped: Path | None, kept: Path | None) -> EpisodeBatch:
     """The frozen episodes of a task: shipped ones if they suffice, else kept ones, else newly drawn.
 
-    Args:
-        task: the task.
-        request: which episodes.
-        shipped: the task's folder of shipped files, if it has one.
-        kept: folder of episodes that are not shipped; None keeps nothing.
+    `shipped` is the task's folder of shipped files, `kept` the folder of others; None keeps nothing.
 
     Raises:
         ConfigError, TaskError: the classes cannot fill the episodes.
@@ -130,3 +119,74 @@ def _from_shipped(task: Task, request: EpisodeRequest, folder: Path) -> EpisodeB
         return None
     check_request(task.pools("test"), episodes.n_way, request.shots, request.queries)
     return episodes.prefix(request.shots, request.queries, request.episodes)
+
+
+def fixed_test_episodes(
+    task: Task, classes: Sequence[int], ways: int | None, shots: int, test_texts: int, episodes: int
+) -> EpisodeBatch:
+    """Episodes that differ in their supports, and in their classes if `ways` is fewer than all.
+
+    1. Of each class the same texts are the test part: `test_texts`, or half of the smallest class. Their order depends
+       on the name of the task and the label alone, not on shots or on the class split.
+    2. A support has up to `shots` of the other texts of a class; if there are fewer, all of them, and the mask is
+       false behind them.
+    3. The support with fewer shots is the beginning of the one with more.
+
+    Args:
+        task, classes: the task, and class ids of it to choose from.
+        ways, shots: classes per episode (None: all), and maximum of support texts per class.
+        test_texts: maximum of queries per class.
+        episodes: their number; one if every support would be the same texts.
+
+    Raises:
+        ConfigError: more ways than classes.
+        TaskError: a class of one text.
+    """
+    if ways is not None and ways > len(classes):
+        raise too_many_ways(ways, len(classes))
+    members = [(task.labels == label).nonzero().flatten() for label in classes]
+    size, smallest = min((len(own), task.classes[label]) for own, label in zip(members, classes, strict=True))
+    if size < 2:
+        raise TaskError(
+            f"Class {smallest!r} has {size} text, but one is needed for the support and one for the test part. Add "
+            f"texts, or set task.min_texts=2 to leave such classes out."
+        )
+    queries = min(test_texts, size // 2)
+    if queries < min(test_texts, _FEW):
+        log.warning(
+            f"The test part has {queries} texts of each class, for the class {smallest!r} has {size} texts; expected "
+            f"{test_texts}. Add texts of it, or leave out such small classes (task.min_texts={2 * _FEW})."
+        )
+    names = [f"{task.name}/{task.classes[label]}" for label in classes]
+    shuffled = [_shuffled(own, name) for own, name in zip(members, names, strict=True)]
+    rests = [own[queries:] for own in shuffled]
+    short = [len(rest) for rest in rests if len(rest) < shots]
+    if short:
+        log.info(
+            f"{len(short)} of {len(classes)} classes have fewer than {shots} texts beside the test part of {queries} "
+            f"each: {min(short)} or more"
+        )
+    largest, every = max(map(len, rests)), torch.arange(len(classes))
+    has_all_classes = ways in (None, len(classes))
+    if episodes > 1 and shots >= largest and has_all_classes:
+        log.info("One support, for it has all texts beside the test part")
+        episodes = 1
+    drawn = [every if has_all_classes else _shuffled(every, f"{task.name}/ways {n}")[:ways] for n in range(episodes)]
+    chosen = torch.stack(drawn)
+    support = torch.full((*chosen.shape, min(shots, largest)), -1)
+    for number, row in enumerate(chosen.tolist()):
+        for way, place in enumerate(row):
+            own = _shuffled(rests[place], f"{names[place]}/support {number}")[:shots]
+            support[number, way, : len(own)] = own
+    test = torch.stack([own[:queries] for own in shuffled])
+    return EpisodeBatch(torch.tensor(list(classes))[chosen], support, support >= 0, test[chosen])
+
+
+def max_support(task: Task, classes: Sequence[int], test_texts: int) -> int:
+    """Texts of the largest class beside the test part of `fixed_test_episodes`."""
+    sizes = torch.bincount(task.labels, minlength=len(task.classes))[torch.tensor(list(classes))]
+    return int(sizes.max()) - min(test_texts, int(sizes.min()) // 2)
+
+
+def _shuffled(values: Tensor, stream: str) -> Tensor:
+    return values[torch.randperm(len(values), generator=child_generator(_SEED, f"fixed test/{stream}"))]

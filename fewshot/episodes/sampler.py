@@ -1,16 +1,19 @@
-"""Episode sampling as pure functions: the randomness comes in as a generator, indices come out.
+"""Sampling of episodes, and of wrong labels in them: the randomness comes in as a generator, indices come out.
 
 Vinyals et al. 2016, "Matching Networks for One Shot Learning" (the N-way K-shot episode);
 Triantafillou et al. 2020, "Meta-Dataset", section 3.2 (episodes with unequal class sizes).
 """
+
+from dataclasses import replace
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.wrong_labels import wrong_places
 from fewshot.errors import ConfigError, TaskError
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 
 _DECK_ELEMENTS = 8_000_000  # 64 MB: more episodes than fit are shuffled in turns
 
@@ -79,6 +82,39 @@ def sample_realistic_episodes(
     support = drawn[..., n_query:]
     mask = torch.arange(support.shape[-1]) < shots[..., None]
     return EpisodeBatch(pools.classes[ways], support.masked_fill(~mask, -1), mask, drawn[..., :n_query])
+
+
+def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Generator) -> EpisodeBatch:
+    """Give a fraction of every class's support texts to another class of the same episode.
+
+    1. In each class, `wrong_places(fraction, k_shot)` places receive a text of another class of the episode.
+    2. The texts of an episode stay the same set: the corrupted places exchange their texts by a random rotation of
+       the classes.
+    3. Queries are untouched.
+
+    Args:
+        batch: episodes with a full support mask and at least two ways; the result has the same shape.
+        fraction: share of wrong labels, in `[0, 1]`.
+        generator: source of the choice of places and rotations.
+
+    Raises:
+        ValueError: fewer than two ways, a fraction outside `[0, 1]`, or unequal support sizes.
+    """
+    if batch.n_way < 2 or not 0 <= fraction <= 1 or not bool(batch.support_mask.all()):
+        raise ValueError(
+            f"Got {batch.n_way} ways and fraction={fraction}: expected at least two ways, a fraction in [0, 1] "
+            f"and support of equal sizes."
+        )
+    wrong = wrong_places(fraction, batch.k_shot)
+    shape = batch.support.shape
+    places = torch.rand(shape, generator=generator).argsort(-1)
+    shuffled = batch.support.gather(-1, places)
+    # Each corrupted place is turned around the classes by its own distance, never by a whole turn.
+    turn = torch.randint(1, batch.n_way, (len(batch), 1, wrong), generator=generator)
+    source = (torch.arange(batch.n_way)[None, :, None] + turn) % batch.n_way
+    swapped = shuffled[..., :wrong].gather(1, source)
+    mixed = torch.cat([swapped, shuffled[..., wrong:]], dim=-1)
+    return replace(batch, support=mixed.gather(-1, places.argsort(-1)))
 
 
 def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> None:

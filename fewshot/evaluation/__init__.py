@@ -1,11 +1,8 @@
 """Numbers with their intervals.  Nothing here trains."""
 
-from fewshot.evaluation.calibration import fit_temperature
-from fewshot.evaluation.distances import class_distances
-from fewshot.evaluation.evaluate import Evaluation, evaluate, predict
-from fewshot.evaluation.held_out import held_out_accuracy
+from fewshot.evaluation.evaluate import Evaluation, evaluate, held_out_accuracy, predict
 from fewshot.evaluation.intervals import Estimate, paired_difference
-from fewshot.evaluation.metrics import accuracy, expected_calibration_error, macro_f1
+from fewshot.evaluation.metrics import accuracy, class_distances, expected_calibration_error, fit_temperature, macro_f1
 
 __all__ = [
     "Estimate",

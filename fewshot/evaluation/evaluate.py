@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,9 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation.distances import class_distances
 from fewshot.evaluation.intervals import Estimate, paired_difference
-from fewshot.evaluation.metrics import accuracy, expected_calibration_error, macro_f1, macro_f1_shares
+from fewshot.evaluation.metrics import accuracy, class_distances, expected_calibration_error, macro_f1, macro_f1_shares
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 
@@ -122,6 +121,33 @@ def evaluate(
     intra, inter = (torch.cat(part) for part in zip(*distances, strict=True))
     queries = episodes.query.flatten(1) if one_test_part else None
     return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds, queries)
+
+
+def held_out_accuracy(
+    learner: Learner,
+    features: TaskFeatures,
+    episode: EpisodeBatch,
+    splits: Sequence[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]],
+) -> float:
+    """Share of the held-out texts that the learner, adapted to the kept ones, classifies correctly.
+
+    Args:
+        learner: meta-trained.
+        features: as in the evaluation, with their variants.
+        episode: a batch of one; only its support counts.
+        splits: indices of the texts that are kept and held out, in the order of `support[support_mask]`.
+    """
+    places = episode.support[0][episode.support_mask[0]]
+    ways = episode.support_mask[0].nonzero()[:, 0]
+    right, texts = 0, 0
+    with _scoring(learner):
+        for kept, held in splits:
+            mask = episode.support_mask & torch.isin(episode.support, places[kept])
+            part = replace(episode, support=episode.support.masked_fill(~mask, -1), support_mask=mask)
+            logits = learner.adapt(features.support(part)).logits(features.texts[places[held]][None])
+            right += int((logits[0].argmax(-1) == ways[held]).sum())
+            texts += len(held)
+    return right / max(1, texts)
 
 
 def episodes_per_pass(features: TaskFeatures, episodes: EpisodeBatch) -> int:

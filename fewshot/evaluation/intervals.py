@@ -59,10 +59,6 @@ class Estimate:
     ) -> "Estimate":
         """Estimate the mean over supports that are scored on the same texts, for other supports and other texts.
 
-        Args:
-            values: of each query, such as 1 if it is classified correctly.
-            texts: which text each query is.
-
         Example:
             >>> import torch
             >>> Estimate.over_texts(torch.tensor([[1.0, 1.0, 1.0, 0.0]]), torch.arange(4)[None]).ci95  # 1.96 * 0.25

@@ -1,7 +1,10 @@
-"""Metrics of a batch of episodes, from logits."""
+"""Metrics of a batch of episodes, a temperature, and distances of classes."""
+
+import math
 
 import torch
 from jaxtyping import Float, Int
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 
@@ -52,11 +55,7 @@ def expected_calibration_error(
 ) -> float:
     """Mean distance of confidence and accuracy over bins of equal width, weighted by their queries, in `[0, 1]`.
 
-    Args:
-        logits: raw logits.
-        targets: the way of each query.
-        temperature: divides the logits; one for all, or one for each episode.
-        n_bins: number of bins.
+    `temperature` divides the logits; it is one for all, or one for each episode.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
@@ -66,3 +65,45 @@ def expected_calibration_error(
     bins = (confidence * n_bins).long().clamp(max=n_bins - 1)
     gaps = torch.zeros(n_bins, dtype=torch.double).index_add_(0, bins, correct - confidence)
     return float(gaps.abs().sum() / len(confidence))
+
+
+def fit_temperature(logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]) -> float:
+    """The temperature in `[0.01, 100]` that minimises the cross-entropy of the logits divided by it.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
+    """
+    flat, target = logits.double().flatten(0, 1), targets.flatten()
+
+    def loss(log_temperature: float) -> float:
+        return float(torch.nn.functional.cross_entropy(flat / math.exp(log_temperature), target))
+
+    bound = math.log(100)
+    return math.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x)
+
+
+def class_distances(
+    features: Float[Tensor, "episodes n dim"], ways: Int[Tensor, "episodes n"]
+) -> tuple[Float[Tensor, " episodes"], Float[Tensor, " episodes"]]:
+    """Intra-class and inter-class distance of each episode, comparable between spaces.
+
+    Each episode is scaled so that the root-mean-square distance of its texts to their mean is 1.  Intra-class is
+    then the root-mean-square distance of a text to the mean of its class, inter-class that between the means of two
+    different classes.
+
+    Args:
+        features: texts in the space of the metric.
+        ways: the way of each text; -1 for rows that are no text.
+    """
+    n_way = int(ways.max()) + 1
+    member = (ways[..., None] == torch.arange(n_way)).to(features.dtype)
+    counts = member.sum(1).double()
+    total = counts.sum(1)
+    # Sums of squares about a mean from plain sums, in float64: one pass over the features, no copy of them.
+    sums = (member.mT @ features).double()
+    squares = (features.square().sum(-1) * (ways >= 0)).double().sum(1)
+    means = sums / counts[..., None]
+    about_classes = squares - (counts * means.square().sum(-1)).sum(1)
+    about_centre = squares - sums.sum(1).square().sum(-1) / total
+    between = 2 * (means.square().sum((1, 2)) * n_way - means.sum(1).square().sum(-1)) / (n_way * (n_way - 1))
+    spread = about_centre / total
+    return (about_classes / about_centre).clamp(min=0).sqrt(), (between / spread).clamp(min=0).sqrt()

@@ -10,9 +10,8 @@ import torch
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.fixed_test import fixed_test_episodes
-from fewshot.episodes.frozen import EpisodeRequest, draw, frozen_episodes
-from fewshot.episodes.noise import corrupt_support
+from fewshot.episodes.frozen import EpisodeRequest, draw, fixed_test_episodes, frozen_episodes
+from fewshot.episodes.sampler import corrupt_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.protocol import Protocol
 from fewshot.features import TaskFeatures, encoded_features

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
-from fewshot.episodes.fixed_test import max_support
+from fewshot.episodes.frozen import max_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.episodes import scored_classes
 from fewshot.experiment.protocol import Protocol, nothing_labelled

@@ -34,17 +34,16 @@ def augmentation_json(result: AugmentationResult) -> dict[str, Any]:
         "meta_training": result.meta_training,
         "sources": list(used.sources or ()) if augments else [],
         "weight": used.weight,
-        "made": {part: _made(new_texts, sources) for part, new_texts in result.new_texts.items()},
+        "made": {
+            part: {
+                "texts": len(made.places),
+                "texts_per_class": made.texts_per_class,
+                "sources": made.counts(sources),
+            }
+            for part, made in result.new_texts.items()
+        },
         "decision": None if result.decision is None else result.decision.as_json(),
         "notes": list(dict.fromkeys(note for new_texts in result.new_texts.values() for note in new_texts.notes)),
-    }
-
-
-def _made(made: NewTexts, sources: list[str]) -> dict[str, Any]:
-    return {
-        "texts": len(made.places),
-        "texts_per_class": made.texts_per_class,
-        "sources": made.counts(sources),
     }
 
 
@@ -52,10 +51,7 @@ def write_table(path: Path, result: AugmentationResult, task: Task) -> None:
     """Write every proposed text with what became of it, tab-separated, whole or not at all.
 
     The columns are `COLUMNS`; `dropped` is empty for a text that was kept, and then `supports` says in how many
-    supports its text stands, and `within_margin` in how many of these it stood beside it.
-
-    Raises:
-        StorageError: the file cannot be written.
+    supports its text stands, and `within_margin` in how many of these it stood beside it. StorageError as in `atomic`.
     """
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")

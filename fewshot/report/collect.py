@@ -43,11 +43,7 @@ class Run:
 
 
 def collect(folder: Path) -> list[Run]:
-    """All finished runs at or below a folder, by task, split, ways and shots, then by folder.
-
-    Raises:
-        ConfigError: no such folder, no run in it, or a damaged `results.json`.
-    """
+    """All finished runs at or below a folder, by task, split, ways, shots and folder; ConfigError if it has none."""
     if not folder.is_dir():
         raise ConfigError(f"{str(folder)!r} is no folder. Give the folder of a run or of a sweep, such as outputs.")
     runs = [_read(path) for path in sorted(folder.rglob("results.json"), key=_in_order)]

@@ -1,31 +1,23 @@
 """`results.json`: the results of a run, under keys that do not change.
 
-    task, split, task_sha256        name, class split, hash of texts, labels and split
-    encoder                         {model, fingerprint}, as published
-    encoder_training                null, or {trainable, layers, parameters, parameter_share, steps, best_step, kept,
-                                    valid_accuracy, valid_accuracy_before, fingerprint}; of the baselines, only the
-                                    learner itself without augmentation or final stage has it
-    learner                         name on the command line
+    task, split, task_sha256, encoder, learner
+    encoder_training    null, or what was trained of the encoder; of the baselines, only the learner itself without
+                        augmentation or final stage has it
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     as scored
-    episodes_sha256                 hash of the test episodes: equal hashes can be compared pairwise
-    accuracy, macro_f1              {mean, ci95, std} over episodes, as fractions; if all have one test part, ci95
-                                    covers other test texts too
-    ece, ece_uncalibrated           expected calibration error after and before `temperature`
-    temperature                     fitted on valid classes; of a final stage on texts held out of each support (the
-                                    mean); 1 if there are neither
-    intra_class_distance, inter_class_distance      {mean, ci95, std}; see `fewshot.evaluation.distances`
-    baselines                       name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
-    strategy                        {stage, reason, asked, final_stage, protocol, classes, support_texts: {smallest,
-                                    largest}}: of the ladder; support_texts are those of a class in an episode
-    adaptation                      null, or the work of the final stage; see `adaptation_json`
-    augment                         null, or the new texts; see `fewshot.report.augmentation`
-    meta_training                   {steps, best_step, valid_accuracy, valid_accuracy_before}
-    timings                         phase → seconds; total; episodes_per_second
-    peak_memory_mb                  of the process
-    texts_encoded                   texts that went through the encoder; 0 if all were cached
-    notes                           changes made while reading the texts
-    versions                        of the libraries
-    overrides, command              the typed settings; the command that makes this result
+    episodes_sha256     equal hashes can be compared pairwise
+    accuracy, macro_f1  {mean, ci95, std} over episodes; if all have one test part, ci95 covers other test texts too
+    ece, ece_uncalibrated, temperature      expected calibration error after and before `temperature`, fitted on valid
+                        classes; of a final stage on texts held out of each support (the mean); 1 if there are neither
+    intra_class_distance, inter_class_distance      see `fewshot.evaluation.class_distances`
+    baselines           name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
+    strategy            the ladder's choice; support_texts are those of a class in an episode
+    adaptation          null, or the work of the final stage; see `adaptation_json`
+    augment             null, or the new texts; see `fewshot.report.augmentation`
+    meta_training, notes, versions
+    timings             phase → seconds; total; episodes_per_second
+    peak_memory_mb      of the process
+    texts_encoded       texts that went through the encoder; 0 if all were cached
+    overrides, command  the typed settings; the command that makes this result
 
 `episode_accuracies.json` beside it holds the accuracy of every episode for every learner.
 """
@@ -81,9 +73,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         "split": task.split,
         "task_sha256": task.sha256,
         "encoder": {"model": plan.encoder.model, "fingerprint": plan.encoder.fingerprint},
-        "encoder_training": None
-        if result.trained.encoder_training is None
-        else _encoder_training(result.trained.encoder_training),
+        "encoder_training": trained.encoder_training and _encoder_training(trained.encoder_training),
         "learner": learner,
         "ways": result.episodes.n_way,
         "shots": protocol.shots,

@@ -25,13 +25,7 @@ class Cleaned:
 def clean_rows(rows: Iterable[Row], duplicates: Literal["error", "drop"], max_words: int, min_texts: int) -> Cleaned:
     """Rows with distinct texts, in file order, and what was left out.
 
-    A text that stands twice in one class is kept once. A text that stands in two classes has no right answer.
-
-    Args:
-        rows: in file order.
-        duplicates: `"error"` for a text under two classes, or `"drop"`: all its rows go.
-        max_words: length of the longest text that is accepted.
-        min_texts: classes with fewer texts are left out.
+    A text that stands twice in one class is kept once. The arguments are those of `load_folder`.
 
     Raises:
         ConfigError: `duplicates` is neither word.
@@ -84,12 +78,9 @@ def build_task(
     """Put a Task together from cleaned rows.
 
     Args:
-        name: the task's name.
-        cleaned: from `clean_rows`.
-        split: part → labels; made by `make_split` if None.
-        split_id: name of that split.
-        label_names: label → readable name, or → {"name": ..., "description": ...}; by default the label, with spaces
-            for `_`.
+        name, cleaned: the task's name, and its rows.
+        split, split_id: part → labels, made by `make_split` if None, and its name.
+        label_names: label → readable name, or → {"name": ..., "description": ...}; else the label, spaces for `_`.
         source: file of the split, for messages.
 
     Raises:

@@ -84,8 +84,8 @@ def load_bundled(name: str, split: str | int = "01", min_texts: int = 0) -> Task
 
     Args:
         name: its folder in `episodes/`.
-        split: id of the class split.
-        min_texts: leave out classes with fewer texts.
+
+    Other arguments: as for `load_folder`.
     """
     return load_folder(shipped("episodes") / name, name, split, min_texts=min_texts)
 

@@ -33,15 +33,12 @@ def load_hub(
         dataset: id on the hub, such as `PolyAI/banking77`, or a local folder that `datasets` can read.
         config: configuration of the data set, where it has several.
         name: name of the task; the last part of the id when absent.
-        split: id of the class split.
-        text_column: column of the text.
         label_column: column of the label: strings, or class ids with names in the data set's features.
         revision: commit or tag.
         leave_out: labels that are no class (such as clinc150's `oos`).
-        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
-        min_texts: leave out classes with fewer texts.
-        max_words: longest text accepted, in words.
         shipped_splits: folder in `episodes/` with published class splits and label names for this data set.
+
+    Other arguments: as for `load_folder`.
 
     Raises:
         ConfigError: no data set named.
@@ -86,17 +83,8 @@ def load_folder_or_hub(
     Args:
         name: name of the task, and of its folder.
         path: a task folder, whose columns are `text` and `label`.
-        dataset: id on the hub.
-        config: configuration of the data set, where it has several.
-        split: id of the class split.
-        text_column: column of the text on the hub.
-        label_column: column of the label on the hub.
-        revision: commit or tag.
-        leave_out: labels on the hub that are no class.
-        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
-        min_texts: leave out classes with fewer texts.
-        max_words: longest text accepted, in words.
-        shipped_splits: folder in `episodes/` with published class splits and label names for this data set.
+
+    Other arguments: as for `load_hub`.
 
     Raises:
         TaskError: nothing local and the hub cannot be reached, or the content cannot be used.

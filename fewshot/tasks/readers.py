@@ -31,11 +31,7 @@ def task_folder(path: str | Path | None) -> Path:
 
 
 def find_texts(folder: Path, setting: str = "task.path") -> Path:
-    """The one file `texts.*` of a task folder, which `setting` names in messages.
-
-    Raises:
-        TaskError: there is no such folder or file, or more than one.
-    """
+    """The one file `texts.*` of a task folder, which `setting` names in messages; TaskError if there is not one."""
     if not folder.is_dir():
         raise TaskError(
             f"The task folder {str(folder)!r} does not exist. Expected a folder with texts.jsonl, texts.csv, "
@@ -52,15 +48,7 @@ def find_texts(folder: Path, setting: str = "task.path") -> Path:
 
 
 def read_rows(path: Path, text_column: str = "text", label_column: str = "label") -> Iterator[Row]:
-    """Read a file of labelled texts, in file order.
-
-    A byte-order mark and Windows line ends are skipped; the optional column `synonyms` is a list (jsonl, parquet) or
-    separated by `|` (csv, tsv).
-
-    Args:
-        path: a file whose suffix is one of `FORMATS`.
-        text_column: the column (or key) of the text.
-        label_column: the column (or key) of the label.
+    """Read a file of labelled texts, in file order; `synonyms` may be a list (jsonl, parquet) or separated by `|`.
 
     Raises:
         TaskError: not UTF-8, not valid in its format, a column missing, an empty text or label.

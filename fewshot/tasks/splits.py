@@ -31,11 +31,7 @@ def make_split(classes: Sequence[str]) -> Split:
 
 
 def choose_split(splits: Any, split: str, source: str) -> Split:
-    """One split of the content of `class_splits.json`, split id → part → labels.
-
-    Raises:
-        TaskError: not of that form, or no split of that id; names `source`.
-    """
+    """One split of the content of `class_splits.json`; TaskError if there is none of that id or form."""
     if not isinstance(splits, Mapping) or not all(isinstance(value, Mapping) for value in splits.values()):
         raise TaskError(
             f'{source} was expected to map split ids to parts, like {{"01": {{"train": [...], "valid": [...], '

@@ -17,8 +17,8 @@ from fewshot.learners.learner import Learner
 from fewshot.randomness import child_generator
 from fewshot.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of, or_null
 from fewshot.tasks import Task
-from fewshot.tasks.class_pools import ClassPools
 from fewshot.tasks.readers import find_texts, read_texts
+from fewshot.tasks.task import ClassPools
 from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.encoder_evaluation import EncoderEvaluation
 from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective, loss_learner

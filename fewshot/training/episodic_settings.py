@@ -9,7 +9,7 @@ import torch
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import sample_episodes
 from fewshot.ranges import POSITIVE, Range
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 from fewshot.training.loop_settings import LoopSettings
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.episodes.noise import corrupt_support
+from fewshot.episodes.sampler import corrupt_support
 from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 from fewshot.training.episodic_settings import EpisodicSettings
 from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop

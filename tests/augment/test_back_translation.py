@@ -9,7 +9,7 @@ import torch
 
 from fewshot.augment.back_translation import BackTranslation
 from fewshot.augment.source import AugmentRequest
-from fewshot.encoders import bundled
+from fewshot.encoders.source import BUNDLED
 from fewshot.errors import ConfigError, EncoderError
 from tests.augment.tiny_pretrained import marian_config, save_masked_model
 from tests.tiny_models import WORDS
@@ -106,7 +106,7 @@ def test_nothing_wanted_is_nothing_read():
 
 @pytest.mark.parametrize("kind", ["encoder", "masked"])
 def test_a_model_that_does_not_translate_is_one_sentence(pair, kind, tmp_path, capfd):
-    model = bundled.NAME if kind == "encoder" else str(save_masked_model(tmp_path))
+    model = BUNDLED if kind == "encoder" else str(save_masked_model(tmp_path))
     capfd.readouterr()
 
     with pytest.raises(EncoderError, match=r"is not of the kind AutoModelForSeq2SeqLM") as caught:

@@ -7,7 +7,7 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
 
 from fewshot.augment.contextual import Contextual, logits_at, whole_words
 from fewshot.augment.source import AugmentRequest
-from fewshot.encoders import bundled
+from fewshot.encoders.source import BUNDLED
 from fewshot.errors import ConfigError, EncoderError
 from tests.augment.tiny_pretrained import VOCABULARY, save_masked_model
 from tests.tiny_models import save_transformer
@@ -111,7 +111,7 @@ def test_only_the_wanted_places_are_projected_to_the_same_logits(architecture, t
 
 @pytest.mark.parametrize("kind", ["headless", "bundled", "decoder"])
 def test_a_model_that_fills_in_no_masks_is_one_sentence(kind, tmp_path, capfd):
-    model = {"bundled": bundled.NAME}.get(kind) or str(
+    model = {"bundled": BUNDLED}.get(kind) or str(
         save_transformer({"headless": "bert", "decoder": "llama"}[kind], tmp_path)
     )
     capfd.readouterr()  # what saving says

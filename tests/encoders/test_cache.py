@@ -3,7 +3,7 @@ import multiprocessing
 import pytest
 import torch
 
-from fewshot.encoders import FeatureCache, cache, shard
+from fewshot.encoders import FeatureCache, cache
 from fewshot.errors import StorageError
 
 
@@ -79,7 +79,7 @@ def test_a_damaged_file_is_named_removed_and_can_be_written_again(tmp_path, capl
 
 
 def keys_in(file):
-    return [text for text in ("a", "bb") if cache.text_key(text) in shard.read_shard(file).keys]
+    return [text for text in ("a", "bb") if cache.text_key(text) in cache.read_shard(file).keys]
 
 
 def test_a_file_that_vanishes_is_a_miss_without_a_word(tmp_path, caplog, monkeypatch):
@@ -122,7 +122,7 @@ def test_many_small_files_become_one(tmp_path, monkeypatch):
     assert torch.equal(FeatureCache(tmp_path, "f").lookup(texts)[0], rows(texts))
     assert len(files(tmp_path)) == 1
     assert torch.equal(FeatureCache(tmp_path, "f").lookup([*texts, "shared"])[0], rows([*texts, "shared"]))
-    assert len(shard.read_shard(files(tmp_path)[0]).keys) == 6
+    assert len(cache.read_shard(files(tmp_path)[0]).keys) == 6
 
 
 def test_a_merged_file_that_was_there_before_stays(tmp_path, monkeypatch):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.encoders import SentenceTransformerEncoder, bundled, encoder
+from fewshot.encoders import SentenceTransformerEncoder, encoder
+from fewshot.encoders.source import bundled_folder
 from fewshot.errors import ConfigError, EncoderError
 
 TEXTS = ["heart attack", "tax form", "myocardial infarction", "heart attack", "a much longer text about a broken leg"]
@@ -31,7 +32,7 @@ def test_features_mean_something(minilm):
 def test_features_equal_those_of_sentence_transformers(minilm):
     from sentence_transformers import SentenceTransformer
 
-    theirs = SentenceTransformer(str(bundled.folder()), device="cpu").encode(TEXTS, convert_to_tensor=True)
+    theirs = SentenceTransformer(str(bundled_folder()), device="cpu").encode(TEXTS, convert_to_tensor=True)
     torch.testing.assert_close(minilm.encode(TEXTS), theirs, atol=1e-5, rtol=0)
 
 
@@ -124,7 +125,7 @@ def test_without_a_cache_nothing_is_written(tmp_path, monkeypatch):
         ({"shallow_layer": None}, False),
         ({"max_length": 8}, False),
         ({"dtype": "bfloat16"}, False),
-        ({"model": str(bundled.folder())}, False),
+        ({"model": str(bundled_folder())}, False),
     ],
 )
 def test_the_fingerprint_changes_with_what_changes_the_features(settings, same):

@@ -9,8 +9,16 @@ import pytest
 import torch
 from huggingface_hub import errors
 
-from fewshot.encoders import SentenceTransformerEncoder, TransformerEncoder, bundled
-from fewshot.encoders.source import cached_snapshot, has_weights, locate
+from fewshot.encoders import SentenceTransformerEncoder, TransformerEncoder
+from fewshot.encoders.source import (
+    BUNDLED,
+    BUNDLED_SHA256,
+    bundled_folder,
+    cached_snapshot,
+    check_bundled,
+    has_weights,
+    locate,
+)
 from fewshot.errors import EncoderError
 from tests.tiny_models import save_sentence_transformer
 
@@ -35,23 +43,23 @@ def in_the_hub_cache(hub, checkpoints):
 
 
 def test_the_bundled_model_has_its_published_hash():
-    assert locate(bundled.NAME).identity == f"sha256:{bundled.SHA256}"
-    bundled.check(bundled.folder() / "model.safetensors")
+    assert locate(BUNDLED).identity == f"sha256:{BUNDLED_SHA256}"
+    check_bundled(bundled_folder() / "model.safetensors")
 
 
 def test_other_weights_in_the_bundled_model_are_refused(tmp_path, monkeypatch):
-    folder = shutil.copytree(bundled.folder(), tmp_path / "model")
+    folder = shutil.copytree(bundled_folder(), tmp_path / "model")
     with open(folder / "model.safetensors", "rb+") as file:
         file.seek(-1, 2)
         file.write(b"\x01")
-    monkeypatch.setattr(bundled, "folder", lambda: folder)
-    with pytest.raises(EncoderError, match=rf"expected {bundled.SHA256}.*pip install --force-reinstall"):
+    monkeypatch.setattr("fewshot.encoders.source.bundled_folder", lambda: folder)
+    with pytest.raises(EncoderError, match=rf"expected {BUNDLED_SHA256}.*pip install --force-reinstall"):
         SentenceTransformerEncoder(cache=None).load()
 
 
 def test_a_missing_bundled_file_is_an_encoder_error(tmp_path):
     with pytest.raises(EncoderError, match="No such file"):
-        bundled.check(tmp_path / "model.safetensors")
+        check_bundled(tmp_path / "model.safetensors")
 
 
 def test_a_folder_is_named_by_its_content(checkpoints, tmp_path):

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from fewshot.episodes import sample_episodes, sample_realistic_episodes
 from fewshot.errors import ConfigError, TaskError
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 from tests.synthetic import pools_of, seeded
 
 SAMPLERS = [sample_episodes, sample_realistic_episodes]

@@ -247,7 +247,7 @@ def test_what_takes_classes_that_there_are_not_is_refused(task, encoder):
 
 
 def test_the_support_is_handed_over_as_a_user_would(task):
-    from fewshot.episodes.fixed_test import fixed_test_episodes
+    from fewshot.episodes.frozen import fixed_test_episodes
 
     episode = fixed_test_episodes(task, (2, 3), None, 3, 5, 1)
     support = labelled_support(task, episode, label_names=True)

@@ -8,7 +8,7 @@ import torch
 from fewshot.episodes import sample_realistic_episodes
 from fewshot.features import TaskFeatures, Variants
 from fewshot.learners import LEARNERS
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 from tests.synthetic import seeded
 
 LABELS = torch.arange(120) % 6

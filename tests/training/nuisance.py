@@ -7,7 +7,7 @@ from fewshot.episodes import EpisodeBatch, sample_episodes
 from fewshot.evaluation import evaluate
 from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS, Learner
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 from fewshot.training import MetaTrainer, TrainingHistory
 from tests.synthetic import clusters, seeded
 

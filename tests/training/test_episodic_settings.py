@@ -7,7 +7,7 @@ import torch
 
 from fewshot.errors import TaskError
 from fewshot.learners import LEARNERS
-from fewshot.tasks.class_pools import ClassPools
+from fewshot.tasks.task import ClassPools
 from tests.training.nuisance import DIM, FEATURES, N_CLASSES, TRAIN, TRAINER, fit, meta_trained, spy_on, valid_episodes
 
 

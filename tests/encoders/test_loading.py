@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder
-from fewshot.encoders.quantise import check_quantisable, is_quantised, loading_arguments
+from fewshot.encoders.loading import check_quantisable, is_quantised, loading_arguments
 from fewshot.errors import ConfigError
 from tests.encoders.conftest import save_variant
 from tests.encoders.test_trainable import KINDS, TEXTS, build, train
@@ -18,13 +18,13 @@ def test_on_a_cpu_it_is_one_sentence():
 
 
 def test_without_bitsandbytes_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("fewshot.encoders.quantise.find_spec", lambda name: None)
+    monkeypatch.setattr("fewshot.encoders.loading.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"bitsandbytes is not installed.*pip install bitsandbytes"):
         check_quantisable(torch.device("cuda"))
 
 
 def test_where_both_are_there_nothing_is_said(monkeypatch):
-    monkeypatch.setattr("fewshot.encoders.quantise.find_spec", lambda name: object())
+    monkeypatch.setattr("fewshot.encoders.loading.find_spec", lambda name: object())
     check_quantisable(torch.device("cuda"))
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fewshot.encoders.batching import by_tokens, in_batches
+from fewshot.encoders.tokens import by_tokens, in_batches
 
 LENGTHS = [3, 9, 4, 2, 9, 1, 30]
 
