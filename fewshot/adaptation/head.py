@@ -17,8 +17,7 @@ from torch.nn.functional import normalize
 
 from fewshot.evaluation import fit_temperature
 from fewshot.learners import Classifier, Learner
-from fewshot.learners.projection import ResidualProjection
-from fewshot.learners.prototypical import ProjectedPrototype
+from fewshot.learners.prototypical import ProjectedPrototype, ResidualProjection
 from fewshot.learners.saving import frozen
 
 

@@ -17,16 +17,57 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fewshot.adaptation.decision import Comparison
 from fewshot.adaptation.head import CosineHead
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.learners import Learner
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings
 from fewshot.text_classifier import TextClassifier
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two classifiers on the same held-out texts, on which the second one was selected.
+
+    Args:
+        before: accuracy of the first.
+        after: accuracy of the second.
+        standard_error: of the difference, paired text by text.
+        n_texts: held out.
+    """
+
+    before: float
+    after: float
+    standard_error: float
+    n_texts: int
+
+    @classmethod
+    def of(cls, before: Bool[Tensor, " n_texts"], after: Bool[Tensor, " n_texts"]) -> "Comparison":
+        """From which of the texts each got right.
+
+        Example:
+            >>> import torch
+            >>> before = torch.tensor([True, False, False, False])
+            >>> Comparison.of(before, ~before).after
+            0.75
+        """
+        if not len(before):
+            return cls(0.0, 0.0, 0.0, 0)
+        gains = after.double() - before.double()
+        error = float(gains.std(unbiased=False)) / len(gains) ** 0.5
+        return cls(float(before.double().mean()), float(after.double().mean()), error, len(gains))
+
+    def pays(self, margin: float) -> bool:
+        """Whether the gain is above zero by `margin` of its standard errors, and by more than `margin` texts.
+
+        A tie keeps what is there. The second condition is for few texts, of which a single one that changed sides has a
+        standard error as small as its gain.
+        """
+        gain = self.after - self.before
+        return gain >= margin * self.standard_error and round(gain * self.n_texts) > margin
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Classifier, Support, check_positive
-from fewshot.learners.projection import ProjectedLearner
+from fewshot.learners.prototypical import ProjectedLearner
 
 # Cosines move over tenths, so the parameters that multiply them count in tens.
 _COSINE_UNIT = 10.0

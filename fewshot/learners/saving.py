@@ -17,13 +17,12 @@ from fewshot.errors import ConfigError
 from fewshot.learners.attention_prototypical import AttentionClassifier
 from fewshot.learners.centroid import NearestPrototype
 from fewshot.learners.learner import Classifier, Learner
-from fewshot.learners.linear import DualLinear, PrimalLinear
 from fewshot.learners.maml.encoder_maml import EncoderMAML
+from fewshot.learners.maml.maml import AdaptedNetwork
 from fewshot.learners.maml.network import Layer, Network
-from fewshot.learners.maml.on_features import AdaptedNetwork
 from fewshot.learners.maml.settings import MAMLSettings
-from fewshot.learners.projection import ResidualProjection
-from fewshot.learners.prototypical import ProjectedPrototype
+from fewshot.learners.prototypical import ProjectedPrototype, ResidualProjection
+from fewshot.learners.ridge import DualLinear, PrimalLinear
 from fewshot.storage import write_json, write_tensors
 
 _CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, PrimalLinear, AdaptedNetwork)

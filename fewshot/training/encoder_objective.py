@@ -1,8 +1,10 @@
-"""The loss of an encoder in one step: that of its episodes, and terms beside it, weighted."""
+"""The loss of an encoder in one step, episodes and weighted terms beside them, and its evaluation between steps."""
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -12,8 +14,11 @@ from torch.nn.functional import normalize
 from fewshot.encoders import TrainableEncoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
+from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
+from fewshot.processes import as_main
+from fewshot.tasks import Task
 from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.perturbation import perturbed, recorded, word_layer
 from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
@@ -222,3 +227,38 @@ class _Embedded:
     unlabelled: Float[Tensor, "n_unlabelled dim"]
     variants: Float[Tensor, "n_variants dim"]
     positives: Float[Tensor, "n_positives dim"]
+
+
+@dataclass(frozen=True)
+class EncoderEvaluation:
+    """Accuracy of encoder and learner as they are, on the valid episodes; only texts of these are embedded."""
+
+    trainable: TrainableEncoder
+    learner: Learner
+    task: Task
+    names: list[str] | None
+    valid: Sequence[EpisodeBatch]
+
+    @cached_property
+    def used(self) -> Int[Tensor, " n_used"]:
+        """Indices of the texts of the episodes."""
+        return torch.cat([part.flatten() for batch in self.valid for part in (batch.support, batch.query)]).unique()
+
+    def __call__(self) -> float:
+        """Mean over the batches of episodes."""
+        used = [self.task.texts[index] for index in self.used.tolist()]
+        features = normalize(self.trainable.compute([*used, *(self.names or [])]), dim=-1)
+        rows, names = features.tensor_split([len(used)])
+        texts = torch.zeros(len(self.task.texts), features.shape[1]).index_copy_(0, self.used, rows)
+        learner = copy.deepcopy(self.learner).cpu()
+        return mean_accuracy(learner, TaskFeatures(texts, None if self.names is None else names), self.valid)
+
+    def interpolate(self, shares: Sequence[float]) -> float:
+        """Take the best of some shares of the way from the published to the trained weights, and return it."""
+        scores = {}
+        for share in shares:
+            self.trainable.interpolate(share)
+            scores[share] = self()
+        best = as_main(max(scores, key=lambda share: scores[share]))
+        self.trainable.interpolate(best)
+        return best

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import torch
 
-from fewshot.encoders import Encoder, Trainable, TrainableEncoder
+from fewshot.encoders import Encoder, Trainable, TrainableEncoder, TrainableShare
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError, TaskError
 from fewshot.features import encoded_features
@@ -20,13 +20,10 @@ from fewshot.tasks import Task
 from fewshot.tasks.class_pools import ClassPools
 from fewshot.tasks.readers import find_texts, read_texts
 from fewshot.training.augmented import AugmentedTexts
-from fewshot.training.encoder_evaluation import EncoderEvaluation
-from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective, loss_learner
-from fewshot.training.episodic_settings import EpisodicSettings
-from fewshot.training.history import TrainedEncoder
+from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
+from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderEvaluation, EncoderObjective, loss_learner
 from fewshot.training.loop import run_loop
-from fewshot.training.loop_settings import Precision, Schedule
-from fewshot.training.store import TrainingFiles
+from fewshot.training.settings import EpisodicSettings, Precision, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +32,25 @@ _LEARNING_RATES = {"full": 1e-4, "lora": 1e-3, "adapter": 1e-3}
 _WEIGHTS = tuple(f"{term}_weight" for term in TERMS)
 Weighting = Literal["constant", "uncertainty"]
 _TARGET_TEXTS = 32  # of the target domain in a step
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A meta-trained encoder and its training.
+
+    Args:
+        encoder: with the trained weights.
+        trainable: its trained form, to save.
+        history: of the training.
+        kept: share of the way from the published to the trained weights that was best on the valid classes.
+        parameters: how many were trained.
+    """
+
+    encoder: Encoder
+    trainable: TrainableEncoder
+    history: TrainingHistory
+    kept: float
+    parameters: TrainableShare
 
 
 @dataclass(frozen=True)

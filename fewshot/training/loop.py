@@ -13,12 +13,10 @@ from torch import nn
 
 from fewshot.progress import track
 from fewshot.randomness import child_generator, child_seed
-from fewshot.training.engine import Engine
-from fewshot.training.history import Progress, TrainingHistory
-from fewshot.training.loop_settings import LoopSettings
+from fewshot.training.checkpoints import Progress, TrainingFiles, TrainingHistory
+from fewshot.training.engine import Engine, load_trained_weights, trained_weights
 from fewshot.training.recorder import TrainingRecorder
-from fewshot.training.store import TrainingFiles
-from fewshot.training.weights import load_trained_weights, trained_weights
+from fewshot.training.settings import LoopSettings
 
 log = logging.getLogger(__name__)
 

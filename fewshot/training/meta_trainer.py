@@ -16,10 +16,9 @@ from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range
 from fewshot.tasks.class_pools import ClassPools
-from fewshot.training.episodic_settings import EpisodicSettings
-from fewshot.training.history import TrainingHistory
+from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
 from fewshot.training.loop import run_loop
-from fewshot.training.store import TrainingFiles
+from fewshot.training.settings import EpisodicSettings
 
 log = logging.getLogger(__name__)
 

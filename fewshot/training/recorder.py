@@ -9,12 +9,9 @@ import torch
 from torch import Tensor
 
 from fewshot.errors import ConfigError, StorageError
-from fewshot.training.checkpoints import Checkpoint, Checkpoints
-from fewshot.training.engine import Engine
-from fewshot.training.history import Progress
-from fewshot.training.loop_settings import LoopSettings
-from fewshot.training.store import TrainingFiles
-from fewshot.training.weights import load_trained_weights, trained_weights
+from fewshot.training.checkpoints import Checkpoint, Checkpoints, Progress, TrainingFiles
+from fewshot.training.engine import Engine, load_trained_weights, trained_weights
+from fewshot.training.settings import LoopSettings
 
 log = logging.getLogger(__name__)
 

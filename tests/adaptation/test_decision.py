@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.adaptation.decision import Comparison
+from fewshot.adaptation.head_tuner import Comparison
 
 
 def comparison(gains, losses, same):

@@ -6,7 +6,7 @@ import torch
 
 from fewshot.adaptation.head import CosineHead
 from fewshot.learners import LEARNERS
-from fewshot.learners.projection import ResidualProjection
+from fewshot.learners.prototypical import ResidualProjection
 from tests.synthetic import primed, seeded
 
 CLASSES = torch.tensor([0, 0, 0, 1, 2, 2])

@@ -14,9 +14,8 @@ from fewshot.episodes import sample_episodes
 from fewshot.errors import StorageError
 from fewshot.learners import LEARNERS
 from fewshot.training import Checkpoints, Store, TrainingFiles
-from fewshot.training.checkpoints import Checkpoint
-from fewshot.training.history import Progress
-from fewshot.training.weights import OtherWeightsError
+from fewshot.training.checkpoints import Checkpoint, Progress
+from fewshot.training.engine import OtherWeightsError
 from tests.training.dropout import SETTINGS, draw, fit, same
 from tests.training.nuisance import FEATURES, TRAIN, TRAINER, pools, valid_episodes
 from tests.training.nuisance import same as same_learner
@@ -291,7 +290,7 @@ def test_a_learner_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
         return sample_episodes(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("fewshot.training.episodic_settings.sample_episodes", fail)
+        patched.setattr("fewshot.training.settings.sample_episodes", fail)
         with pytest.raises(KilledError):
             train(resume=False)
     resumed, again = train(resume=True)

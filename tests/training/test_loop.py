@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fewshot.training import LoopSettings, TrainingHistory, run_loop
-from fewshot.training.weights import OtherWeightsError, load_trained_weights, trained_weights
+from fewshot.training.engine import OtherWeightsError, load_trained_weights, trained_weights
 from tests.training.dropout import DIM, SETTINGS, VALID, Regression, draw, fit, same
 
 

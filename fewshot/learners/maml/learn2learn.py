@@ -20,8 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.errors import ConfigError
-from fewshot.learners.maml.descent import Loss
-from fewshot.learners.maml.dual import Rates
+from fewshot.learners.maml.inner_loop import Loss, Rates
 from fewshot.learners.maml.network import NamedParameters, Parameters
 
 HOW_TO_GET_IT = "make setup installs it where there is a C compiler; see requirements-learn2learn.txt"
