@@ -38,19 +38,14 @@ class FinalStage:
         seed: int = 0,
         store: Store | None = None,
     ) -> TextClassifier:
-        """Tune on a support.
+        """The classifier tuned on a support if it beats prototypes and the learner on held-out texts, else `own`.
 
         Args:
             own: the learner's classifier for this support.
             learner: meta-trained and calibrated; tuning starts from its projection, if it goes by prototypes.
-            support: all that is labelled.
-            features: of the support's texts and label names, new texts beside them.
-            episode: the support as an episode over `features`.
-            seed: root seed.
-            store: where trainings keep checkpoints and events; None keeps none.
-
-        Returns:
-            The tuned classifier if it beats prototypes and the learner on held-out texts, else `own`; with `details`.
+            support, features, episode: all that is labelled, its features (new texts may be among them), and the same
+                as an episode over these.
+            seed, store: root seed, and where trainings keep checkpoints and events.
         """
         start = learner if learner.by_prototypes else None
         if isinstance(self.tuner, HeadTuner):

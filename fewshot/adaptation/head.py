@@ -22,13 +22,7 @@ from fewshot.learners.saving import frozen
 
 
 class CosineHead(nn.Module):
-    """Scaled cosine to the rows.
-
-    Args:
-        projection: map of unit features to unit vectors; trained or not as it comes.
-        rows: where each class starts.
-        scale: `exp(s)`; it is not trained, see `head_tuner`.
-    """
+    """Scaled cosine to the rows, which start as given; the scale `exp(s)` is not trained, see `head_tuner`."""
 
     temperature: Tensor
     log_scale: Tensor
@@ -54,14 +48,8 @@ class CosineHead(nn.Module):
     ) -> "CosineHead":
         """A head that goes by the nearest prototype; the names of classes are one more example of each.
 
-        Args:
-            features: of the support texts, on the CPU.
-            classes: the class of each.
-            label_names: features of the names of the classes.
-            n_classes: a class without texts has its name alone.
-            scale: factor from cosine to logit.
-            centring: share of the mean over classes that is taken away, where no learner brings a centre.
-            learner: a meta-trained one; if it goes through a projection, so does the head.
+        The projection is that of a meta-trained learner, if it has one; else `centring` is the share of the mean over
+        classes that is taken away. All is on the CPU.
         """
         projection = ResidualProjection(features.shape[1], centring)
         trained = getattr(learner, "projection", None)

@@ -30,13 +30,10 @@ from fewshot.text_classifier import TextClassifier
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two classifiers on the same held-out texts, on which the second one was selected.
+    """Accuracies of two classifiers on the same held-out texts, and the standard error of the paired difference.
 
-    Args:
-        before: accuracy of the first.
-        after: accuracy of the second.
-        standard_error: of the difference, paired text by text.
-        n_texts: held out.
+    The second is selected on these texts (number of steps, share of the way, L2 penalty), so that its score is a little
+    too good; a margin stands against that.
     """
 
     before: float
@@ -46,14 +43,7 @@ class Comparison:
 
     @classmethod
     def of(cls, before: Bool[Tensor, " n_texts"], after: Bool[Tensor, " n_texts"]) -> "Comparison":
-        """From which of the texts each got right.
-
-        Example:
-            >>> import torch
-            >>> before = torch.tensor([True, False, False, False])
-            >>> Comparison.of(before, ~before).after
-            0.75
-        """
+        """From which of the texts each got right."""
         if not len(before):
             return cls(0.0, 0.0, 0.0, 0)
         gains = after.double() - before.double()

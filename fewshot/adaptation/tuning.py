@@ -156,15 +156,7 @@ class StepBatches:
 
 
 class FineTuneObjective(nn.Module):
-    """Embeds the texts of a batch and adds up the weighted losses.
-
-        L = CE(logits, classes) + w_contrastive L_contrastive
-
-    Args:
-        encoder, head: are tuned.
-        support: its texts are what batches index; label names do not count.
-        settings: weights and temperature of the terms, and tokens of a pass.
-    """
+    """Embeds texts of a support, by index: `L = CE(logits, classes) + w_contrastive L_contrastive`."""
 
     def __init__(self, encoder: TrainableEncoder, head: CosineHead, support: LabelledTexts, settings: TuningSettings):
         super().__init__()

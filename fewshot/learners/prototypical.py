@@ -27,11 +27,7 @@ class ResidualProjection(nn.Module):
 
     The residual form begins at the encoder's own space, and decaying `W` pulls back to it.  What all texts of a domain
     share says nothing about classes, so most of their mean is taken away first (Wang et al. 2019, "SimpleShot", section
-    3.2, take all of it away).
-
-    Args:
-        dim: number of features.
-        centring: share of the train classes' mean that is taken away, in `[0, 1]`.
+    3.2, take all of it away): `centring` is the share.
     """
 
     centre: Tensor

@@ -29,13 +29,7 @@ class _Linear(Classifier):
 
 @dataclass(frozen=True)
 class DualLinear(_Linear):
-    """`logits = scale * q X^T A`: weights `X^T A` are never formed, and an episode has n_support, not dim, unknowns.
-
-    Args:
-        support: unit support features X.
-        coefficients: A, one column per class.
-        scale: factor from score to logit.
-    """
+    """`logits = scale * q X^T A` with unit support X and coefficients A; the weights `X^T A` are never formed."""
 
     support: Float[Tensor, "episodes n_support dim"]
     coefficients: Float[Tensor, "episodes n_support n_way"]

@@ -114,11 +114,7 @@ def described_classifier(classifier: Classifier) -> tuple[dict[str, Any], dict[s
 
 
 def classifier_from(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Classifier:
-    """The classifier that `described_classifier` described; its logits are identical.
-
-    Raises:
-        KeyError, TypeError, ValueError: the description is none of a classifier, or a tensor is missing.
-    """
+    """The classifier that was described, its logits identical; a KeyError, TypeError or ValueError where none was."""
     classifier = _built(description, tensors)
     if not isinstance(classifier, Classifier):
         raise ValueError(f"got a {type(classifier).__name__}, expected a classifier")

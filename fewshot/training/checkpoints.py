@@ -113,11 +113,7 @@ class Checkpoints:
         return None
 
     def read(self, number: int) -> Checkpoint:
-        """A checkpoint that `newest` found.
-
-        Raises:
-            StorageError: it is not there, as on a machine that does not share the folder.
-        """
+        """A checkpoint that `newest` found; a StorageError on a machine that does not share the folder."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -138,11 +134,7 @@ class Checkpoints:
             ) from error
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Add a checkpoint; then remove what it replaces.
-
-        Raises:
-            StorageError: it could not be written; those before it are as they were.
-        """
+        """Add a checkpoint, then remove what it replaces; after a StorageError those before it are as they were."""
         path, progress = self._path(max(self._numbers(), default=0) + 1), checkpoint.progress
         history = {
             "losses": torch.tensor(progress.losses, dtype=torch.float64),
@@ -223,11 +215,8 @@ class Store:
         return self.checkpoints is not None or self.events is not None
 
     def files(self, name: str, determining: Mapping[str, Any]) -> TrainingFiles | None:
-        """The places of one training; None where nothing is kept.
-
-        Args:
-            name: what is trained on what, for people.
-            determining: what determines the weights, as JSON can hold it; version and number of processes are added.
+        """The places of one training, None where nothing is kept; version and number of processes are added to what
+        determines its weights, and its name is for people.
         """
         if not self.keeps_trainings:
             return None

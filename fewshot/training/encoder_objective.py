@@ -75,19 +75,8 @@ class EncoderObjective(nn.Module):
 
     With learned weights each w_i multiplies exp(-s_i), and s_i is added.
 
-    Args:
-        encoder: what is trained.
-        learner: gives the loss of the episodes; its scalars are trained along.
-        texts: all texts of the task.
-        names: the label names, or None where they are not used.
-        weights: term (one of `TERMS`) → its weight; terms of weight 0 are not computed.
-        teacher: features by the published weights, for consistency.
-        target: texts of the target domain, for alignment.
-        augmented: texts with variants, for augmentation and for positives of the contrastive term.
-        adversarial_size: size of the perturbation of words, see `perturbation`.
-        temperature: of the contrastive term and of augmentation.
-        tokens_per_pass: padded tokens that go through the encoder at once, at most.
-        learned_weights: learn the s_i.
+    Batches index `texts`, all of the task. Terms of weight 0 are not computed. The teacher's features are by the
+    published weights. The temperature is that of the contrastive term and of augmentation.
 
     Source: Kendall, Gal and Cipolla 2018, "Multi-Task Learning Using Uncertainty",
         https://arxiv.org/abs/1705.07115, equation 10, for the learned weights.
@@ -197,13 +186,7 @@ class EncoderObjective(nn.Module):
 
 
 def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
-    """Prepare a learner for the loss, in place: its scalars are trained, and its matrices are not.
-
-    A factor from cosine to logit that it learns starts at `scale`.
-
-    Raises:
-        ConfigError: its logits do not follow the features.
-    """
+    """Prepare a learner in place: its scalars are trained, a `log_scale` from `scale` on, and its matrices are not."""
     if not learner.differentiable:
         raise ConfigError(
             f"Got an encoder to train with the learner {learner.title!r}, whose loss has no gradient for the "

@@ -225,11 +225,7 @@ class EncoderTrainer(EpisodicSettings):
         return self.augmented_positives and self.contrastive_weight > 0
 
     def target_texts(self) -> tuple[str, ...]:
-        """The distinct texts of the target domain, for alignment.
-
-        Raises:
-            TaskError: the folder has none that can be read.
-        """
+        """The distinct texts of the target domain, for alignment; a TaskError where the folder has none."""
         if not (self.target and self.alignment_weight):
             return ()
         found = tuple(dict.fromkeys(read_texts(find_texts(Path(self.target).expanduser(), f"{self.GROUP}.target"))))
@@ -251,12 +247,7 @@ class EncoderTrainer(EpisodicSettings):
         return [*groups, self.scalars(scalars)]
 
     def _draw(
-        self,
-        train: ClassPools,
-        step: int,
-        generator: torch.Generator,
-        n_target: int,
-        augmented: AugmentedTexts | None = None,
+        self, train: ClassPools, step: int, generator: torch.Generator, n_target: int, augmented: AugmentedTexts | None
     ) -> EncoderBatch:
         episodes = self.draw_episodes(train, 1, step, generator)
         batch = EncoderBatch(episodes)

@@ -20,11 +20,6 @@ class Engine:
     features beside GPUs), each process trains a copy of its own on the very same batches, and nothing is shared.
 
     Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy is trained; `gather` gives the objective whole weights.
-
-    Args:
-        objective: `objective(batch)` is the loss, or a dictionary of named losses with `loss` among them.
-        groups: parameter groups for AdamW; the objective's parameters with their rates.
-        settings: of the loop.
     """
 
     def __init__(self, objective: nn.Module, groups: Sequence[dict[str, Any]], settings: LoopSettings):
@@ -55,10 +50,7 @@ class Engine:
         self.is_main: bool = self.accelerator.is_main_process  # which writes files and shows progress
 
     def step(self, step: int, draw: Callable[[], Any]) -> dict[str, float]:
-        """One optimiser step (1 for the first): the losses by name, in nats, averaged over batches and processes.
-
-        `draw` is called once for each batch whose gradients are averaged.
-        """
+        """One optimiser step (1 for the first): the losses by name, in nats, means over batches and processes."""
         share = self.settings.rate_share(step)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
@@ -159,11 +151,7 @@ def trained_weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_trained_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put back, whole or not at all, what `trained_weights` took from a module of the same form.
-
-    Raises:
-        OtherWeightsError: names or shapes are not those of the module.
-    """
+    """Put back what `trained_weights` took; an OtherWeightsError, and nothing changed, where names or shapes differ."""
     state = module.state_dict()
     expected = {name: list(state[name].shape) for name in trained_names(module)}
     got = {name: list(tensor.shape) for name, tensor in weights.items()}

@@ -23,11 +23,7 @@ from fewshot.errors import ConfigError
 
 
 def word_layer(encoder: TrainableEncoder) -> nn.Module:
-    """The layer that turns token ids into vectors.
-
-    Raises:
-        ConfigError: the encoder has none that could be found.
-    """
+    """The layer that turns token ids into vectors; a ConfigError where none could be found."""
     try:
         layer = encoder.backbone.get_input_embeddings()  # type: ignore[operator]
     except (AttributeError, NotImplementedError):

@@ -19,11 +19,7 @@ _LARGEST_SHARE = 0.02  # of the time, for checkpoints: a slow disk has longer pa
 
 
 class TrainingRecorder:
-    """Checkpoints and TensorBoard events of one training; a context that closes the event files.
-
-    Raises:
-        ConfigError: `resume` where weights are sharded.
-    """
+    """Checkpoints and TensorBoard events of one training; a context that closes the event files."""
 
     def __init__(self, settings: LoopSettings, engine: Engine, generator: torch.Generator, files: TrainingFiles | None):
         files = files or TrainingFiles()
@@ -43,11 +39,7 @@ class TrainingRecorder:
             self.checkpoints = None
 
     def resumed(self) -> Progress | None:
-        """Bring weights, optimiser and generators to the newest checkpoint; None where the training starts anew.
-
-        Raises:
-            StorageError: another process than the first does not see the checkpoint.
-        """
+        """Bring weights, optimiser and generators to the newest checkpoint; None where the training starts anew."""
         if self.checkpoints is None or not self.checkpoints.resume:
             return None
         newest = self.checkpoints.newest() if self.engine.is_main else None
@@ -64,11 +56,7 @@ class TrainingRecorder:
         return checkpoint.progress
 
     def open(self, progress: Progress) -> None:
-        """Begin the event files where the training starts, hiding later ones of an earlier run.
-
-        Raises:
-            ConfigError: tensorboard is not installed.
-        """
+        """Begin the event files where the training starts, hiding later ones of an earlier run."""
         if self.folder is not None:
             try:
                 from torch.utils.tensorboard import SummaryWriter

@@ -107,14 +107,7 @@ class EpisodicSettings(LoopSettings):
         1. The support size is the one in `shots` whose turn it is.
         2. Queries, then shots, shrink to what the smallest class allows; ways to the number of classes.
 
-        Args:
-            train: pools of the train classes.
-            episodes: how many.
-            step: number of the step.
-            generator: source of all randomness.
-
-        Raises:
-            TaskError: a class is too small for one shot and one query.
+        A class that is too small for one shot and one query is a TaskError.
         """
         smallest = int(train.sizes.min())
         n_query = max(1, min(self.queries, smallest - 1))

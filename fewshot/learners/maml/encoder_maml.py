@@ -37,20 +37,12 @@ _NO_TOKEN = -1  # no tokenizer has it, while the id that stands for padding may 
 
 
 class Body:
-    """Features of token rows, given the adapted parameters.
-
-    The encoder is a copy with weights in 32 bits.  Dropout is off at first.
-
-    Raises:
-        ConfigError: second order is asked for, and the attention has no second derivative.
-        EncoderError: the weights cannot be loaded, or their architecture is not known well enough.
-    """
+    """Features of token rows, given the adapted parameters, by a copy in 32 bits whose dropout is off at first."""
 
     def __init__(self, encoder: Encoder, trainable: Trainable, second_order: bool, generator: torch.Generator):
         self.trainable = TrainableEncoder(encoder, trainable, generator)
         if second_order:
             _turn_to_eager_attention(self.trainable.backbone, encoder.model)
-        # Name → parameter, before any step.
         self.start: Mapping[str, Tensor] = {n: p for n, p in self.trainable.named_parameters() if p.requires_grad}
         self.names = frozenset(self.start)
         self.trainable.train(False)
@@ -87,11 +79,7 @@ def _turn_to_eager_attention(backbone: Any, model: str) -> None:
 
 
 def token_rows(encoder: Encoder, texts: Sequence[str]) -> Int[Tensor, "n_texts tokens"]:
-    """Texts (at least one) as rows of token ids, which episodes index like features; -1 is behind the end of a text.
-
-    Raises:
-        ConfigError: the encoder takes more than the ids of tokens.
-    """
+    """Texts (at least one) as rows of token ids, which episodes index like features; -1 is behind the end of a text."""
     batch = encoder.tokenize(texts)
     needed = set(batch) - {"input_ids", "attention_mask", "token_type_ids"}
     if "input_ids" not in batch or needed or bool(batch.get("token_type_ids", torch.zeros(1)).any()):
@@ -134,9 +122,6 @@ class EncoderMAML(nn.Module):
         trainable: which part of it the inner loop adapts.
         settings: of MAML; `adapts` and `hidden` have no part.
         seed: of the first LoRA or adapter weights.
-
-    Attributes:
-        temperature, arguments: as of any `Learner`.
 
     Raises:
         ConfigError: a hidden layer, rates that learn2learn does not have, or an attention without a second derivative.
@@ -183,9 +168,6 @@ class EncoderMAML(nn.Module):
 
         Returns:
             The adapted encoder, in 32 bits and without a cache, and a classifier on its unit features.
-
-        Raises:
-            ConfigError: a learned head and another number of classes.
         """
         end = self.steps(token_rows(self.published, texts), ways, n_way)[-1]
         if self._shared is None:  # loaded once for all supports

@@ -36,12 +36,7 @@ Rates = Callable[[int], Mapping[str, Tensor | float]]
 def descend(start: Parameters, loss: Loss, rates: Rates, steps: int, first_order: bool) -> list[Parameters]:
     """Take gradient steps that the outer loop can differentiate: the parameters after each; also without gradients.
 
-    Args:
-        start: name → first value.
-        loss: parameters → a scalar.
-        rates: step → name → rate that broadcasts with the parameter.
-        steps: how many.
-        first_order: take the gradients as constants.
+    `rates` gives for each step and name a rate that broadcasts with it; first order takes the gradients as constants.
     """
     second_order = torch.is_grad_enabled() and not first_order
     parameters, path = dict(start), list[Parameters]()

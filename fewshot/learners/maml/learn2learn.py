@@ -35,11 +35,7 @@ def is_installed() -> bool:
 
 @cache
 def algorithms() -> ModuleType:
-    """`learn2learn.algorithms`: MAML, MetaSGD and the rest.
-
-    Raises:
-        ConfigError: learn2learn is not installed, or does not load with the libraries that are.
-    """
+    """`learn2learn.algorithms`: MAML, MetaSGD and the rest; a ConfigError where it is absent or does not load."""
     if not is_installed():
         raise ConfigError(f"Got learner.engine=learn2learn, but learn2learn is not installed: {HOW_TO_GET_IT}.")
     try:
@@ -76,9 +72,6 @@ def descend_in_learn2learn(
     """`descend` for one episode, through learn2learn's MAML, or its MetaSGD where rates are `per_parameter`.
 
     The rates are the same at each step: one for everything, or one per element.
-
-    Raises:
-        ConfigError: learn2learn is not installed.
     """
     library = algorithms()
     first_order = first_order or not torch.is_grad_enabled()

@@ -39,10 +39,7 @@ def summed_gradients(losses: Iterable[Float[Tensor, ""]], parameters: Sequence[T
 
 
 def towards(end: Mapping[str, Tensor], start: Mapping[str, Tensor], value: Float[Tensor, ""]) -> Float[Tensor, ""]:
-    """Reptile's loss: a value whose gradient by each first value is `theta - theta_T`, the mean over episodes.
-
-    `end` and `start` give the last and the first values by name, the last of one episode or of each.
-    """
+    """Reptile's loss: a value whose gradient by each value in `start` is `theta - theta_T`, the mean over episodes."""
     ends = [end[name].mean(0) if end[name].ndim > p.ndim else end[name] for name, p in start.items()]
     gradients = tuple(p.detach() - last for p, last in zip(start.values(), ends, strict=True))
     return _WithGradients.apply(value.detach(), gradients, *start.values())
@@ -57,12 +54,8 @@ def outer_loss(
 ) -> Float[Tensor, ""]:
     """The loss of the outer loop, in nats: of the queries after the last step, or after every step.
 
-    Reptile's value is the same, its gradient `theta - theta_T`.
-
-    Args:
-        settings, first: of MAML, and the first values.
-        steps: takes the inner loop.
-        query_loss, weights: cross-entropy of the queries, and values by name, after a step.
+    Reptile's value is the same, its gradient `theta - theta_T`. `steps` takes the inner loop; `query_loss` and
+    `weights` give the cross-entropy of the queries, and values by name, after a step.
     """
     if settings.reptile:
         with torch.no_grad():

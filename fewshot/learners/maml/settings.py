@@ -21,11 +21,7 @@ _WORDS = {"adapts": Adapts, "head_init": HeadInit, "rates": Rates, "engine": Eng
 
 @dataclass(frozen=True)
 class MAMLSettings:
-    """The settings of a member of the family; see `MAML` for each.
-
-    Raises:
-        ConfigError: a value is out of range, or the combination makes no sense; one line for each.
-    """
+    """The settings of a member of the family, see `MAML` for each; a ConfigError names all that contradicts itself."""
 
     inner_lr: float
     meta_lr: float | None
@@ -131,13 +127,8 @@ class InnerRates(nn.Module):
     | per_layer_and_step | one for each tensor and step | Antoniou et al. 2019, "How to train your MAML" (MAML++) |
     | per_parameter | one for each element, all steps alike | Li et al. 2017, "Meta-SGD" |
 
-    As in those papers a rate may become negative.
-
-    Args:
-        kind: one of the table.
-        inner_lr: first value of all rates.
-        steps: steps of the inner loop.
-        shapes: name of each adapted tensor → the shape of its rates in `per_parameter`.
+    As in those papers a rate may become negative. `shapes` gives for each adapted tensor that of its rates in
+    `per_parameter`.
     """
 
     @classmethod
