@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from fewshot.adaptation.final_stage import FinalStage, Tuner, default_tuners
-from fewshot.adaptation.head_tuner import HeadTuner
+from fewshot.adaptation.head import HeadTuner
 from fewshot.adaptation.ladder import Ladder
 from fewshot.augment.augmenter import SemanticAugmentation, StageAugmentation
 from fewshot.encoders import Encoder, LoRA, SentenceTransformerEncoder, Trainable

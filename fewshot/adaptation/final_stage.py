@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fewshot.adaptation.fine_tuner import FineTuner
-from fewshot.adaptation.head_tuner import HeadTuner
+from fewshot.adaptation.head import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Adapter, Encoder, Full, Trainable
 from fewshot.episodes.batch import EpisodeBatch

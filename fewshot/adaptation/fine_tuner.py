@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fewshot.adaptation.head import CosineHead
-from fewshot.adaptation.head_tuner import Comparison, HeadTuner
+from fewshot.adaptation.head import Comparison, CosineHead, HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.adaptation.tuning import BalancedBatches, FineTuneObjective, StepBatches, TuningSettings
 from fewshot.encoders import Encoder, TrainableEncoder

@@ -92,13 +92,7 @@ class TuningSettings(LoopSettings):
     }
 
     def planned(self, n_texts: int) -> "TuningSettings":
-        """The settings with `steps` and `evaluate_every` for a number of texts.
-
-        Example:
-            >>> plan = TuningSettings(epochs=2.0, batch=32, max_evaluations=4).planned(640)
-            >>> plan.steps, plan.evaluate_every
-            (40, 10)
-        """
+        """The settings with `steps` and `evaluate_every` for a number of texts."""
         a_step = self.batch * self.accumulate * process_count()
         steps = min(self.steps, math.ceil(self.epochs * n_texts / a_step))
         every = max(self.evaluate_every, math.ceil(steps / self.max_evaluations))

@@ -312,7 +312,7 @@ def test_weights_of_another_form_are_refused(tmp_path):
 def test_a_look_writes_when_it_is_time(seconds, expected, tmp_path, monkeypatch):
     """A clock on which four seconds go by from look to look; writing takes none."""
     now = [0.0]
-    monkeypatch.setattr("fewshot.training.recorder.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fewshot.training.loop.time.monotonic", lambda: now[0])
     written = []
     store = checkpoints(tmp_path)
     write = store.write
@@ -331,7 +331,7 @@ def test_a_look_writes_when_it_is_time(seconds, expected, tmp_path, monkeypatch)
 
 def test_a_slow_disk_gets_longer_pauses(tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("fewshot.training.recorder.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fewshot.training.loop.time.monotonic", lambda: now[0])
     store, written = checkpoints(tmp_path), []
 
     def slow(checkpoint):

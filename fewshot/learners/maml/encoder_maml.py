@@ -27,9 +27,8 @@ from fewshot.errors import ConfigError
 from fewshot.learners.learner import Classifier
 from fewshot.learners.maml.inner_loop import descend
 from fewshot.learners.maml.learn2learn import descend_in_learn2learn
-from fewshot.learners.maml.maml import AdaptedNetwork, start_of
+from fewshot.learners.maml.maml import AdaptedNetwork, outer_loss, start_of, summed_gradients
 from fewshot.learners.maml.network import HEAD, Examples, NamedParameters, Network, Parameters
-from fewshot.learners.maml.outer import outer_loss, summed_gradients
 from fewshot.learners.maml.settings import InnerRates, MAMLSettings
 from fewshot.randomness import child_generator
 
