@@ -3,12 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from fewshot.adaptation.fine_tuner import FineTuner
 from fewshot.adaptation.head import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
-from fewshot.encoders import Adapter, Encoder, Full, Trainable
+from fewshot.encoders import Adapter, Full, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation.held_out import held_out_accuracy
 from fewshot.features import TaskFeatures
@@ -41,10 +40,9 @@ class FinalStage:
         """The classifier tuned on a support if it beats prototypes and the learner on held-out texts, else `own`.
 
         Args:
-            own: the learner's classifier for this support.
-            learner: meta-trained and calibrated; tuning starts from its projection, if it goes by prototypes.
-            support, features, episode: all that is labelled, its features (new texts may be among them), and the same
-                as an episode over these.
+            own, learner: the learner's classifier for this support, and the learner, calibrated. Tuning starts from its
+                projection, if it goes by prototypes.
+            support, features, episode: all that is labelled, its features, and the same as an episode over these.
             seed, store: root seed, and where trainings keep checkpoints and events.
         """
         start = learner if learner.by_prototypes else None
@@ -53,7 +51,14 @@ class FinalStage:
         else:
             files = None
             if store is not None and store.keeps_trainings:
-                determining = self._determining(self.tuner, own.encoder, start, support, seed)
+                determining = {
+                    "encoder": own.encoder.fingerprint,
+                    "learner": None if start is None else _digest(start),
+                    "support": [list(support.texts), support.classes.tolist(), support.label_names],
+                    "training": self.tuner.determining(),
+                    "head": asdict(self.head),
+                    "seed": seed,
+                }
                 files = store.files(f"adaptation-{self.name}", determining)
             tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
         stage = str(tuned.details["stage"])
@@ -67,19 +72,6 @@ class FinalStage:
         stage = UNTUNED[0] if not better else stage if head_alone else self.name
         details = {**tuned.details, "stage": stage, "learner_held_out": own_accuracy}
         return replace(tuned if better else own, details=details)
-
-    def _determining(
-        self, tuner: FineTuner, encoder: Encoder, learner: Learner | None, support: LabelledTexts, seed: int
-    ) -> dict[str, Any]:
-        """All that has a part in the weights of a tuning."""
-        return {
-            "encoder": encoder.fingerprint,
-            "learner": None if learner is None else _digest(learner),
-            "support": [list(support.texts), support.classes.tolist(), support.label_names],
-            "training": tuner.determining(),
-            "head": asdict(self.head),
-            "seed": seed,
-        }
 
 
 def _digest(learner: Learner) -> str:

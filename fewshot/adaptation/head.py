@@ -65,8 +65,7 @@ class CosineHead(nn.Module):
     ) -> "CosineHead":
         """A head that goes by the nearest prototype; the names of classes are one more example of each.
 
-        The projection is that of a meta-trained learner, if it has one; else `centring` is the share of the mean over
-        classes that is taken away. All is on the CPU.
+        The projection is a meta-trained learner's; else `centring` is the share of the mean over classes taken away.
         """
         projection = ResidualProjection(features.shape[1], centring)
         trained = getattr(learner, "projection", None)

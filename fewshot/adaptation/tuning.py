@@ -105,9 +105,7 @@ class BalancedBatches:
     1. In a round each class that has texts gives `per_class` of them, side by side.
     2. A class goes through all its texts before one comes again, in a new order each time; a small class comes round
        sooner. Classes count alike, whatever their sizes.
-    3. A batch depends on the seed and the step alone, so a training that is resumed draws the same.
-
-    The stream is `batches`.
+    3. A batch depends on the seed (stream `batches`) and the step alone, so a resumed training draws the same.
     """
 
     def __init__(self, classes: Int[Tensor, " n_texts"], size: int, per_class: int, seed: int):

@@ -32,6 +32,14 @@ from fewshot.processes import process_count
 from fewshot.resources import __version__
 from fewshot.storage import atomic_folder, write_json, write_tensors, write_text
 
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_KEPT = 2  # the newest, and the one before it in case the newest is damaged
+_LEFTOVER_SECONDS = 600  # no writing takes so long: a temporary folder of this age was left by a run that was killed
+_SUMS = "SHA256SUMS"
+_TENSORS = ("last", "best", "optimizer", "generators", "history")
+
 
 @dataclass(frozen=True)
 class TrainingHistory:
@@ -63,15 +71,6 @@ class Progress:
     def history(self) -> TrainingHistory:
         """The history, once the training is over."""
         return TrainingHistory(self.step, self.best_step, self.losses, self.scores)
-
-
-log = logging.getLogger(__name__)
-
-_FORMAT = 1
-_KEPT = 2  # the newest, and the one before it in case the newest is damaged
-_LEFTOVER_SECONDS = 600  # no writing takes so long: a temporary folder of this age was left by a run that was killed
-_SUMS = "SHA256SUMS"
-_TENSORS = ("last", "best", "optimizer", "generators", "history")
 
 
 @dataclass(frozen=True)
@@ -215,9 +214,7 @@ class Store:
         return self.checkpoints is not None or self.events is not None
 
     def files(self, name: str, determining: Mapping[str, Any]) -> TrainingFiles | None:
-        """The places of one training, None where nothing is kept; version and number of processes are added to what
-        determines its weights, and its name is for people.
-        """
+        """The places of a training, by a name for people and all that determines its weights, or None."""
         if not self.keeps_trainings:
             return None
         everything = {**determining, "version": __version__, "processes": process_count()}

@@ -48,7 +48,11 @@ class Body:
 
     def __call__(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "n dim"]:
         """Unit vectors of token rows, on the device of the rows."""
-        features = torch.func.functional_call(self.trainable, dict(parameters), (tokens_of(rows),))
+        mask = rows != _NO_TOKEN
+        longest = int(mask.sum(1).max())
+        tokens, mask = rows[:, :longest], mask[:, :longest]
+        batch = {"input_ids": tokens.masked_fill(~mask, 0), "attention_mask": mask.long()}
+        features = torch.func.functional_call(self.trainable, dict(parameters), (batch,))
         return normalize(features.to(rows.device), dim=-1)
 
     def weights(self, parameters: Parameters) -> TrainedWeights:
@@ -87,19 +91,6 @@ def token_rows(encoder: Encoder, texts: Sequence[str]) -> Int[Tensor, "n_texts t
             f"gives it the ids of tokens and nothing else. Set training=episodic, or choose another encoder."
         )
     return batch["input_ids"].masked_fill(batch["attention_mask"] == 0, _NO_TOKEN)
-
-
-def tokens_of(rows: Int[Tensor, "n tokens"]) -> dict[str, Int[Tensor, "n longest"]]:
-    """The batch that `Encoder.embed` takes of `token_rows`, cut to the longest text in it.
-
-    Example:
-        >>> tokens_of(torch.tensor([[7, 0, -1], [5, -1, -1]]))["attention_mask"].tolist()
-        [[1, 1], [1, 0]]
-    """
-    mask = rows != _NO_TOKEN
-    rows = rows[:, : int(mask.sum(1).max())]
-    mask = mask[:, : rows.shape[1]]
-    return {"input_ids": rows.masked_fill(~mask, 0), "attention_mask": mask.long()}
 
 
 @dataclass(frozen=True)
@@ -163,11 +154,7 @@ class EncoderMAML(nn.Module):
         return [value for name, value in self.first.named().items() if name in self.body.names]
 
     def adapt(self, texts: Sequence[str], ways: Int[Tensor, " n_texts"], n_way: int) -> tuple[Encoder, Classifier]:
-        """Take the inner loop on the texts of a support, label names among them, and the way of each.
-
-        Returns:
-            The adapted encoder, in 32 bits and without a cache, and a classifier on its unit features.
-        """
+        """The encoder, uncached in 32 bits, and a classifier, adapted to texts (names among them) and their ways."""
         end = self.steps(token_rows(self.published, texts), ways, n_way)[-1]
         if self._shared is None:  # loaded once for all supports
             self._shared = SharedModel(self.published.replace(dtype="float32", cache=None))

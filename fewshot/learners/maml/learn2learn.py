@@ -12,12 +12,11 @@ Source: Arnold et al. 2020, "learn2learn: A Library for Meta-Learning Research".
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fewshot.errors import ConfigError
 from fewshot.learners.maml.inner_loop import Loss, Rates
@@ -89,14 +88,6 @@ def descend_in_learn2learn(
             clone.adapt(loss(clone.module.named()))
             path.append(clone.module.named())
     return path
-
-
-def stacked(path_of_each: list[list[Parameters]]) -> list[Mapping[str, Tensor]]:
-    """From the paths of single episodes to the path of the batch."""
-    return [
-        {name: torch.stack([parameters[name] for parameters in step]) for name in step[0]}
-        for step in zip(*path_of_each, strict=True)
-    ]
 
 
 def _module(start: Parameters) -> nn.Module:

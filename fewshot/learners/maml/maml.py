@@ -31,7 +31,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from fewshot.learners.learner import Classifier, Support
 from fewshot.learners.maml.inner_loop import Loss, adapt_head, adapt_network, descend
-from fewshot.learners.maml.learn2learn import descend_in_learn2learn, stacked
+from fewshot.learners.maml.learn2learn import descend_in_learn2learn
 from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, NamedParameters, Network, Parameters
 from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, InnerRates, MAMLSettings, Rates
 from fewshot.learners.prototypical import ProjectedLearner
@@ -114,13 +114,6 @@ class AdaptedNetwork(Classifier):
         return normalize(self.network.embed(self.projection(features)), dim=-1)
 
 
-def examples_of(support: Support, projection: nn.Module) -> Examples:
-    """The support as the inner loop reads it, label names among it."""
-    features, targets, amounts = support.with_names_as_shots().flat()
-    weights = (amounts / amounts.sum(1, keepdim=True)).to(features.dtype)
-    return Examples(projection(features), targets.to(features.dtype), weights[..., None], outnumbers_features(support))
-
-
 def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) -> Network:
     """The network before the first step; without learned values for the head it starts at the unit prototypes."""
     if HEAD[0] in first:
@@ -163,7 +156,10 @@ def adapt_on_features(start: Network, examples: Examples, settings: MAMLSettings
             values, loss = {name: value[e] for name, value in own.items()}, loss_on(examples.episode(e))
             metasgd = settings.rates == "per_parameter"
             path_of_each.append(descend_in_learn2learn(values, loss, rates, steps, first_order, metasgd))
-        path = stacked(path_of_each)
+        path = [
+            {name: torch.stack([parameters[name] for parameters in step]) for name in step[0]}
+            for step in zip(*path_of_each, strict=True)
+        ]
     return [network(parameters) for parameters in path]
 
 
@@ -262,7 +258,10 @@ class MAML(ProjectedLearner):
         """The classifier after each step of the inner loop."""
         self.settings.check_ways(support.mask.shape[1])
         scale = self.log_scale.exp()
-        examples = examples_of(support, self.projection)
+        features, targets, amounts = support.with_names_as_shots().flat()
+        weights = (amounts / amounts.sum(1, keepdim=True)).to(features.dtype)[..., None]
+        targets, many = targets.to(features.dtype), outnumbers_features(support)
+        examples = Examples(self.projection(features), targets, weights, many)
         networks = adapt_on_features(start_of(self.first.named(), scale, examples), examples, self.settings, self.rates)
         return [AdaptedNetwork(network, self.projection) for network in networks]
 

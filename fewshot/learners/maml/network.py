@@ -98,15 +98,12 @@ class Network:
 
 @dataclass(frozen=True)
 class Examples:
-    """The labelled examples of an inner loop, with one-hot targets; rows behind a weight of zero are padding.
-
-    Where they outnumber their features, their Gram matrix is not worth forming.
-    """
+    """The labelled examples of an inner loop, with one-hot targets; rows behind a weight of zero are padding."""
 
     features: Float[Tensor, "episodes n dim"]
     targets: Float[Tensor, "episodes n n_way"]
     weights: Float[Tensor, "episodes n 1"]
-    outnumber_features: bool = False
+    outnumber_features: bool = False  # so that their Gram matrix is not worth forming
 
     def losses(self, logits: Float[Tensor, "episodes n n_way"]) -> Float[Tensor, " episodes"]:
         """Mean cross-entropy of each episode, in nats."""

@@ -127,8 +127,7 @@ class InnerRates(nn.Module):
     | per_layer_and_step | one for each tensor and step | Antoniou et al. 2019, "How to train your MAML" (MAML++) |
     | per_parameter | one for each element, all steps alike | Li et al. 2017, "Meta-SGD" |
 
-    As in those papers a rate may become negative. `shapes` gives for each adapted tensor that of its rates in
-    `per_parameter`.
+    As in those papers a rate may become negative. `shapes` are those of the rates of each tensor in `per_parameter`.
     """
 
     @classmethod
