@@ -22,6 +22,7 @@ from fewshot.episodes import sample_episodes
 from fewshot.learners import Prototypical
 from fewshot.randomness import child_generator
 from fewshot.tasks import Task
+from fewshot.training import EncoderTrainer
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, StepTexts
 
 ROUNDS, STEPS = 5, 3
@@ -40,7 +41,7 @@ class Stepper:
         self.trainable = TrainableEncoder(encoder, trainable)
         learner = Prototypical(self.trainable.compute(["."]).shape[1])
         names = task.label_texts()
-        self.objective = EncoderObjective(self.trainable, learner, task.texts, names, weights={"task": 1.0})
+        self.objective = EncoderObjective(self.trainable, learner, task.texts, names, EncoderTrainer())
         self.optimizer = torch.optim.AdamW(self.trainable.parameter_groups(1e-5))
         generator = child_generator(0, "benchmarks/encoder_training")
         pools = task.pools("train")

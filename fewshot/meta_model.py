@@ -16,7 +16,7 @@ from fewshot.learners import Learner
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import frozen
 from fewshot.text_classifier import TextClassifier
-from fewshot.training.store import Store
+from fewshot.training.checkpoints import Store
 
 
 @dataclass(frozen=True)

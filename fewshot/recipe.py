@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from fewshot.adaptation.final_stage import FinalStage, Tuner
-from fewshot.adaptation.head_tuner import HeadTuner
+from fewshot.adaptation.final_stage import FinalStage, Tuner, default_tuners
+from fewshot.adaptation.head import HeadTuner
 from fewshot.adaptation.ladder import Ladder
-from fewshot.adaptation.tuners import default_tuners
 from fewshot.augment.augmenter import SemanticAugmentation, StageAugmentation
 from fewshot.encoders import Encoder, LoRA, SentenceTransformerEncoder, Trainable
 from fewshot.errors import ConfigError

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewshot.adaptation import HeadTuner
-from fewshot.adaptation.decision import Comparison
+from fewshot.adaptation.head import Comparison
 from fewshot.augment import SemanticAugmentation
 from fewshot.encoders import Full, LoRA, TransformerEncoder
 from fewshot.experiment.episodes import labelled_support

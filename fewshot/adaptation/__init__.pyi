@@ -1,10 +1,10 @@
+from .final_stage import AdapterTuner as AdapterTuner
+from .final_stage import FullTuner as FullTuner
+from .final_stage import LightTuner as LightTuner
 from .fine_tuner import FineTuner as FineTuner
-from .head_tuner import HeadTuner as HeadTuner
+from .head import HeadTuner as HeadTuner
 from .labelled import LabelledTexts as LabelledTexts
 from .ladder import STAGES as STAGES
 from .ladder import Ladder as Ladder
 from .ladder import Rung as Rung
 from .switch import AdapterSwitch as AdapterSwitch
-from .tuners import AdapterTuner as AdapterTuner
-from .tuners import FullTuner as FullTuner
-from .tuners import LightTuner as LightTuner

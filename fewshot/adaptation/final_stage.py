@@ -1,19 +1,19 @@
 """The final stage: tune a head or the encoder on a support, and keep the learner's own classifier if that is better."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from fewshot.adaptation.fine_tuner import FineTuner
-from fewshot.adaptation.head_tuner import HeadTuner
+from fewshot.adaptation.head import HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
-from fewshot.encoders import Encoder
+from fewshot.encoders import Adapter, Full, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation.evaluate import held_out_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.text_classifier import TextClassifier
-from fewshot.training.store import Store
+from fewshot.training.checkpoints import Store
 
 Tuner = HeadTuner | FineTuner
 UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own classifier stays
@@ -37,19 +37,13 @@ class FinalStage:
         seed: int = 0,
         store: Store | None = None,
     ) -> TextClassifier:
-        """Tune on a support.
+        """The classifier tuned on a support if it beats prototypes and the learner on held-out texts, else `own`.
 
         Args:
-            own: the learner's classifier for this support.
-            learner: meta-trained and calibrated; tuning starts from its projection, if it goes by prototypes.
-            support: all that is labelled.
-            features: of the support's texts and label names, new texts beside them.
-            episode: the support as an episode over `features`.
-            seed: root seed.
-            store: where trainings keep checkpoints and events; None keeps none.
-
-        Returns:
-            The tuned classifier if it beats prototypes and the learner on held-out texts, else `own`; with `details`.
+            own, learner: the learner's classifier for this support, and the learner, calibrated. Tuning starts from its
+                projection, if it goes by prototypes.
+            support, features, episode: all that is labelled, its features, and the same as an episode over these.
+            seed, store: root seed, and where trainings keep checkpoints and events.
         """
         start = learner if learner.by_prototypes else None
         if isinstance(self.tuner, HeadTuner):
@@ -57,7 +51,14 @@ class FinalStage:
         else:
             files = None
             if store is not None and store.keeps_trainings:
-                determining = self._determining(self.tuner, own.encoder, start, support, seed)
+                determining = {
+                    "encoder": own.encoder.fingerprint,
+                    "learner": None if start is None else _digest(start),
+                    "support": [list(support.texts), support.classes.tolist(), support.label_names],
+                    "training": self.tuner.determining(),
+                    "head": asdict(self.head),
+                    "seed": seed,
+                }
                 files = store.files(f"adaptation-{self.name}", determining)
             tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
         stage = str(tuned.details["stage"])
@@ -72,19 +73,6 @@ class FinalStage:
         details = {**tuned.details, "stage": stage, "learner_held_out": own_accuracy}
         return replace(tuned if better else own, details=details)
 
-    def _determining(
-        self, tuner: FineTuner, encoder: Encoder, learner: Learner | None, support: LabelledTexts, seed: int
-    ) -> dict[str, Any]:
-        """All that has a part in the weights of a tuning."""
-        return {
-            "encoder": encoder.fingerprint,
-            "learner": None if learner is None else _digest(learner),
-            "support": [list(support.texts), support.classes.tolist(), support.label_names],
-            "training": tuner.determining(),
-            "head": asdict(self.head),
-            "seed": seed,
-        }
-
 
 def _digest(learner: Learner) -> str:
     """A hash of the weights from which tuning starts."""
@@ -92,3 +80,54 @@ def _digest(learner: Learner) -> str:
     for name, value in learner.state_dict().items():
         digest.update(name.encode() + value.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class AdapterTuner(FineTuner):
+    """Bottleneck adapters, which like LoRA start at zero: its defaults."""
+
+    trainable: Trainable = field(default_factory=Adapter)
+
+
+@dataclass(frozen=True)
+class FullTuner(FineTuner):
+    """All weights, with more than 500 texts per class."""
+
+    trainable: Trainable = field(default_factory=Full)
+    steps: int = 1500
+    learning_rate: float = 1e-4  # all weights are updated at once: a twentieth of the rate of LoRA
+    held_out: float = 0.1
+    max_held_out: int = 50  # a tenth of the 500 texts from which on this stage runs by itself
+
+
+@dataclass(frozen=True)
+class LightTuner(FineTuner):
+    """A light contrastive tuning of all weights, for 2 to 50 texts per class: a minute or two on a CPU.
+
+    Pairs are what few texts are rich in: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts" (SetFit),
+    https://arxiv.org/abs/2209.11055.
+    """
+
+    trainable: Trainable = field(default_factory=Full)
+    steps: int = 100
+    epochs: float = 5.0
+    max_evaluations: int = 2  # each says how many steps are worth taking
+    batch: int = 64  # the contrastive term learns from all pairs in it
+    per_class: int = 2  # each text has a partner
+    learning_rate: float = 5e-5  # at 2e-4 few texts are learnt by heart before anything is gained
+    head_learning_rate: float = 3e-3
+    contrastive_weight: float = 1.0
+    folds: int = 2  # a fifth of few texts is too little to learn without or to compare on
+    interpolation: Sequence[float] = (1.0,)  # unused with folds
+    margin: float = 1.0  # with few texts luck weighs more
+
+
+def default_tuners() -> dict[str, Tuner]:
+    """Name of a final stage → its tuner."""
+    return {
+        "head": HeadTuner(),
+        "light": LightTuner(),
+        "lora": FineTuner(),
+        "adapter": AdapterTuner(),
+        "full": FullTuner(),
+    }

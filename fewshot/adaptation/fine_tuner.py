@@ -12,13 +12,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fewshot.adaptation.batches import BalancedBatches, StepBatches
-from fewshot.adaptation.decision import Comparison
-from fewshot.adaptation.head import CosineHead
-from fewshot.adaptation.head_tuner import HeadTuner
+from fewshot.adaptation.head import Comparison, CosineHead, HeadTuner
 from fewshot.adaptation.labelled import LabelledTexts
-from fewshot.adaptation.objective import FineTuneObjective
-from fewshot.adaptation.tuning import TuningSettings
+from fewshot.adaptation.tuning import BalancedBatches, FineTuneObjective, StepBatches, TuningSettings
 from fewshot.encoders import Encoder, TrainableEncoder
 from fewshot.learners import Learner
 from fewshot.processes import as_main

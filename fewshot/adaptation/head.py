@@ -1,6 +1,16 @@
-"""The classifier on top of an encoder: scaled cosine to one row per class, started from prototypes.
+"""The classifier on top of an encoder: scaled cosine to one row per class, started from prototypes, and its tuning.
 
-    z = projection(x / |x|)        logit_c(x) = exp(s) * z . w_c / |w_c|        w_c starts as the prototype of class c
+    z = projection(x / |x|)        logit_c(x) = exp(s) * z . w_c / |w_c|        w_c starts as the prototype p_c
+    min_w  mean_c mean_{i in c} CE(logits(x_i), c) + l2 / n_classes * sum_c |w_c - p_c|^2
+
+Features are computed once, so tuning takes seconds on a CPU. An L2 penalty keeps the rows near the prototypes;
+cross-validation on the support chooses its weight `l2`, and whether tuning pays at all. The scale is not trained: on
+the few texts that it is to be right on, it grows without bound and takes the margin away (banking77, 77 classes, 5
+texts each, texts not in the test part: 80.1 % with a trained scale, 82.5 % with 20, 80.2 % by the prototypes).
+
+Half a standard error is enough to tune: on texts outside of any test part (2 to 10 texts per class, three tasks, means
+of 12 supports) that gains up to 0.7 points more than a whole one, 0.1 on average, and loses 0.1 in one of 32 places.
+The worst support lost 1.6 points against its prototypes, and 1.1 with a whole standard error.
 
 Source: Gidaris and Komodakis 2018, "Dynamic Few-Shot Visual Learning without Forgetting",
 https://arxiv.org/abs/1804.09458 (a cosine classifier whose rows prototypes can stand in for); Qi et al. 2018, "Low-Shot
@@ -9,27 +19,27 @@ Learning with Imprinted Weights", https://arxiv.org/abs/1712.07136 (rows that st
 
 import copy
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.encoders import Encoder
 from fewshot.evaluation import fit_temperature
 from fewshot.learners import Classifier, Learner
-from fewshot.learners.projection import ResidualProjection
-from fewshot.learners.prototypical import ProjectedPrototype
+from fewshot.learners.prototypical import ProjectedPrototype, ResidualProjection
 from fewshot.learners.saving import frozen
+from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings
+from fewshot.text_classifier import TextClassifier
 
 
 class CosineHead(nn.Module):
-    """Scaled cosine to the rows.
-
-    Args:
-        projection: map of unit features to unit vectors; trained or not as it comes.
-        rows: where each class starts.
-        scale: `exp(s)`; it is not trained, see `head_tuner`.
-    """
+    """Scaled cosine to the rows, which start as given; the scale `exp(s)` is not trained."""
 
     temperature: Tensor
     log_scale: Tensor
@@ -55,14 +65,7 @@ class CosineHead(nn.Module):
     ) -> "CosineHead":
         """A head that goes by the nearest prototype; the names of classes are one more example of each.
 
-        Args:
-            features: of the support texts, on the CPU.
-            classes: the class of each.
-            label_names: features of the names of the classes.
-            n_classes: a class without texts has its name alone.
-            scale: factor from cosine to logit.
-            centring: share of the mean over classes that is taken away, where no learner brings a centre.
-            learner: a meta-trained one; if it goes through a projection, so does the head.
+        The projection is a meta-trained learner's; else `centring` is the share of the mean over classes taken away.
         """
         projection = ResidualProjection(features.shape[1], centring)
         trained = getattr(learner, "projection", None)
@@ -118,3 +121,160 @@ def _means(
         classes = torch.cat([classes, torch.arange(n_classes)])
     sums = torch.zeros(n_classes, features.shape[1]).index_add_(0, classes, features)
     return sums / torch.bincount(classes, minlength=n_classes)[:, None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Accuracies of two classifiers on the same held-out texts, and the standard error of the paired difference.
+
+    The second is selected on these texts (number of steps, share of the way, L2 penalty), so that its score is a little
+    too good; a margin stands against that.
+    """
+
+    before: float
+    after: float
+    standard_error: float
+    n_texts: int
+
+    @classmethod
+    def of(cls, before: Bool[Tensor, " n_texts"], after: Bool[Tensor, " n_texts"]) -> "Comparison":
+        """From which of the texts each got right."""
+        if not len(before):
+            return cls(0.0, 0.0, 0.0, 0)
+        gains = after.double() - before.double()
+        error = float(gains.std(unbiased=False)) / len(gains) ** 0.5
+        return cls(float(before.double().mean()), float(after.double().mean()), error, len(gains))
+
+    def pays(self, margin: float) -> bool:
+        """Whether the gain is above zero by `margin` of its standard errors, and by more than `margin` texts.
+
+        A tie keeps what is there. The second condition is for few texts, of which a single one that changed sides has a
+        standard error as small as its gain.
+        """
+        gain = self.after - self.before
+        return gain >= margin * self.standard_error and round(gain * self.n_texts) > margin
+
+
+@dataclass(frozen=True)
+class HeadTuner(RangedSettings):
+    """Tune the rows of a cosine classifier from prototypes on, and keep them if cross-validation says that it pays.
+
+    Args:
+        l2_to_prototypes: weights of the penalty to choose from.
+        folds: of the cross-validation; fewer where the largest class has fewer texts.
+        margin: standard errors by which tuning has to beat the prototypes on texts held out.
+        scale: factor from cosine to logit.
+        centring: share of the mean over classes that is taken away, where no learner brings a centre.
+        iterations: of L-BFGS, at most.
+    """
+
+    l2_to_prototypes: Sequence[float] = (0.1, 1.0)
+    folds: int = 4
+    margin: float = 0.5
+    scale: float = 20.0
+    centring: float = 0.0
+    iterations: int = 60
+
+    GROUP: ClassVar[str] = "adaptation"
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("scale", "iterations"), POSITIVE),
+        "margin": NOT_NEGATIVE,
+        "folds": (lambda folds: folds >= 2, "2 or more"),
+        "l2_to_prototypes": (lambda l2: len(l2) > 0 and min(l2) >= 0, "a list of numbers of 0 or more"),
+        "centring": SHARE,
+    }
+
+    def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
+        """The folds of a support, (kept, held out) each; none where no class has two texts."""
+        n_folds = min(self.folds, int(support.counts.max()))
+        return support.folds(n_folds, seed) if n_folds > 1 else []
+
+    def fit(
+        self, encoder: Encoder, support: LabelledTexts, learner: Learner | None = None, seed: int = 0
+    ) -> TextClassifier:
+        """Tune a head on the encoder's features of the support.
+
+        Args:
+            encoder: is not changed.
+            support: all that is labelled.
+            learner: a meta-trained one, whose projection the head goes through; None: features as they are.
+            seed: of the folds.
+
+        Returns:
+            The tuned classifier, or that by prototypes where tuning does not pay; without any text that by label
+            names alone. `details["stage"]` says which: `"head"`, `"prototypes"` or `"zero_shot"`.
+        """
+        features = encoder.encode(support.with_names_as_texts().texts)
+        head, comparison, l2 = self.tuned(features, support, learner, seed)
+        details = {
+            "stage": "head" if l2 is not None else "prototypes" if len(support.texts) else "zero_shot",
+            "l2_to_prototypes": l2,
+            "held_out": vars(comparison),
+        }
+        return TextClassifier(encoder, head.classifier(), support.labels, float(head.temperature), details)
+
+    def tuned(
+        self, features: Float[Tensor, "n_all dim"], support: LabelledTexts, learner: Learner | None, seed: int
+    ) -> tuple[CosineHead, Comparison, float | None]:
+        """The head, how it compares with prototypes, and the weight of its penalty; None where the prototypes are kept.
+
+        `features` are those of the support's texts, and of the label names behind them; other arguments as in `fit`.
+        """
+        splits = self.splits(support, seed)
+        if not splits:
+            return self.start(features, support, learner), Comparison(0.0, 0.0, 0.0, 0), None
+        options: list[float | None] = [None, *self.l2_to_prototypes]
+        logits: dict[float | None, list[Tensor]] = {option: [] for option in options}
+        targets = []
+        for kept, held in splits:
+            part = torch.cat([kept, torch.arange(len(support.texts), len(features))])
+            start = self.start(features[part], support.subset(kept), learner)
+            targets.append(support.classes[held])
+            for option in options:
+                head = self.tune(start, features[part], support.subset(kept), option)
+                with torch.no_grad():
+                    logits[option].append(head(features[held]))
+        target = torch.cat(targets)
+        hits = {option: torch.cat(parts).argmax(1) == target for option, parts in logits.items()}
+        best = max(self.l2_to_prototypes, key=lambda l2: int(hits[l2].sum()))
+        comparison = Comparison.of(hits[None], hits[best])
+        chosen = best if comparison.pays(self.margin) else None
+        head = self.tune(self.start(features, support, learner), features, support, chosen)
+        head.calibrate(torch.cat(logits[chosen]), target)
+        return head, comparison, chosen
+
+    def start(self, features: Tensor, support: LabelledTexts, learner: Learner | None) -> CosineHead:
+        """The head that goes by prototypes; arguments as in `tuned`."""
+        texts, names = features.tensor_split([len(support.texts)])
+        return CosineHead.from_prototypes(
+            texts,
+            support.classes,
+            None if support.label_names is None else names,
+            len(support.labels),
+            scale=self.scale,
+            centring=self.centring,
+            learner=learner,
+        )
+
+    def tune(self, start: CosineHead, features: Tensor, support: LabelledTexts, l2: float | None) -> CosineHead:
+        """A head tuned from another one, on all that is given; without a penalty the other one itself."""
+        if l2 is None:
+            return start
+        classes = support.with_names_as_texts().classes
+        counts = torch.bincount(classes, minlength=len(start.rows))
+        shares = 1 / counts[classes] / (counts > 0).sum()
+        with torch.no_grad():
+            embedded = start.embed(features)
+        head = start.twin()
+        optimiser = torch.optim.LBFGS([head.rows], max_iter=self.iterations, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimiser.zero_grad()
+            losses = nn.functional.cross_entropy(head.of_embedded(embedded), classes, reduction="none")
+            loss = (shares * losses).sum() + l2 * (head.rows - start.rows.detach()).square().sum() / len(head.rows)
+            loss.backward()
+            return loss
+
+        with torch.enable_grad():
+            optimiser.step(closure)
+        return head.requires_grad_(False)

@@ -105,12 +105,9 @@ class LabelledTexts:
     def held_out(
         self, share: float, seed: int, max_texts: int | None = None
     ) -> tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]:
-        """Hold out a share of the texts of each class, rounded; of a class of one text nothing.
+        """Hold out a share of the texts of each class, rounded, at most `max_texts`; of one text nothing.
 
-        Args:
-            share: above 0 and below 1; at least one text of two or more is held out, and at least one kept.
-            seed: root seed; the stream is `held out`.
-            max_texts: of a class, 1 or more; None: no limit.
+        Of two or more at least one is held out, and at least one kept. The stream is `held out`.
         """
         generator = child_generator(seed, "held out")
         kept, held = [], []

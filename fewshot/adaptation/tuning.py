@@ -1,15 +1,23 @@
-"""Settings of fine-tuning an encoder and a head on a support."""
+"""Fine-tuning an encoder and a head on a support: settings, batches and loss."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from fewshot.encoders import LoRA, Trainable
-from fewshot.processes import process_count
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from fewshot.adaptation.head import CosineHead
+from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.encoders import LoRA, Trainable, TrainableEncoder
+from fewshot.processes import process_count, process_index
+from fewshot.randomness import child_generator
 from fewshot.ranges import BELOW_ONE, DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range
 from fewshot.training import LoopSettings
-from fewshot.training.loop_settings import Precision, Schedule
+from fewshot.training.settings import Precision, Schedule
+from fewshot.training.terms import supervised_contrastive
 
 
 @dataclass(frozen=True)
@@ -84,14 +92,76 @@ class TuningSettings(LoopSettings):
     }
 
     def planned(self, n_texts: int) -> "TuningSettings":
-        """The settings with `steps` and `evaluate_every` for a number of texts.
-
-        Example:
-            >>> plan = TuningSettings(epochs=2.0, batch=32, max_evaluations=4).planned(640)
-            >>> plan.steps, plan.evaluate_every
-            (40, 10)
-        """
+        """The settings with `steps` and `evaluate_every` for a number of texts."""
         a_step = self.batch * self.accumulate * process_count()
         steps = min(self.steps, math.ceil(self.epochs * n_texts / a_step))
         every = max(self.evaluate_every, math.ceil(steps / self.max_evaluations))
         return replace(self, steps=steps, evaluate_every=every)
+
+
+class BalancedBatches:
+    """Rounds in which every class has its turn once, in an order of its own, cut into batches of equal size.
+
+    1. In a round each class that has texts gives `per_class` of them, side by side.
+    2. A class goes through all its texts before one comes again, in a new order each time; a small class comes round
+       sooner. Classes count alike, whatever their sizes.
+    3. A batch depends on the seed (stream `batches`) and the step alone, so a resumed training draws the same.
+    """
+
+    def __init__(self, classes: Int[Tensor, " n_texts"], size: int, per_class: int, seed: int):
+        self.size, self.per_class, self.seed = size, per_class, seed
+        self.members = [(classes == number).nonzero().flatten() for number in classes.unique().tolist()]
+
+    def __call__(self, step: int) -> Int[Tensor, " size"]:
+        """The texts of a step, 1 for the first."""
+        start, stop = (step - 1) * self.size, step * self.size
+        length = len(self.members) * self.per_class
+        rounds = torch.cat([self._round(number) for number in range(start // length, (stop - 1) // length + 1)])
+        return rounds[start % length :][: self.size]
+
+    def _round(self, number: int) -> Int[Tensor, " round"]:
+        order = torch.randperm(len(self.members), generator=self._stream(f"round {number}"))
+        turns = range(number * self.per_class, (number + 1) * self.per_class)
+        return torch.stack([self._text(place, turn) for place in order.tolist() for turn in turns])
+
+    def _text(self, place: int, turn: int) -> Int[Tensor, ""]:
+        members = self.members[place]
+        again, offset = divmod(turn, len(members))
+        return members[torch.randperm(len(members), generator=self._stream(f"{place}/{again}"))[offset]]
+
+    def _stream(self, name: str) -> torch.Generator:
+        return child_generator(self.seed, f"batches/{name}")
+
+
+class StepBatches:
+    """Another batch for each call in a step, and for each of several processes."""
+
+    def __init__(self, batches: BalancedBatches, accumulate: int):
+        self.batches, self.accumulate = batches, accumulate
+        self.step, self.calls = 0, 0
+
+    def __call__(self, step: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
+        """The texts of the next call in a step; the generator has no part in them."""
+        self.calls = self.calls + 1 if step == self.step else 0
+        self.step = step
+        return self.batches((((step - 1) * self.accumulate + self.calls) * process_count()) + process_index() + 1)
+
+
+class FineTuneObjective(nn.Module):
+    """Embeds texts of a support, by index: `L = CE(logits, classes) + w_contrastive L_contrastive`."""
+
+    def __init__(self, encoder: TrainableEncoder, head: CosineHead, support: LabelledTexts, settings: TuningSettings):
+        super().__init__()
+        self.encoder, self.head, self.support, self.settings = encoder, head, support, settings
+
+    def forward(self, batch: Int[Tensor, " batch"]) -> dict[str, Float[Tensor, ""]]:
+        """The losses of some texts of the support by name, in nats, and their weighted sum as `loss`."""
+        texts, settings = [self.support.texts[index] for index in batch.tolist()], self.settings
+        embedded = self.head.embed(self.encoder.embed_texts(texts, settings.tokens_per_pass))
+        classes = self.support.classes[batch].to(embedded.device)
+        logits = self.head.of_embedded(embedded)
+        own = nn.functional.cross_entropy(logits, classes, label_smoothing=settings.label_smoothing)
+        if not settings.contrastive_weight:
+            return {"loss": own}
+        contrastive = supervised_contrastive(embedded, classes, settings.temperature)
+        return {"loss": own + settings.contrastive_weight * contrastive, "task": own, "contrastive": contrastive}

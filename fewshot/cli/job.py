@@ -85,7 +85,7 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
         FewshotError: what a constructor refuses.
     """
     ladder = build(config, "ladder")
-    from fewshot.adaptation.tuners import default_tuners  # after the ladder, which needs no torch
+    from fewshot.adaptation.final_stage import default_tuners  # after the ladder, which needs no torch
     from fewshot.recipe import Recipe
 
     trainable = chosen["trainable"]

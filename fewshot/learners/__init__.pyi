@@ -6,7 +6,7 @@ from .learner import Support as Support
 from .logistic import Logistic as Logistic
 from .maml import MAML as MAML
 from .prototypical import Prototypical as Prototypical
-from .registry import LEARNERS as LEARNERS
 from .ridge import Ridge as Ridge
+from .saving import LEARNERS as LEARNERS
 from .saving import load_learner as load_learner
 from .saving import save_learner as save_learner

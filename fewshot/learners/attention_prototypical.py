@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Classifier, Support, check_positive
-from fewshot.learners.projection import ProjectedLearner
+from fewshot.learners.prototypical import ProjectedLearner
 
 # Cosines move over tenths, so the parameters that multiply them count in tens.
 _COSINE_UNIT = 10.0
@@ -41,12 +41,8 @@ _VARIANCE_FLOOR = 1e-4
 class AttentionClassifier(Classifier):
     """Query-conditioned prototypes of a batch of episodes.
 
-    Args:
-        evidence: projected, rescaled unit vectors of support texts and label names.
-        gram: products of the evidence of one class.
-        prior: attention logits before the query is seen; -inf where there is no evidence.
-        dimension_scale: square root of the metric's weight of each dimension.
-        projection, query_weight, scale: map of features, t_q, and factor from cosine to logit.
+    The evidence is projected, rescaled and of unit length; `gram` holds its products within a class. The prior is -inf
+    where there is no evidence. `dimension_scale` is the square root of the metric, `query_weight` is t_q.
     """
 
     evidence: Float[Tensor, "episodes n_way n_evidence dim"]

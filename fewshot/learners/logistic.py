@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Learner, Support, check_positive
-from fewshot.learners.linear import DualLinear, PrimalLinear, outnumbers_features
+from fewshot.learners.ridge import DualLinear, PrimalLinear, outnumbers_features
 
 
 class Logistic(Learner):

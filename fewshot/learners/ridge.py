@@ -9,12 +9,52 @@ and `l`; here both are given.  The label name counts as one more example.  Rows 
 root of a weight give weighted least squares.
 """
 
+from dataclasses import dataclass
+
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.learners.learner import Learner, Support, check_positive
-from fewshot.learners.linear import DualLinear, PrimalLinear, outnumbers_features
+from fewshot.learners.learner import Classifier, Learner, Support, check_positive
+
+
+class _Linear(Classifier):
+    """A linear classifier of unit vectors."""
+
+    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n dim"]:
+        """Unit vectors: the space in which the linear classifier is fitted."""
+        return normalize(features, dim=-1)
+
+
+@dataclass(frozen=True)
+class DualLinear(_Linear):
+    """`logits = scale * q X^T A` with unit support X and coefficients A; the weights `X^T A` are never formed."""
+
+    support: Float[Tensor, "episodes n_support dim"]
+    coefficients: Float[Tensor, "episodes n_support n_way"]
+    scale: float
+
+    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """Linear scores of each query."""
+        return self.scale * (self.metric(query) @ self.support.mT) @ self.coefficients
+
+
+@dataclass(frozen=True)
+class PrimalLinear(_Linear):
+    """`logits = scale * q W`, with one column of weights W per class."""
+
+    weights: Float[Tensor, "episodes dim n_way"]
+    scale: float
+
+    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """Linear scores of each query."""
+        return self.scale * self.metric(query) @ self.weights
+
+
+def outnumbers_features(support: Support) -> bool:
+    """Whether variants make the examples of an episode more than its features, so that the primal form is smaller."""
+    return support.weights is not None and support.mask[0].numel() > support.features.shape[-1]
 
 
 class Ridge(Learner):

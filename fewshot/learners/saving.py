@@ -1,4 +1,4 @@
-"""Learners and adapted classifiers as safetensors and JSON.  No pickle, and no class outside of this package."""
+"""Learners by name, and learners and adapted classifiers as safetensors and JSON.  No pickle, no class of others."""
 
 import dataclasses
 import json
@@ -14,18 +14,23 @@ from torch import Tensor, nn
 
 from fewshot.encoders import Adapter, Encoder, Full, LoRA
 from fewshot.errors import ConfigError
-from fewshot.learners.attention_prototypical import AttentionClassifier
-from fewshot.learners.centroid import NearestPrototype
+from fewshot.learners.attention_prototypical import AttentionClassifier, AttentionPrototypical
+from fewshot.learners.centroid import Centroid, NearestPrototype
 from fewshot.learners.learner import Classifier, Learner
-from fewshot.learners.linear import DualLinear, PrimalLinear
+from fewshot.learners.logistic import Logistic
+from fewshot.learners.maml import MAML
 from fewshot.learners.maml.encoder_maml import EncoderMAML
+from fewshot.learners.maml.maml import AdaptedNetwork
 from fewshot.learners.maml.network import Layer, Network
-from fewshot.learners.maml.on_features import AdaptedNetwork
 from fewshot.learners.maml.settings import MAMLSettings
-from fewshot.learners.projection import ResidualProjection
-from fewshot.learners.prototypical import ProjectedPrototype
+from fewshot.learners.names import NAMES
+from fewshot.learners.prototypical import ProjectedPrototype, Prototypical, ResidualProjection
+from fewshot.learners.ridge import DualLinear, PrimalLinear, Ridge
 from fewshot.storage import write_json, write_tensors
 
+LEARNERS: dict[str, type[Learner]] = dict(
+    zip(NAMES, (Centroid, Logistic, Ridge, Prototypical, AttentionPrototypical, MAML), strict=True)
+)
 _CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, PrimalLinear, AdaptedNetwork)
 _PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
 
@@ -63,8 +68,6 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
         ConfigError: a file is missing or damaged, the class is none of this package's, an encoder is needed, or it is
             not the one that the learner was trained with.
     """
-    from fewshot.learners.registry import LEARNERS
-
     folder = Path(folder)
     classes = {kind.__name__: kind for kind in LEARNERS.values()}
     learner: Learner | EncoderMAML
@@ -115,11 +118,7 @@ def described_classifier(classifier: Classifier) -> tuple[dict[str, Any], dict[s
 
 
 def classifier_from(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Classifier:
-    """The classifier that `described_classifier` described; its logits are identical.
-
-    Raises:
-        KeyError, TypeError, ValueError: the description is none of a classifier, or a tensor is missing.
-    """
+    """The classifier that was described, its logits identical; a KeyError, TypeError or ValueError where none was."""
     classifier = _built(description, tensors)
     if not isinstance(classifier, Classifier):
         raise ValueError(f"got a {type(classifier).__name__}, expected a classifier")

@@ -20,11 +20,7 @@ class AugmentedTexts:
 
     @classmethod
     def of(cls, task: Task, augmented: Mapping[int, Sequence[str]]) -> "AugmentedTexts":
-        """From the variants of a task's texts, by index; a text without any may stand there or not.
-
-        Raises:
-            ConfigError: a text is none of the train classes, or fewer than two texts have variants.
-        """
+        """From the variants of texts of the train classes, by index; two texts or more must have some."""
         chosen = sorted(index for index, variants in augmented.items() if len(variants))
         train = set(task.parts["train"])
         outside = [index for index in chosen if int(task.labels[index]) not in train]
@@ -42,11 +38,7 @@ class AugmentedTexts:
         return cls(torch.tensor(chosen), tuple(tuple(augmented[index]) for index in chosen))
 
     def draw(self, n_texts: int, n_variants: int, generator: torch.Generator) -> Int[Tensor, "n n_columns"]:
-        """Some texts without regard to their classes, and variants of each; some come twice where a text has fewer.
-
-        Returns:
-            In the first column places in `texts`, in the others numbers of variants.
-        """
+        """Places in `texts` (first column), and numbers of variants of each; some come twice where it has fewer."""
         places = torch.randperm(len(self.texts), generator=generator)[:n_texts]
         return torch.cat([places[:, None], self._numbers(places, n_variants, generator)], dim=1)
 

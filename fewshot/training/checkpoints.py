@@ -1,4 +1,6 @@
-"""Checkpoints of a training, safetensors and JSON: whole or absent, checked when read, never unpickled.
+"""What a training leaves: its history, and checkpoints, which are whole or absent and checked when read.
+
+safetensors and JSON, never unpickled:
 
 <folder>/checkpoint-000007/
     last.safetensors        trained weights of the last step
@@ -18,7 +20,7 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ import torch
 from torch import Tensor
 
 from fewshot.errors import StorageError
+from fewshot.processes import process_count
+from fewshot.resources import __version__
 from fewshot.storage import atomic_folder, write_json, write_tensors, write_text
-from fewshot.training.history import Progress
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,38 @@ _KEPT = 2  # the newest, and the one before it in case the newest is damaged
 _LEFTOVER_SECONDS = 600  # no writing takes so long: a temporary folder of this age was left by a run that was killed
 _SUMS = "SHA256SUMS"
 _TENSORS = ("last", "best", "optimizer", "generators", "history")
+
+
+@dataclass(frozen=True)
+class TrainingHistory:
+    """What happened in a training.
+
+    Args:
+        steps: steps taken.
+        best_step: the step whose weights were kept; 0 is the start.
+        losses: loss of each step, in nats.
+        valid_accuracies: step → mean accuracy on the valid episodes.
+    """
+
+    steps: int = 0
+    best_step: int = 0
+    losses: list[float] = field(default_factory=list)
+    valid_accuracies: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass
+class Progress:
+    """How far a training is: its history so far, and the trained weights of the best step."""
+
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    scores: dict[int, float] = field(default_factory=dict)
+    best_step: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def history(self) -> TrainingHistory:
+        """The history, once the training is over."""
+        return TrainingHistory(self.step, self.best_step, self.losses, self.scores)
 
 
 @dataclass(frozen=True)
@@ -77,11 +112,7 @@ class Checkpoints:
         return None
 
     def read(self, number: int) -> Checkpoint:
-        """A checkpoint that `newest` found.
-
-        Raises:
-            StorageError: it is not there, as on a machine that does not share the folder.
-        """
+        """A checkpoint that `newest` found; a StorageError on a machine that does not share the folder."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -102,11 +133,7 @@ class Checkpoints:
             ) from error
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Add a checkpoint; then remove what it replaces.
-
-        Raises:
-            StorageError: it could not be written; those before it are as they were.
-        """
+        """Add a checkpoint, then remove what it replaces; after a StorageError those before it are as they were."""
         path, progress = self._path(max(self._numbers(), default=0) + 1), checkpoint.progress
         history = {
             "losses": torch.tensor(progress.losses, dtype=torch.float64),
@@ -155,3 +182,43 @@ def _damage(path: Path) -> str | None:
 def _sha256(file: Path) -> str:
     with open(file, "rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class TrainingFiles:
+    """Where a training may write: its checkpoints, and a folder for TensorBoard; None writes none."""
+
+    checkpoints: Checkpoints | None = None
+    events: Path | None = None
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folders of a run.
+
+    Args:
+        episodes: keeps test episodes that are not shipped; None keeps none.
+        checkpoints: keeps the checkpoints of all trainings of all runs; None keeps none.
+        events: gets TensorBoard's event files.
+        resume: whether trainings go on from their newest checkpoints.
+    """
+
+    episodes: Path | None = None
+    checkpoints: Path | None = None
+    events: Path | None = None
+    resume: bool = False
+
+    @property
+    def keeps_trainings(self) -> bool:
+        """Whether trainings write anything."""
+        return self.checkpoints is not None or self.events is not None
+
+    def files(self, name: str, determining: Mapping[str, Any]) -> TrainingFiles | None:
+        """The places of a training, by a name for people and all that determines its weights, or None."""
+        if not self.keeps_trainings:
+            return None
+        everything = {**determining, "version": __version__, "processes": process_count()}
+        return TrainingFiles(
+            None if self.checkpoints is None else Checkpoints(self.checkpoints, name, everything, self.resume),
+            None if self.events is None else self.events / name,
+        )

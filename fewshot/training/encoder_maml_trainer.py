@@ -10,15 +10,13 @@ from torch import Tensor
 
 from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.learners.maml.body import token_rows
-from fewshot.learners.maml.encoder_maml import EncoderMAML, TokenEpisode
+from fewshot.learners.maml.encoder_maml import EncoderMAML, TokenEpisode, token_rows
 from fewshot.learners.maml.settings import MAMLSettings
 from fewshot.ranges import POSITIVE, Range
 from fewshot.tasks.task import Task
-from fewshot.training.episodic_settings import EpisodicSettings
-from fewshot.training.history import TrainingHistory
+from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
 from fewshot.training.loop import run_loop
-from fewshot.training.store import TrainingFiles
+from fewshot.training.settings import EpisodicSettings
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""The loss of an encoder in one step: that of its episodes, and terms beside it, weighted."""
+"""The loss of an encoder in one step, that of its episodes and weighted terms beside it, and its settings."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -11,27 +11,123 @@ from torch.nn.functional import normalize
 
 from fewshot.encoders import TrainableEncoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
+from fewshot.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of, or_null
 from fewshot.training.augmented import AugmentedTexts
-from fewshot.training.perturbation import perturbed, recorded, word_layer
-from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
+from fewshot.training.settings import EpisodicSettings, Precision, Schedule
+from fewshot.training.terms import (
+    alignment,
+    augmentation,
+    consistency,
+    perturbed,
+    recorded,
+    supervised_contrastive,
+    word_layer,
+)
 
 TERMS = ("task", "contrastive", "consistency", "alignment", "augmentation", "adversarial")
+_WEIGHTS = tuple(f"{term}_weight" for term in TERMS)
+Weighting = Literal["constant", "uncertainty"]
 _NONE = torch.empty(0, 2, dtype=torch.long)
 
 
 @dataclass(frozen=True)
-class EncoderBatch:
-    """The texts of a step.
+class EncoderTrainingSettings(EpisodicSettings):
+    """What an encoder learns from, and how.
 
     Args:
-        episodes: of the train classes.
-        target: which of the target domain's texts.
-        unlabelled: texts with some of their variants, as `AugmentedTexts.draw` gives them.
-        positives: variants of texts of the episodes, as `AugmentedTexts.draw_of` gives them.
+        ways: classes in the episode of a step, all train classes when None.
+        learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA and adapters.
+        layer_decay: what the rate is multiplied by from one layer to the next lower one.
+        scalar_learning_rate: rate of the learner's scalars and of learned term weights.
+        scale: first value of a learned factor from cosine to logit; a small one has a gradient where all is right, too.
+        weight_decay: AdamW's decay of matrices.
+        task_weight: of the learner's loss on the episodes.
+        contrastive_weight: of the supervised contrastive term over texts and label names.
+        consistency_weight: of the divergence from the frozen encoder's neighbourhoods.
+        alignment_weight: of the distance to the target domain's mean embedding.
+        augmentation_weight: of the unsupervised loss between texts of the train classes and their variants.
+        augmentation_texts: texts of a step in that loss.
+        augmentation_variants: variants of each of them.
+        augmented_positives: a variant of each text is one more of its class in the contrastive term.
+        adversarial_weight: of the loss where word embeddings are perturbed against it.
+        adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
+        weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
+        temperature: of the contrastive and the augmentation term.
+        target: folder of the target domain, for alignment, with `texts.jsonl`, `.csv`, `.tsv` or `.parquet`; only the
+            column `text` is read.
+        interpolation: shares of the way from the published to the trained weights, of which the best on the valid
+            classes is kept.
+        valid_texts: texts of each valid class that evaluations embed.
+        tokens_per_pass: padded tokens that go through the encoder at once, at most.
+
+    The other settings are those of `EpisodicSettings` and `LoopSettings`.
     """
+
+    steps: int = 100
+    evaluate_every: int = 20
+    patience: int = 3
+    schedule: Schedule = "linear"
+    warmup: float = 0.1
+    max_gradient_norm: float | None = 1.0
+    precision: Precision = "bfloat16"
+    shots: Sequence[int] = (1, 2, 3)
+    queries: int = 2
+
+    learning_rate: float | None = None
+    layer_decay: float = 0.9
+    scale: float = 10.0
+    weight_decay: float = 0.01
+    task_weight: float = 1.0
+    contrastive_weight: float = 0.0
+    consistency_weight: float = 0.0
+    alignment_weight: float = 0.0
+    augmentation_weight: float = 0.0
+    augmentation_texts: int = 16
+    augmentation_variants: int = 2
+    augmented_positives: bool = True
+    adversarial_weight: float = 0.0
+    adversarial_size: float = 0.02
+    weighting: Weighting = "constant"
+    temperature: float = 0.1
+    target: str | None = None
+    interpolation: Sequence[float] = (0.5, 0.75, 1.0)
+    valid_texts: int = 20
+    tokens_per_pass: int = 1024
+
+    GROUP: ClassVar[str] = "encoder_training"
+    RANGES: ClassVar[dict[str, Range]] = EpisodicSettings.RANGES | {
+        **dict.fromkeys(("scale", "temperature", "valid_texts", "tokens_per_pass"), POSITIVE),
+        **dict.fromkeys(("augmentation_variants", "adversarial_size"), POSITIVE),
+        **dict.fromkeys(("weight_decay", *_WEIGHTS), NOT_NEGATIVE),
+        "shots": (lambda shots: len(shots) > 0 and min(shots) >= 1, "a list such as [1,2]"),
+        "augmentation_texts": (lambda texts: texts >= 2, "2 or more"),
+        "learning_rate": or_null(POSITIVE),
+        "layer_decay": DECAY,
+        "interpolation": SHARES,
+        "weighting": one_of(*get_args(Weighting)),
+    }
+
+    def out_of_range(self) -> dict[str, str]:
+        """Name of each setting that cannot be used → what is expected of it."""
+        wrong = super().out_of_range()
+        if not any(getattr(self, name) > 0 for name in _WEIGHTS if name != "adversarial_weight"):
+            wrong["task_weight"] = "one weight above 0, beside adversarial_weight,"
+        if self.alignment_weight and self.target is None:
+            wrong["alignment_weight"] = "target=TASK_FOLDER"
+        return wrong
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Term → its weight, where that is not 0."""
+        weights = {term: getattr(self, name) for term, name in zip(TERMS, _WEIGHTS, strict=True)}
+        return {term: weight for term, weight in weights.items() if weight}
+
+
+@dataclass(frozen=True)
+class EncoderBatch:
+    """Episodes of a step, which of the target domain's texts, and variants as `AugmentedTexts` draws them."""
 
     episodes: EpisodeBatch
     target: Int[Tensor, " n_target"] = _NONE[:, 0]
@@ -67,22 +163,9 @@ class EncoderObjective(nn.Module):
             + w_augmentation L_augmentation + w_adversarial L_adversarial
 
     L_adversarial is the weighted sum of all the others where word embeddings are perturbed to make it larger.
-
     With learned weights each w_i multiplies exp(-s_i), and s_i is added.
 
-    Args:
-        encoder: what is trained.
-        learner: gives the loss of the episodes; its scalars are trained along.
-        texts: all texts of the task.
-        names: the label names, or None where they are not used.
-        weights: term (one of `TERMS`) → its weight; terms of weight 0 are not computed.
-        teacher: features by the published weights, for consistency.
-        target: texts of the target domain, for alignment.
-        augmented: texts with variants, for augmentation and for positives of the contrastive term.
-        adversarial_size: size of the perturbation of words, see `perturbation`.
-        temperature: of the contrastive term and of augmentation.
-        tokens_per_pass: padded tokens that go through the encoder at once, at most.
-        learned_weights: learn the s_i.
+    Batches index `texts`, all of the task. The teacher's features are by the published weights.
 
     Source: Kendall, Gal and Cipolla 2018, "Multi-Task Learning Using Uncertainty",
         https://arxiv.org/abs/1705.07115, equation 10, for the learned weights.
@@ -94,24 +177,18 @@ class EncoderObjective(nn.Module):
         learner: Learner,
         texts: Sequence[str],
         names: Sequence[str] | None,
+        settings: EncoderTrainingSettings,
         *,
-        weights: Mapping[str, float],
         teacher: TaskFeatures | None = None,
         target: Sequence[str] = (),
         augmented: AugmentedTexts | None = None,
-        adversarial_size: float = 0.02,
-        temperature: float = 0.1,
-        tokens_per_pass: int = 1024,
-        learned_weights: bool = False,
     ):
         super().__init__()
         self.encoder, self.learner = encoder, learner
         self.texts, self.names, self.target, self.teacher = texts, names, target, teacher
-        self.augmented, self.adversarial_size = augmented, adversarial_size
-        self.weights = {name: weight for name, weight in weights.items() if weight}
-        self.temperature, self.tokens_per_pass = temperature, tokens_per_pass
+        self.augmented, self.settings, self.weights = augmented, settings, settings.weights
         self.log_variances = nn.ParameterDict()
-        if learned_weights:
+        if settings.weighting == "uncertainty":
             self.log_variances.update({name: nn.Parameter(torch.zeros(())) for name in self.weights})
 
     def forward(self, batch: EncoderBatch) -> dict[str, Tensor]:
@@ -123,7 +200,7 @@ class EncoderObjective(nn.Module):
         layer = word_layer(self.encoder)
         with recorded(layer) as seen:
             losses = self._losses(step, batch)
-        with perturbed(layer, seen.perturbations(self._sum(losses, learned=False), self.adversarial_size)):
+        with perturbed(layer, seen.perturbations(self._sum(losses, learned=False), self.settings.adversarial_size)):
             losses["adversarial"] = self._sum(self._losses(step, batch), learned=False)
         return {"loss": self._sum(losses), **losses}
 
@@ -136,7 +213,7 @@ class EncoderObjective(nn.Module):
             *self._augmented_texts(batch),
         ]
         texts = [text for group in groups for text in group]
-        embeddings = normalize(self.encoder.embed_texts(texts, self.tokens_per_pass), dim=-1)
+        embeddings = normalize(self.encoder.embed_texts(texts, self.settings.tokens_per_pass), dim=-1)
         parts = _Embedded(*embeddings.split([len(group) for group in groups]))
         return {name: self._term(name, step, batch, parts) for name in self.weights if name != "adversarial"}
 
@@ -153,14 +230,14 @@ class EncoderObjective(nn.Module):
         with torch.autocast(ours.device.type, enabled=False):
             if name == "contrastive":
                 both = torch.cat([ours, parts.positives]) if len(parts.positives) else ours
-                return supervised_contrastive(both, self._labels(step, batch), self.temperature)
+                return supervised_contrastive(both, self._labels(step, batch), self.settings.temperature)
             if name == "consistency":
                 return consistency(ours, self._taught(step).to(ours.device))
             if name == "alignment":
                 return alignment(ours, parts.target)
             if name == "augmentation":
                 variants = parts.variants.view(len(parts.unlabelled), -1, ours.shape[1])
-                return augmentation(parts.unlabelled, variants, self.temperature)
+                return augmentation(parts.unlabelled, variants, self.settings.temperature)
         texts, names = ours.tensor_split([len(step.texts)])
         features, episodes = TaskFeatures(texts, names if len(names) else None), step.episodes
         targets = episodes.targets.to(ours.device)
@@ -191,31 +268,9 @@ class EncoderObjective(nn.Module):
         return torch.stack(list(weighted.values())).sum()
 
 
-def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
-    """Prepare a learner for the loss, in place: its scalars are trained, and its matrices are not.
-
-    A factor from cosine to logit that it learns starts at `scale`.
-
-    Raises:
-        ConfigError: its logits do not follow the features.
-    """
-    if not learner.differentiable:
-        raise ConfigError(
-            f"Got an encoder to train with the learner {learner.title!r}, whose loss has no gradient for the "
-            f"encoder. Set learner=attention_prototypical, prototypical, centroid or ridge, or trainable=none."
-        )
-    learner.prepare(class_means)
-    for name, parameter in learner.named_parameters():
-        parameter.requires_grad_(parameter.requires_grad and parameter.ndim < 2)
-        if name == "log_scale":
-            nn.init.constant_(parameter, math.log(scale))
-    return learner
-
-
 @dataclass(frozen=True)
 class _Embedded:
-    """Unit vectors of the texts of a step: of its episodes and their classes, of the target domain, of
-    unlabelled texts and their variants, and of variants of texts of the episodes."""
+    """Unit vectors of the texts of a step; `ours` are those of its episodes and of the names of their classes."""
 
     ours: Float[Tensor, "n dim"]
     target: Float[Tensor, "n_target dim"]

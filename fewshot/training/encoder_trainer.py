@@ -2,126 +2,67 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from fewshot.encoders import Encoder, Trainable, TrainableEncoder
+from fewshot.encoders import Encoder, Trainable, TrainableEncoder, TrainableShare
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError, TaskError
-from fewshot.features import encoded_features
+from fewshot.evaluation.evaluate import mean_accuracy
+from fewshot.features import TaskFeatures, encoded_features
 from fewshot.learners.learner import Learner
+from fewshot.processes import as_main
 from fewshot.randomness import child_generator
-from fewshot.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of, or_null
 from fewshot.tasks import Task
 from fewshot.tasks.readers import find_texts, read_texts
 from fewshot.tasks.task import ClassPools
 from fewshot.training.augmented import AugmentedTexts
-from fewshot.training.encoder_evaluation import EncoderEvaluation
-from fewshot.training.encoder_objective import TERMS, EncoderBatch, EncoderObjective, loss_learner
-from fewshot.training.episodic_settings import EpisodicSettings
-from fewshot.training.history import TrainedEncoder
+from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
+from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, EncoderTrainingSettings
 from fewshot.training.loop import run_loop
-from fewshot.training.loop_settings import Precision, Schedule
-from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 
 # What each kind of training starts from: what begins at zero bears larger steps.
 _LEARNING_RATES = {"full": 1e-4, "lora": 1e-3, "adapter": 1e-3}
-_WEIGHTS = tuple(f"{term}_weight" for term in TERMS)
-Weighting = Literal["constant", "uncertainty"]
 _TARGET_TEXTS = 32  # of the target domain in a step
 
 
 @dataclass(frozen=True)
-class EncoderTrainer(EpisodicSettings):
-    """Meta-train an encoder on episodes of the train classes, with early stopping on valid classes.
+class TrainedEncoder:
+    """A meta-trained encoder and its training.
 
     Args:
-        ways: classes in the episode of a step, all train classes when None.
-        learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA and adapters.
-        layer_decay: what the rate is multiplied by from one layer to the next lower one.
-        scalar_learning_rate: rate of the learner's scalars and of learned term weights.
-        scale: first value of a learned factor from cosine to logit; a small one has a gradient where all is right, too.
-        weight_decay: AdamW's decay of matrices.
-        task_weight: of the learner's loss on the episodes.
-        contrastive_weight: of the supervised contrastive term over texts and label names.
-        consistency_weight: of the divergence from the frozen encoder's neighbourhoods.
-        alignment_weight: of the distance to the target domain's mean embedding.
-        augmentation_weight: of the unsupervised loss between texts of the train classes and their variants.
-        augmentation_texts: texts of a step in that loss.
-        augmentation_variants: variants of each of them.
-        augmented_positives: a variant of each text is one more of its class in the contrastive term.
-        adversarial_weight: of the loss where word embeddings are perturbed against it.
-        adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
-        weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
-        temperature: of the contrastive and the augmentation term.
-        target: folder of the target domain, for alignment, with `texts.jsonl`, `.csv`, `.tsv` or `.parquet`; only the
-            column `text` is read.
-        interpolation: shares of the way from the published to the trained weights, of which the best on the valid
-            classes is kept.
-        valid_texts: texts of each valid class that evaluations embed.
-        tokens_per_pass: padded tokens that go through the encoder at once, at most.
-
-    The other settings are those of `EpisodicSettings` and `LoopSettings`.
+        encoder: with the trained weights.
+        trainable: its trained form, to save.
+        history: of the training.
+        kept: share of the way from the published to the trained weights that was best on the valid classes.
+        parameters: how many were trained.
     """
 
-    steps: int = 100
-    evaluate_every: int = 20
-    patience: int = 3
-    schedule: Schedule = "linear"
-    warmup: float = 0.1
-    max_gradient_norm: float | None = 1.0
-    precision: Precision = "bfloat16"
-    shots: Sequence[int] = (1, 2, 3)
-    queries: int = 2
+    encoder: Encoder
+    trainable: TrainableEncoder
+    history: TrainingHistory
+    kept: float
+    parameters: TrainableShare
 
-    learning_rate: float | None = None
-    layer_decay: float = 0.9
-    scale: float = 10.0
-    weight_decay: float = 0.01
-    task_weight: float = 1.0
-    contrastive_weight: float = 0.0
-    consistency_weight: float = 0.0
-    alignment_weight: float = 0.0
-    augmentation_weight: float = 0.0
-    augmentation_texts: int = 16
-    augmentation_variants: int = 2
-    augmented_positives: bool = True
-    adversarial_weight: float = 0.0
-    adversarial_size: float = 0.02
-    weighting: Weighting = "constant"
-    temperature: float = 0.1
-    target: str | None = None
-    interpolation: Sequence[float] = (0.5, 0.75, 1.0)
-    valid_texts: int = 20
-    tokens_per_pass: int = 1024
 
-    GROUP: ClassVar[str] = "encoder_training"
-    RANGES: ClassVar[dict[str, Range]] = EpisodicSettings.RANGES | {
-        **dict.fromkeys(("scale", "temperature", "valid_texts", "tokens_per_pass"), POSITIVE),
-        **dict.fromkeys(("augmentation_variants", "adversarial_size"), POSITIVE),
-        **dict.fromkeys(("weight_decay", *_WEIGHTS), NOT_NEGATIVE),
-        "shots": (lambda shots: len(shots) > 0 and min(shots) >= 1, "a list such as [1,2]"),
-        "augmentation_texts": (lambda texts: texts >= 2, "2 or more"),
-        "learning_rate": or_null(POSITIVE),
-        "layer_decay": DECAY,
-        "interpolation": SHARES,
-        "weighting": one_of(*get_args(Weighting)),
-    }
+@dataclass(frozen=True)
+class EncoderTrainer(EncoderTrainingSettings):
+    """Meta-train an encoder on episodes of the train classes, with early stopping on valid classes.
 
-    def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
-        wrong = super().out_of_range()
-        if not any(getattr(self, name) > 0 for name in _WEIGHTS if name != "adversarial_weight"):
-            wrong["task_weight"] = "one weight above 0, beside adversarial_weight,"
-        if self.alignment_weight and self.target is None:
-            wrong["alignment_weight"] = "target=TASK_FOLDER"
-        return wrong
+    The settings are those of `EncoderTrainingSettings`, `EpisodicSettings` and `LoopSettings`.
+    """
 
     def fit(
         self,
@@ -163,18 +104,7 @@ class EncoderTrainer(EpisodicSettings):
         learner = loss_learner(make_learner(published.dim), published.class_means(task.pools("train")), self.scale)
         learner = learner.to(next(copy.parameters()).device)
         objective = EncoderObjective(
-            copy,
-            learner,
-            task.texts,
-            names,
-            weights={term: getattr(self, name) for term, name in zip(TERMS, _WEIGHTS, strict=True)},
-            teacher=published,
-            target=self.target_texts(),
-            augmented=variants,
-            adversarial_size=self.adversarial_size,
-            temperature=self.temperature,
-            tokens_per_pass=self.tokens_per_pass,
-            learned_weights=self.weighting == "uncertainty",
+            copy, learner, task.texts, names, self, teacher=published, target=self.target_texts(), augmented=variants
         )
         log.info(f"Encoder: {copy.trainable_share}")
         evaluation = EncoderEvaluation(copy, learner, task, names, valid)
@@ -209,11 +139,7 @@ class EncoderTrainer(EpisodicSettings):
         return self.augmented_positives and self.contrastive_weight > 0
 
     def target_texts(self) -> tuple[str, ...]:
-        """The distinct texts of the target domain, for alignment.
-
-        Raises:
-            TaskError: the folder has none that can be read.
-        """
+        """The distinct texts of the target domain, for alignment; a TaskError where the folder has none."""
         if not (self.target and self.alignment_weight):
             return ()
         found = tuple(dict.fromkeys(read_texts(find_texts(Path(self.target).expanduser(), f"{self.GROUP}.target"))))
@@ -235,12 +161,7 @@ class EncoderTrainer(EpisodicSettings):
         return [*groups, self.scalars(scalars)]
 
     def _draw(
-        self,
-        train: ClassPools,
-        step: int,
-        generator: torch.Generator,
-        n_target: int,
-        augmented: AugmentedTexts | None = None,
+        self, train: ClassPools, step: int, generator: torch.Generator, n_target: int, augmented: AugmentedTexts | None
     ) -> EncoderBatch:
         episodes = self.draw_episodes(train, 1, step, generator)
         batch = EncoderBatch(episodes)
@@ -262,3 +183,53 @@ class QuickEncoderTrainer(EncoderTrainer):
     steps: int = 30
     evaluate_every: int = 30  # once after the first, at the end
     learning_rate: float | None = 2e-4
+
+
+@dataclass(frozen=True)
+class EncoderEvaluation:
+    """Accuracy of encoder and learner as they are, on the valid episodes; only texts of these are embedded."""
+
+    trainable: TrainableEncoder
+    learner: Learner
+    task: Task
+    names: list[str] | None
+    valid: Sequence[EpisodeBatch]
+
+    @cached_property
+    def used(self) -> Int[Tensor, " n_used"]:
+        """Indices of the texts of the episodes."""
+        return torch.cat([part.flatten() for batch in self.valid for part in (batch.support, batch.query)]).unique()
+
+    def __call__(self) -> float:
+        """Mean over the batches of episodes."""
+        used = [self.task.texts[index] for index in self.used.tolist()]
+        features = normalize(self.trainable.compute([*used, *(self.names or [])]), dim=-1)
+        rows, names = features.tensor_split([len(used)])
+        texts = torch.zeros(len(self.task.texts), features.shape[1]).index_copy_(0, self.used, rows)
+        learner = deepcopy(self.learner).cpu()
+        return mean_accuracy(learner, TaskFeatures(texts, None if self.names is None else names), self.valid)
+
+    def interpolate(self, shares: Sequence[float]) -> float:
+        """Take the best of some shares of the way from the published to the trained weights, and return it."""
+        scores = {}
+        for share in shares:
+            self.trainable.interpolate(share)
+            scores[share] = self()
+        best = as_main(max(scores, key=lambda share: scores[share]))
+        self.trainable.interpolate(best)
+        return best
+
+
+def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
+    """Prepare a learner in place: its scalars are trained, a `log_scale` from `scale` on, and its matrices are not."""
+    if not learner.differentiable:
+        raise ConfigError(
+            f"Got an encoder to train with the learner {learner.title!r}, whose loss has no gradient for the "
+            f"encoder. Set learner=attention_prototypical, prototypical, centroid or ridge, or trainable=none."
+        )
+    learner.prepare(class_means)
+    for name, parameter in learner.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad and parameter.ndim < 2)
+        if name == "log_scale":
+            nn.init.constant_(parameter, math.log(scale))
+    return learner

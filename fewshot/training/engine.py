@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewshot.errors import FewshotError
 from fewshot.processes import connect
-from fewshot.training.loop_settings import LoopSettings
-from fewshot.training.weights import trained_names
+from fewshot.training.settings import LoopSettings
 
 
 class Engine:
@@ -20,11 +20,6 @@ class Engine:
     features beside GPUs), each process trains a copy of its own on the very same batches, and nothing is shared.
 
     Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy is trained; `gather` gives the objective whole weights.
-
-    Args:
-        objective: `objective(batch)` is the loss, or a dictionary of named losses with `loss` among them.
-        groups: parameter groups for AdamW; the objective's parameters with their rates.
-        settings: of the loop.
     """
 
     def __init__(self, objective: nn.Module, groups: Sequence[dict[str, Any]], settings: LoopSettings):
@@ -55,10 +50,7 @@ class Engine:
         self.is_main: bool = self.accelerator.is_main_process  # which writes files and shows progress
 
     def step(self, step: int, draw: Callable[[], Any]) -> dict[str, float]:
-        """One optimiser step (1 for the first): the losses by name, in nats, averaged over batches and processes.
-
-        `draw` is called once for each batch whose gradients are averaged.
-        """
+        """One optimiser step (1 for the first): the losses by name, in nats, means over batches and processes."""
         share = self.settings.rate_share(step)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
@@ -140,3 +132,35 @@ def _same_groups(groups: Sequence[dict[str, Any]], given: nn.Module, used: nn.Mo
     own = dict(used.named_parameters())
     chosen = [{**group, "params": [own[names[parameter]] for parameter in group["params"]]} for group in groups]
     return [group for group in chosen if group["params"]]
+
+
+class OtherWeightsError(FewshotError):
+    """Weights that belong to another module."""
+
+
+def trained_names(module: nn.Module) -> list[str]:
+    """Names of the parameters that require gradients, and of the buffers."""
+    frozen = {name for name, p in module.named_parameters(remove_duplicate=False) if not p.requires_grad}
+    return [name for name in module.state_dict() if name not in frozen]
+
+
+def trained_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Copies of the trained state."""
+    state = module.state_dict()
+    return {name: state[name].detach().clone() for name in trained_names(module)}
+
+
+def load_trained_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put back what `trained_weights` took; an OtherWeightsError, and nothing changed, where names or shapes differ."""
+    state = module.state_dict()
+    expected = {name: list(state[name].shape) for name in trained_names(module)}
+    got = {name: list(tensor.shape) for name, tensor in weights.items()}
+    if got != expected:
+        odd = min(name for name in {*got, *expected} if got.get(name) != expected.get(name))
+        raise OtherWeightsError(
+            f"Got weights that are not those of {type(module).__name__}: {odd!r} has shape {got.get(odd, 'none')}, "
+            f"expected {expected.get(odd, 'none')}. Use weights of the same training."
+        )
+    with torch.no_grad():
+        for name, tensor in weights.items():
+            state[name].copy_(tensor)

@@ -16,10 +16,9 @@ from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range
 from fewshot.tasks.task import ClassPools
-from fewshot.training.episodic_settings import EpisodicSettings
-from fewshot.training.history import TrainingHistory
+from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
 from fewshot.training.loop import run_loop
-from fewshot.training.store import TrainingFiles
+from fewshot.training.settings import EpisodicSettings
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +63,12 @@ class MetaTrainer(EpisodicSettings):
         """Meta-train a learner in place; it ends with the weights that were best on the valid episodes.
 
         Args:
-            learner: trained if it has anything to train.
+            learner: trained if it has anything to train; the history is empty otherwise.
             features: features of the task.
             train: pools of the train classes.
             valid: episodes of the valid classes; their accuracies are averaged.
             seed: root seed; the stream is `training`.
             files: where checkpoints and events go.
-
-        Returns:
-            The history, empty where there was nothing to train.
 
         Raises:
             ConfigError: 0 shots, and no label names.

@@ -4,7 +4,7 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from fewshot.adaptation.tuners import default_tuners
+from fewshot.adaptation.final_stage import default_tuners
 from fewshot.resources import shipped
 
 FILES = sorted((shipped("conf") / "adaptation").glob("*.yaml"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fewshot.adaptation import FineTuner, LabelledTexts
-from fewshot.adaptation.batches import BalancedBatches, StepBatches
+from fewshot.adaptation.tuning import BalancedBatches, StepBatches
 from fewshot.encoders import Full, TrainableEncoder, TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.training import Checkpoints, TrainingFiles

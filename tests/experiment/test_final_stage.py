@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fewshot.adaptation import HeadTuner
-from fewshot.adaptation.decision import Comparison
+from fewshot.adaptation.head import Comparison
 from fewshot.encoders import LoRA, TransformerEncoder
 from fewshot.errors import ConfigError
 from fewshot.evaluation import Estimate

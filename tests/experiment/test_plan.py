@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fewshot.adaptation import Ladder
-from fewshot.adaptation.tuners import default_tuners
+from fewshot.adaptation.final_stage import default_tuners
 from fewshot.encoders import Full, LoRA
 from fewshot.errors import ConfigError
 from fewshot.experiment.protocol import Protocol

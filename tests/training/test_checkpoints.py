@@ -14,9 +14,8 @@ from fewshot.episodes import sample_episodes
 from fewshot.errors import StorageError
 from fewshot.learners import LEARNERS
 from fewshot.training import Checkpoints, Store, TrainingFiles
-from fewshot.training.checkpoints import Checkpoint
-from fewshot.training.history import Progress
-from fewshot.training.weights import OtherWeightsError
+from fewshot.training.checkpoints import Checkpoint, Progress
+from fewshot.training.engine import OtherWeightsError
 from tests.training.dropout import SETTINGS, draw, fit, same
 from tests.training.nuisance import FEATURES, TRAIN, TRAINER, pools, valid_episodes
 from tests.training.nuisance import same as same_learner
@@ -291,7 +290,7 @@ def test_a_learner_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
         return sample_episodes(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr("fewshot.training.episodic_settings.sample_episodes", fail)
+        patched.setattr("fewshot.training.settings.sample_episodes", fail)
         with pytest.raises(KilledError):
             train(resume=False)
     resumed, again = train(resume=True)
@@ -313,7 +312,7 @@ def test_weights_of_another_form_are_refused(tmp_path):
 def test_a_look_writes_when_it_is_time(seconds, expected, tmp_path, monkeypatch):
     """A clock on which four seconds go by from look to look; writing takes none."""
     now = [0.0]
-    monkeypatch.setattr("fewshot.training.recorder.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fewshot.training.loop.time.monotonic", lambda: now[0])
     written = []
     store = checkpoints(tmp_path)
     write = store.write
@@ -332,7 +331,7 @@ def test_a_look_writes_when_it_is_time(seconds, expected, tmp_path, monkeypatch)
 
 def test_a_slow_disk_gets_longer_pauses(tmp_path, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("fewshot.training.recorder.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fewshot.training.loop.time.monotonic", lambda: now[0])
     store, written = checkpoints(tmp_path), []
 
     def slow(checkpoint):

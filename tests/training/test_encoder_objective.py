@@ -8,6 +8,7 @@ from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder
 from fewshot.episodes import sample_episodes
 from fewshot.features import TaskFeatures
 from fewshot.learners import Prototypical
+from fewshot.training import EncoderTrainer
 from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, StepTexts
 from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
@@ -32,15 +33,17 @@ def episodes(task):
     return sample_episodes(task.pools("train"), 1, 4, 2, 3, seeded(5))
 
 
-def objective(encoder, task, names=True, **settings):
-    settings = {"weights": {"task": 1.0}} | settings
-    learner = Prototypical(DIM)
+def objective(encoder, task, names=True, weights=None, teacher=None, target=(), augmented=None, **settings):
+    by_setting = {f"{name}_weight": weight for name, weight in ({"task": 1.0} if weights is None else weights).items()}
     return EncoderObjective(
         TrainableEncoder(encoder, Full(encoder_dropout=0.0)),
-        learner,
+        Prototypical(DIM),
         task.texts,
         task.label_names if names else None,
-        **settings,
+        EncoderTrainer(**{"task_weight": 0.0, "target": "a folder", **by_setting, **settings}),
+        teacher=teacher,
+        target=target,
+        augmented=augmented,
     )
 
 
@@ -143,7 +146,7 @@ def test_variants_are_pulled_to_the_class_of_their_text(encoder, task, episodes,
 
 def test_the_adversarial_term_is_one_more_with_a_learned_weight(encoder, task, episodes):
     weights = {"task": 1.0, "contrastive": 0.5, "adversarial": 0.3}
-    losses = objective(encoder, task, weights=weights, learned_weights=True)(EncoderBatch(episodes))
+    losses = objective(encoder, task, weights=weights, weighting="uncertainty")(EncoderBatch(episodes))
     assert set(losses) == {"loss", *weights}
     plain = losses["task"] + 0.5 * losses["contrastive"]
     assert losses["adversarial"].item() > plain.item()
@@ -156,7 +159,7 @@ def test_terms_of_weight_zero_are_not_computed(encoder, task, episodes):
 
 
 def test_learned_weights_multiply_by_exp_minus_s_and_add_s(encoder, task, episodes):
-    module = objective(encoder, task, weights={"task": 1.0, "contrastive": 0.5}, learned_weights=True)
+    module = objective(encoder, task, weights={"task": 1.0, "contrastive": 0.5}, weighting="uncertainty")
     with torch.no_grad():
         module.log_variances["task"].fill_(0.7)
     losses = module(EncoderBatch(episodes))

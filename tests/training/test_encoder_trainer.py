@@ -202,7 +202,7 @@ def test_variants_of_classes_that_are_kept_for_the_score_are_refused(folder, tas
 def test_only_train_classes_are_drawn(task):
     trainer = EncoderTrainer(**QUICK)
     for step in range(1, 6):
-        batch = trainer._draw(task.pools("train"), step, torch.Generator().manual_seed(step), 0)
+        batch = trainer._draw(task.pools("train"), step, torch.Generator().manual_seed(step), 0, None)
         assert set(batch.episodes.classes.flatten().tolist()) <= set(task.parts["train"])
 
 

@@ -1,6 +1,5 @@
 """MAML and its relatives: one learner, its settings make the family."""
 
-from fewshot.learners.maml.body import token_rows
 from fewshot.learners.maml.maml import MAML
 
-__all__ = ["MAML", "token_rows"]
+__all__ = ["MAML"]

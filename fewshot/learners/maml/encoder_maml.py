@@ -11,28 +11,86 @@ Source: Finn et al. 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of D
 https://arxiv.org/abs/1703.03400.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from fewshot.encoders.encoder import Encoder
+from fewshot.encoders import Encoder, Trainable, TrainableEncoder
 from fewshot.encoders.shared import SharedModel
-from fewshot.encoders.trainable import Trainable
+from fewshot.encoders.trained import TrainedWeights
+from fewshot.errors import ConfigError
 from fewshot.learners.learner import Classifier
-from fewshot.learners.maml.body import Body, token_rows
-from fewshot.learners.maml.descent import descend
+from fewshot.learners.maml.inner_loop import descend
 from fewshot.learners.maml.learn2learn import descend_in_learn2learn
+from fewshot.learners.maml.maml import AdaptedNetwork, outer_loss, start_of, summed_gradients
 from fewshot.learners.maml.network import HEAD, Examples, NamedParameters, Network, Parameters
-from fewshot.learners.maml.on_features import AdaptedNetwork, start_of
-from fewshot.learners.maml.outer import outer_loss, summed_gradients
-from fewshot.learners.maml.rates import InnerRates
-from fewshot.learners.maml.settings import MAMLSettings
+from fewshot.learners.maml.settings import InnerRates, MAMLSettings
 from fewshot.randomness import child_generator
+
+_NO_TOKEN = -1  # no tokenizer has it, while the id that stands for padding may be that of a real token
+
+
+class Body:
+    """Features of token rows, given the adapted parameters, by a copy in 32 bits whose dropout is off at first."""
+
+    def __init__(self, encoder: Encoder, trainable: Trainable, second_order: bool, generator: torch.Generator):
+        self.trainable = TrainableEncoder(encoder, trainable, generator)
+        if second_order:
+            _turn_to_eager_attention(self.trainable.backbone, encoder.model)
+        self.start: Mapping[str, Tensor] = {n: p for n, p in self.trainable.named_parameters() if p.requires_grad}
+        self.names = frozenset(self.start)
+        self.trainable.train(False)
+
+    def __call__(self, parameters: Parameters, rows: Int[Tensor, "n tokens"]) -> Float[Tensor, "n dim"]:
+        """Unit vectors of token rows, on the device of the rows."""
+        mask = rows != _NO_TOKEN
+        longest = int(mask.sum(1).max())
+        tokens, mask = rows[:, :longest], mask[:, :longest]
+        batch = {"input_ids": tokens.masked_fill(~mask, 0), "attention_mask": mask.long()}
+        features = torch.func.functional_call(self.trainable, dict(parameters), (batch,))
+        return normalize(features.to(rows.device), dim=-1)
+
+    def weights(self, parameters: Parameters) -> TrainedWeights:
+        """Adapted parameters as trained weights of the encoder, for `Encoder.with_trained`."""
+        kept = {name: value.detach().clone() for name, value in self.start.items()}
+        try:
+            for name, value in self.start.items():
+                value.data.copy_(parameters[name].detach())
+            return self.trainable.trained_weights()
+        finally:
+            for name, value in self.start.items():
+                value.data.copy_(kept[name])
+
+
+def _turn_to_eager_attention(backbone: Any, model: str) -> None:
+    """The fused kernels have a first derivative only."""
+    kernel = getattr(getattr(backbone, "config", None), "_attn_implementation", None) or "eager"
+    if kernel == "eager":
+        return
+    try:
+        backbone.set_attn_implementation("eager")
+    except (AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"Encoder model {model!r} insists on the attention kernel {kernel!r}, which has no second derivative, "
+            f"and MAML of second order needs one. Set learner.first_order=true."
+        ) from error
+
+
+def token_rows(encoder: Encoder, texts: Sequence[str]) -> Int[Tensor, "n_texts tokens"]:
+    """Texts (at least one) as rows of token ids, which episodes index like features; -1 is behind the end of a text."""
+    batch = encoder.tokenize(texts)
+    needed = set(batch) - {"input_ids", "attention_mask", "token_type_ids"}
+    if "input_ids" not in batch or needed or bool(batch.get("token_type_ids", torch.zeros(1)).any()):
+        raise ConfigError(
+            f"Encoder model {encoder.model!r} reads {', '.join(sorted(batch))}, but an inner loop through the encoder "
+            f"gives it the ids of tokens and nothing else. Set training=episodic, or choose another encoder."
+        )
+    return batch["input_ids"].masked_fill(batch["attention_mask"] == 0, _NO_TOKEN)
 
 
 @dataclass(frozen=True)
@@ -54,9 +112,6 @@ class EncoderMAML(nn.Module):
         trainable: which part of it the inner loop adapts.
         settings: of MAML; `adapts` and `hidden` have no part.
         seed: of the first LoRA or adapter weights.
-
-    Attributes:
-        temperature, arguments: as of any `Learner`.
 
     Raises:
         ConfigError: a hidden layer, rates that learn2learn does not have, or an attention without a second derivative.
@@ -99,14 +154,7 @@ class EncoderMAML(nn.Module):
         return [value for name, value in self.first.named().items() if name in self.body.names]
 
     def adapt(self, texts: Sequence[str], ways: Int[Tensor, " n_texts"], n_way: int) -> tuple[Encoder, Classifier]:
-        """Take the inner loop on the texts of a support, label names among them, and the way of each.
-
-        Returns:
-            The adapted encoder, in 32 bits and without a cache, and a classifier on its unit features.
-
-        Raises:
-            ConfigError: a learned head and another number of classes.
-        """
+        """The encoder, uncached in 32 bits, and a classifier, adapted to texts (names among them) and their ways."""
         end = self.steps(token_rows(self.published, texts), ways, n_way)[-1]
         if self._shared is None:  # loaded once for all supports
             self._shared = SharedModel(self.published.replace(dtype="float32", cache=None))

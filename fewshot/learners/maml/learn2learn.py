@@ -12,16 +12,14 @@ Source: Arnold et al. 2020, "learn2learn: A Library for Meta-Learning Research".
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fewshot.errors import ConfigError
-from fewshot.learners.maml.descent import Loss
-from fewshot.learners.maml.dual import Rates
+from fewshot.learners.maml.inner_loop import Loss, Rates
 from fewshot.learners.maml.network import NamedParameters, Parameters
 
 HOW_TO_GET_IT = "make setup installs it where there is a C compiler; see requirements-learn2learn.txt"
@@ -36,11 +34,7 @@ def is_installed() -> bool:
 
 @cache
 def algorithms() -> ModuleType:
-    """`learn2learn.algorithms`: MAML, MetaSGD and the rest.
-
-    Raises:
-        ConfigError: learn2learn is not installed, or does not load with the libraries that are.
-    """
+    """`learn2learn.algorithms`: MAML, MetaSGD and the rest; a ConfigError where it is absent or does not load."""
     if not is_installed():
         raise ConfigError(f"Got learner.engine=learn2learn, but learn2learn is not installed: {HOW_TO_GET_IT}.")
     try:
@@ -77,9 +71,6 @@ def descend_in_learn2learn(
     """`descend` for one episode, through learn2learn's MAML, or its MetaSGD where rates are `per_parameter`.
 
     The rates are the same at each step: one for everything, or one per element.
-
-    Raises:
-        ConfigError: learn2learn is not installed.
     """
     library = algorithms()
     first_order = first_order or not torch.is_grad_enabled()
@@ -97,14 +88,6 @@ def descend_in_learn2learn(
             clone.adapt(loss(clone.module.named()))
             path.append(clone.module.named())
     return path
-
-
-def stacked(path_of_each: list[list[Parameters]]) -> list[Mapping[str, Tensor]]:
-    """From the paths of single episodes to the path of the batch."""
-    return [
-        {name: torch.stack([parameters[name] for parameters in step]) for name in step[0]}
-        for step in zip(*path_of_each, strict=True)
-    ]
 
 
 def _module(start: Parameters) -> nn.Module:

@@ -20,21 +20,147 @@ them from uniform to the last over the training.  Reptile's inner loop reads the
 as one more example.
 """
 
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
-from fewshot.learners.learner import Support
-from fewshot.learners.maml.network import HIDDEN, NamedParameters
-from fewshot.learners.maml.on_features import AdaptedNetwork, adapt_on_features, examples_of, start_of
-from fewshot.learners.maml.outer import outer_loss
-from fewshot.learners.maml.rates import InnerRates
-from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, MAMLSettings, Rates
-from fewshot.learners.projection import ProjectedLearner
+from fewshot.learners.learner import Classifier, Support
+from fewshot.learners.maml.inner_loop import Loss, adapt_head, adapt_network, descend
+from fewshot.learners.maml.learn2learn import descend_in_learn2learn
+from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, NamedParameters, Network, Parameters
+from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, InnerRates, MAMLSettings, Rates
+from fewshot.learners.prototypical import ProjectedLearner
+from fewshot.learners.ridge import outnumbers_features
 from fewshot.randomness import child_generator
+
+Step = TypeVar("Step")
+
+
+class _WithGradients(torch.autograd.Function):
+    """A scalar whose backward pass hands each parameter the gradient given for it, times that from upstream."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: tuple[Tensor | None, ...], *parameters: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *(None if gradient is None else upstream[0] * gradient for gradient in ctx.gradients)
+
+
+def summed_gradients(losses: Iterable[Float[Tensor, ""]], parameters: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """The sum of losses, each one's gradient computed and its graph freed before the next loss is made."""
+    value, sums = torch.zeros(()), dict[int, Tensor]()
+    for loss in losses:
+        value = value + loss.detach()
+        if torch.is_grad_enabled():
+            for place, gradient in enumerate(torch.autograd.grad(loss, list(parameters), allow_unused=True)):
+                if gradient is not None:
+                    sums[place] = sums[place] + gradient if place in sums else gradient
+    return _WithGradients.apply(value, tuple(sums.get(place) for place in range(len(parameters))), *parameters)
+
+
+def towards(end: Mapping[str, Tensor], start: Mapping[str, Tensor], value: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """Reptile's loss: a value whose gradient by each value in `start` is `theta - theta_T`, the mean over episodes."""
+    ends = [end[name].mean(0) if end[name].ndim > p.ndim else end[name] for name, p in start.items()]
+    gradients = tuple(p.detach() - last for p, last in zip(start.values(), ends, strict=True))
+    return _WithGradients.apply(value.detach(), gradients, *start.values())
+
+
+def outer_loss(
+    settings: MAMLSettings,
+    first: NamedParameters,
+    steps: Callable[[], list[Step]],
+    query_loss: Callable[[Step], Float[Tensor, ""]],
+    weights: Callable[[Step], Parameters],
+) -> Float[Tensor, ""]:
+    """The loss of the outer loop, in nats: of the queries after the last step, or after every step.
+
+    Reptile's value is the same, its gradient `theta - theta_T`. `steps` takes the inner loop; `query_loss` and
+    `weights` give the cross-entropy of the queries, and values by name, after a step.
+    """
+    if settings.reptile:
+        with torch.no_grad():
+            end = steps()[-1]
+            value = query_loss(end)
+        return towards(weights(end), {name: p for name, p in first.named().items() if p.requires_grad}, value)
+    path = steps()
+    if not settings.multi_step_loss:
+        return query_loss(path[-1])
+    losses = torch.stack([query_loss(step) for step in path])
+    growing = torch.arange(1, len(path) + 1, device=losses.device)
+    return (growing * losses).sum() / growing.sum()
+
+
+@dataclass(frozen=True)
+class AdaptedNetwork(Classifier):
+    """A network on projected features, with weights of its own for each episode."""
+
+    network: Network
+    projection: nn.Module
+
+    def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """Logits of the network."""
+        return self.network.logits(self.projection(query))
+
+    def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
+        """What the head reads, as unit vectors."""
+        return normalize(self.network.embed(self.projection(features)), dim=-1)
+
+
+def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) -> Network:
+    """The network before the first step; without learned values for the head it starts at the unit prototypes."""
+    if HEAD[0] in first:
+        return Network.of(first, scale)
+    hidden = Layer(*(first[name] for name in HIDDEN)) if HIDDEN[0] in first else None
+    embedded = examples.features if hidden is None else hidden(examples.features).relu()
+    # Of the same direction as the means. Shares of the largest weight, which are exactly 1 where all weigh the same.
+    amounts = examples.weights / examples.weights.amax(1, keepdim=True)
+    sums = (examples.targets * amounts).mT @ embedded
+    return Network(Layer(normalize(sums, dim=-1), sums.new_zeros(sums.shape[:2])), hidden, scale)
+
+
+def adapt_on_features(start: Network, examples: Examples, settings: MAMLSettings, rates: InnerRates) -> list[Network]:
+    """Fine-tune the head, or the whole network: the network after each step.
+
+    The plain form serves rates that differ within a layer, and learn2learn.
+    """
+    steps, first_order = settings.inner_steps, not settings.second_order
+    if settings.engine == "fewshot" and settings.rates != "per_parameter":
+        adapt = adapt_network if settings.adapts == "network" else adapt_head
+        return adapt(start, examples, rates, steps, first_order)
+    whole, episodes = start.parameters(), range(len(examples.features))
+    fixed = {name: value for name, value in whole.items() if name not in rates.names}
+    own = {}
+    for name in rates.names:
+        shape = whole[name].shape[-2:] if name.endswith("weight") else whole[name].shape[-1:]
+        own[name] = whole[name].expand(len(episodes), *shape)
+
+    def network(parameters: Parameters) -> Network:
+        return Network.of({**fixed, **parameters}, start.scale)
+
+    def loss_on(part: Examples) -> Loss:
+        return lambda parameters: part.losses(network(parameters).logits(part.features)).sum()
+
+    if settings.engine == "fewshot":
+        path = descend(own, loss_on(examples), rates, steps, first_order)
+    else:
+        path_of_each = []
+        for e in episodes:
+            values, loss = {name: value[e] for name, value in own.items()}, loss_on(examples.episode(e))
+            metasgd = settings.rates == "per_parameter"
+            path_of_each.append(descend_in_learn2learn(values, loss, rates, steps, first_order, metasgd))
+        path = [
+            {name: torch.stack([parameters[name] for parameters in step]) for name in step[0]}
+            for step in zip(*path_of_each, strict=True)
+        ]
+    return [network(parameters) for parameters in path]
 
 
 class MAML(ProjectedLearner):
@@ -132,7 +258,10 @@ class MAML(ProjectedLearner):
         """The classifier after each step of the inner loop."""
         self.settings.check_ways(support.mask.shape[1])
         scale = self.log_scale.exp()
-        examples = examples_of(support, self.projection)
+        features, targets, amounts = support.with_names_as_shots().flat()
+        weights = (amounts / amounts.sum(1, keepdim=True)).to(features.dtype)[..., None]
+        targets, many = targets.to(features.dtype), outnumbers_features(support)
+        examples = Examples(self.projection(features), targets, weights, many)
         networks = adapt_on_features(start_of(self.first.named(), scale, examples), examples, self.settings, self.rates)
         return [AdaptedNetwork(network, self.projection) for network in networks]
 

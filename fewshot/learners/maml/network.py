@@ -36,13 +36,8 @@ class NamedParameters(nn.Module):
 class Layer:
     """`y = x W^T + b - (x X^T) C`: a linear map whose change is kept over the rows X that it was fitted to.
 
-    Gradient descent on rows X changes the weights by `-C^T X` with few rows in C: the product is never formed.
-
-    Args:
-        weight: W; one for all episodes, or one for each.
-        bias: b; likewise.
-        rows: X, or None where nothing has changed.
-        coefficients: C.
+    Gradient descent on rows X changes the weights by `-C^T X` with few rows in C: the product is never formed. W and b
+    are one for all episodes or one for each; X and C are None where nothing has changed.
     """
 
     weight: Float[Tensor, "*shared out dim"]
@@ -103,19 +98,12 @@ class Network:
 
 @dataclass(frozen=True)
 class Examples:
-    """The labelled examples of an inner loop.
-
-    Args:
-        features: rows behind a weight of zero are padding.
-        targets: one-hot; zero at padding.
-        weights: share of each example in the mean of its episode.
-        outnumber_features: there are more than features, so that their Gram matrix is not worth forming.
-    """
+    """The labelled examples of an inner loop, with one-hot targets; rows behind a weight of zero are padding."""
 
     features: Float[Tensor, "episodes n dim"]
     targets: Float[Tensor, "episodes n n_way"]
     weights: Float[Tensor, "episodes n 1"]
-    outnumber_features: bool = False
+    outnumber_features: bool = False  # so that their Gram matrix is not worth forming
 
     def losses(self, logits: Float[Tensor, "episodes n n_way"]) -> Float[Tensor, " episodes"]:
         """Mean cross-entropy of each episode, in nats."""

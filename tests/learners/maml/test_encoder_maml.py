@@ -7,9 +7,7 @@ from fewshot.encoders import Full, LoRA, TransformerEncoder
 from fewshot.episodes import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.learners import MAML, load_learner, save_learner
-from fewshot.learners.maml import token_rows
-from fewshot.learners.maml.body import Body
-from fewshot.learners.maml.encoder_maml import EncoderMAML, TokenEpisode
+from fewshot.learners.maml.encoder_maml import Body, EncoderMAML, TokenEpisode, token_rows
 from fewshot.randomness import child_generator
 from fewshot.training import EncoderMAMLTrainer
 from fewshot.training.encoder_maml_trainer import TaskTokens

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from fewshot.learners.maml.descent import descend
-from fewshot.learners.maml.dual import adapt_head, adapt_network
+from fewshot.learners.maml.inner_loop import adapt_head, adapt_network, descend
 from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network
 from tests.synthetic import seeded
 

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from fewshot.errors import ConfigError
 from fewshot.learners import MAML, Prototypical, Support
-from fewshot.learners.maml.rates import InnerRates
+from fewshot.learners.maml.settings import InnerRates
 from tests.synthetic import random_support, seeded
 
 DIM, WAYS = 6, 4

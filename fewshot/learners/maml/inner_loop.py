@@ -1,6 +1,14 @@
-"""The inner loop of a linear or two-layer network in its exact dual form, for a batch of episodes at once.
+"""The inner loop, plain for any differentiable loss and dual for networks, for a batch of episodes at once.
 
-The first layer reads rows X that do not change, so gradient descent changes its weights within their span:
+The plain form is a pure function of a dictionary of parameters:
+
+    theta_{t+1} = theta_t - rate_t * dloss / dtheta_t
+
+Episodes have parameters of their own along the first dimension, so the gradient of the sum of their losses is the
+gradient of each, and no loop over episodes or `vmap` is needed.
+
+The dual form is exact for a linear or two-layer network. The first layer reads rows X that do not change, so gradient
+descent changes its weights within their span:
 
     W_t = W_0 - C_t^T X        X W_t^T = X W_0^T - G C_t        G = X X^T
     C_{t+1} = C_t + rate * D_t        D_t = dloss / d(X W_t^T)
@@ -8,6 +16,9 @@ The first layer reads rows X that do not change, so gradient descent changes its
 An episode costs n_support, not dim, unknowns, and nothing of the size of W is made for each episode.  Unrolled under
 autograd its derivative is that of the plain form: second order is exact.  A hidden layer makes the rows of the head
 change from step to step; the head is small, and stays in the plain form.
+
+Source: Finn et al. 2017, "Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks", equation 1; first order
+as in their section 5.2.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +27,40 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network, times
+from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, Network, Parameters, times
 
+Loss = Callable[[Parameters], Tensor]
 Rates = Callable[[int], Mapping[str, Tensor | float]]
+
+
+def descend(start: Parameters, loss: Loss, rates: Rates, steps: int, first_order: bool) -> list[Parameters]:
+    """Take gradient steps that the outer loop can differentiate: the parameters after each; also without gradients.
+
+    `rates` gives for each step and name a rate that broadcasts with it; first order takes the gradients as constants.
+    """
+    second_order = torch.is_grad_enabled() and not first_order
+    parameters, path = dict(start), list[Parameters]()
+    for step in range(steps):
+        gradients, rate = _gradients(parameters, loss, second_order), rates(step)
+        # What the loss does not use, such as BERT's pooler under mean pooling, stays.
+        parameters |= {name: parameters[name] - rate[name] * gradient for name, gradient in gradients.items()}
+        path.append(dict(parameters))
+    return path
+
+
+def _gradients(parameters: Parameters, loss: Loss, second_order: bool) -> dict[str, Tensor]:
+    """The gradient of each parameter that the loss depends on."""
+    with torch.enable_grad():
+        # Tensors of their own: a head that starts at prototypes has the body in its history, and the gradient is a
+        # partial one.  First order is cut off, so that nothing of this step is kept.
+        points = {
+            name: value.view_as(value) if second_order and value.requires_grad else value.detach().requires_grad_()
+            for name, value in parameters.items()
+        }
+        gradients = torch.autograd.grad(
+            loss(points), list(points.values()), create_graph=second_order, allow_unused=True
+        )
+    return {name: gradient for name, gradient in zip(points, gradients, strict=True) if gradient is not None}
 
 
 def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, first_order: bool) -> list[Network]:
