@@ -72,6 +72,10 @@ def read_shard(path: Path) -> Shard | None:
         return None
     except (SafetensorError, ValueError) as error:
         damage = f"reading it failed with {str(error).rstrip('.')!r}"
+    except RuntimeError:  # torch opens the file once more, and by then another process may have merged it
+        if path.exists():
+            raise
+        return None
     if damage is not None:
         log.warning(
             f"The feature file {path} cannot be used: {damage}. It is removed, and its texts are encoded again."

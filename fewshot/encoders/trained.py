@@ -68,10 +68,7 @@ class TrainedWeights:
             self.below.check_base(model, identity)
 
     def put_into(self, module: nn.Module, backbone: nn.Module) -> None:
-        """Replace published weights in float32 by the trained ones, in tensors of their own.
-
-        Raises EncoderError if they do not fit, ConfigError if weights in 4 bits cannot take them.
-        """
+        """Replace published weights by trained ones; EncoderError if they do not fit, ConfigError if 4 bits cannot."""
         if is_quantised(backbone) and (self.placed is None or self.below is not None):
             raise ConfigError(
                 "Got encoder.quantise=4bit with weights that were trained in full, or twice, which 4 bits cannot take. "

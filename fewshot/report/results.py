@@ -1,19 +1,21 @@
 """`results.json`: the results of a run, under keys that do not change.
 
-    task, split, task_sha256, encoder, learner
-    encoder_training    null, or what was trained of the encoder; of the baselines, only the learner itself without
-                        augmentation or final stage has it
+    task, split, task_sha256, learner       names of task, split and learner, hash of texts, labels and split
+    encoder             {model, fingerprint}, as published
+    encoder_training    null, or {trainable, layers, parameters, ..., fingerprint} of the trained one; of the baselines,
+                        only the learner itself without augmentation or final stage has it
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     as scored
     episodes_sha256     equal hashes can be compared pairwise
-    accuracy, macro_f1  {mean, ci95, std} over episodes; if all have one test part, ci95 covers other test texts too
+    accuracy, macro_f1  {mean, ci95, std} as fractions, over episodes, and over test texts if all have one test part
     ece, ece_uncalibrated, temperature      expected calibration error after and before `temperature`, fitted on valid
                         classes; of a final stage on texts held out of each support (the mean); 1 if there are neither
     intra_class_distance, inter_class_distance      see `fewshot.evaluation.class_distances`
     baselines           name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
-    strategy            the ladder's choice; support_texts are those of a class in an episode
+    strategy            {stage, reason, asked, ...} of the ladder; support_texts are those of a class in an episode
     adaptation          null, or the work of the final stage; see `adaptation_json`
     augment             null, or the new texts; see `fewshot.report.augmentation`
-    meta_training, notes, versions
+    meta_training       {steps, best_step, valid_accuracy, valid_accuracy_before}
+    notes, versions     changes made while reading the texts; versions of the libraries
     timings             phase → seconds; total; episodes_per_second
     peak_memory_mb      of the process
     texts_encoded       texts that went through the encoder; 0 if all were cached

@@ -144,6 +144,17 @@ def test_large_files_are_not_merged(tmp_path, monkeypatch):
     assert len(files(tmp_path)) == 3
 
 
+def test_a_file_that_vanishes_while_it_is_opened_is_a_miss(tmp_path, monkeypatch):
+    FeatureCache(tmp_path, "f").store(["a"], rows(["a"]))
+
+    def vanish(path, framework):
+        files(tmp_path)[0].unlink()
+        raise RuntimeError(f"unable to open file <{path}> in read-only mode: No such file or directory (2)")
+
+    monkeypatch.setattr("safetensors.safe_open", vanish)
+    assert FeatureCache(tmp_path, "f").lookup(["a"]) == (None, [0])
+
+
 def write_and_read(folder, name, n_rounds):
     cache.MAX_SMALL_SHARDS = 3
     for number in range(n_rounds):
