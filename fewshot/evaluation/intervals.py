@@ -79,7 +79,7 @@ class Estimate:
         return f"{100 * self.mean:{plus}.1f}{interval}"
 
 
-def paired_difference(ours: Float[Tensor, " episodes"], theirs: Float[Tensor, "_"]) -> Estimate:
+def paired_difference(ours: Float[Tensor, " episodes"], theirs: Float[Tensor, " others"]) -> Estimate:
     """Mean difference on the same episodes, with a narrower interval than either mean; ValueError if they differ."""
     if len(ours) != len(theirs):
         raise ValueError(f"Got {len(ours)} and {len(theirs)} episodes, expected the same ones twice.")
