@@ -40,6 +40,7 @@ def disconnect() -> None:
     if process_count() > 1:
         from accelerate import PartialState
 
+        PartialState().wait_for_everyone()  # who leaves first may take down the others, which still talk to it
         PartialState().destroy_process_group()
 
 

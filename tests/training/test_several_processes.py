@@ -128,10 +128,11 @@ def test_a_mistake_is_told_once_and_ends_all(settings, tmp_path):
 def test_a_failure_in_another_process_says_which(settings, tmp_path):
     broken = tmp_path / "broken.py"
     broken.write_text(
-        "import os, sys\nfrom fewshot import experiment, run\nfrom fewshot.errors import TaskError\n"
+        "import os, sys\nfrom fewshot import run\nfrom fewshot.errors import TaskError\n"
+        "from fewshot.experiment.episodes import TaskEncoder\n"
         "if os.environ['RANK'] == '1':\n"
         "    def fail(*arguments): raise TaskError('the disk of this machine is full')\n"
-        "    experiment.encode_task = fail\n"
+        "    TaskEncoder.__call__ = fail\n"
         "sys.exit(run.main())\n",
         encoding="utf-8",
     )
