@@ -1,6 +1,7 @@
 """Which process this is, where a launcher such as torchrun started several."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -8,6 +9,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# gloo's threads let go of Python objects of the last exchange; one that does so while Python ends aborts the process.
+_REST = 0.5  # seconds
 _PATIENCE = timedelta(hours=6)  # for the first process to encode; a launcher ends the others if it dies
 
 
@@ -40,8 +43,8 @@ def disconnect() -> None:
     if process_count() > 1:
         from accelerate import PartialState
 
-        PartialState().wait_for_everyone()  # who leaves first may take down the others, which still talk to it
         PartialState().destroy_process_group()
+        time.sleep(_REST)
 
 
 def as_main(value: T) -> T:
