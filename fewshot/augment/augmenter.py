@@ -162,27 +162,44 @@ class StageAugmentation(SemanticAugmentation):
 
 @dataclass(frozen=True)
 class SupportAugmentation:
-    """How a support is augmented, the same for each text whatever others stand beside it, and what is known of it."""
+    """How a support is augmented, the same for each text whatever others stand beside it, and what is known of it.
+
+    Args:
+        augmentation: the sources and settings.
+        seed: root seed.
+        label_names: label → name of classes that a new text must not be mistaken for, beside those of the support.
+        synonyms: text → other names of the same thing.
+        excluded: normalised texts that no new text may equal, such as those of a task.
+        use_labels: whether sources may use the labels; not so where some are wrong on purpose.
+    """
 
     augmentation: SemanticAugmentation
     seed: int = 0
-    # label → name of classes that a new text must not be mistaken for, beside those of the support
     label_names: Mapping[str | int, str] = field(default_factory=dict)
-    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)  # text → other names of the same thing
-    excluded: frozenset[str] = frozenset()  # normalised texts that no new text may equal, such as those of a task
-    use_labels: bool = True  # whether sources may use the labels; not so where some are wrong on purpose
+    synonyms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    excluded: frozenset[str] = frozenset()
+    use_labels: bool = True
 
     def request(
-        self, texts: Sequence[str], labels: Sequence[str | int], names: Mapping[str | int, str], max_new: int,
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | int],
+        names: Mapping[str | int, str],
+        max_new: int,
         encoder: Encoder,
-    ) -> AugmentRequest:  # fmt: skip
+    ) -> AugmentRequest:
         """What is asked for distinct texts; `names` of their own classes, empty where label names are not used."""
         known = {**self.label_names, **names, **self.label_names} if names else {}
         places = {label: place for place, label in enumerate(known)}
-        synonyms = tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else ()
-        classes = tuple(places[label] for label in labels) if known and self.use_labels else ()
-        of_classes, unit = tuple(known.values()), lambda texts: normalize(encoder.encode(list(texts)), dim=-1)
-        return AugmentRequest(tuple(texts), max_new, self.seed, synonyms, classes, of_classes, unit)
+        return AugmentRequest(
+            texts=tuple(texts),
+            most=max_new,
+            seed=self.seed,
+            synonyms=tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else (),
+            classes=tuple(places[label] for label in labels) if known and self.use_labels else (),
+            class_names=tuple(known.values()),
+            embed=lambda texts: normalize(encoder.encode(list(texts)), dim=-1),
+        )
 
 
 def _plain(settings: object) -> dict[str, Any]:

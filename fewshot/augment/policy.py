@@ -104,9 +104,12 @@ class AugmentationPolicy(RangedSettings):
         return {name: (name,) for name in sources} | {" + ".join(sources): tuple(sources)}
 
     def decide(
-        self, learner: Learner, features: TaskFeatures, episodes: EpisodeBatch,
+        self,
+        learner: Learner,
+        features: TaskFeatures,
+        episodes: EpisodeBatch,
         variants: Mapping[tuple[str, ...], Variants],
-    ) -> Decision:  # fmt: skip
+    ) -> Decision:
         """Score every choice, sources → what they made of the support texts, on the same episodes of valid classes."""
         plain = features.without_variants()
         choices = [(sources, float(weight)) for sources in variants for weight in self.weights]

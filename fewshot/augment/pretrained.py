@@ -42,9 +42,14 @@ class Pretrained:
 
 
 def load_pretrained(
-    setting: str, head: str, model: str, revision: str | None, device: str, trust_remote_code: bool,
+    setting: str,
+    head: str,
+    model: str,
+    revision: str | None,
+    device: str,
+    trust_remote_code: bool,
     pickled_weights: bool,
-) -> Pretrained:  # fmt: skip
+) -> Pretrained:
     """Read tokenizer and weights by the class `head` of transformers; `setting` is that of the model, for messages.
 
     Raises:

@@ -15,23 +15,32 @@ from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
 
-Texts = Sequence[str]
-
 _STRETCH = 3  # how many times its part a text gives at most
 
 
 @dataclass(frozen=True)
 class AugmentedText:
-    """A text that was proposed for another, and what became of it."""
+    """A text that was proposed for another, and what became of it.
 
-    label: str  # of both
-    original: str  # the text that was given
-    text: str  # what was made of it
-    source: str  # which source made it
-    how: str  # what it did
-    cosine: float | None  # of both; None: the new text was not embedded
-    margin: float | None  # cosine to the prototype of its class minus that to the nearest other; None: there is none
-    dropped: Reason | None  # why it is left out; None: it is kept
+    Args:
+        label: of both.
+        original: the text that was given.
+        text: what was made of it.
+        source: which source made it.
+        how: what the source did.
+        cosine: of both; None where the new text was not embedded.
+        margin: cosine to the prototype of its class minus that to the nearest other; None where there is no other.
+        dropped: why it is left out; None where it is kept.
+    """
+
+    label: str
+    original: str
+    text: str
+    source: str
+    how: str
+    cosine: float | None
+    margin: float | None
+    dropped: Reason | None
 
     @property
     def kept(self) -> bool:
@@ -80,8 +89,15 @@ def augment_texts(
     parts = [augmentation.most(sizes[own]) for own in ids]
     room = {own: augmentation.per_class - size for own, size in sizes.items()}
     unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
-    given, known, names = tuple(map(tuple, synonyms)), tuple(ids) if class_names else (), tuple(class_names)
-    request = AugmentRequest(tuple(texts), max(parts), seed, given, known, names, unit)
+    request = AugmentRequest(
+        texts=tuple(texts),
+        most=max(parts),
+        seed=seed,
+        synonyms=tuple(map(tuple, synonyms)),
+        classes=tuple(ids) if class_names else (),
+        class_names=tuple(class_names),
+        embed=unit,
+    )
     prototypes = None
     if len(classes) > 1:  # one class alone has no other to be near to
         features = unit(texts)
@@ -103,10 +119,17 @@ def augment_texts(
     made = []
     for place, (text, own) in enumerate(zip(texts, ids, strict=True)):
         for rank, one in enumerate(scored[place]):
-            cosine = None if math.isnan(one.verdict.cosine) else one.verdict.cosine
-            dropped = "not_needed" if (place, rank) in surplus else one.verdict.dropped
             made.append(
-                AugmentedText(classes[own], text, one.text, one.source, one.how, cosine, one.verdict.margin, dropped)
+                AugmentedText(
+                    label=classes[own],
+                    original=text,
+                    text=one.text,
+                    source=one.source,
+                    how=one.how,
+                    cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
+                    margin=one.verdict.margin,
+                    dropped="not_needed" if (place, rank) in surplus else one.verdict.dropped,
+                )
             )
     return made
 
@@ -126,7 +149,9 @@ def _level(
     return bool(able)
 
 
-def _check(texts: Texts, labels: Texts, class_names: Texts, synonyms: Sequence[Texts]) -> None:
+def _check(
+    texts: Sequence[str], labels: Sequence[str], class_names: Sequence[str], synonyms: Sequence[Sequence[str]]
+) -> None:
     if not texts or len(texts) != len(labels):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each of one or more.")
     twice = [text for text, count in Counter(map(normalise, texts)).items() if count > 1]
