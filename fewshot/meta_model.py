@@ -98,7 +98,7 @@ class MetaModel:
         labels = [support.labels[number] for number in support.classes.tolist()]
         own_names = dict(zip(support.labels, support.label_names or (), strict=False))
         settings = self.augmentation.augmentation
-        request = self.augmentation.request(support.texts, labels, own_names, settings.most(shots), self.encoder)
+        request = self.augmentation.request(support.texts, labels, own_names, settings.max_new(shots), self.encoder)
         bank = settings.make(request, self.augmentation.excluded)
         if not len(bank.features):
             return features

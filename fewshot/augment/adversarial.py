@@ -64,7 +64,7 @@ class Adversarial(RangedSettings, Source):
             # The other names of a text are no names of what it was changed into.
             asked = request.only(active) if number == 0 else replace(request.only(active), synonyms=())
             here = tuple(searches[index].here for index in active)
-            rows = self._source.propose(replace(asked, texts=here, most=self.candidates)) if active else []
+            rows = self._source.propose(replace(asked, texts=here, max_new=self.candidates)) if active else []
             tried = [searches[index].new(row) for index, row in zip(active, rows, strict=True)]
             texts = [proposal.text for row in tried for proposal in row]
             if not texts:
@@ -77,7 +77,7 @@ class Adversarial(RangedSettings, Source):
             results = zip(active, tried, gains.split(sizes), strict=True)
             active = [index for index, row, gain in results if searches[index].step(row, gain.tolist())]
         ranked = [sorted(search.proposals, key=lambda pair: -pair[0]) for search in searches]
-        return [[proposal for _, proposal in pairs[: request.most]] for pairs in ranked]
+        return [[proposal for _, proposal in pairs[: request.max_new]] for pairs in ranked]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Those of the substitutions."""

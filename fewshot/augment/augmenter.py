@@ -97,14 +97,14 @@ class SemanticAugmentation(RangedSettings):
         """The filter of these settings."""
         return SemanticFilter(self.lowest_cosine, self.highest_cosine, self.duplicate_cosine, self.margin)
 
-    def most(self, shots: int) -> int:
+    def max_new(self, shots: int) -> int:
         """New texts for each of so many texts of a class, so that the class comes to `per_class` or near it.
 
         Raises:
             ConfigError: there are that many texts already.
 
         Example:
-            >>> SemanticAugmentation(per_class=200).most(shots=5)
+            >>> SemanticAugmentation(per_class=200).max_new(shots=5)
             39
         """
         if self.per_class <= shots:
@@ -113,7 +113,7 @@ class SemanticAugmentation(RangedSettings):
         return min(self.per_text, math.ceil((self.per_class - shots) / shots))
 
     def make(self, request: AugmentRequest, excluded: Collection[str] = ()) -> Bank:
-        """New texts of all sources, `most` of each text of the request or fewer, none equal to an `excluded` one."""
+        """New texts of all sources, `max_new` of each text of the request or fewer, none equal to an `excluded` one."""
         return self.make_each(request, {"": tuple(self.sources or ())}, excluded)[""]
 
     def make_each(
@@ -129,7 +129,7 @@ class SemanticAugmentation(RangedSettings):
             for name, chosen in choices.items():
                 rows = {source: rows for source, rows in proposals.items() if source in chosen}
                 candidates = selection.open(piece.texts, rows)
-                selection.fill(candidates, [request.most] * len(candidates))
+                selection.fill(candidates, [request.max_new] * len(candidates))
                 opened[name] += candidates
         dim = request.embed(request.texts[:1]).shape[1]
         return {name: bank_of(candidates, dim) for name, candidates in opened.items()}
@@ -137,11 +137,11 @@ class SemanticAugmentation(RangedSettings):
     def proposed(self, request: AugmentRequest) -> Iterator[tuple[int, AugmentRequest, Proposals]]:
         """Ask for more than are wanted: the place of a first text, some texts from there on, source → proposals."""
         assert request.embed is not None
-        most, n_texts = math.ceil(self.proposals * request.most), len(request.texts)
+        max_new, n_texts = math.ceil(self.proposals * request.max_new), len(request.texts)
         with track("Augmenting", total=n_texts, unit="texts") as advance:
             for start in range(0, n_texts, _PIECE):
                 part = request.only(range(start, min(start + _PIECE, n_texts)))
-                piece = replace(part, most=most, embed=CachedEmbed(request.embed))
+                piece = replace(part, max_new=max_new, embed=CachedEmbed(request.embed))
                 yield start, piece, {name: source.propose(piece) for name, source in (self.sources or {}).items()}
                 advance(len(piece.texts))
 
@@ -193,7 +193,7 @@ class SupportAugmentation:
         places = {label: place for place, label in enumerate(known)}
         return AugmentRequest(
             texts=tuple(texts),
-            most=max_new,
+            max_new=max_new,
             seed=self.seed,
             synonyms=tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else (),
             classes=tuple(places[label] for label in labels) if known and self.use_labels else (),

@@ -77,10 +77,10 @@ class BackTranslation(RangedSettings, Source):
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
-        if not request.texts or request.most < 1:
+        if not request.texts or request.max_new < 1:
             return [[] for _ in request.texts]
-        there = min(self.beams, math.ceil(math.sqrt(request.most)))
-        back = min(self.beams, math.ceil(request.most / there))
+        there = min(self.beams, math.ceil(math.sqrt(request.max_new)))
+        back = min(self.beams, math.ceil(request.max_new / there))
         pivots = self._forward.translate(request.texts, there)
         pivots = [list(dict.fromkeys(filter(None, part))) for part in pivots]
         every = list(dict.fromkeys(pivot for part in pivots for pivot in part))
@@ -93,7 +93,7 @@ class BackTranslation(RangedSettings, Source):
                 for back_rank, new in enumerate(ways_back[pivot])
             ]
             ranked.sort(key=lambda pair: pair[0])  # those first that were likely on both ways
-            proposals.append(distinct(text, [proposal for _, proposal in ranked], request.most))
+            proposals.append(distinct(text, [proposal for _, proposal in ranked], request.max_new))
         return proposals
 
     def notes(self, request: AugmentRequest) -> list[str]:
@@ -110,8 +110,8 @@ class Translator:
     max_tokens: int
     prefix: str
 
-    def translate(self, texts: Sequence[str], most: int) -> list[list[str]]:
-        """For each text `most` translations, at most `beams`, likeliest first; some may be equal, or empty."""
+    def translate(self, texts: Sequence[str], max_new: int) -> list[list[str]]:
+        """For each text `max_new` translations, at most `beams`, likeliest first; some may be equal, or empty."""
         from transformers import GenerationConfig
 
         model = self.load()
@@ -119,7 +119,7 @@ class Translator:
         config = GenerationConfig(
             do_sample=False,
             num_beams=self.beams,
-            num_return_sequences=most,
+            num_return_sequences=max_new,
             max_length=self.max_tokens + 1,  # the first token is the model's own
             **{name: value for name, value in own.items() if name in _SPECIAL},
         )
@@ -131,5 +131,5 @@ class Translator:
                 ids = model.module.generate(**batch, generation_config=config)
             decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
             for row, index in enumerate(indices):
-                found[index] = [text.strip() for text in decoded[row * most : (row + 1) * most]]
+                found[index] = [text.strip() for text in decoded[row * max_new : (row + 1) * max_new]]
         return found

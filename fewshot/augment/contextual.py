@@ -118,11 +118,11 @@ class Contextual(RangedSettings, Source):
         generator = torch.Generator().manual_seed(request.text_seed(self.name, index))
         n_masked = max(1, round(self.mask_share * len(places)))
         drawn: dict[_Draft, None] = {}
-        for _ in range(_DRAWS * request.most if places else 0):
+        for _ in range(_DRAWS * request.max_new if places else 0):
             chosen = torch.randperm(len(places), generator=generator)[:n_masked].sort().values.tolist()
             ranks = torch.randint(self.top_k, (n_masked,), generator=generator).tolist()
             drawn[_Draft(pieces, tuple(places[number] for number in chosen), tuple(ranks))] = None
-            if len(drawn) == request.most:
+            if len(drawn) == request.max_new:
                 break
         return list(drawn)
 

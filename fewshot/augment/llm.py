@@ -110,8 +110,8 @@ class LanguageModel(Endpoint, RangedSettings, Source):
             raise ConfigError(f"{what} Set {GROUP}.kind=paraphrase, or label_names=true.")
         texts = _opened(request)
         n_asked, found = 0, []
-        for number in range(math.ceil(request.most / self.per_request)):
-            waiting = [text for text in texts if text.has_more and len(text.new) < request.most]
+        for number in range(math.ceil(request.max_new / self.per_request)):
+            waiting = [text for text in texts if text.has_more and len(text.new) < request.max_new]
             n_asked += len(waiting)
             for text in waiting:
                 text.has_more = False
@@ -131,7 +131,7 @@ class LanguageModel(Endpoint, RangedSettings, Source):
                 f"others may have fewer. Set {GROUP}.budget_requests or budget_tokens higher to go on; answers stay."
             )
         how = "paraphrase" if self.kind == "paraphrase" else "new example of its class"
-        return [[Proposal(new, f"{how} by {self.model}") for new in text.new[: request.most]] for text in texts]
+        return [[Proposal(new, f"{how} by {self.model}") for new in text.new[: request.max_new]] for text in texts]
 
     def notes(self, request: AugmentRequest) -> list[str]:
         """Whose words they are, and what the model was told."""

@@ -46,12 +46,12 @@ class NlpaugSource(Source):
         for index, text in enumerate(request.texts):
             try:
                 with _seeded(request.text_seed(self.name, index)):
-                    made = self.augmenter.augment(text, n=request.most)
+                    made = self.augmenter.augment(text, n=request.max_new)
             except Exception as error:
                 reason = " ".join(str(error).split())[:200].rstrip(".")
                 what = f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}."
                 raise FewshotError(f"{what} Use another augmenter, or install what it asks for.") from error
-            found.append(distinct(text, (Proposal(new.strip(), how) for new in _texts(made, how)), request.most))
+            found.append(distinct(text, (Proposal(new.strip(), how) for new in _texts(made, how)), request.max_new))
         return found
 
 

@@ -188,7 +188,7 @@ class Selection:
     def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], alike: bool = True) -> None:
         """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
         while True:
-            rooms = [most - len(candidates.kept) for candidates, most in zip(opened, wanted, strict=True)]
+            rooms = [max_new - len(candidates.kept) for candidates, max_new in zip(opened, wanted, strict=True)]
             drawn = [candidates.draw(room, alike) for candidates, room in zip(opened, rooms, strict=True)]
             texts = [candidate.proposal.text for row in drawn for candidate in row]
             if not texts:

@@ -20,7 +20,7 @@ class AugmentRequest:
 
     Args:
         texts: distinct texts.
-        most: most proposals for one text; a source may give fewer.
+        max_new: most proposals for one text; a source may give fewer.
         seed: root seed.
         synonyms: for each text other names of the same thing, as the task's own file has them; may be empty.
         classes: for each text an index into `class_names`; empty where labels are not known.
@@ -29,7 +29,7 @@ class AugmentRequest:
     """
 
     texts: tuple[str, ...]
-    most: int
+    max_new: int
     seed: int = 0
     synonyms: tuple[tuple[str, ...], ...] = ()
     classes: tuple[int, ...] = ()
@@ -77,12 +77,12 @@ class Source(ABC):
         return []
 
 
-def distinct(text: str, proposals: Iterable[Proposal], most: int) -> list[Proposal]:
-    """The first proposals, `most` of them, that differ from the text and from each other as `normalise` has them."""
+def distinct(text: str, proposals: Iterable[Proposal], max_new: int) -> list[Proposal]:
+    """The first proposals, `max_new` of them, that differ from the text and from each other as `normalise` has them."""
     found: list[Proposal] = []
     keys = {"", normalise(text)}
     for proposal in proposals:
-        if len(found) == most:
+        if len(found) == max_new:
             break
         if (key := normalise(proposal.text)) not in keys:
             keys.add(key)

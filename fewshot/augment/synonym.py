@@ -44,7 +44,7 @@ class Synonym(RangedSettings, Source):
         ConfigError: a setting cannot be used; in `propose`: a lexicon's file cannot, or WordNet is not installed.
 
     Example:
-        >>> request = AugmentRequest(("How is a myocardial infarction treated?",), most=1)
+        >>> request = AugmentRequest(("How is a myocardial infarction treated?",), max_new=1)
         >>> Synonym().propose(request)[0][0].text
         'How is a heart attack treated?'
     """
@@ -69,7 +69,9 @@ class Synonym(RangedSettings, Source):
             generator = random.Random(request.text_seed(self.name, index))
             given = request.synonyms[index] if TASK in self.lexicons and request.synonyms else ()
             slots = _without_overlaps((place, source.name) for source in self._loaded for place in source.places(text))
-            found.append(distinct(text, self._in_order(text, given, slots, request.most, generator), request.most))
+            found.append(
+                distinct(text, self._in_order(text, given, slots, request.max_new, generator), request.max_new)
+            )
         return found
 
     def notes(self, request: AugmentRequest) -> list[str]:
@@ -85,17 +87,17 @@ class Synonym(RangedSettings, Source):
         return [load_wordnet() if name == WORDNET else load_lexicon(name) for name in named]
 
     def _in_order(
-        self, text: str, given: Sequence[str], slots: list[list[_Choice]], most: int, generator: random.Random
+        self, text: str, given: Sequence[str], slots: list[list[_Choice]], max_new: int, generator: random.Random
     ) -> Iterator[Proposal]:
         yield from (Proposal(synonym, f"{text} → {synonym} ({TASK})") for synonym in given)
         # With a name for the whole, its parts are not said differently: no slot is inside of another.
         generator.shuffle(slots)
         for rank in range(max(map(len, slots), default=0)):
             yield from (_changed(text, [slot[rank]]) for slot in slots if rank < len(slot))
-        most_at_once = min(self.most_replacements, len(slots))
+        max_at_once = min(self.most_replacements, len(slots))
         drawn = set()
-        for _ in range(_TRIES * most if most_at_once > 1 else 0):
-            chosen = generator.sample(slots, generator.randint(2, most_at_once))
+        for _ in range(_TRIES * max_new if max_at_once > 1 else 0):
+            chosen = generator.sample(slots, generator.randint(2, max_at_once))
             choices = [generator.choice(slot) for slot in chosen]
             combination = frozenset(map(id, choices))  # few places have few combinations, which come many times
             if combination not in drawn:

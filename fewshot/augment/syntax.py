@@ -168,7 +168,7 @@ class Syntax(RangedSettings, Source):
         rules: names of the rules to use, see `RULES`; None is all.
 
     Example:
-        >>> request = AugmentRequest(("Bone Neoplasms",), most=2)
+        >>> request = AugmentRequest(("Bone Neoplasms",), max_new=2)
         >>> [proposal.text for proposal in Syntax(rules=["inversion"]).propose(request)[0]]
         ['Neoplasms of Bone', 'Neoplasms, Bone']
     """
@@ -200,9 +200,9 @@ class Syntax(RangedSettings, Source):
             chance.shuffle(by_rule)
             level = []
             for new, used in (way for turn in zip_longest(*by_rule) for way in turn if way is not None):
-                if len(made) > request.most:
+                if len(made) > request.max_new:
                     break
                 if normalise(new) not in made:
                     made[normalise(new)] = Proposal(new, " + ".join(used))
                     level += [(new, used)] if used[-1] != "carrier" else []
-        return list(made.values())[1 : request.most + 1]
+        return list(made.values())[1 : request.max_new + 1]

@@ -86,12 +86,12 @@ def augment_texts(
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
     sizes = Counter(ids)
-    parts = [augmentation.most(sizes[own]) for own in ids]
+    parts = [augmentation.max_new(sizes[own]) for own in ids]
     room = {own: augmentation.per_class - size for own, size in sizes.items()}
     unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
     request = AugmentRequest(
         texts=tuple(texts),
-        most=max(parts),
+        max_new=max(parts),
         seed=seed,
         synonyms=tuple(map(tuple, synonyms)),
         classes=tuple(ids) if class_names else (),
@@ -139,11 +139,11 @@ def _level(
 ) -> bool:
     """Ask the texts of each class that lacks some for equal parts of them; whether any text could give one."""
     kept = Counter(one.own for one in opened for _ in one.kept)
-    lacking: dict[int | None, int] = {own: most - kept[own] for own, most in room.items()}
+    lacking: dict[int | None, int] = {own: max_new - kept[own] for own, max_new in room.items()}
     left = [(one, _STRETCH * part - len(one.kept)) for one, part in zip(opened, parts, strict=True)]
-    able = [(one, most) for one, most in left if lacking[one.own] > 0 and most > 0 and one.has_more(alike)]
+    able = [(one, max_new) for one, max_new in left if lacking[one.own] > 0 and max_new > 0 and one.has_more(alike)]
     sharing = Counter(one.own for one, _ in able)
-    shares = [min(math.ceil(lacking[one.own] / sharing[one.own]), most) for one, most in able]
+    shares = [min(math.ceil(lacking[one.own] / sharing[one.own]), max_new) for one, max_new in able]
     wanted = [len(one.kept) + share for (one, _), share in zip(able, shares, strict=True)]
     selection.fill([one for one, _ in able], wanted, alike)
     return bool(able)

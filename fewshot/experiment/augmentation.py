@@ -175,7 +175,7 @@ class AugmentationPhase:
 
     def support(self, how: SupportAugmentation, part: Part, episodes: EpisodeBatch) -> tuple[TaskFeatures, NewTexts]:
         """The features with new texts beside all that stand in a support of the episodes; queries have none."""
-        max_new = how.augmentation.most(self.max_shots)
+        max_new = how.augmentation.max_new(self.max_shots)
         max_new = max_new if part == "test" else min(max_new, how.augmentation.valid_variants)
         new_texts = self._new_texts(how, part, _support_texts(episodes), max_new)
         augmented = self.beside(new_texts, how.augmentation)
@@ -195,7 +195,7 @@ class AugmentationPhase:
         places = _support_texts(episodes)
         choices = policy.choices(list(augmentation.sources or ()))
         how = for_part(augmentation, task, self.protocol, "valid")
-        max_new = min(augmentation.most(self.max_shots), augmentation.valid_variants)
+        max_new = min(augmentation.max_new(self.max_shots), augmentation.valid_variants)
         with main_first():
             banks = augmentation.make_each(self._request(how, places, max_new), choices, how.excluded)
         variants = {

@@ -70,7 +70,7 @@ def check_augmentation(augmentation: SemanticAugmentation, task: Task, shots: in
     Raises:
         ConfigError: says what to leave out.
     """
-    augmentation.most(shots)
+    augmentation.max_new(shots)
     if augmentation.policy is not None and len(task.parts["valid"]) < 2:
         raise ConfigError(
             f"Got augment.policy, but the task {task.name!r} has {len(task.parts['valid'])} valid class to decide on, "

@@ -18,7 +18,7 @@ class Prefixes(Source):
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         self.asked.append(request)
         return [
-            [Proposal(f"{word} {text}", f"prefix {word}") for word in self.words][: request.most]
+            [Proposal(f"{word} {text}", f"prefix {word}") for word in self.words][: request.max_new]
             for text in request.texts
         ]
 
@@ -41,7 +41,7 @@ class Changes(Source):
                 Proposal(" ".join([*words[:place], new, *words[place + 1 :]]), f"{word} → {new}")
                 for place, word in enumerate(words)
                 for new in self.table.get(word, ())
-            ][: request.most]
+            ][: request.max_new]
             for words in (text.split() for text in request.texts)
         ]
 
@@ -56,7 +56,7 @@ class Listed(Source):
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         return [
-            [Proposal(new, self.name) for new in self.table.get(text, ())][: request.most] for text in request.texts
+            [Proposal(new, self.name) for new in self.table.get(text, ())][: request.max_new] for text in request.texts
         ]
 
 

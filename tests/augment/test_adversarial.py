@@ -34,7 +34,7 @@ def sums() -> Vectors:
 def request(*texts: str, names=("own", "wrong", "far"), classes=(0,), embed=None, **more) -> AugmentRequest:
     return AugmentRequest(
         texts=texts,
-        most=9,
+        max_new=9,
         classes=tuple(classes) * len(texts),
         class_names=tuple(names),
         embed=embed or sums(),
@@ -125,18 +125,18 @@ def test_the_other_names_of_a_text_are_only_asked_for_the_text_itself():
     Adversarial(source, rounds=2, lowest_cosine=0.0, candidates=5).propose(request("x y", synonyms=(("x1",),)))
 
     assert [asked.synonyms for asked in source.asked] == [(("x1",),), ()]
-    assert [asked.most for asked in source.asked] == [5, 5]
+    assert [asked.max_new for asked in source.asked] == [5, 5]
     assert source.asked[1].texts == ("x2 y",)
 
 
 def test_a_text_without_substitutions_has_no_proposals():
-    assert found(AugmentRequest(("own",), most=3, embed=sums())) == [[]]
-    assert found(AugmentRequest((), most=3, embed=sums())) == []
+    assert found(AugmentRequest(("own",), max_new=3, embed=sums())) == [[]]
+    assert found(AugmentRequest((), max_new=3, embed=sums())) == []
 
 
 def test_it_refuses_what_it_cannot_search():
     with pytest.raises(ConfigError, match=r"got no embed"):
-        Adversarial(Changes(TABLE)).propose(AugmentRequest(("x",), most=1))
+        Adversarial(Changes(TABLE)).propose(AugmentRequest(("x",), max_new=1))
     with pytest.raises(ConfigError, match=r"Got augment.sources.adversarial.rounds=0. Expected positive numbers"):
         Adversarial(Changes(TABLE), rounds=0)
     with pytest.raises(ConfigError, match=r"lowest_cosine=1.5. Expected a cosine"):

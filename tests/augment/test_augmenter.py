@@ -19,8 +19,8 @@ def embed(texts):
     return ENCODER.encode(list(texts))
 
 
-def request(texts=TEXTS, most=5, **more) -> AugmentRequest:
-    return AugmentRequest(texts=tuple(texts), most=most, embed=embed, **more)
+def request(texts=TEXTS, max_new=5, **more) -> AugmentRequest:
+    return AugmentRequest(texts=tuple(texts), max_new=max_new, embed=embed, **more)
 
 
 def augmentation(*sources, **settings) -> SemanticAugmentation:
@@ -32,7 +32,7 @@ def kept_texts(bank: Bank) -> list[list[str]]:
 
 
 def test_so_many_are_kept_as_were_asked_for_in_the_order_of_the_source():
-    bank = augmentation().make(request(most=3))
+    bank = augmentation().make(request(max_new=3))
 
     assert kept_texts(bank) == [[f"{word} {text}" for word in ("a", "the", "some")] for text in TEXTS]
     assert bank.features.shape == (9, 32)
@@ -45,9 +45,9 @@ def test_nothing_is_embedded_that_is_not_needed():
         {"x": [0] * 100 + [3], **{f"{w} x": [int(j == i) for j in range(100)] + [3] for i, w in enumerate(words)}}
     )
 
-    bank = augmentation(Prefixes(words)).make(AugmentRequest(("x",), most=100, embed=vectors))
+    bank = augmentation(Prefixes(words)).make(AugmentRequest(("x",), max_new=100, embed=vectors))
     asked = augmentation(Prefixes(words)).make_each(
-        AugmentRequest(("x",), most=10, embed=(few := Vectors(vectors.table))), {"": ["prefixes"]}
+        AugmentRequest(("x",), max_new=10, embed=(few := Vectors(vectors.table))), {"": ["prefixes"]}
     )[""]
 
     assert len(bank.features) == 100
@@ -62,9 +62,9 @@ def test_sources_are_asked_for_more_than_is_wanted_and_each_text_is_embedded_onc
         asked.extend(texts)
         return embed(texts)
 
-    augmentation(source, Adversarial(source), proposals=1.5).make(AugmentRequest(TEXTS, most=5, embed=counting))
+    augmentation(source, Adversarial(source), proposals=1.5).make(AugmentRequest(TEXTS, max_new=5, embed=counting))
 
-    assert source.asked[0].most == 8
+    assert source.asked[0].max_new == 8
     assert sorted(asked) == sorted([*set(asked), TEXTS[0]])  # once more, for the width of a bank that may be empty
 
 
@@ -83,8 +83,8 @@ def test_counts_add_up_and_name_every_end():
     table |= {"spare": [3, 0, 3], "z": [1, 0, 0]}
     chosen = SemanticAugmentation({"listed": source})
 
-    made = chosen.make(AugmentRequest(("x",), most=1, embed=Vectors(table)), excluded={"z"})
-    more = chosen.make(AugmentRequest(("x",), most=7, embed=Vectors(table)), excluded={"z"})
+    made = chosen.make(AugmentRequest(("x",), max_new=1, embed=Vectors(table)), excluded={"z"})
+    more = chosen.make(AugmentRequest(("x",), max_new=7, embed=Vectors(table)), excluded={"z"})
 
     assert more.counts(["listed"]) == {
         "listed": {
@@ -116,7 +116,7 @@ def test_what_is_made_of_a_text_does_not_depend_on_the_others():
 def test_many_texts_are_asked_for_in_pieces_and_come_back_in_order():
     source, texts = Prefixes(), [f"text number {i}" for i in range(150)]
 
-    bank = augmentation(source).make(request(texts, most=2))
+    bank = augmentation(source).make(request(texts, max_new=2))
 
     assert bank.texts == tuple(texts)
     assert [len(asked.texts) for asked in source.asked] == [64, 64, 22]
@@ -148,15 +148,15 @@ def test_variants_point_from_the_texts_of_the_task_to_the_features():
 
 
 def test_the_hash_of_a_bank_is_that_of_what_was_kept():
-    same, again, other = (augmentation().make(request(most=most)).sha256() for most in (3, 3, 4))
+    same, again, other = (augmentation().make(request(max_new=max_new)).sha256() for max_new in (3, 3, 4))
 
     assert same == again != other
 
 
-@pytest.mark.parametrize(("shots", "most"), [(5, 39), (10, 19), (199, 1)])
-def test_the_class_comes_to_per_class(shots, most):
-    assert augmentation().most(shots) == most
-    assert shots * most + shots >= 200 > shots * (most - 1) + shots
+@pytest.mark.parametrize(("shots", "max_new"), [(5, 39), (10, 19), (199, 1)])
+def test_the_class_comes_to_per_class(shots, max_new):
+    assert augmentation().max_new(shots) == max_new
+    assert shots * max_new + shots >= 200 > shots * (max_new - 1) + shots
 
 
 @pytest.mark.parametrize(
@@ -183,12 +183,12 @@ def test_no_source_and_no_room_are_refused():
     with pytest.raises(
         ConfigError, match=r"Got augment.per_class=5 with shots=5.* Raise augment.per_class above shots"
     ):
-        augmentation(per_class=5).most(5)
+        augmentation(per_class=5).max_new(5)
 
 
 def test_a_request_without_features_is_refused():
     with pytest.raises(ConfigError, match=r"got no embed"):
-        augmentation().make(AugmentRequest(TEXTS, most=2))
+        augmentation().make(AugmentRequest(TEXTS, max_new=2))
 
 
 def test_the_stage_asks_for_less_and_decides_quickly():
@@ -196,5 +196,5 @@ def test_the_stage_asks_for_less_and_decides_quickly():
 
     differing = {name for name, value in made.settings().items() if value != SemanticAugmentation().settings()[name]}
     assert differing == {"per_text", "valid_texts", "policy"}
-    assert (made.per_text, made.valid_texts, made.most(10)) == (5, 20, 5)
+    assert (made.per_text, made.valid_texts, made.max_new(10)) == (5, 20, 5)
     assert made.settings()["policy"] == {"weights": [0.5], "episodes": 100}

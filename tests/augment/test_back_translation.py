@@ -25,9 +25,9 @@ def dictionary(monkeypatch):
 
     def use(there, back):
         def look_up(table):
-            def translate(texts, most):
-                asked.append((list(texts), most))
-                return [table[text][:most] for text in texts]
+            def translate(texts, max_new):
+                asked.append((list(texts), max_new))
+                return [table[text][:max_new] for text in texts]
 
             return translate
 
@@ -39,7 +39,7 @@ def dictionary(monkeypatch):
 
 
 def test_a_random_pair_gives_distinct_texts_of_its_own_words(pair):
-    made = BackTranslation(**pair).propose(AugmentRequest(TEXTS, most=6))
+    made = BackTranslation(**pair).propose(AugmentRequest(TEXTS, max_new=6))
 
     for text, part in zip(TEXTS, made, strict=True):
         found = [proposal.text for proposal in part]
@@ -67,7 +67,7 @@ def test_what_is_likely_on_both_ways_comes_first_and_no_text_comes_twice(diction
     back = {"a": ["i  LOST it", "It is gone", "x"], "b": ["Gone it is", "it is gone", ""], "c": ["y", "z", "x"]}
     source, asked = dictionary(there, back)
 
-    (made,) = source.propose(AugmentRequest(("I lost it",), most=9))
+    (made,) = source.propose(AugmentRequest(("I lost it",), max_new=9))
 
     assert [(proposal.text, proposal.how) for proposal in made] == [
         *[("It is gone", "by way of 'a'"), ("Gone it is", "by way of 'b'"), ("x", "by way of 'a'")],
@@ -80,7 +80,7 @@ def test_no_more_is_translated_than_is_wanted_and_each_text_once(dictionary):
     there = {"one": ["a", "b", "c"], "two": ["a", "", "b"]}
     source, asked = dictionary(there, {"a": ["1", "2", "3"], "b": ["4", "5", "6"], "c": ["7", "8", "9"]})
 
-    made = source.propose(AugmentRequest(("one", "two"), most=3))
+    made = source.propose(AugmentRequest(("one", "two"), max_new=3))
 
     assert asked == [(["one", "two"], 2), (["a", "b"], 2)]
     assert [[proposal.text for proposal in part] for part in made] == [["1", "2", "4"], ["1", "2"]]
@@ -100,8 +100,8 @@ def test_settings_of_the_model_that_would_sample_give_way(pair, tmp_path):
 def test_nothing_wanted_is_nothing_read():
     source = BackTranslation("no/such", "no/such")
 
-    assert source.propose(AugmentRequest((), most=3)) == []
-    assert source.propose(AugmentRequest(("heart attack",), most=0)) == [[]]
+    assert source.propose(AugmentRequest((), max_new=3)) == []
+    assert source.propose(AugmentRequest(("heart attack",), max_new=0)) == [[]]
 
 
 @pytest.mark.parametrize("kind", ["encoder", "masked"])
@@ -110,7 +110,7 @@ def test_a_model_that_does_not_translate_is_one_sentence(pair, kind, tmp_path, c
     capfd.readouterr()
 
     with pytest.raises(EncoderError, match=r"is not of the kind AutoModelForSeq2SeqLM") as caught:
-        BackTranslation(**pair | {"back_model": model}).propose(AugmentRequest(TEXTS, most=1))
+        BackTranslation(**pair | {"back_model": model}).propose(AugmentRequest(TEXTS, max_new=1))
 
     assert str(caught.value).endswith("Set augment.sources.back_translation.back_model to a model of that kind.")
     assert capfd.readouterr() == ("", "")
@@ -122,7 +122,7 @@ def test_bin_weights_are_refused_with_the_name_of_the_setting(pair, tmp_path):
     torch.save({}, folder / "pytorch_model.bin")
 
     with pytest.raises(EncoderError, match=r"Set augment\.sources\.back_translation\.pickled_weights=true"):
-        BackTranslation(**pair | {"forward_model": str(folder)}).propose(AugmentRequest(TEXTS, most=1))
+        BackTranslation(**pair | {"forward_model": str(folder)}).propose(AugmentRequest(TEXTS, max_new=1))
 
 
 def test_a_missing_sentencepiece_is_one_sentence(pair, tmp_path, monkeypatch):
@@ -132,7 +132,7 @@ def test_a_missing_sentencepiece_is_one_sentence(pair, tmp_path, monkeypatch):
     monkeypatch.setattr("fewshot.augment.pretrained.find_spec", lambda name: None)
 
     with pytest.raises(ConfigError, match=r"that package is not installed\. Install it with: pip install sentencep"):
-        BackTranslation(**pair | {"forward_model": str(folder)}).propose(AugmentRequest(TEXTS, most=1))
+        BackTranslation(**pair | {"forward_model": str(folder)}).propose(AugmentRequest(TEXTS, max_new=1))
 
 
 @pytest.mark.parametrize("setting", ["beams", "max_tokens"])
@@ -173,7 +173,7 @@ def sentencepiece_pair(tmp_path_factory):
 def test_marians_own_tokenizer_is_read(sentencepiece_pair, capfd):
     capfd.readouterr()
 
-    made = BackTranslation(**sentencepiece_pair).propose(AugmentRequest(TEXTS, most=3))
+    made = BackTranslation(**sentencepiece_pair).propose(AugmentRequest(TEXTS, max_new=3))
 
     assert all(part for part in made)
     assert "</s>" not in "".join(proposal.text for part in made for proposal in part)

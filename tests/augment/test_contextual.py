@@ -30,7 +30,7 @@ def texts_of(proposals):
 
 
 def test_each_proposal_is_another_text_of_whole_words(masked_model):
-    made = Contextual(masked_model).propose(AugmentRequest(TEXTS, most=12))
+    made = Contextual(masked_model).propose(AugmentRequest(TEXTS, max_new=12))
 
     for text, part in zip(TEXTS, made, strict=True):
         found = [proposal.text for proposal in part]
@@ -45,7 +45,7 @@ def test_each_proposal_is_another_text_of_whole_words(masked_model):
 def test_the_likeliest_word_comes_first_and_pieces_and_signs_never(prefers):
     source = prefers("##s", "[UNK]", "[MASK]", "3", "fever", "cough", top_k=2)
 
-    (made,) = source.propose(AugmentRequest(("broken bone",), most=4))
+    (made,) = source.propose(AugmentRequest(("broken bone",), max_new=4))
 
     assert sorted(proposal.text for proposal in made[:2]) == ["broken fever", "fever bone"]
     assert sorted(proposal.text for proposal in made[2:]) == ["broken cough", "cough bone"]
@@ -56,14 +56,14 @@ def test_the_likeliest_word_comes_first_and_pieces_and_signs_never(prefers):
 
 
 def test_a_word_is_replaced_neither_by_itself_nor_by_its_neighbour(prefers):
-    (made,) = prefers("fever", "cough", "pain", top_k=1).propose(AugmentRequest(("Fever, cough",), most=9))
+    (made,) = prefers("fever", "cough", "pain", top_k=1).propose(AugmentRequest(("Fever, cough",), max_new=9))
 
     assert sorted(proposal.text for proposal in made) == ["Fever, pain", "Pain, cough"]
 
 
 def test_numbers_and_negations_stay(prefers):
     text = "not 2 cards, don’t pay 3rd loan without me"
-    (made,) = prefers("fever", "cough", top_k=2, mask_share=1.0).propose(AugmentRequest((text,), most=30))
+    (made,) = prefers("fever", "cough", top_k=2, mask_share=1.0).propose(AugmentRequest((text,), max_new=30))
 
     assert made
     for proposal in made:
@@ -74,23 +74,23 @@ def test_numbers_and_negations_stay(prefers):
 
 def test_the_share_says_how_many_words_change(masked_model):
     (made,) = Contextual(masked_model, mask_share=0.5).propose(
-        AugmentRequest(("acute pain in the chest and arm of",), most=9)
+        AugmentRequest(("acute pain in the chest and arm of",), max_new=9)
     )
 
     assert {proposal.how.count("→") for proposal in made} == {4}
 
 
 def test_texts_without_a_word_to_change_have_no_proposals(masked_model):
-    made = Contextual(masked_model).propose(AugmentRequest(("?!", "2 3", "", "not"), most=5))
+    made = Contextual(masked_model).propose(AugmentRequest(("?!", "2 3", "", "not"), max_new=5))
 
     assert made == [[], [], [], []]
-    assert Contextual(masked_model).propose(AugmentRequest((), most=5)) == []
-    assert Contextual(masked_model).propose(AugmentRequest(("heart attack",), most=0)) == [[]]
+    assert Contextual(masked_model).propose(AugmentRequest((), max_new=5)) == []
+    assert Contextual(masked_model).propose(AugmentRequest(("heart attack",), max_new=0)) == [[]]
 
 
 @pytest.mark.parametrize("text", ["pain [MASK] fever", "pain " * 200, "pain \ud800"])
 def test_odd_texts_do_no_harm(masked_model, text):
-    (made,) = Contextual(masked_model, mask_share=0.001).propose(AugmentRequest((text,), most=5))
+    (made,) = Contextual(masked_model, mask_share=0.001).propose(AugmentRequest((text,), max_new=5))
 
     assert all(proposal.text != text for proposal in made)
     assert not made or "MASK" not in text
@@ -117,7 +117,7 @@ def test_a_model_that_fills_in_no_masks_is_one_sentence(kind, tmp_path, capfd):
     capfd.readouterr()  # what saving says
 
     with pytest.raises(EncoderError, match=r"is not of the kind AutoModelForMaskedLM: ") as caught:
-        Contextual(model).propose(AugmentRequest(TEXTS, most=1))
+        Contextual(model).propose(AugmentRequest(TEXTS, max_new=1))
 
     assert str(caught.value).endswith("Set augment.sources.contextual.model to a model of that kind.")
     assert "\n" not in str(caught.value)
@@ -128,7 +128,7 @@ def test_a_tokenizer_without_a_mask_is_one_sentence(tmp_path):
     source = Contextual(str(save_masked_model(tmp_path, mask=False)))
 
     with pytest.raises(EncoderError, match=r"without a mask token.*Set augment\.sources\.contextual\.model to one\.$"):
-        source.propose(AugmentRequest(TEXTS, most=1))
+        source.propose(AugmentRequest(TEXTS, max_new=1))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_tokenizer_without_a_mask_is_one_sentence(tmp_path):
 )
 def test_a_model_that_is_not_there_is_named_by_its_setting(masked_model, settings, error, message):
     with pytest.raises(error, match=message):
-        Contextual(**{"model": masked_model} | settings).propose(AugmentRequest(TEXTS, most=1))
+        Contextual(**{"model": masked_model} | settings).propose(AugmentRequest(TEXTS, max_new=1))
 
 
 @pytest.mark.parametrize("settings", [{"mask_share": 0.0}, {"mask_share": 1.5}, {"top_k": 0}])

@@ -36,15 +36,15 @@ def sources(masked_model, pair):
 @pytest.fixture(scope="module")
 def request_of_all():
     encoder = FakeEncoder(dim=32)
-    return AugmentRequest(TEXTS, most=6, embed=lambda texts: encoder.encode(list(texts)))
+    return AugmentRequest(TEXTS, max_new=6, embed=lambda texts: encoder.encode(list(texts)))
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_proposals_are_new_and_distinct_and_no_more_than_asked_for(sources, request_of_all, name):
-    for most in (0, 1, 6):
-        proposed = sources[name].propose(replace(request_of_all, most=most))
+    for max_new in (0, 1, 6):
+        proposed = sources[name].propose(replace(request_of_all, max_new=max_new))
         for text, proposals in zip(TEXTS, proposed, strict=True):
-            assert len(proposals) <= most
+            assert len(proposals) <= max_new
             assert len({"", normalise(text), *(normalise(one.text) for one in proposals)}) == len(proposals) + 2
     assert sources[name].propose(replace(request_of_all, texts=())) == []
 
@@ -69,4 +69,4 @@ def test_proposals_depend_on_the_text_and_the_seed_alone(sources, request_of_all
 def test_distinct_proposals_are_the_first_of_each_text():
     made = (Proposal(text, str(place)) for place, text in enumerate(["A ", "b", " B", "", "c", "d"]))
 
-    assert distinct("a", made, most=2) == [Proposal("b", "1"), Proposal("c", "4")]
+    assert distinct("a", made, max_new=2) == [Proposal("b", "1"), Proposal("c", "4")]

@@ -46,9 +46,9 @@ def ask(server, tmp_path, monkeypatch):
     """`ask(texts, **settings)`: proposals of a new source, as texts."""
     monkeypatch.setenv(VARIABLE, KEY)
 
-    def call(texts=("lost card",), most=3, request=None, **settings):
+    def call(texts=("lost card",), max_new=3, request=None, **settings):
         source = model(server, tmp_path, **settings)
-        made = source.propose(request or AugmentRequest(tuple(texts), most))
+        made = source.propose(request or AugmentRequest(tuple(texts), max_new))
         return [[proposal.text for proposal in part] for part in made]
 
     return call
@@ -78,7 +78,7 @@ def test_a_good_answer_becomes_proposals(server, tmp_path, monkeypatch):
     monkeypatch.setenv(VARIABLE, KEY)
     server.script = [written("It is gone", "LOST  card", "I lost it", "it is GONE", "One more")]
 
-    (made,) = model(server, tmp_path).propose(AugmentRequest(("lost card",), most=2))
+    (made,) = model(server, tmp_path).propose(AugmentRequest(("lost card",), max_new=2))
 
     assert [(proposal.text, proposal.how) for proposal in made] == [
         ("It is gone", "paraphrase by deepseek-flash"),
@@ -131,7 +131,7 @@ def test_new_examples_need_a_class(server, ask):
 def test_rounds_go_on_until_there_are_enough_and_say_what_is_there(server, ask):
     server.script = [written("a", "b"), written("b", "c"), written("d", "e")]
 
-    assert ask(most=5, per_request=2) == [["a", "b", "c", "d", "e"]]
+    assert ask(max_new=5, per_request=2) == [["a", "b", "c", "d", "e"]]
     assert 'Already written, do not repeat: "a", "b"\n' in server.user_messages[1]
     assert 'Already written, do not repeat: "a", "b", "c"\n' in server.user_messages[2]
     assert len({request["seed"] for request in server.requests}) == 3
@@ -140,21 +140,21 @@ def test_rounds_go_on_until_there_are_enough_and_say_what_is_there(server, ask):
 def test_a_round_without_anything_new_is_the_last(server, ask):
     server.script = [written("a", "b"), written("A", "b ")]
 
-    assert ask(most=9, per_request=2) == [["a", "b"]]
+    assert ask(max_new=9, per_request=2) == [["a", "b"]]
     assert len(server.requests) == 2
 
 
 def test_a_second_run_asks_nothing_and_needs_neither_key_nor_endpoint(server, ask, tmp_path, monkeypatch):
     texts = ("one", "two", "three")
     server.script = by_text({text: written(f"{text} a", f"{text} b") for text in texts})
-    first = ask(texts, most=2, concurrency=3)
+    first = ask(texts, max_new=2, concurrency=3)
     assert len(server.requests) == 3
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setitem(sys.modules, "openai", None)
     server.script = []
 
-    assert ask(texts, most=2) == first == [[f"{text} a", f"{text} b"] for text in texts]
-    assert ask(texts[::-1], most=1) == [["three a"], ["two a"], ["one a"]]
+    assert ask(texts, max_new=2) == first == [[f"{text} a", f"{text} b"] for text in texts]
+    assert ask(texts[::-1], max_new=1) == [["three a"], ["two a"], ["one a"]]
     assert len(server.requests) == 3
     assert len(list((tmp_path / "answers").iterdir())) == 3
 
@@ -223,13 +223,13 @@ def test_a_budget_ends_it_with_one_warning_and_what_is_there_is_kept(server, ask
     texts = ("v", "w", "x", "y", "z")
     server.script = by_text({text: written(f"{text} 1") for text in texts})
 
-    assert ask(texts, most=1, **budget) == [["v 1"], ["w 1"], ["x 1"], [], []]
+    assert ask(texts, max_new=1, **budget) == [["v 1"], ["w 1"], ["x 1"], [], []]
     assert len(server.requests) == n_requests
     (warning,) = [record.getMessage() for record in caplog.records if record.name.startswith("fewshot")]
     assert warning.startswith(
         "The budget for deepseek-flash is spent (3 requests, 300 tokens). Of 5 texts 2 have no proposals by it"
     )
-    assert ask(texts, most=1) == [[f"{text} 1"] for text in texts]
+    assert ask(texts, max_new=1) == [[f"{text} 1"] for text in texts]
     assert len(server.requests) == 5
 
 
@@ -238,8 +238,8 @@ def test_a_budget_holds_for_all_that_a_source_is_asked_and_is_spent_evenly(serve
     server.script = lambda request: written(f"{len(server.requests)}")
     source = model(server, tmp_path, budget_requests=3, per_request=1)
 
-    first = source.propose(AugmentRequest(("x", "y"), most=2))
-    second = source.propose(AugmentRequest(("z",), most=2))
+    first = source.propose(AugmentRequest(("x", "y"), max_new=2))
+    second = source.propose(AugmentRequest(("z",), max_new=2))
 
     assert [[proposal.text for proposal in part] for part in first] == [["1", "3"], ["2"]]
     assert second == [[]]
@@ -249,10 +249,10 @@ def test_a_budget_holds_for_all_that_a_source_is_asked_and_is_spent_evenly(serve
 def test_what_came_before_a_failure_is_kept(server, ask, tmp_path):
     server.script = [written("a"), written("b"), Reply(status=401)]
     with pytest.raises(EndpointError):
-        ask(("x", "y", "z"), most=1)
+        ask(("x", "y", "z"), max_new=1)
     server.script = [written("c")]
 
-    assert ask(("x", "y", "z"), most=1) == [["a"], ["b"], ["c"]]
+    assert ask(("x", "y", "z"), max_new=1) == [["a"], ["b"], ["c"]]
     assert len(server.requests) == 4
 
 
@@ -260,7 +260,7 @@ def test_after_a_failure_nothing_more_is_asked(server, ask):
     server.script = lambda request: Reply(status=401, delay=0.1)
 
     with pytest.raises(EndpointError):
-        ask([f"text {number}" for number in range(50)], most=1, concurrency=2)
+        ask([f"text {number}" for number in range(50)], max_new=1, concurrency=2)
 
     assert len(server.requests) <= 4
 
@@ -269,7 +269,7 @@ def test_several_are_asked_at_a_time_and_no_more_than_allowed(server, ask):
     texts = [f"text {number}" for number in range(12)]
     server.script = by_text({text: Reply(json.dumps({"texts": [f"{text} new"]}), delay=0.05) for text in texts})
 
-    assert ask(texts, most=1, concurrency=3) == [[f"{text} new"] for text in texts]
+    assert ask(texts, max_new=1, concurrency=3) == [[f"{text} new"] for text in texts]
     assert server.most_at_once == 3
 
 
@@ -277,10 +277,10 @@ def test_proposals_depend_on_the_text_and_not_on_the_others(server, ask):
     server.script = lambda request: written(f"{request['seed']}")
     texts = ("x", "y", "z")
 
-    together = ask(texts, most=1, cache=None, concurrency=3)
+    together = ask(texts, max_new=1, cache=None, concurrency=3)
 
-    assert together == ask(texts[::-1], most=1, cache=None)[::-1]
-    assert together == [ask((text,), most=1, cache=None)[0] for text in texts]
+    assert together == ask(texts[::-1], max_new=1, cache=None)[::-1]
+    assert together == [ask((text,), max_new=1, cache=None)[0] for text in texts]
     assert len({part[0] for part in together}) == 3
 
 
@@ -354,11 +354,11 @@ def test_a_dead_endpoint_is_one_sentence(ask):
 def test_a_useless_answer_is_skipped_and_kept(server, ask, bad, caplog):
     server.script = [bad, written("b")]
 
-    assert ask(("x", "y"), most=1) == [[], ["b"]]
+    assert ask(("x", "y"), max_new=1) == [[], ["b"]]
     assert [record.getMessage() for record in caplog.records if record.name.startswith("fewshot")] == [
         "1 of 2 answers of deepseek-flash held no texts and were skipped: refusals, or not in the form asked for."
     ]
-    assert ask(("x", "y"), most=1) == [[], ["b"]]
+    assert ask(("x", "y"), max_new=1) == [[], ["b"]]
     assert len(server.requests) == 2
 
 

@@ -21,7 +21,7 @@ REQUEST = AugmentRequest(
         "how do i set up direct deposit for my $1,000 pay-check",
         "Why is there a fee (of 1.50) for the e-mail?",
     ),
-    most=4,
+    max_new=4,
 )
 
 
@@ -82,7 +82,7 @@ def test_swapped_words_are_the_same_words():
 
 @pytest.mark.parametrize("text", ["", "  ", "?"])
 def test_a_text_without_words_gives_nothing(flow, text):
-    assert flow.propose(AugmentRequest((text,), most=3)) == [[]]
+    assert flow.propose(AugmentRequest((text,), max_new=3)) == [[]]
 
 
 @pytest.mark.parametrize(

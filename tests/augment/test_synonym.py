@@ -12,7 +12,7 @@ BANK = AugmentRequest(
         "Why was I charged a fee for an exchange rate that is wrong?",
         "zzz",
     ),
-    most=20,
+    max_new=20,
 )
 
 
@@ -31,7 +31,7 @@ def mine(tmp_path):
 
 
 def test_the_tasks_own_synonyms_come_first(mine):
-    request = AugmentRequest(("car",), most=9, synonyms=(("motor", "CAR", "auto"),))
+    request = AugmentRequest(("car",), max_new=9, synonyms=(("motor", "CAR", "auto"),))
 
     (proposals,) = Synonym(["task", mine]).propose(request)
 
@@ -41,7 +41,7 @@ def test_the_tasks_own_synonyms_come_first(mine):
 
 
 def test_single_replacements_come_before_combinations(mine):
-    (proposals,) = Synonym([mine]).propose(AugmentRequest(("I buy a car",), most=9))
+    (proposals,) = Synonym([mine]).propose(AugmentRequest(("I buy a car",), max_new=9))
 
     assert set(texts(proposals[:2])) == {"I purchase a car", "I buy a vehicle"}
     assert texts(proposals[2:3]) == ["I acquire a car"]
@@ -53,11 +53,11 @@ def test_single_replacements_come_before_combinations(mine):
 
 
 def test_no_more_places_are_changed_than_allowed(mine):
-    request = AugmentRequest(("I buy my car",), most=50)
+    request = AugmentRequest(("I buy my car",), max_new=50)
 
-    for most in (1, 2, 3):
-        (proposals,) = Synonym([mine], most_replacements=most).propose(request)
-        assert max(proposal.how.count("→") for proposal in proposals) == most
+    for max_new in (1, 2, 3):
+        (proposals,) = Synonym([mine], most_replacements=max_new).propose(request)
+        assert max(proposal.how.count("→") for proposal in proposals) == max_new
 
 
 def test_the_longest_of_places_that_overlap_is_kept_across_lexicons(tmp_path, mine):
@@ -65,7 +65,7 @@ def test_the_longest_of_places_that_overlap_is_kept_across_lexicons(tmp_path, mi
     other.write_text("car park\tparking lot\ncar\tauto\n", encoding="utf-8")
     lexicons = Synonym([mine, str(other)])
 
-    park, car = lexicons.propose(AugmentRequest(("a car park", "a car"), most=9))
+    park, car = lexicons.propose(AugmentRequest(("a car park", "a car"), max_new=9))
 
     assert texts(park) == ["a parking lot"]
     assert texts(car) == ["a vehicle", "an auto"]
@@ -78,13 +78,13 @@ def test_the_longest_of_places_that_overlap_is_kept_across_lexicons(tmp_path, mi
 
 
 def test_the_notes_say_that_synonyms_are_from_where_the_labels_are_from():
-    request = AugmentRequest(("a", "b", "c"), most=1, synonyms=(("x",), (), ("y", "z")))
+    request = AugmentRequest(("a", "b", "c"), max_new=1, synonyms=(("x",), (), ("y", "z")))
 
     (note,) = Synonym().notes(request)
 
     assert note.startswith("synonym: 2 of 3 texts have synonyms from the task's own file, which is where the labels")
     assert Synonym(["everyday"]).notes(request) == []
-    assert Synonym().notes(AugmentRequest(("a",), most=1)) == []
+    assert Synonym().notes(AugmentRequest(("a",), max_new=1)) == []
 
 
 @pytest.mark.parametrize(

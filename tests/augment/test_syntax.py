@@ -60,8 +60,8 @@ LEAVES = [
 TEXTS = ("Why hasn't my card come? I do not know.", "how do i set up a direct deposit", "Femur Fracture", "Biotin")
 
 
-def proposed(*texts, most=60, seed=0, **settings):
-    return Syntax(**settings).propose(AugmentRequest(texts, most, seed))
+def proposed(*texts, max_new=60, seed=0, **settings):
+    return Syntax(**settings).propose(AugmentRequest(texts, max_new, seed))
 
 
 @pytest.mark.parametrize(("rule", "text", "made"), MAKES)
@@ -112,7 +112,7 @@ def test_another_process_with_another_hash_seed_proposes_the_same():
         text=True,
         check=True,
     )
-    assert json.loads(done.stdout) == [[proposal.text for proposal in own] for own in proposed(*TEXTS, most=30)]
+    assert json.loads(done.stdout) == [[proposal.text for proposal in own] for own in proposed(*TEXTS, max_new=30)]
 
 
 def test_rules_are_chosen_by_name():

@@ -92,7 +92,7 @@ def test_a_word_has_the_synonyms_of_its_most_frequent_sense_that_are_mostly_mean
 
 
 def test_the_source_synonym_reads_it(wordnet):
-    (proposals,) = Synonym(["wordnet"]).propose(AugmentRequest(("call a physician",), most=3))
+    (proposals,) = Synonym(["wordnet"]).propose(AugmentRequest(("call a physician",), max_new=3))
 
     assert [(p.text, p.how) for p in proposals] == [("call a doctor", "physician → doctor (wordnet)")]
 
