@@ -38,7 +38,7 @@ class Synonym(RangedSettings, Source):
         lexicons: where synonyms are from, the best first: `task`, the `synonyms` of the task's own file; the embedded
             `disease_ontology` and `everyday`; `wordnet`, read from where it is installed; or the path of a .tsv or .csv
             file with a term and a synonym a line.
-        most_replacements: most places of one text that are said differently at once.
+        max_replacements: places of one text that are said differently at once, at most.
 
     Raises:
         ConfigError: a setting cannot be used; in `propose`: a lexicon's file cannot, or WordNet is not installed.
@@ -56,11 +56,11 @@ class Synonym(RangedSettings, Source):
             lambda names: not isinstance(names, str) and len(names) > 0 and all(map(_is_lexicon, names)),
             f"a list of some of {', '.join(_KNOWN)}, or paths of .tsv or .csv files with a term and a synonym a line",
         ),
-        "most_replacements": POSITIVE,
+        "max_replacements": POSITIVE,
     }
 
     lexicons: Sequence[str] = (TASK, "disease_ontology", "everyday")
-    most_replacements: int = 3
+    max_replacements: int = 3
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
@@ -94,7 +94,7 @@ class Synonym(RangedSettings, Source):
         generator.shuffle(slots)
         for rank in range(max(map(len, slots), default=0)):
             yield from (_changed(text, [slot[rank]]) for slot in slots if rank < len(slot))
-        max_at_once = min(self.most_replacements, len(slots))
+        max_at_once = min(self.max_replacements, len(slots))
         drawn = set()
         for _ in range(_TRIES * max_new if max_at_once > 1 else 0):
             chosen = generator.sample(slots, generator.randint(2, max_at_once))

@@ -14,6 +14,7 @@ _NAMES = {
     r"adaptation\.(\w+)\.held_out_most": r"adaptation.\1.max_held_out",
     r"adaptation\.head\.pulls": "adaptation.head.l2_to_prototypes",
     r"adaptation\.(\w+)\.trainable": r"adaptation.\1.trainable._target_",
+    r"augment\.sources\.(.+)\.most_replacements": r"augment.sources.\1.max_replacements",
 }
 # End of a name → values that have other names as well.
 _VALUES = {

@@ -56,7 +56,7 @@ def test_no_more_places_are_changed_than_allowed(mine):
     request = AugmentRequest(("I buy my car",), max_new=50)
 
     for max_new in (1, 2, 3):
-        (proposals,) = Synonym([mine], most_replacements=max_new).propose(request)
+        (proposals,) = Synonym([mine], max_replacements=max_new).propose(request)
         assert max(proposal.how.count("→") for proposal in proposals) == max_new
 
 
@@ -96,7 +96,7 @@ def test_the_notes_say_that_synonyms_are_from_where_the_labels_are_from():
         ),
         ({"lexicons": []}, r"Got augment.sources.synonym.lexicons=\[\]. Expected a list of some of task"),
         ({"lexicons": "task"}, r"lexicons=task. Expected a list"),
-        ({"most_replacements": 0}, r"most_replacements=0. Expected positive numbers"),
+        ({"max_replacements": 0}, r"max_replacements=0. Expected positive numbers"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_at_once(arguments, message):

@@ -13,6 +13,7 @@ from fewshot.cli.renamed import renamed
         ("encoder.trainable=null", "trainable=none"),
         ("encoder.trainable=none,full", "trainable=none,full"),
         ("encoder.policy=layered", "trainable.layers=layered"),
+        ("augment.sources.synonym.most_replacements=2", "augment.sources.synonym.max_replacements=2"),
         ("encoder.lora_rank=4,8", "trainable.rank=4,8"),
         ("++encoder.lora_targets=[query]", "++trainable.targets=[query]"),
         ("encoder.lora_rank_stabilised=true", "trainable.rank_stabilised=true"),
