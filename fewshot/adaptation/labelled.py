@@ -40,7 +40,7 @@ class LabelledTexts:
                 f"Got {len(self.label_names)} label names for {len(self.labels)} labels, expected one for each."
             )
         if len(self.labels) < 2:
-            raise TaskError(f"Got {len(self.labels)} classes, expected two or more to tell apart. Add texts of others.")
+            raise TaskError(f"Got the labels {list(self.labels)}, expected two or more. Add texts of another class.")
         if len(self.classes) and not 0 <= int(self.classes.min()) <= int(self.classes.max()) < len(self.labels):
             raise TaskError(f"Got classes outside 0 to {len(self.labels) - 1}. Number them in the order of the labels.")
         empty = (self.counts == 0).nonzero().flatten().tolist()

@@ -93,7 +93,7 @@ def test_each_text_is_in_one_fold_and_classes_are_spread_over_folds():
     ("texts", "classes", "labels", "names", "said"),
     [
         (["a"], [0, 1], ("x", "y"), None, "1 texts with 2 classes"),
-        (["a", "b"], [0, 0], ("x",), None, "1 classes, expected two or more"),
+        (["a", "b"], [0, 0], ("x",), None, r"\['x'\], expected two or more"),
         (["a", "b"], [0, 2], ("x", "y"), None, "outside 0 to 1"),
         (["a", "b"], [0, 0], ("x", "y"), None, "'y' has no text and no label name"),
         (["a", "b"], [0, 1], ("x", "y"), ("ex",), "1 label names for 2 labels"),
