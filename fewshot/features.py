@@ -10,6 +10,7 @@ Merged new texts never change how much a text counts beside the other texts and 
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,8 +19,8 @@ from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.errors import ConfigError
 from fewshot.learners.learner import Learner, Support
+from fewshot.ranges import Range, RangedSettings
 from fewshot.tasks import Task
 from fewshot.tasks.task import ClassPools
 
@@ -27,7 +28,7 @@ _PASS = 2**25  # elements of the variants' features that are gathered at once, 1
 
 
 @dataclass(frozen=True)
-class Variants:
+class Variants(RangedSettings):
     """Features of variants of a task's texts, and their weight beside the texts themselves.
 
     A variant is evidence in an episode only where its cosine to the prototype of its own class exceeds that to every
@@ -45,20 +46,17 @@ class Variants:
         ConfigError: a weight that is not above zero, or a margin that no two cosines have.
     """
 
+    GROUP: ClassVar[str] = "augment"
+    RANGES: ClassVar[dict[str, Range]] = {
+        "weight": (lambda value: 0 < value < math.inf, "a number above 0"),
+        "margin": (lambda value: -2 <= value <= 2, "a difference of two cosines, from -2 to 2"),
+    }
+
     features: Float[Tensor, "n_variants dim"]
     rows: Int[Tensor, "n_texts max_variants"]
     weight: float = 0.5
     margin: float = 0.0
     merge: bool = True
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.weight) and self.weight > 0):
-            raise ConfigError(f"Got augment.weight={self.weight}, expected a number above 0.")
-        if not -2 <= self.margin <= 2:
-            raise ConfigError(
-                f"Got augment.margin={self.margin}, expected a difference of two cosines, from -2 to 2. Set "
-                f"augment.margin=0, or -2 to leave nothing out."
-            )
 
     @property
     def max_variants(self) -> int:

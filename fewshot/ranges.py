@@ -1,14 +1,15 @@
 """Ranges of settings, declared beside them: the test of each value, and the words for what is expected."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from fewshot.errors import ConfigError
 
 Range = tuple[Callable[[Any], bool], str]
 
-POSITIVE: Range = (lambda value: value > 0, "positive numbers")
-NOT_NEGATIVE: Range = (lambda value: value >= 0, "numbers of 0 or more")
+POSITIVE: Range = (lambda value: 0 < value < math.inf, "a positive number")
+NOT_NEGATIVE: Range = (lambda value: value >= 0, "a number of 0 or more")
 SHARE: Range = (lambda value: 0 <= value <= 1, "a share between 0 and 1")
 BELOW_ONE: Range = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 DECAY: Range = (lambda value: 0 < value <= 1, "a factor above 0 and at most 1")
@@ -29,6 +30,28 @@ def one_of(*options: str) -> Range:
     return lambda value: value in options, f"one of {', '.join(options)}"
 
 
+def check_ranges(group: str, values: Mapping[str, Any], expected: Mapping[str, str]) -> None:
+    """Refuse settings of a group with a ConfigError that names them all.
+
+    Args:
+        group: of the command line.
+        values: name of a setting → its value.
+        expected: name of each setting that cannot be used → what is expected of it.
+    """
+    if not expected:
+        return
+    plain = {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in expected}
+    got = ", ".join(f"{group}.{name}={value}" for name, value in plain.items())
+    names = {words: [name for name in expected if expected[name] == words] for words in expected.values()}
+    listed = "; ".join(f"{words} for {', '.join(names[words])}" for words in names)
+    raise ConfigError(f"Got {got}. Expected {listed}. Correct what is named.")
+
+
+def outside(ranges: Mapping[str, Range], values: Mapping[str, Any]) -> dict[str, str]:
+    """Name of each value that is out of its range → what is expected of it."""
+    return {name: words for name, (test, words) in ranges.items() if not test(values[name])}
+
+
 class RangedSettings:
     """Settings that name all that is out of range when they are made.
 
@@ -46,15 +69,8 @@ class RangedSettings:
         Raises:
             ConfigError: names them all.
         """
-        wrong = self.out_of_range()
-        if wrong:
-            values = {name: getattr(self, name) for name in wrong}
-            plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-            got = ", ".join(f"{self.GROUP}.{name}={value}" for name, value in plain.items())
-            names = {words: [name for name in wrong if wrong[name] == words] for words in wrong.values()}
-            expected = "; ".join(f"{words} for {', '.join(names[words])}" for words in names)
-            raise ConfigError(f"Got {got}. Expected {expected}. Correct what is named.")
+        check_ranges(self.GROUP, vars(self), self.out_of_range())
 
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
-        return {name: words for name, (test, words) in self.RANGES.items() if not test(getattr(self, name))}
+        return outside(self.RANGES, vars(self))

@@ -12,7 +12,7 @@ from fewshot.encoders import Encoder, LoRA, SentenceTransformerEncoder, Trainabl
 from fewshot.errors import ConfigError
 from fewshot.experiment.checks import check_all_scored, check_augmentation, check_task
 from fewshot.experiment.meta_training import meta_train
-from fewshot.experiment.plan import Plan, trainable_part, unused_parts, unused_settings
+from fewshot.experiment.plan import GivenAndDefault, Plan, trainable_part, unused_parts, unused_settings
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.stages import StageRequest
 from fewshot.learners import MAML, AttentionPrototypical, Learner
@@ -105,7 +105,7 @@ class Recipe:
             strategy=self.strategy,
             final_stage=final,
         )
-        return replace(plan, notes=(*unused_settings(plan, asked), *self._unused_parts(plan)))
+        return replace(plan, notes=(*unused_settings(plan, asked), *unused_parts(plan, self.trainable, self._parts())))
 
     def meta_train(self, task: Task, protocol: Protocol | None = None, store: Store | None = None) -> MetaModel:
         """Meta-train on the train classes of a task, select and calibrate on its valid classes.
@@ -142,10 +142,11 @@ class Recipe:
             )
         return LoRA() if self.trainable == "auto" else self.trainable
 
-    def _unused_parts(self, plan: Plan) -> list[str]:
-        tuners = {name: (self.tuners.get(name, tuner), tuner) for name, tuner in default_tuners().items()}
-        trainers = {
+    def _parts(self) -> dict[str, GivenAndDefault]:
+        """Parts that a plan may leave out: as given, and by default."""
+        tuners = default_tuners()
+        return {
             "encoder_training": (self.encoder_trainer, EncoderTrainer()),
             "quick_training": (self.quick_trainer, QuickEncoderTrainer()),
+            **{f"adaptation.{name}": (self.tuners.get(name, tuner), tuner) for name, tuner in tuners.items()},
         }
-        return unused_parts(plan, self.trainable, trainers, tuners)

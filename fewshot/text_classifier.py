@@ -86,7 +86,7 @@ class TextClassifier:
             "temperature": self.temperature,
             "classifier": description,
             "encoder": {"class": type(self.encoder).__name__, "settings": settings},
-            "features": _portable_fingerprint(self.encoder),
+            "features": self.encoder.portable_fingerprint,
             "trained": None if trained is None else trained.digest,
             "details": dict(self.details),
         }
@@ -131,7 +131,7 @@ class TextClassifier:
                 f"The classifier in {str(folder)!r} goes with other encoder weights than those beside it. Expected the "
                 f"folder as it was saved. Fit the classifier again."
             )
-        if _portable_fingerprint(adapted) != features:
+        if adapted.portable_fingerprint != features:
             raise ConfigError(
                 f"The classifier in {str(folder)!r} was fitted on {settings['model']!r} with {settings}, and the "
                 f"encoder is another one: {encoder.settings()}. Expected the same model, pooling and shallow layer. "
@@ -141,8 +141,3 @@ class TextClassifier:
 
     def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
         return normalize(self.encoder.encode(texts), dim=-1)
-
-
-def _portable_fingerprint(encoder: Encoder) -> str:
-    """The fingerprint in 32 bits, which is the same on machines with and without fast bfloat16."""
-    return encoder.replace(dtype="float32").fingerprint

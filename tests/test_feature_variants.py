@@ -67,13 +67,13 @@ def test_the_kept_variants_of_a_text_share_its_weight():
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
 def test_a_weight_that_is_not_above_zero_is_refused(weight):
-    with pytest.raises(ConfigError, match=rf"Got augment\.weight={weight}, expected a number above 0"):
+    with pytest.raises(ConfigError, match=rf"Got augment\.weight={weight}\. Expected a number above 0"):
         Variants(torch.zeros(1, DIM), torch.zeros(1, 1, dtype=torch.long), weight=weight)
 
 
 @pytest.mark.parametrize("margin", [-2.1, 2.1, math.nan])
 def test_a_margin_that_no_two_cosines_have_is_refused(margin):
-    with pytest.raises(ConfigError, match=rf"Got augment\.margin={margin}, expected a difference of two cosines"):
+    with pytest.raises(ConfigError, match=rf"Got augment\.margin={margin}\. Expected a difference of two cosines"):
         Variants(torch.zeros(1, DIM), torch.zeros(1, 1, dtype=torch.long), margin=margin)
 
 

@@ -78,7 +78,7 @@ def test_no_shots(task):
 @pytest.mark.parametrize("merge", [True, False])
 def test_attention_with_new_texts(task, merge):
     augmentation = SemanticAugmentation(
-        {"prefixes": Prefixes(("a", "the"))}, lowest_cosine=0.0, highest_cosine=0.999, margin=-2.0, merge=merge
+        sources={"prefixes": Prefixes(("a", "the"))}, lowest_cosine=0.0, highest_cosine=0.999, margin=-2.0, merge=merge
     )
     protocol = replace(SAMPLED, support_noise=0.4)
     result = experiment(task, FakeEncoder(dim=24), AttentionPrototypical, TRAINER, protocol, augmentation=augmentation)

@@ -57,8 +57,8 @@ def test_what_is_expected_is_said_once_for_all_that_it_is_expected_of():
     with pytest.raises(ConfigError) as caught:
         MetaTrainer(evaluate_every=0, accumulate=-1, steps=-1)
     assert str(caught.value) == (
-        "Got training.evaluate_every=0, training.accumulate=-1, training.steps=-1. Expected positive numbers for "
-        "evaluate_every, accumulate; numbers of 0 or more for steps. Correct what is named."
+        "Got training.evaluate_every=0, training.accumulate=-1, training.steps=-1. Expected a positive number for "
+        "evaluate_every, accumulate; a number of 0 or more for steps. Correct what is named."
     )
 
 

@@ -31,8 +31,9 @@ from torch.nn.functional import normalize
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.evaluation import fit_temperature
+from fewshot.features import TaskFeatures
 from fewshot.learners import Classifier, Learner
-from fewshot.learners.prototypical import ProjectedPrototype, ResidualProjection
+from fewshot.learners.prototypical import ProjectedPrototype, Prototypical, ResidualProjection
 from fewshot.learners.saving import frozen
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range, RangedSettings
 from fewshot.text_classifier import TextClassifier
@@ -44,40 +45,12 @@ class CosineHead(nn.Module):
     temperature: Tensor
     log_scale: Tensor
 
-    def __init__(self, projection: ResidualProjection, rows: Float[Tensor, "n_classes dim"], scale: float):
+    def __init__(self, projection: nn.Module, rows: Float[Tensor, "n_classes dim"], scale: float):
         super().__init__()
         self.projection = projection
         self.rows = nn.Parameter(rows.clone())
         self.register_buffer("log_scale", torch.tensor(math.log(scale)))
         self.register_buffer("temperature", torch.ones(()))
-
-    @classmethod
-    def from_prototypes(
-        cls,
-        features: Float[Tensor, "n_texts dim"],
-        classes: Int[Tensor, " n_texts"],
-        label_names: Float[Tensor, "n_classes dim"] | None,
-        n_classes: int,
-        *,
-        scale: float = 20.0,
-        centring: float = 0.0,
-        learner: Learner | None = None,
-    ) -> "CosineHead":
-        """A head that goes by the nearest prototype; the names of classes are one more example of each.
-
-        The projection is a meta-trained learner's; else `centring` is the share of the mean over classes taken away.
-        """
-        projection = ResidualProjection(features.shape[1], centring)
-        trained = getattr(learner, "projection", None)
-        if isinstance(trained, ResidualProjection) and not trained.is_identity:
-            projection = copy.deepcopy(trained)
-        else:
-            projection.fit_centre(_means(normalize(features, dim=-1), classes, label_names, n_classes))
-        with torch.no_grad():
-            projected = projection(normalize(features, dim=-1))
-            names = None if label_names is None else projection(normalize(label_names, dim=-1))
-            rows = normalize(_means(projected, classes, names, n_classes), dim=-1)
-        return cls(projection.requires_grad_(False), rows, scale)
 
     def calibrate(self, logits: Float[Tensor, "n_held n_classes"], classes: Int[Tensor, " n_held"]) -> None:
         """Fit the temperature to logits of held-out texts; without any it stays."""
@@ -107,20 +80,6 @@ class CosineHead(nn.Module):
     def of_embedded(self, embedded: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch n_classes"]:
         """Logits of what `embed` gave."""
         return self.log_scale.exp() * embedded @ normalize(self.rows, dim=-1).T
-
-
-def _means(
-    features: Float[Tensor, "n_texts dim"],
-    classes: Int[Tensor, " n_texts"],
-    label_names: Float[Tensor, "n_classes dim"] | None,
-    n_classes: int,
-) -> Float[Tensor, "n_classes dim"]:
-    """Mean of each class, its name among its texts."""
-    if label_names is not None:
-        features = torch.cat([features, label_names])
-        classes = torch.cat([classes, torch.arange(n_classes)])
-    sums = torch.zeros(n_classes, features.shape[1]).index_add_(0, classes, features)
-    return sums / torch.bincount(classes, minlength=n_classes)[:, None]
 
 
 @dataclass(frozen=True)
@@ -244,17 +203,19 @@ class HeadTuner(RangedSettings):
         return head, comparison, chosen
 
     def start(self, features: Tensor, support: LabelledTexts, learner: Learner | None) -> CosineHead:
-        """The head that goes by prototypes; arguments as in `tuned`."""
-        texts, names = features.tensor_split([len(support.texts)])
-        return CosineHead.from_prototypes(
-            texts,
-            support.classes,
-            None if support.label_names is None else names,
-            len(support.labels),
-            scale=self.scale,
-            centring=self.centring,
-            learner=learner,
-        )
+        """The head that goes by the prototypes of `Prototypical`; arguments as in `tuned`.
+
+        Its projection is a meta-trained learner's; else `centring` is the share of the mean over classes taken away.
+        """
+        prototypical = Prototypical(features.shape[1], self.scale, self.centring)
+        evidence = TaskFeatures(normalize(features, dim=-1)).support(support.with_names_as_texts().episode())
+        trained = getattr(learner, "projection", None)
+        if isinstance(trained, ResidualProjection) and not trained.is_identity:
+            prototypical.projection = copy.deepcopy(trained)
+        else:
+            prototypical.prepare(evidence.mean()[0])
+        prototypical.requires_grad_(False)
+        return CosineHead(prototypical.projection, prototypical.adapt(evidence).prototypes[0], self.scale)
 
     def tune(self, start: CosineHead, features: Tensor, support: LabelledTexts, l2: float | None) -> CosineHead:
         """A head tuned from another one, on all that is given; without a penalty the other one itself."""

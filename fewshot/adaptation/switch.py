@@ -45,7 +45,7 @@ class AdapterSwitch:
         if not isinstance(model, TextClassifier):
             model = TextClassifier.load(model, self._model.published)
         encoder = self._model.encoder(model.encoder.trained)
-        if encoder.replace(dtype="float32").fingerprint != model.encoder.replace(dtype="float32").fingerprint:
+        if encoder.portable_fingerprint != model.encoder.portable_fingerprint:
             raise ConfigError(
                 f"The model {name!r} was adapted from {model.encoder.settings()}, and the shared encoder is "
                 f"{encoder.settings()}. Expected the same model, pooling and layer. Give it a switch of its own."

@@ -16,8 +16,9 @@ from fewshot.augment.synonym import Synonym
 from fewshot.augment.syntax import Syntax
 from fewshot.encoders import Encoder
 from fewshot.errors import ConfigError
+from fewshot.features import Variants
 from fewshot.progress import track
-from fewshot.ranges import POSITIVE, Range, RangedSettings
+from fewshot.ranges import POSITIVE, Range
 
 Use = Literal["support", "meta_training"]
 Proposals = dict[str, list[list[Proposal]]]  # source → for each text, best first
@@ -25,8 +26,8 @@ _PIECE = 64  # texts between two steps of the bar; enough for full batches
 
 
 @dataclass(frozen=True)
-class SemanticAugmentation(RangedSettings):
-    """How texts are augmented, and what the new ones are used for.
+class SemanticAugmentation(SemanticFilter):
+    """How texts are augmented, by which filter, and what the new ones are used for.
 
     Args:
         sources: name → source; None is synonyms, syntax and adversarial substitutions.
@@ -35,8 +36,6 @@ class SemanticAugmentation(RangedSettings):
         proposals: how many each source is asked for, for one new text that is wanted.
         weight: of all new texts made from a text together, where the text itself has 1.
         merge: whether a text and its new texts are one point in a support; else each is evidence of its own.
-        lowest_cosine, highest_cosine, duplicate_cosine: see `SemanticFilter`.
-        margin: by which a new text is nearer to the prototype of its own class than to any other, in cosine.
         use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
         train_texts: of each train class that are augmented for meta-training.
         train_variants: most new texts of one text in meta-training, where every step looks at many.
@@ -45,17 +44,18 @@ class SemanticAugmentation(RangedSettings):
         policy: decides on valid classes whether, with which sources and which weight the support is augmented.
         save: whether a run writes the table of all new texts with their scores.
 
+    The other settings are those of `SemanticFilter`.
+
     Raises:
         ConfigError: no source, or settings that cannot be used; names them all.
     """
 
-    GROUP: ClassVar[str] = "augment"
     RANGES: ClassVar[dict[str, Range]] = {
         **dict.fromkeys(("per_class", "per_text", "train_texts", "train_variants"), POSITIVE),
         **dict.fromkeys(("valid_texts", "valid_variants"), POSITIVE),
-        "weight": (lambda value: 0 < value < math.inf, "a number above 0"),
         "proposals": (lambda value: 1 <= value < math.inf, "1 or more"),
-        "margin": (lambda value: -2 <= value <= 2, "a difference of two cosines, from -2 to 2"),
+        **SemanticFilter.RANGES,
+        **Variants.RANGES,
     }
 
     sources: Mapping[str, Source] | None = None
@@ -64,10 +64,6 @@ class SemanticAugmentation(RangedSettings):
     proposals: float = 2.0
     weight: float = 0.5
     merge: bool = True
-    lowest_cosine: float = 0.3
-    highest_cosine: float = 0.995
-    duplicate_cosine: float = 0.995
-    margin: float = 0.0
     use: Sequence[Use] = ("support",)
     train_texts: int = 20
     train_variants: int = 5
@@ -83,7 +79,6 @@ class SemanticAugmentation(RangedSettings):
         super().__post_init__()
         if not self.sources:
             raise ConfigError("Got no augment/source, expected one or more. Write augment/source=[synonym,syntax].")
-        self.filter()
 
     def out_of_range(self) -> dict[str, str]:
         """See `RangedSettings`; the policy decides on the support."""
@@ -92,10 +87,6 @@ class SemanticAugmentation(RangedSettings):
         expected = f"a list of some of {', '.join(uses)}" + (", support for the policy" if needs_support else "")
         fits = fits and (not needs_support or "support" in self.use)
         return super().out_of_range() | ({} if fits else {"use": expected})
-
-    def filter(self) -> SemanticFilter:
-        """The filter of these settings."""
-        return SemanticFilter(self.lowest_cosine, self.highest_cosine, self.duplicate_cosine, self.margin)
 
     def max_new(self, shots: int) -> int:
         """New texts for each of so many texts of a class, so that the class comes to `per_class` or near it.
@@ -125,7 +116,7 @@ class SemanticAugmentation(RangedSettings):
         opened: dict[str, list[Candidates]] = {name: [] for name in choices}
         for _, piece, proposals in self.proposed(request):
             assert piece.embed is not None
-            selection = Selection(self.filter(), piece.embed, excluded)
+            selection = Selection(self, piece.embed, excluded)
             for name, chosen in choices.items():
                 rows = {source: rows for source, rows in proposals.items() if source in chosen}
                 candidates = selection.open(piece.texts, rows)

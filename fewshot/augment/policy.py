@@ -58,17 +58,13 @@ class Decision:
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for `results.json`."""
-
-        def estimate(of: Estimate) -> dict[str, float | None]:
-            return {"mean": of.mean, "ci95": of.ci95, "std": of.std}
-
         tried = self.trials
-        rows = [{"sources": list(one.sources), "weight": one.weight, "gain": estimate(one.gain)} for one in tried]
+        rows = [{"sources": list(one.sources), "weight": one.weight, "gain": one.gain.as_json()} for one in tried]
         return {
             "chosen": None if self.chosen is None else rows[tried.index(self.chosen)],
             "sentence": self.sentence(),
             "episodes": self.episodes,
-            "accuracy_without": estimate(self.accuracy),
+            "accuracy_without": self.accuracy.as_json(),
             "trials": rows,
         }
 

@@ -104,7 +104,7 @@ def augment_texts(
         sums = features.new_zeros(len(classes), features.shape[1]).index_add_(0, torch.tensor(ids), features)
         prototypes = normalize(sums + unit(class_names) if class_names else sums, dim=-1)
     excluded = frozenset(normalise(text) for text in texts)
-    selection = Selection(augmentation.filter(), unit, excluded, prototypes, distinct=True)
+    selection = Selection(augmentation, unit, excluded, prototypes, distinct=True)
     opened: list[Candidates] = []
     for start, piece, proposals in augmentation.proposed(request):
         places = slice(start, start + len(piece.texts))

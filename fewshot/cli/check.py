@@ -13,7 +13,7 @@ from fewshot.errors import ConfigError
 from fewshot.tasks.readers import find_texts, read_rows, task_folder
 
 BY_STAGE = "by_stage"  # the choice of augment that goes by the ladder
-_FOLDERS = ("fewshot.tasks.load_folder", "fewshot.tasks.load_folder_or_hub")
+_FOLDERS = ("fewshot.tasks.load_folder", "fewshot.tasks.load_hub")
 
 
 def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str]) -> RunSettings:

@@ -66,6 +66,11 @@ class Encoder(EncoderSettings, ABC):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
+    def portable_fingerprint(self) -> str:
+        """The fingerprint in 32 bits, which is the same on machines with and without fast bfloat16."""
+        return self.replace(dtype="float32").fingerprint
+
+    @property
     def identity(self) -> str:
         """A name for exactly the published weights; EncoderError where they are not found."""
         return self._source.identity

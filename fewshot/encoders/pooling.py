@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 
 from fewshot.encoders.layers import find_stack
 from fewshot.encoders.source import BUNDLED, SHALLOW_LAYER
-from fewshot.errors import ConfigError, EncoderError
+from fewshot.errors import EncoderError
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
 Hidden = Float[Tensor, "batch tokens dim"]
@@ -84,8 +84,6 @@ class Shallow:
     """
 
     def __init__(self, layer: int, weight: float):
-        if not weight > 0:
-            raise ConfigError(f"Got encoder.shallow_weight={weight}, expected a number above 0.")
         self.layer, self.weight = layer, weight
         self._hidden: Tensor | None = None
 

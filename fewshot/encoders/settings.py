@@ -1,16 +1,16 @@
 """The settings that all encoders share, in one place: constructors take their signatures from these fields."""
 
 import inspect
-from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from fewshot.errors import ConfigError
+from fewshot.encoders.precision import DTYPES
+from fewshot.ranges import POSITIVE, Range, RangedSettings, one_of, or_null
 
 
 @dataclass(eq=False, repr=False)
-class EncoderSettings:
+class EncoderSettings(RangedSettings):
     """The settings of every encoder.
 
     Args:
@@ -47,13 +47,13 @@ class EncoderSettings:
     weights: str | Path | None = None
     quantise: str | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("max_length", "tokens_per_batch"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"Got encoder.{name}={value}, expected a positive number of tokens.")
-        if self.quantise is not None:
-            check_word("quantise", self.quantise, ("4bit",))
+    GROUP: ClassVar[str] = "encoder"
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("tokens_per_batch", "shallow_weight"), POSITIVE),
+        "max_length": or_null(POSITIVE),
+        "dtype": one_of("auto", *DTYPES),
+        "quantise": or_null(one_of("4bit")),
+    }
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
@@ -64,11 +64,3 @@ class EncoderSettings:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={self.model!r})"
-
-
-def check_word(name: str, value: str, known: Iterable[str]) -> None:
-    """Refuse a word that is none of the known ones, with a ConfigError that lists these."""
-    if value not in known:
-        raise ConfigError(
-            f"Got encoder.{name}={value!r}, expected one of {', '.join(known)}. Set encoder.{name} to one."
-        )

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -14,9 +14,9 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
-from fewshot.encoders.settings import check_word
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
 from fewshot.errors import EncoderError
+from fewshot.ranges import Range, one_of
 
 
 @dataclass(eq=False, repr=False)
@@ -41,10 +41,10 @@ class TransformerEncoder(Encoder):
     attention: str = "causal"
     normalize: bool = True
 
-    def __post_init__(self) -> None:
-        check_word("pooling", self.pooling, POOLINGS)
-        check_word("attention", self.attention, ("causal", "bidirectional"))
-        super().__post_init__()
+    RANGES: ClassVar[dict[str, Range]] = Encoder.RANGES | {
+        "pooling": one_of(*POOLINGS),
+        "attention": one_of("causal", "bidirectional"),
+    }
 
     @property
     def backbone(self) -> nn.Module:

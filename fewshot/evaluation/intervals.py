@@ -72,6 +72,10 @@ class Estimate:
         error = float(sums.square().sum().sqrt()) / values.numel() * math.sqrt(len(ids) / max(1, len(ids) - 1))
         return replace(over_supports, ci95=math.hypot(over_supports.ci95 or 0.0, float(ndtri(0.975)) * error))
 
+    def as_json(self) -> dict[str, float | None]:
+        """Under its three keys, for `results.json`."""
+        return {"mean": self.mean, "ci95": self.ci95, "std": self.std}
+
     def percent(self, sign: bool = False) -> str:
         """As "84.2 ± 0.5", in per cent."""
         plus = "+" if sign else ""

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
@@ -105,12 +103,10 @@ def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None,
 
 def labelled_support(task: Task, episode: EpisodeBatch, label_names: bool) -> LabelledTexts:
     """The support of an episode, a batch of one, as a user would hand it in."""
-    ways = torch.arange(episode.n_way)[:, None].expand_as(episode.support[0])[episode.support_mask[0]]
-    places, classes = episode.support[0][episode.support_mask[0]].tolist(), episode.classes[0].tolist()
-    names = task.label_texts()
+    mask, classes, names = episode.support_mask[0], episode.classes[0].tolist(), task.label_texts()
     return LabelledTexts(
-        texts=[task.texts[place] for place in places],
-        classes=ways,
+        texts=[task.texts[place] for place in episode.support[0][mask].tolist()],
+        classes=mask.nonzero()[:, 0],
         labels=tuple(task.classes[label] for label in classes),
         label_names=tuple(names[label] for label in classes) if label_names else None,
     )

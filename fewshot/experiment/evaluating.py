@@ -5,7 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -76,47 +76,32 @@ def _one_by_one(
     model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, store: Store | None, title: str, minutes: float
 ) -> Scored:
     """Adapt to one support after the other and score the classifiers, until the time is over."""
-    scored: list[_Episode] = []
+    adaptations, logits, temperatures, distances = [], [], [], []
     started, classifier = time.perf_counter(), None
     with track(title, total=len(episodes)) as advance:
         for number in range(len(episodes)):
             if number and as_main(time.perf_counter() - started) > 60 * minutes:
                 break
-            support = labelled_support(task, episodes[number], plan.protocol.label_names)
+            episode = episodes[number]
+            support = labelled_support(task, episode, plan.protocol.label_names)
             adapted = model.adapt_to(support, plan.protocol.seed, store)
-            scored.append(_Episode.of(adapted, task, episodes[number]))
             classifier = classifier if adapted.details["stage"] in UNTUNED else adapted
+            queries = [task.texts[place] for place in episode.query.flatten().tolist()]
+            logits.append(adapted.logits(queries))
+            temperatures.append(adapted.temperature)
+            adaptations.append(dict(adapted.details))
+            ways = torch.cat([support.classes, episode.targets[0]])
+            distances.append(class_distances(adapted.embed([*support.texts, *queries])[None], ways[None]))
             advance()
-    done = episodes[: len(scored)]
+    done = episodes[: len(logits)]
+    intra, inter = (torch.cat(part) for part in zip(*distances, strict=True))
     evaluation = Evaluation(
-        logits=torch.stack([one.logits for one in scored]),
+        logits=torch.stack(logits),
         targets=done.targets,
-        temperature=torch.tensor([one.temperature for one in scored]),
-        intra_class_distance=torch.tensor([one.intra_class_distance for one in scored], dtype=torch.double),
-        inter_class_distance=torch.tensor([one.inter_class_distance for one in scored], dtype=torch.double),
+        temperature=torch.tensor(temperatures),
+        intra_class_distance=intra,
+        inter_class_distance=inter,
         seconds=time.perf_counter() - started,
         texts=done.query.flatten(1) if plan.fixed_test else None,
     )
-    return Scored(evaluation, adaptations=tuple(one.details for one in scored), classifier=classifier)
-
-
-@dataclass(frozen=True)
-class _Episode:
-    """The scores of one adapted classifier."""
-
-    logits: torch.Tensor
-    temperature: float
-    intra_class_distance: float
-    inter_class_distance: float
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, classifier: TextClassifier, task: Task, episode: EpisodeBatch) -> "_Episode":
-        support = episode.support[0][episode.support_mask[0]]
-        ways = torch.arange(episode.n_way)[:, None].expand_as(episode.support[0])[episode.support_mask[0]]
-        queries = [task.texts[place] for place in episode.query.flatten().tolist()]
-        texts = [task.texts[place] for place in support.tolist()] + queries
-        intra, inter = class_distances(classifier.embed(texts)[None], torch.cat([ways, episode.targets[0]])[None])
-        return cls(
-            classifier.logits(queries), classifier.temperature, float(intra), float(inter), dict(classifier.details)
-        )
+    return Scored(evaluation, adaptations=tuple(adaptations), classifier=classifier)

@@ -13,6 +13,8 @@ from fewshot.learners import Learner
 from fewshot.tasks.task import Task
 from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, MetaTrainer
 
+GivenAndDefault = tuple[EncoderTrainer | Tuner, EncoderTrainer | Tuner]
+
 # With fewer classes an encoder is trained on too little, and selected by chance.
 _TRAIN_CLASSES, _VALID_CLASSES = 10, 5
 
@@ -101,19 +103,13 @@ def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
     ]
 
 
-def unused_parts(
-    plan: Plan,
-    asked: Trainable | str,
-    trainers: Mapping[str, tuple[EncoderTrainer, EncoderTrainer]],
-    tuners: Mapping[str, tuple[Tuner, Tuner]],
-) -> list[str]:
+def unused_parts(plan: Plan, asked: Trainable | str, parts: Mapping[str, GivenAndDefault]) -> list[str]:
     """A sentence for each part of a recipe that is not its default and has no part in the plan.
 
     Args:
         plan: the plan, without its notes.
         asked: the trainable part as it was asked for.
-        trainers: `encoder_training` and `quick_training` → as given, and by default.
-        tuners: final stage → likewise.
+        parts: `encoder_training`, `quick_training` and `adaptation.NAME` → as given, and by default.
     """
     if plan.trainable is None:
         used, why = "", "which does not meta-train the encoder (trainable=full does)"
@@ -121,14 +117,12 @@ def unused_parts(
         used, why = "quick_training", "where trainable=auto goes by quick_training (full, by encoder_training)"
     else:
         used, why = "encoder_training", f"where trainable={plan.trainable.kind} goes by encoder_training"
-    reasons = {name: why for name, pair in trainers.items() if name != used and _differ(*pair)}
     final = None if plan.final_stage is None else plan.final_stage.name
-    stage = "has no final stage" if final is None else f"has the final stage {final}"
-    for name, pair in tuners.items():
-        if (final is None or name not in (final, "head")) and _differ(*pair):
-            reasons[f"adaptation.{name}"] = f"which {stage}"
-    return [f"What was set of {name} has no part in this run, {why}" for name, why in reasons.items()]
-
-
-def _differ(given: EncoderTrainer | Tuner, default: EncoderTrainer | Tuner) -> bool:
-    return json.dumps(asdict(given)) != json.dumps(asdict(default))  # a list is like a tuple
+    stage = "which has no final stage" if final is None else f"which has the final stage {final}"
+    used_parts = {used} if final is None else {used, f"adaptation.{final}", "adaptation.head"}
+    changed = [name for name, pair in parts.items() if len({json.dumps(asdict(part)) for part in pair}) > 1]
+    return [
+        f"What was set of {name} has no part in this run, {stage if name.startswith('adaptation.') else why}"
+        for name in changed
+        if name not in used_parts
+    ]

@@ -29,8 +29,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fewshot.learners.learner import Classifier, Support, check_positive
+from fewshot.learners.learner import Classifier, Support
 from fewshot.learners.prototypical import ProjectedLearner
+from fewshot.ranges import POSITIVE
 
 # Cosines move over tenths, so the parameters that multiply them count in tens.
 _COSINE_UNIT = 10.0
@@ -93,6 +94,7 @@ class AttentionPrototypical(ProjectedLearner):
     """
 
     title = "attention prototypes"
+    RANGES = ProjectedLearner.RANGES | {"scale": POSITIVE}
     by_prototypes = True
 
     def __init__(
@@ -112,7 +114,6 @@ class AttentionPrototypical(ProjectedLearner):
             agreement_attention=agreement_attention,
             feature_attention=feature_attention,
         )
-        check_positive(scale=scale)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.query_weight = nn.Parameter(torch.zeros(()), requires_grad=query_attention)
         self.agreement_weight = nn.Parameter(torch.zeros(()), requires_grad=agreement_attention)

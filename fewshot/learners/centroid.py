@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.learners.learner import Classifier, Learner, Support, check_positive
+from fewshot.learners.learner import Classifier, Learner, Support
+from fewshot.ranges import POSITIVE
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,11 @@ class Centroid(Learner):
     """
 
     title = "nearest centroid"
+    RANGES = Learner.RANGES | {"scale": POSITIVE}
     by_prototypes = True
 
     def __init__(self, dim: int, scale: float = 20.0):
         super().__init__(dim, scale=scale)
-        check_positive(scale=scale)
         self.scale = scale
 
     def adapt(self, support: Support) -> NearestPrototype:

@@ -1,6 +1,5 @@
 """What every learner promises: `adapt` to the support of a batch of episodes, then `logits` for queries."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from fewshot.errors import ConfigError
+from fewshot.ranges import POSITIVE, Range, check_ranges, outside
 
 
 @dataclass(frozen=True)
@@ -103,12 +102,14 @@ class Learner(nn.Module, ABC):
         arguments: what the constructor was called with, kept so that the learner can be saved as JSON.
         meta_lr: rate of the outer loop for weight matrices; None leaves it to `training.learning_rate`.
         ways: the one number of classes that it can tell apart; None is any number.
+        RANGES: name of an argument → its range.
         by_prototypes: whether a class is its prototype, from which a tuned head can start.
         differentiable: whether logits follow support and query features smoothly, so that an encoder can be trained.
     """
 
     temperature: Tensor
     title: ClassVar[str]
+    RANGES: ClassVar[dict[str, Range]] = {"dim": POSITIVE}
     meta_lr: float | None = None
     ways: int | None = None
     by_prototypes: bool = False
@@ -116,9 +117,8 @@ class Learner(nn.Module, ABC):
 
     def __init__(self, dim: int, **arguments: object):
         super().__init__()
-        if dim < 1:
-            raise ConfigError(f"Got dim={dim}, expected the number of features, 1 or more.")
         self.arguments = {"dim": dim, **arguments}
+        check_ranges("learner", self.arguments, outside(self.RANGES, self.arguments))
         self.register_buffer("temperature", torch.ones(()))
 
     @property
@@ -150,10 +150,3 @@ class Learner(nn.Module, ABC):
         """Meta-training loss of a batch of episodes, in nats: cross-entropy of the queries with their ways."""
         logits = self.adapt(support).logits(query)
         return nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
-
-
-def check_positive(**settings: float | int) -> None:
-    """Refuse settings that are not above zero, with a ConfigError that names setting and value."""
-    for name, value in settings.items():
-        if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-            raise ConfigError(f"Got learner.{name}={value}, expected a number above 0.")

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.learners.learner import Learner, Support, check_positive
+from fewshot.learners.learner import Learner, Support
 from fewshot.learners.ridge import DualLinear, PrimalLinear, outnumbers_features
+from fewshot.ranges import POSITIVE
 
 
 class Logistic(Learner):
@@ -30,11 +31,11 @@ class Logistic(Learner):
     """
 
     title = "logistic regression"
+    RANGES = Learner.RANGES | dict.fromkeys(("C", "steps"), POSITIVE)
     differentiable = False
 
     def __init__(self, dim: int, C: float = 10.0, steps: int = 100):
         super().__init__(dim, C=C, steps=steps)
-        check_positive(C=C, steps=steps)
         self.C, self.steps = C, steps
 
     @torch.no_grad()

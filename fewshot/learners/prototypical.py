@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fewshot.errors import ConfigError
 from fewshot.learners.centroid import NearestPrototype
-from fewshot.learners.learner import Learner, Support, check_positive
+from fewshot.learners.learner import Learner, Support
+from fewshot.ranges import POSITIVE, SHARE
 
 
 class ResidualProjection(nn.Module):
@@ -34,8 +34,6 @@ class ResidualProjection(nn.Module):
 
     def __init__(self, dim: int, centring: float = 0.6):
         super().__init__()
-        if not 0 <= centring <= 1:
-            raise ConfigError(f"Got learner.centring={centring}, expected a share between 0 and 1.")
         self.centring = centring
         self.weight = nn.Parameter(torch.zeros(dim, dim))
         self.register_buffer("centre", torch.zeros(dim))
@@ -59,6 +57,7 @@ class ProjectedLearner(Learner):
     """A learner that reads texts through a residual projection alone; see it and `Learner` for the arguments."""
 
     projection: nn.Module
+    RANGES = Learner.RANGES | {"centring": SHARE}
 
     def __init__(self, dim: int, centring: float, **arguments: object):
         super().__init__(dim, centring=centring, **arguments)
@@ -101,11 +100,11 @@ class Prototypical(ProjectedLearner):
     """
 
     title = "prototypical network"
+    RANGES = ProjectedLearner.RANGES | {"scale": POSITIVE}
     by_prototypes = True
 
     def __init__(self, dim: int, scale: float = 20.0, centring: float = 0.6):
         super().__init__(dim, centring, scale=scale)
-        check_positive(scale=scale)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     def adapt(self, support: Support) -> ProjectedPrototype:

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.learners.learner import Classifier, Learner, Support, check_positive
+from fewshot.learners.learner import Classifier, Learner, Support
+from fewshot.ranges import POSITIVE
 
 
 class _Linear(Classifier):
@@ -67,10 +68,10 @@ class Ridge(Learner):
     """
 
     title = "ridge regression"
+    RANGES = Learner.RANGES | dict.fromkeys(("penalty", "scale"), POSITIVE)
 
     def __init__(self, dim: int, penalty: float = 1.0, scale: float = 10.0):
         super().__init__(dim, penalty=penalty, scale=scale)
-        check_positive(penalty=penalty, scale=scale)
         self.penalty, self.scale = penalty, scale
 
     def adapt(self, support: Support) -> DualLinear | PrimalLinear:

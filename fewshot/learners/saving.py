@@ -51,7 +51,7 @@ def save_learner(learner: Learner | EncoderMAML, folder: Path | str, details: Ma
     content = {"class": type(learner).__name__, "arguments": learner.arguments, "details": dict(details or {})}
     if isinstance(learner, EncoderMAML):
         content["encoder"] = {
-            "fingerprint": _portable_fingerprint(learner.published),
+            "fingerprint": learner.published.portable_fingerprint,
             "trainable": {"kind": learner.trainable.kind, **dataclasses.asdict(learner.trainable)},
         }
     write_json(folder / "learner.json", content)
@@ -91,10 +91,10 @@ def _encoder_maml(
             f"The learner in {str(folder)!r} adapts an encoder, and none was given. Expected the one that it was "
             f"trained with. Write load_learner(folder, encoder=encoder)."
         )
-    if _portable_fingerprint(encoder) != trained["fingerprint"]:
+    if encoder.portable_fingerprint != trained["fingerprint"]:
         raise ConfigError(
             f"The learner in {str(folder)!r} was trained with an encoder of fingerprint {trained['fingerprint']}, and "
-            f"the one given has {_portable_fingerprint(encoder)}. Expected the same weights and settings. Make the "
+            f"the one given has {encoder.portable_fingerprint}. Expected the same weights and settings. Make the "
             f"encoder as it was then."
         )
     with _readable(folder):
@@ -104,11 +104,6 @@ def _encoder_maml(
         seed = arguments.pop("seed")
         settings = MAMLSettings(**arguments)
     return EncoderMAML(encoder, trainable, settings, seed)
-
-
-def _portable_fingerprint(encoder: Encoder) -> str:
-    """The fingerprint in 32 bits, which is the same on machines with and without fast bfloat16."""
-    return encoder.replace(dtype="float32").fingerprint
 
 
 def described_classifier(classifier: Classifier) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -45,21 +45,16 @@ from fewshot.training import TrainedEncoder, TrainingHistory
 LIBRARIES = ("fewshot-text", "torch", "transformers", "sentence-transformers", "scikit-learn", "hydra-core", "numpy")
 
 
-def as_json(estimate: Estimate) -> dict[str, float | None]:
-    """An estimate under its three keys."""
-    return {"mean": estimate.mean, "ci95": estimate.ci95, "std": estimate.std}
-
-
 def scores(evaluation: Evaluation) -> dict[str, Any]:
     """The scores of one learner."""
     return {
-        "accuracy": as_json(evaluation.accuracy),
-        "macro_f1": as_json(evaluation.macro_f1),
+        "accuracy": evaluation.accuracy.as_json(),
+        "macro_f1": evaluation.macro_f1.as_json(),
         "ece": evaluation.ece(calibrated=True),
         "ece_uncalibrated": evaluation.ece(calibrated=False),
         "temperature": evaluation.mean_temperature,
-        "intra_class_distance": as_json(Estimate.of(evaluation.intra_class_distance)),
-        "inter_class_distance": as_json(Estimate.of(evaluation.inter_class_distance)),
+        "intra_class_distance": Estimate.of(evaluation.intra_class_distance).as_json(),
+        "inter_class_distance": Estimate.of(evaluation.inter_class_distance).as_json(),
     }
 
 
@@ -67,7 +62,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
     """The content of `results.json`, but for the entries of `add_process`; `learner` is the learner's name."""
     ours, plan, protocol, trained = result.evaluation, result.plan, result.plan.protocol, result.trained
     baselines = {
-        name: scores(theirs) | {"difference": as_json(ours.difference(theirs))}
+        name: scores(theirs) | {"difference": ours.difference(theirs).as_json()}
         for name, theirs in result.baselines.items()
     }
     return {

@@ -17,6 +17,7 @@ def load_hub(
     dataset: str | None = None,
     config: str | None = None,
     name: str | None = None,
+    path: str | Path | None = None,
     split: str | int = "01",
     text_column: str = "text",
     label_column: str = "label",
@@ -25,18 +26,22 @@ def load_hub(
     duplicates: Literal["error", "drop"] = "error",
     min_texts: int = 0,
     max_words: int = 1000,
-    shipped_splits: str | None = None,
+    published: str | None = None,
 ) -> Task:
     """Read a labelled text data set from the hub; all its row splits together make the task.
+
+    Nothing is downloaded where there is a task folder with the texts: `path`, else `$FEWSHOT_DATA/NAME`. Its columns
+    are `text` and `label`.
 
     Args:
         dataset: id on the hub, such as `PolyAI/banking77`, or a local folder that `datasets` can read.
         config: configuration of the data set, where it has several.
-        name: name of the task; the last part of the id when absent.
+        name: name of the task, and of its folder; without it the last part of the id, and no folder is looked for.
+        path: a task folder to read in place of the hub.
         label_column: column of the label: strings, or class ids with names in the data set's features.
         revision: commit or tag.
         leave_out: labels that are no class (such as clinc150's `oos`).
-        shipped_splits: folder in `episodes/` with published class splits and label names for this data set.
+        published: folder in `episodes/` with published class splits and label names for this data set.
 
     Other arguments: as for `load_folder`.
 
@@ -44,13 +49,24 @@ def load_hub(
         ConfigError: no data set named.
         TaskError: `datasets` is not installed, the hub cannot be reached, or the content cannot be used.
     """
+    folder = path or (data_folder(name) if name else None)
+    if folder is not None:
+        return load_folder(
+            folder,
+            name,
+            split,
+            duplicates=duplicates,
+            min_texts=min_texts,
+            max_words=max_words,
+            published=published,
+        )
     if not dataset:
         raise ConfigError("Got no task.dataset. Set task.dataset to an id on the hub, such as PolyAI/banking77.")
     tables = _download(dataset, config, revision)
     rows = (row for row in _rows(tables, dataset, text_column, label_column) if row.label not in set(leave_out))
     split_id = f"{split:02d}" if isinstance(split, int) else split
-    published = shipped("episodes") / shipped_splits if shipped_splits else None
-    splits_file = published / "class_splits.json" if published else None
+    own = shipped("episodes") / published if published else None
+    splits_file = own / "class_splits.json" if own else None
     if splits_file is None and split_id != MADE:
         raise ConfigError(f"Got task.split={split_id}, but only the split {MADE} is made for {dataset!r}. Set it.")
     return build_task(
@@ -58,48 +74,9 @@ def load_hub(
         clean_rows(rows, duplicates, max_words, min_texts),
         split=choose_split(read_json(splits_file), split_id, str(splits_file)) if splits_file else None,
         split_id=split_id,
-        label_names=read_json(published / "label_names.json") if published else None,
+        label_names=read_json(own / "label_names.json") if own else None,
         source=str(splits_file or "the class split"),
     )
-
-
-def load_folder_or_hub(
-    name: str,
-    path: str | Path | None = None,
-    dataset: str | None = None,
-    config: str | None = None,
-    split: str | int = "01",
-    text_column: str = "text",
-    label_column: str = "label",
-    revision: str | None = None,
-    leave_out: tuple[str, ...] | list[str] = (),
-    duplicates: Literal["error", "drop"] = "error",
-    min_texts: int = 0,
-    max_words: int = 1000,
-    shipped_splits: str | None = None,
-) -> Task:
-    """Read the task folder `path`, else `$FEWSHOT_DATA/NAME`, else the data set from the hub.
-
-    Args:
-        name: name of the task, and of its folder.
-        path: a task folder, whose columns are `text` and `label`.
-
-    Other arguments: as for `load_hub`.
-
-    Raises:
-        TaskError: nothing local and the hub cannot be reached, or the content cannot be used.
-    """
-    limits: Any = {"split": split, "duplicates": duplicates, "min_texts": min_texts, "max_words": max_words}
-    folder = path or data_folder(name)
-    if folder is not None:
-        return load_folder(folder, name, published=shipped_splits, **limits)
-    of_hub: Any = {"text_column": text_column, "label_column": label_column, "leave_out": leave_out}
-    of_hub |= {"revision": revision, "shipped_splits": shipped_splits}
-    try:
-        return load_hub(dataset, config=config, name=name, **of_hub, **limits)
-    except TaskError as error:
-        local = f"To read local files, set task.path to the folder of {name}, or FEWSHOT_DATA to the one above it."
-        raise TaskError(f"{error} {local}") from error
 
 
 def _download(dataset: str, config: str | None, revision: str | None) -> Any:
@@ -116,8 +93,8 @@ def _download(dataset: str, config: str | None, revision: str | None) -> Any:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise TaskError(
             f"Could not load the data set {dataset!r}: {reason}. Expected an id on the Hugging Face hub, or a folder "
-            f"that the datasets library can read. Check the id and the network, or bring your own files with "
-            f"+task=folder task.path=DIR."
+            f"that the datasets library can read. Check the id and the network. To read local files, set task.path to "
+            f"a folder with texts.jsonl, or FEWSHOT_DATA to the folder above it."
         ) from error
 
 

@@ -121,8 +121,7 @@ class TaskTokens:
     def episode(self, batch: EpisodeBatch) -> TokenEpisode:
         """One episode, given as a batch of one."""
         mask = batch.support_mask[0]
-        ways = torch.arange(batch.n_way)[:, None].expand_as(mask)[mask]
-        rows = self.texts[batch.support[0][mask]]
+        rows, ways = self.texts[batch.support[0][mask]], mask.nonzero()[:, 0]
         if self.label_names is not None:
             rows = torch.cat([rows, self.label_names[batch.classes[0]]])
             ways = torch.cat([ways, torch.arange(batch.n_way)])

@@ -24,9 +24,17 @@ def drawn(*shape, seed=0):
     return torch.randn(*shape, generator=seeded(seed))
 
 
+def prototypes(features, classes=CLASSES, names=None, n_classes=3, learner=None, **settings):
+    """The head from which tuning starts."""
+    labels = tuple(f"class {c}" for c in range(n_classes))
+    support = LabelledTexts([""] * len(classes), classes, labels, None if names is None else labels)
+    everything = features if names is None else torch.cat([features, names])
+    return HeadTuner(**settings).start(everything, support, learner)
+
+
 def test_it_goes_by_the_nearest_prototype_with_names_as_examples():
     features, names, query = drawn(6, 5), drawn(3, 5, seed=1), drawn(4, 5, seed=2)
-    head = CosineHead.from_prototypes(features, CLASSES, names, 3, scale=7.0)
+    head = prototypes(features, names=names, scale=7.0)
     x, n = unit(features.numpy()), unit(names.numpy())
     rows = [unit(np.concatenate([x[c == CLASSES], n[c : c + 1]]).mean(0)) for c in range(3)]
     expected = 7 * unit(query.numpy()) @ np.stack(rows).T
@@ -35,12 +43,12 @@ def test_it_goes_by_the_nearest_prototype_with_names_as_examples():
 
 def test_a_class_without_texts_goes_by_its_name():
     names = drawn(4, 5, seed=1)
-    head = CosineHead.from_prototypes(drawn(6, 5), CLASSES, names, 4)
+    head = prototypes(drawn(6, 5), names=names, n_classes=4)
     np.testing.assert_allclose(head.rows[3].detach().numpy(), unit(names[3].numpy()), atol=1e-6)
 
 
 def test_lengths_of_features_and_rows_do_not_matter():
-    head = CosineHead.from_prototypes(drawn(6, 5), CLASSES, None, 3)
+    head = prototypes(drawn(6, 5))
     query = drawn(4, 5, seed=2)
     before = head(query)
     head.rows.data *= torch.tensor([[2.0], [0.5], [9.0]])
@@ -52,7 +60,7 @@ def test_it_goes_through_the_projection_of_a_meta_trained_learner(name):
     learner = primed(name, 5)
     learner.prepare(drawn(3, 5, seed=4))
     features, query = drawn(6, 5), drawn(4, 5, seed=2)
-    head = CosineHead.from_prototypes(features, CLASSES, None, 3, scale=1.0, learner=learner)
+    head = prototypes(features, learner=learner, scale=1.0)
     with torch.no_grad():
         z = learner.projection(torch.nn.functional.normalize(features, dim=-1)).numpy()
         q = learner.projection(torch.nn.functional.normalize(query, dim=-1)).numpy()
@@ -64,14 +72,14 @@ def test_it_goes_through_the_projection_of_a_meta_trained_learner(name):
 
 def test_a_learner_without_a_projection_leaves_features_as_they_are():
     features = drawn(6, 5)
-    plain = CosineHead.from_prototypes(features, CLASSES, None, 3)
-    with_learner = CosineHead.from_prototypes(features, CLASSES, None, 3, learner=LEARNERS["centroid"](5))
+    plain = prototypes(features)
+    with_learner = prototypes(features, learner=LEARNERS["centroid"](5))
     assert torch.equal(plain.rows, with_learner.rows)
 
 
 def test_a_share_of_the_mean_over_classes_is_taken_away():
     features = drawn(6, 5) + 3
-    head = CosineHead.from_prototypes(features, CLASSES, None, 3, centring=0.5)
+    head = prototypes(features, centring=0.5)
     x = unit(features.numpy())
     centre = 0.5 * np.stack([x[c == CLASSES].mean(0) for c in range(3)]).mean(0)
     np.testing.assert_allclose(head.projection.centre.numpy(), centre, atol=1e-6)
@@ -80,12 +88,12 @@ def test_a_share_of_the_mean_over_classes_is_taken_away():
 def test_a_learner_that_was_never_trained_brings_no_centre():
     features, classes = torch.randn(12, 8, generator=torch.Generator().manual_seed(0)) + 1, torch.arange(12) % 3
     for learner in (None, LEARNERS["prototypical"](8)):
-        head = CosineHead.from_prototypes(features, classes, None, 3, centring=1.0, learner=learner)
+        head = prototypes(features, classes, learner=learner, centring=1.0)
         assert float(head.projection.centre.norm()) > 0.5
 
 
 def test_its_state_is_all_that_there_is_to_it():
-    head = CosineHead.from_prototypes(drawn(6, 5), CLASSES, None, 3, scale=12.0, centring=0.3)
+    head = prototypes(drawn(6, 5), scale=12.0, centring=0.3)
     head.temperature.fill_(1.7)
     other = CosineHead(ResidualProjection(5), torch.zeros(3, 5), 1.0)
     other.load_state_dict(head.state_dict())

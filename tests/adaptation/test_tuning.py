@@ -5,7 +5,7 @@ from collections import Counter
 import torch
 from torch.nn.functional import cross_entropy, normalize
 
-from fewshot.adaptation.head import CosineHead
+from fewshot.adaptation import HeadTuner
 from fewshot.adaptation.tuning import BalancedBatches, FineTuneObjective, TuningSettings
 from fewshot.encoders import LoRA, TrainableEncoder
 from fewshot.training.terms import supervised_contrastive
@@ -57,7 +57,7 @@ def test_a_batch_depends_on_seed_and_step_alone():
 def test_cross_entropy_of_the_head_and_the_contrastive_term_of_what_it_embeds(encoder):
     support = support_of(4).with_names_as_texts()
     features = encoder.encode(support.texts)
-    head = CosineHead.from_prototypes(features, support.classes, None, 3, scale=10.0)
+    head = HeadTuner(scale=10.0).start(features, support, None)
     trainable = TrainableEncoder(encoder, LoRA(encoder_dropout=0.0))
     settings = TuningSettings(contrastive_weight=0.5, temperature=0.2, label_smoothing=0.1, tokens_per_pass=12)
     objective = FineTuneObjective(trainable, head, support, settings).eval()
@@ -75,7 +75,7 @@ def test_cross_entropy_of_the_head_and_the_contrastive_term_of_what_it_embeds(en
 
 
 def test_without_weight_the_term_is_left_out(encoder):
-    support = support_of(4)
-    head = CosineHead.from_prototypes(encoder.encode(support.texts), support.classes, None, 3)
+    support = support_of(4).with_names_as_texts()
+    head = HeadTuner().start(encoder.encode(support.texts), support, None)
     objective = FineTuneObjective(TrainableEncoder(encoder, LoRA(encoder_dropout=0.0)), head, support, TuningSettings())
     assert set(objective(torch.tensor([0, 1]))) == {"loss"}

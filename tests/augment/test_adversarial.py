@@ -137,7 +137,7 @@ def test_a_text_without_substitutions_has_no_proposals():
 def test_it_refuses_what_it_cannot_search():
     with pytest.raises(ConfigError, match=r"got no embed"):
         Adversarial(Changes(TABLE)).propose(AugmentRequest(("x",), max_new=1))
-    with pytest.raises(ConfigError, match=r"Got augment.sources.adversarial.rounds=0. Expected positive numbers"):
+    with pytest.raises(ConfigError, match=r"Got augment.sources.adversarial.rounds=0. Expected a positive number"):
         Adversarial(Changes(TABLE), rounds=0)
     with pytest.raises(ConfigError, match=r"lowest_cosine=1.5. Expected a cosine"):
         Adversarial(Changes(TABLE), lowest_cosine=1.5)

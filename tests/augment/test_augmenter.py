@@ -24,7 +24,9 @@ def request(texts=TEXTS, max_new=5, **more) -> AugmentRequest:
 
 
 def augmentation(*sources, **settings) -> SemanticAugmentation:
-    return SemanticAugmentation({source.name: source for source in sources or (Prefixes(),)}, **(WIDE | settings))
+    return SemanticAugmentation(
+        sources={source.name: source for source in sources or (Prefixes(),)}, **(WIDE | settings)
+    )
 
 
 def kept_texts(bank: Bank) -> list[list[str]]:
@@ -81,7 +83,7 @@ def test_counts_add_up_and_name_every_end():
     source = Listed({"x": ["y", "Y ", "far", "near", "twin", "spare", "z"]})
     table = {"x": [1, 0, 0], "y": [3, 3, 0], "far": [0, 1, 0], "near": [1, 0.01, 0], "twin": [3, 3.01, 0]}
     table |= {"spare": [3, 0, 3], "z": [1, 0, 0]}
-    chosen = SemanticAugmentation({"listed": source})
+    chosen = SemanticAugmentation(sources={"listed": source})
 
     made = chosen.make(AugmentRequest(("x",), max_new=1, embed=Vectors(table)), excluded={"z"})
     more = chosen.make(AugmentRequest(("x",), max_new=7, embed=Vectors(table)), excluded={"z"})
@@ -164,7 +166,7 @@ def test_the_class_comes_to_per_class(shots, max_new):
     [
         (
             {"weight": 0.0, "per_class": 0},
-            r"Got augment.per_class=0, augment.weight=0.0. Expected positive numbers for per_class; a number above 0",
+            r"Got augment.per_class=0, augment.weight=0.0. Expected a positive number for per_class; a number above 0",
         ),
         ({"margin": 3.0}, "Got augment.margin=3.0. Expected a difference of two cosines, from -2 to 2"),
         ({"proposals": 0.5}, "Got augment.proposals=0.5. Expected 1 or more"),
@@ -179,7 +181,7 @@ def test_settings_that_cannot_be_used_are_named(settings, sentence):
 
 def test_no_source_and_no_room_are_refused():
     with pytest.raises(ConfigError, match=r"Got no augment/source.* Write augment/source=\[synonym,syntax\]"):
-        SemanticAugmentation({})
+        SemanticAugmentation(sources={})
     with pytest.raises(
         ConfigError, match=r"Got augment.per_class=5 with shots=5.* Raise augment.per_class above shots"
     ):

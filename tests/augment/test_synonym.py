@@ -96,7 +96,7 @@ def test_the_notes_say_that_synonyms_are_from_where_the_labels_are_from():
         ),
         ({"lexicons": []}, r"Got augment.sources.synonym.lexicons=\[\]. Expected a list of some of task"),
         ({"lexicons": "task"}, r"lexicons=task. Expected a list"),
-        ({"max_replacements": 0}, r"max_replacements=0. Expected positive numbers"),
+        ({"max_replacements": 0}, r"max_replacements=0. Expected a positive number"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused_at_once(arguments, message):

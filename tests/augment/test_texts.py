@@ -24,7 +24,9 @@ def embed(texts):
 
 def table(*sources, texts=TEXTS, labels=LABELS, embed=embed, settings=None, **more):
     chosen = {source.name: source for source in sources or (Prefixes(),)}
-    return augment_texts(texts, labels, embed, SemanticAugmentation(chosen, **(WIDE | (settings or {}))), **more)
+    return augment_texts(
+        texts, labels, embed, SemanticAugmentation(sources=chosen, **(WIDE | (settings or {}))), **more
+    )
 
 
 def kept(rows) -> Counter[str]:

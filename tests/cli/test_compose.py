@@ -124,17 +124,16 @@ class Asked:
 def test_a_published_task_asks_the_hub_for_what_its_yaml_says(name, monkeypatch):
     monkeypatch.delenv("FEWSHOT_DATA", raising=False)
     hub = Asked()
-    monkeypatch.setattr("fewshot.tasks.hub.load_hub", hub)
+    monkeypatch.setattr("fewshot.tasks.load_hub", hub)
 
     build(composed(f"+task={name}"), "task")
 
-    assert hub.asked["name"] == hub.asked["shipped_splits"] == name
+    assert hub.asked["name"] == hub.asked["published"] == name
     assert (shipped("episodes") / name / "class_splits.json").is_file()
 
 
 def test_a_task_of_the_hub_is_asked_for_by_name(monkeypatch):
     hub = Asked()
-    monkeypatch.setattr("fewshot.tasks.hub.load_hub", hub)
     monkeypatch.setattr("fewshot.tasks.load_hub", hub)
 
     build(composed("+task=hub", "++task.dataset=some/data"), "task")

@@ -211,7 +211,7 @@ def test_features_that_are_no_numbers_are_an_error_that_names_the_text(tmp_path)
     [("max_length", 0), ("tokens_per_batch", -1), ("dtype", "int8"), ("device", "toaster")],
 )
 def test_settings_that_cannot_be_are_refused_at_once(setting, value):
-    with pytest.raises(ConfigError, match=rf"encoder\.{setting}={value!r}, expected"):
+    with pytest.raises(ConfigError, match=rf"encoder\.{setting}='?{value}'?(, e|\. E)xpected"):
         SentenceTransformerEncoder(**{setting: value})
 
 

@@ -6,7 +6,7 @@ import torch
 
 from fewshot.encoders import SentenceTransformerEncoder, TransformerEncoder
 from fewshot.encoders.pooling import POOLINGS
-from fewshot.errors import ConfigError, EncoderError
+from fewshot.errors import EncoderError
 from tests.tiny_models import ARCHITECTURES
 
 
@@ -106,8 +106,3 @@ def test_a_layer_that_is_not_there(layer, words):
     encoder = SentenceTransformerEncoder(cache=None, shallow_layer=layer)
     with pytest.raises(EncoderError, match=f"{words}.*encoder.shallow_layer={layer}"):
         encoder.encode(["bone"])
-
-
-def test_a_weight_that_is_none():
-    with pytest.raises(ConfigError, match="shallow_weight=0"):
-        SentenceTransformerEncoder(shallow_layer=3, shallow_weight=0.0)

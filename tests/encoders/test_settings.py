@@ -50,8 +50,10 @@ def test_of_trainings_too():
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("max_length", 0, "0, expected a positive number"),
-        ("quantise", "8bit", "'8bit', expected one of 4bit"),
+        ("max_length", 0, "0. Expected a positive number"),
+        ("shallow_weight", 0.0, "0.0. Expected a positive number"),
+        ("dtype", "int8", "int8. Expected one of auto, float32, bfloat16, float16"),
+        ("quantise", "8bit", "8bit. Expected one of 4bit"),
     ],
 )
 def test_values_that_cannot_be_are_refused_at_once(setting, value, said):

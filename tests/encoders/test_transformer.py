@@ -119,7 +119,7 @@ def test_the_fingerprint_follows_pooling_attention_normalisation_and_weights(bui
 
 @pytest.mark.parametrize(("setting", "value"), [("pooling", "max"), ("attention", "both")])
 def test_unknown_words_are_refused_at_once(setting, value):
-    with pytest.raises(ConfigError, match=rf"encoder\.{setting}='{value}', expected one of"):
+    with pytest.raises(ConfigError, match=rf"encoder\.{setting}={value}. Expected one of"):
         TransformerEncoder("x", **{setting: value})
 
 

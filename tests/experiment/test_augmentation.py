@@ -40,7 +40,9 @@ NAMES = tuple(f"class{letter}" for letter in "abcdefghijklmno")
 
 def augmentation(*sources, **settings) -> SemanticAugmentation:
     chosen = sources or (Prefixes(("a", "the")),)
-    return SemanticAugmentation({source.name: source for source in chosen}, **(WIDE | {"per_class": 10} | settings))
+    return SemanticAugmentation(
+        sources={source.name: source for source in chosen}, **(WIDE | {"per_class": 10} | settings)
+    )
 
 
 def run(task, made=None, learner=Centroid, settings=SETTINGS, **more):

@@ -8,7 +8,7 @@ import pytest
 
 from fewshot.errors import ConfigError, TaskError
 from fewshot.resources import shipped
-from fewshot.tasks import hub, load_folder_or_hub, load_hub
+from fewshot.tasks import hub, load_hub
 from tests.conftest import rows, write_jsonl
 
 
@@ -92,12 +92,12 @@ def test_a_local_folder_wins_over_the_environment_and_that_over_the_hub(tmp_path
     records = datasets.Dataset.from_list(rows())
     monkeypatch.setattr(hub, "_download", lambda *args: asked.append(args) or {"train": records})
 
-    assert len(load_folder_or_hub("banking77", str(tmp_path / "mine"), "PolyAI/banking77").classes) == 6
+    assert len(load_hub("PolyAI/banking77", name="banking77", path=tmp_path / "mine").classes) == 6
     monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path / "data"))
-    assert len(load_folder_or_hub("banking77", None, "PolyAI/banking77").classes) == 8
+    assert len(load_hub("PolyAI/banking77", name="banking77").classes) == 8
     assert asked == []
     monkeypatch.delenv("FEWSHOT_DATA")
-    assert load_folder_or_hub("banking77", None, "PolyAI/banking77", config="plus").name == "banking77"
+    assert load_hub("PolyAI/banking77", "plus", "banking77").name == "banking77"
     assert asked == [("PolyAI/banking77", "plus", None)]
 
 
@@ -109,7 +109,7 @@ def test_published_splits_and_names_are_used(name, split, monkeypatch):
     records = [{"text": f"text {i} of {label}", "label": label} for label in labels for i in range(2)]
     monkeypatch.setattr(hub, "_download", lambda *_: {"train": datasets.Dataset.from_list(records)})
 
-    task = load_folder_or_hub(name, None, "some/data", split=split, shipped_splits=name)
+    task = load_hub("some/data", name=name, split=split, published=name)
 
     assert {part: [task.classes[c] for c in ids] for part, ids in task.parts.items()} == {
         part: sorted(labels) for part, labels in wanted.items()

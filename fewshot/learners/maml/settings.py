@@ -2,25 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from fewshot.errors import ConfigError, as_typed
-from fewshot.learners.learner import check_positive
 from fewshot.learners.maml import learn2learn
 from fewshot.learners.maml.network import HEAD, HIDDEN, NamedParameters, Parameters
+from fewshot.ranges import POSITIVE, Range, RangedSettings, one_of, or_null
 
 Adapts = Literal["head", "network"]
 HeadInit = Literal["prototypes", "learned"]
 Rates = Literal["fixed", "learned", "per_layer_and_step", "per_parameter"]
 Engine = Literal["fewshot", "learn2learn"]
-_WORDS = {"adapts": Adapts, "head_init": HeadInit, "rates": Rates, "engine": Engine}
 
 
 @dataclass(frozen=True)
-class MAMLSettings:
+class MAMLSettings(RangedSettings):
     """The settings of a member of the family, see `MAML` for each; a ConfigError names all that contradicts itself."""
 
     inner_lr: float
@@ -37,14 +36,18 @@ class MAMLSettings:
     engine: Engine
     scale: float
 
+    GROUP: ClassVar[str] = "learner"
+    RANGES: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("inner_lr", "inner_steps", "scale"), POSITIVE),
+        **dict.fromkeys(("meta_lr", "hidden"), or_null(POSITIVE)),
+        "adapts": one_of(*get_args(Adapts)),
+        "head_init": one_of(*get_args(HeadInit)),
+        "rates": one_of(*get_args(Rates)),
+        "engine": one_of(*get_args(Engine)),
+    }
+
     def __post_init__(self) -> None:
-        for name, words in _WORDS.items():
-            if getattr(self, name) not in get_args(words):
-                raise ConfigError(f"Got learner.{name}={getattr(self, name)}, expected {' or '.join(get_args(words))}.")
-        check_positive(inner_lr=self.inner_lr, inner_steps=self.inner_steps, scale=self.scale)
-        for name in ("meta_lr", "hidden"):
-            if getattr(self, name) is not None:
-                check_positive(**{name: getattr(self, name)})
+        super().__post_init__()
         if problems := self._contradictions():
             raise ConfigError("\n".join(problems))
         if self.engine == "learn2learn":

@@ -212,9 +212,9 @@ CONTRADICTIONS = {
     "Reptile with rates": ({"reptile": True, **LEARNED_HEAD, "rates": "learned"}, "Reptile does without"),
     "Reptile with many losses": ({"reptile": True, **LEARNED_HEAD, "multi_step_loss": True}, "Reptile does without"),
     "learn2learn by step": ({"engine": "learn2learn", "rates": "per_layer_and_step"}, "its MAML has one rate"),
-    "no steps": ({"inner_steps": 0}, r"Got learner\.inner_steps=0, expected a number above 0"),
-    "a rate of zero": ({"inner_lr": 0.0}, r"Got learner\.inner_lr=0\.0, expected a number above 0"),
-    "no hidden units": ({"hidden": 0}, r"Got learner\.hidden=0, expected a number above 0"),
+    "no steps": ({"inner_steps": 0}, r"Got learner\.inner_steps=0\. Expected a positive number"),
+    "a rate of zero": ({"inner_lr": 0.0}, r"Got learner\.inner_lr=0\.0\. Expected a positive number"),
+    "no hidden units": ({"hidden": 0}, r"Got learner\.hidden=0\. Expected a positive number"),
 }
 
 
@@ -228,7 +228,7 @@ def test_a_word_of_ones_own_is_refused():
     """Also where nothing checks annotations, as here."""
     settings = MAML(DIM).settings
     object.__setattr__(settings, "adapts", "everything")
-    with pytest.raises(ConfigError, match=r"Got learner\.adapts=everything, expected head or network\."):
+    with pytest.raises(ConfigError, match=r"Got learner\.adapts=everything\. Expected one of head, network"):
         settings.__post_init__()
 
 
