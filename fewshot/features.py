@@ -1,11 +1,10 @@
 """The features of a task: one matrix that all episodes index, and features of new texts beside it.
 
-A text and its kept new texts v_1 ... v_n are one point, or each is evidence of its own:
+A text x and its kept new texts v_1 ... v_n are one point, the text seen through several wordings:
 
-    merged      x' = |x| normalize(x + weight * mean_i v_i)        the text, seen through several wordings
-    evidence    x counts 1, each v_i counts weight / n
+    x' = |x| normalize(x + weight * mean_i v_i)
 
-Merged new texts never change how much a text counts beside the other texts and the label name of its class.
+They never change how much a text counts beside the other texts and the label name of its class.
 """
 
 import math
@@ -31,16 +30,14 @@ _PASS = 2**25  # elements of the variants' features that are gathered at once, 1
 class Variants(RangedSettings):
     """Features of variants of a task's texts, and their weight beside the texts themselves.
 
-    A variant is evidence in an episode only where its cosine to the prototype of its own class exceeds that to every
-    other by `margin`.  The kept variants of a text share `weight` equally, so that a text with many of them counts no
-    more than one with few.
+    A variant is kept in an episode only where its cosine to the prototype of its own class exceeds that to every other
+    by `margin`.  The kept variants of a text share `weight` equally.
 
     Args:
         features: one row per variant, by the encoder that gave the features of the texts.
         rows: for each text of the task rows of `features`, best first; -1 is padding.
         weight: of all variants of a text together, where the text itself has 1.
         margin: by which a variant must be nearer to its own class than to any other, in cosine.
-        merge: whether a text and its variants are one point; else each variant is evidence of its own.
 
     Raises:
         ConfigError: a weight that is not above zero, or a margin that no two cosines have.
@@ -56,7 +53,6 @@ class Variants(RangedSettings):
     rows: Int[Tensor, "n_texts max_variants"]
     weight: float = 0.5
     margin: float = 0.0
-    merge: bool = True
 
     @property
     def max_variants(self) -> int:
@@ -97,12 +93,6 @@ class Variants(RangedSettings):
         nearer = (own - nearest_other > self.margin * length).view(rows.shape)
         return nearer & (rows >= 0)
 
-    def weights(
-        self, kept: Bool[Tensor, "episodes n_way k_shot max_variants"]
-    ) -> Float[Tensor, "episodes n_way k_shot max_variants"]:
-        """The weight of each variant, given which are kept."""
-        return self.weight * kept / kept.sum(-1, keepdim=True).clamp(min=1)
-
     def merged(
         self,
         texts: Float[Tensor, "episodes n_way k_shot dim"],
@@ -110,7 +100,7 @@ class Variants(RangedSettings):
         kept: Bool[Tensor, "episodes n_way k_shot max_variants"],
     ) -> Float[Tensor, "episodes n_way k_shot dim"]:
         """Each text moved towards the mean of its kept variants; its length stays, and so does a text without any."""
-        weights = self.weights(kept).to(texts.dtype)
+        weights = (self.weight * kept / kept.sum(-1, keepdim=True).clamp(min=1)).to(texts.dtype)
         variants = self.at(rows.flatten(2)).view(*rows.shape, -1)
         moved = texts + torch.einsum("ewkv,ewkvd->ewkd", weights, variants)
         moved = normalize(moved, dim=-1) * texts.norm(dim=-1, keepdim=True)
@@ -124,9 +114,7 @@ class TaskFeatures:
     Args:
         texts: one row per text of the task.
         label_names: one row per class id, or None where label names are not used.
-        variants: features of texts made from those of the task, which stand beside them in a support, or None.
-        encoded: these features before a learner embedded them, or None where they are the encoder's own: the
-            encoder's space decides which variants an episode keeps, so that all learners get the same.
+        variants: features of texts made from those of the task, which are merged into them in a support, or None.
 
     Raises:
         ValueError: variants of other texts, or of other width.
@@ -135,7 +123,6 @@ class TaskFeatures:
     texts: Float[Tensor, "n_texts dim"]
     label_names: Float[Tensor, "n_classes dim"] | None = None
     variants: Variants | None = None
-    encoded: "TaskFeatures | None" = None
 
     def __post_init__(self) -> None:
         if self.variants is None:
@@ -145,11 +132,6 @@ class TaskFeatures:
                 f"Got variants of {len(self.variants.rows)} texts with {self.variants.features.shape[1]} features, "
                 f"expected {len(self.texts)} and {self.dim}, as the texts have."
             )
-
-    @property
-    def vary_by_episode(self) -> bool:
-        """True if the features of a text depend on the episode, because variants are merged into it."""
-        return self.variants is not None and self.variants.merge
 
     @property
     def dim(self) -> int:
@@ -163,63 +145,43 @@ class TaskFeatures:
 
     def without_label_names(self) -> "TaskFeatures":
         """The same texts, label names left out."""
-        encoded = None if self.encoded is None else self.encoded.without_label_names()
-        return replace(self, label_names=None, encoded=encoded)
+        return replace(self, label_names=None)
 
     def without_variants(self) -> "TaskFeatures":
         """The task's own texts alone."""
-        return replace(self, variants=None, encoded=None)
+        return replace(self, variants=None)
 
     def embedded(self, learner: Learner, batch: EpisodeBatch) -> "TaskFeatures":
         """The texts of some episodes and the label names as `learner.embed` maps them, each once.
 
         Raises:
-            ValueError: variants are merged into texts, whose features then depend on the episode.
+            ValueError: there are variants, with which the features of a text depend on the episode.
         """
-        if self.vary_by_episode:
-            raise ValueError("Got features with merged variants, which depend on the episode.")
+        if self.variants is not None:
+            raise ValueError("Got features with variants, which depend on the episode.")
         used = torch.cat([batch.support.flatten(), batch.query.flatten()]).clamp(min=0).unique()
-        texts = _embedded_rows(learner, self.texts, used)
-        label_names = None if self.label_names is None else learner.embed(self.label_names)
-        if self.variants is None:
-            return TaskFeatures(texts, label_names)
-        rows = self.variants.of(batch.support.unique()).unique()
-        embedded = _embedded_rows(learner, self.variants.features, rows[rows >= 0])
-        return TaskFeatures(texts, label_names, replace(self.variants, features=embedded), self._encoded)
+        rows = learner.embed(self.texts[used])
+        texts = self.texts.new_zeros(len(self.texts), rows.shape[-1]).index_copy_(0, used, rows)
+        return TaskFeatures(texts, None if self.label_names is None else learner.embed(self.label_names))
 
     def support(self, batch: EpisodeBatch) -> Support:
-        """The evidence that a learner gets of the episodes before the queries.
-
-        Variants that are kept are merged into their texts.  Where they are evidence of their own, `k_shot` counts the
-        places of a class: first those of the batch, then those of the variants of each text; the mask is true where a
-        variant is kept.
-        """
+        """What a learner gets of the episodes before the queries; kept variants are merged into their texts."""
         support = self._real_support(batch)
         if self.variants is None:
             return support
-        rows = self.variants.of(batch.support)
-        kept = self._encoded._kept(batch)
-        if self.variants.merge:
-            return replace(support, features=self.variants.merged(support.features, rows, kept))
-        weights = self.variants.weights(kept).to(support.features.dtype)
-        return Support(
-            features=torch.cat([support.features, self.variants.at(rows.flatten(2))], dim=2),
-            mask=torch.cat([support.mask, kept.flatten(2)], dim=2),
-            label_names=support.label_names,
-            weights=torch.cat([support.mask.to(weights.dtype), weights.flatten(2)], dim=2),
-            variants=torch.cat([torch.zeros_like(support.mask), torch.ones_like(kept.flatten(2))], dim=2),
-        )
+        merged = self.variants.merged(support.features, self.variants.of(batch.support), self._kept(batch))
+        return replace(support, features=merged)
 
     def kept_variants(self, batch: EpisodeBatch) -> Bool[Tensor, "episodes n_way k_shot max_variants"]:
-        """Which variants `support` takes: true at `[e, w, k, i]` for `variants.of(batch.support)[e, w, k, i]`.
+        """Which variants `support` merges: true at `[e, w, k, i]` for `variants.of(batch.support)[e, w, k, i]`.
 
         Raises:
             ValueError: there are no variants.
         """
         if self.variants is None:
             raise ValueError("Got features without variants, expected some to choose from.")
-        one = batch.n_way * batch.k_shot * self.variants.max_variants * self._encoded.dim
-        return torch.cat([self._encoded._kept(part) for part in batch.split(max(1, _PASS // max(1, one)))])
+        one = batch.n_way * batch.k_shot * self.variants.max_variants * self.dim
+        return torch.cat([self._kept(part) for part in batch.split(max(1, _PASS // max(1, one)))])
 
     def query(self, batch: EpisodeBatch) -> Float[Tensor, "episodes queries dim"]:
         """Features of the queries, way by way."""
@@ -233,10 +195,6 @@ class TaskFeatures:
         indices = torch.cat([batch.support, batch.query], dim=2)
         ways = torch.arange(batch.n_way)[None, :, None].expand_as(indices).masked_fill(indices < 0, -1)
         return self.texts[indices.clamp(min=0).flatten(1)], ways.flatten(1)
-
-    @property
-    def _encoded(self) -> "TaskFeatures":
-        return self if self.encoded is None else self.encoded
 
     def _real_support(self, batch: EpisodeBatch) -> Support:
         features = self.texts[batch.support.clamp(min=0)]
@@ -255,9 +213,3 @@ def encoded_features(encoder: Encoder, task: Task, label_names: bool) -> TaskFea
     features = normalize(encoder.encode([*task.texts, *names]), dim=-1)
     texts, of_names = features.tensor_split([len(task.texts)])
     return TaskFeatures(texts, of_names if label_names else None)
-
-
-def _embedded_rows(learner: Learner, features: Tensor, used: Tensor) -> Tensor:
-    """A matrix of as many rows, those that are used embedded."""
-    embedded = learner.embed(features[used])
-    return features.new_zeros(len(features), embedded.shape[-1]).index_copy_(0, used, embedded)

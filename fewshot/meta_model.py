@@ -103,5 +103,5 @@ class MetaModel:
         if not len(bank.features):
             return features
         places = range(len(support.texts))
-        variants = bank.variants(places, len(support.texts), settings.weight, settings.margin, settings.merge)
+        variants = bank.variants(places, len(support.texts), settings.weight, settings.margin)
         return replace(features, variants=variants)

@@ -58,13 +58,6 @@ def test_a_variant_between_two_prototypes_is_dropped():
     assert not variants.kept(variants.of(torch.tensor([[[0], [1]]])), torch.eye(2, DIM)[None]).any()
 
 
-def test_the_kept_variants_of_a_text_share_its_weight():
-    variants = Variants(torch.zeros(1, DIM), torch.zeros(3, 4, dtype=torch.long), weight=0.6)
-    kept = torch.tensor([[[[True, False, True, True], [False] * 4, [False, False, False, True]]]])
-    expected = [[[[0.2, 0, 0.2, 0.2], [0] * 4, [0, 0, 0, 0.6]]]]
-    np.testing.assert_allclose(variants.weights(kept).numpy(), expected, rtol=1e-6)
-
-
 @pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
 def test_a_weight_that_is_not_above_zero_is_refused(weight):
     with pytest.raises(ConfigError, match=rf"Got augment\.weight={weight}\. Expected a number above 0"):

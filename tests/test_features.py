@@ -59,7 +59,7 @@ def with_variants():
     texts = torch.eye(2, 3).repeat_interleave(3, 0)
     features = torch.tensor([[1.0, 0.1, 0.0], [0.1, 1.0, 0.0], [0.9, 0.0, 0.2]])
     rows = torch.tensor([[0, 1, 2], [0, -1, -1], [1, -1, -1], [1, 0, -1], [-1, -1, -1], [1, 1, 1]])
-    return TaskFeatures(texts, torch.eye(2, 3), Variants(features, rows, weight=0.5, merge=False))
+    return TaskFeatures(texts, torch.eye(2, 3), Variants(features, rows, weight=0.5))
 
 
 @pytest.fixture
@@ -69,26 +69,10 @@ def pair():
     return EpisodeBatch(torch.tensor([[0, 1]]), support, support >= 0, torch.tensor([[[2], [5]]]))
 
 
-def test_variants_stand_behind_the_texts_that_they_are_of(with_variants, pair):
-    support = with_variants.support(pair)
-    assert support.features.shape == (1, 2, 2 * (1 + 3), 3)
-    assert support.mask.tolist() == [
-        [[True, True, True, False, True, True, False, False], [True, False, True] + [False] * 5]
-    ]
-    assert support.features[0, 0, 2].tolist() == pytest.approx([1.0, 0.1, 0.0])
-    assert support.features[0, 0, 4].tolist() == pytest.approx([0.9, 0.0, 0.2])
-    assert support.features[0, 1, 2].tolist() == pytest.approx([0.1, 1.0, 0.0])
-    assert not support.features[~support.mask].any()
-    assert support.weights.tolist() == [[[1, 1, 0.25, 0, 0.25, 0.5, 0, 0], [1, 0, 0.5, 0, 0, 0, 0, 0]]]
-    assert support.variants.tolist() == [[[False] * 2 + [True] * 6] * 2]
-    assert support.shots().tolist() == [[2, 1]]
-    assert torch.equal(support.label_names, with_variants.without_variants().support(pair).label_names)
-
-
 def test_kept_variants_are_those_of_the_support_however_many_are_looked_at_at_once(with_variants, pair, monkeypatch):
     several = EpisodeBatch(*(torch.cat([getattr(pair, f.name)] * 5) for f in dataclasses.fields(pair)))
     kept = with_variants.kept_variants(several)
-    assert torch.equal(kept.flatten(2), with_variants.support(several).mask[:, :, 2:])
+    assert kept[0].tolist() == [[[True, False, True], [True, False, False]], [[True, False, False], [False] * 3]]
     monkeypatch.setattr("fewshot.features._PASS", 1)
     assert torch.equal(with_variants.kept_variants(several), kept)
 
@@ -102,9 +86,7 @@ def test_label_names_are_among_the_evidence_that_judges_variants(with_variants, 
 
 def test_without_variants_the_support_is_that_of_the_texts(with_variants, pair):
     bare = with_variants.without_variants().support(pair)
-    assert bare.weights is None
-    assert bare.variants is None
-    assert bare.features.shape == (1, 2, 2, 3)
+    assert torch.equal(bare.features[0, 0], with_variants.texts[:2])
     with pytest.raises(ValueError, match="without variants"):
         with_variants.without_variants().kept_variants(pair)
 
@@ -115,39 +97,21 @@ def test_all_texts_are_texts_of_the_task(with_variants, pair):
     assert ways.tolist() == [[0, 0, 0, 1, -1, 1]]
 
 
-def test_a_learner_that_maps_texts_elsewhere_gets_the_variants_that_the_encoder_kept(with_variants, pair):
-    learner = Prototypical(3)
-    with torch.no_grad():
-        learner.projection.weight.copy_(torch.tensor([[0.0, 2, 0], [-1, 0, 0], [0, 0, 3]]))
-        embedded = with_variants.embedded(learner, pair)
-        ours, plain = embedded.support(pair), with_variants.support(pair)
-    assert torch.equal(ours.mask, plain.mask)
-    assert torch.equal(ours.weights, plain.weights)
-    expected = learner.projection(plain.features[plain.mask]).detach()
-    torch.testing.assert_close(ours.features[ours.mask], expected)
-    assert torch.equal(embedded.kept_variants(pair), with_variants.kept_variants(pair))
-    names = embedded.without_label_names().kept_variants(pair)
-    assert torch.equal(names, with_variants.without_label_names().kept_variants(pair))
-
-
 @pytest.mark.parametrize("shape", [(5, 3), (6, 4)])
 def test_variants_of_other_texts_or_another_encoder_are_refused(with_variants, shape):
     with pytest.raises(ValueError, match="Got variants of 6 texts with 3 features, expected"):
         TaskFeatures(torch.zeros(shape), None, with_variants.variants)
 
 
-def test_merged_variants_take_no_place_of_their_own(with_variants, pair):
-    merged = replace(with_variants, variants=replace(with_variants.variants, merge=True))
-    support = merged.support(pair)
+def test_variants_are_merged_into_the_texts_that_they_are_of(with_variants, pair):
+    support = with_variants.support(pair)
     assert support.features.shape == (1, 2, 2, 3)
-    assert support.weights is None
-    assert torch.equal(merged.kept_variants(pair), with_variants.kept_variants(pair))
+    assert torch.equal(support.label_names, with_variants.without_variants().support(pair).label_names)
     kept = torch.tensor([[1.0, 0.1, 0.0], [0.9, 0.0, 0.2]]).mean(0)
     moved = torch.tensor([1.0, 0.0, 0.0]) + 0.5 * kept
     assert torch.allclose(support.features[0, 0, 0], moved / moved.norm())
 
 
-def test_texts_that_variants_are_merged_into_are_not_embedded_once_for_all(with_variants, pair):
-    merged = replace(with_variants, variants=replace(with_variants.variants, merge=True))
+def test_texts_with_variants_are_not_embedded_once_for_all(with_variants, pair):
     with pytest.raises(ValueError, match="depend on the episode"):
-        merged.embedded(Prototypical(3), pair)
+        with_variants.embedded(Prototypical(3), pair)

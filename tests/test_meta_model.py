@@ -75,10 +75,9 @@ def test_no_shots(task):
     assert_handed_over(result, task)
 
 
-@pytest.mark.parametrize("merge", [True, False])
-def test_attention_with_new_texts(task, merge):
+def test_attention_with_new_texts(task):
     augmentation = SemanticAugmentation(
-        sources={"prefixes": Prefixes(("a", "the"))}, lowest_cosine=0.0, highest_cosine=0.999, margin=-2.0, merge=merge
+        sources={"prefixes": Prefixes(("a", "the"))}, lowest_cosine=0.0, highest_cosine=0.999, margin=-2.0
     )
     protocol = replace(SAMPLED, support_noise=0.4)
     result = experiment(task, FakeEncoder(dim=24), AttentionPrototypical, TRAINER, protocol, augmentation=augmentation)

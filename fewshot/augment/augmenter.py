@@ -35,7 +35,6 @@ class SemanticAugmentation(SemanticFilter):
         per_text: most new texts of one text, which is what bounds them at few shots.
         proposals: how many each source is asked for, for one new text that is wanted.
         weight: of all new texts made from a text together, where the text itself has 1.
-        merge: whether a text and its new texts are one point in a support; else each is evidence of its own.
         use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
         train_texts: of each train class that are augmented for meta-training.
         train_variants: most new texts of one text in meta-training, where every step looks at many.
@@ -63,7 +62,6 @@ class SemanticAugmentation(SemanticFilter):
     per_text: int = 40
     proposals: float = 2.0
     weight: float = 0.5
-    merge: bool = True
     use: Sequence[Use] = ("support",)
     train_texts: int = 20
     train_variants: int = 5

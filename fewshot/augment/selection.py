@@ -60,9 +60,7 @@ class Bank:
         ends = {name: {str(end): tally[name, str(end)] for end in ("kept", *REASONS)} for name in sources}
         return {name: {"proposed": sum(row.values()), **row} for name, row in ends.items()}
 
-    def variants(
-        self, places: Sequence[int], n_texts: int, weight: float, margin: float, merge: bool = True
-    ) -> Variants:
+    def variants(self, places: Sequence[int], n_texts: int, weight: float, margin: float) -> Variants:
         """What was kept, for a task with `n_texts` texts, in which the bank's have `places`; the rest: `Variants`."""
         sizes = torch.tensor([len(row) for row in self.kept()], dtype=torch.long)
         ranks = torch.arange(int(sizes.max()) if len(sizes) else 0)
@@ -70,7 +68,7 @@ class Bank:
         rows = starts.new_full((n_texts, len(ranks)), -1)
         own = (starts[:, None] + ranks).masked_fill(ranks >= sizes[:, None], -1)
         rows[torch.tensor(places, dtype=torch.long)] = own
-        return Variants(self.features, rows, weight, margin, merge)
+        return Variants(self.features, rows, weight, margin)
 
     def sha256(self) -> str:
         """A hash of the texts and of what was kept of each."""

@@ -160,7 +160,7 @@ def episodes_per_pass(features: TaskFeatures, episodes: EpisodeBatch) -> int:
 
 def _embedded(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> tuple[TaskFeatures, Learner]:
     """Features, which each went through the learner's embedding once if they never vary, and the learner of these."""
-    if features.vary_by_episode:
+    if features.variants is not None:
         return features, learner
     return features.embedded(learner, episodes), learner.on_embedded()
 

@@ -170,7 +170,7 @@ class AugmentationPhase:
             )
             return self.features.without_variants()
         n_texts, bank = len(self.features.texts), new_texts.bank
-        variants = bank.variants(new_texts.places, n_texts, settings.weight, settings.margin, settings.merge)
+        variants = bank.variants(new_texts.places, n_texts, settings.weight, settings.margin)
         return replace(self.features, variants=variants)
 
     def support(self, how: SupportAugmentation, part: Part, episodes: EpisodeBatch) -> tuple[TaskFeatures, NewTexts]:
@@ -199,7 +199,7 @@ class AugmentationPhase:
         with main_first():
             banks = augmentation.make_each(self._request(how, places, max_new), choices, how.excluded)
         variants = {
-            choices[name]: bank.variants(places, len(task.texts), 1.0, augmentation.margin, augmentation.merge)
+            choices[name]: bank.variants(places, len(task.texts), 1.0, augmentation.margin)
             for name, bank in banks.items()
             if len(bank.features)
         }

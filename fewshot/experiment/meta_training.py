@@ -93,7 +93,7 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         with timed(timings, "augment"):
             new = phase.train_texts(asked)
             result, training = result.with_new_texts(new), phase.beside(new, asked)
-        settings = {name: getattr(asked, name) for name in ("weight", "margin", "merge")}
+        settings = {name: getattr(asked, name) for name in ("weight", "margin")}
         new_digest = {"texts": new.bank.sha256(), **settings}
     with timed(timings, "meta_train"):
         history = train_learner(learner, task, plan, encoder, training, store, new_digest)

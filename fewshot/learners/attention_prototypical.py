@@ -10,9 +10,8 @@ rescaled, dimension by dimension, by an episode-dependent metric r.
 `between` and `within` are the variances of and around the class means of the support; `agreement` is the mean cosine
 of a piece of evidence to the others of its class, which is low for a wrongly labelled text.
 t_q and t_s multiply ten times a cosine.  The prior is 0 for support texts and `name + name_by_shots * log k` for the
-label name; k counts the texts of a class and not their variants.  Where evidence has weights, their logarithm is added
-to the prior, and variances and agreement are weighted.  With u, t_q, t_s and the prior at 0 (as they start) the
-attention is uniform, or as the weights say, and this is exactly `Prototypical`.
+label name; k counts the texts of a class.  With u, t_q, t_s and the prior at 0 (as they start) the attention is
+uniform, and this is exactly `Prototypical`.
 
 Source: Gao et al. 2019, "Hybrid Attention-Based Prototypical Networks for Noisy Few-Shot Relation Classification"
 (query-conditioned attention over support, and feature attention from the support).  Theirs computes both
@@ -129,8 +128,6 @@ class AttentionPrototypical(ProjectedLearner):
         evidence = normalize(evidence * scale[:, None], dim=-1) * shots.mask[..., None]
         gram = evidence @ evidence.mT
         prior = prior + _COSINE_UNIT * self.agreement_weight * _agreement(gram, shots)
-        if shots.weights is not None:
-            prior = prior + shots.weights.log()
         return AttentionClassifier(
             evidence=evidence,
             gram=gram,
@@ -145,7 +142,8 @@ class AttentionPrototypical(ProjectedLearner):
         shots = torch.zeros_like(support.mask, dtype=support.features.dtype)
         if support.label_names is None:
             return shots
-        log_k = support.shots()[..., None].clamp(min=1).to(shots.dtype).log()  # without texts there is nothing to weigh
+        k = support.mask.sum(-1, keepdim=True).clamp(min=1)  # without texts there is nothing to weigh
+        log_k = k.to(shots.dtype).log()
         return torch.cat([shots, self.name_prior[0] + self.name_prior[1] * log_k], dim=-1)
 
     def _dimension_scale(self, evidence: Tensor, shares: Tensor) -> Float[Tensor, "episodes 1 dim"]:
@@ -159,9 +157,6 @@ class AttentionPrototypical(ProjectedLearner):
 
 
 def _agreement(gram: Tensor, shots: Support) -> Float[Tensor, "episodes n_way n_evidence"]:
-    """Weighted mean cosine of each piece of evidence to the others of its class; 0 where there are no others."""
-    weighted = gram if shots.weights is None else gram * shots.weights[:, :, None]
-    amounts = shots.amounts()
-    others = amounts.sum(-1, keepdim=True) - amounts
-    others = torch.where(others > 0, others, 1.0).to(gram.dtype)  # which is lower than theirs under autocast
-    return (weighted.sum(-1) - weighted.diagonal(dim1=-2, dim2=-1)) / others
+    """Mean cosine of each piece of evidence to the others of its class; 0 where there are no others."""
+    others = (shots.mask.sum(-1, keepdim=True) - shots.mask.long()).clamp(min=1).to(gram.dtype)
+    return (gram.sum(-1) - gram.diagonal(dim1=-2, dim2=-1)) / others

@@ -19,62 +19,43 @@ class Support:
         features: features of the support texts; what is given where the mask is false becomes zero.
         mask: true where `features` holds a text.
         label_names: features of the label names, or None where they are not used.
-        weights: what each text counts, where a text and a label name count 1; zero where the mask is false.  None
-            stands for 1 everywhere.
-        variants: true where a text was made from another of the support, and so is no shot; None where none was.
     """
 
     features: Float[Tensor, "episodes n_way k_shot dim"]
     mask: Bool[Tensor, "episodes n_way k_shot"]
     label_names: Float[Tensor, "episodes n_way dim"] | None = None
-    weights: Float[Tensor, "episodes n_way k_shot"] | None = None
-    variants: Bool[Tensor, "episodes n_way k_shot"] | None = None
 
     def __post_init__(self) -> None:
-        # A weight of zero does not silence a NaN, so padding is cleared before any learner multiplies it.
+        # A product with zero does not silence a NaN, so padding is cleared before any learner multiplies it.
         if not bool(self.mask.all()):
             object.__setattr__(self, "features", self.features.masked_fill(~self.mask[..., None], 0))
-            if self.weights is not None:
-                object.__setattr__(self, "weights", self.weights.masked_fill(~self.mask, 0))
 
     def with_names_as_shots(self) -> "Support":
-        """The label name as one more example of its class, of weight 1, in the last place of `k_shot`."""
+        """The label name as one more example of its class, in the last place of `k_shot`."""
         if self.label_names is None:
             return self
         here = self.mask.new_ones(*self.mask.shape[:2], 1)
         return Support(
             features=torch.cat([self.features, self.label_names[:, :, None]], dim=2),
             mask=torch.cat([self.mask, here], dim=2),
-            weights=None if self.weights is None else torch.cat([self.weights, here.to(self.weights.dtype)], dim=2),
-            variants=None if self.variants is None else torch.cat([self.variants, ~here], dim=2),
         )
-
-    def shots(self) -> Int[Tensor, "episodes n_way"]:
-        """How many texts of its own each class has, whatever they weigh; variants are not counted."""
-        return (self.mask if self.variants is None else self.mask & ~self.variants).sum(-1)
-
-    def amounts(self) -> Float[Tensor, "episodes n_way k_shot"]:
-        """What each text counts: its weight, 1 where none is given; 0 where there is no text."""
-        return self.mask.float() if self.weights is None else self.weights
 
     def shares(self) -> Float[Tensor, "episodes n_way k_shot"]:
         """What each text counts in the mean of its class; they add up to 1."""
-        if self.weights is None:
-            return (self.mask / self.mask.sum(-1, keepdim=True)).to(self.features.dtype)
-        return self.weights / self.weights.sum(-1, keepdim=True)
+        return (self.mask / self.mask.sum(-1, keepdim=True)).to(self.features.dtype)
 
     def mean(self) -> Float[Tensor, "episodes n_way dim"]:
-        """Weighted mean of the support features of each class."""
+        """Mean of the support features of each class."""
         return torch.einsum("ewk,ewkd->ewd", self.shares(), self.features)
 
     def flat(
         self,
-    ) -> tuple[Float[Tensor, "episodes n dim"], Float[Tensor, "episodes n n_way"], Float[Tensor, "episodes n"]]:
-        """All examples in one row, with one-hot targets and weights; rows behind a false mask are zero in all."""
+    ) -> tuple[Float[Tensor, "episodes n dim"], Float[Tensor, "episodes n n_way"], Bool[Tensor, "episodes n"]]:
+        """All examples in one row, with one-hot targets and mask; rows behind a false mask are zero in all."""
         mask = self.mask.flatten(1)
         n_way, k_shot = self.mask.shape[1:]
         targets = torch.eye(n_way, device=mask.device).repeat_interleave(k_shot, 0) * mask[..., None]
-        return self.features.flatten(1, 2), targets, self.amounts().flatten(1)
+        return self.features.flatten(1, 2), targets, mask
 
 
 class Classifier(ABC):

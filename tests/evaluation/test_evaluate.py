@@ -133,11 +133,11 @@ def with_variants(features):
     """Five variants of each text near it."""
     near = features.texts.repeat_interleave(5, 0)
     near = near + 0.3 * torch.randn(near.shape, generator=seeded(6))
-    return replace(features, variants=Variants(near, torch.arange(len(near)).view(-1, 5), weight=0.8, merge=False))
+    return replace(features, variants=Variants(near, torch.arange(len(near)).view(-1, 5), weight=0.8))
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_variants_are_evidence_in_passes_that_are_smaller(features, with_variants, episodes, name, monkeypatch):
+def test_variants_are_merged_in_passes_that_are_smaller(features, with_variants, episodes, name, monkeypatch):
     learner = primed(name, DIM)
     whole = evaluate(learner, with_variants, episodes)
     expected = learner.adapt(with_variants.support(episodes)).logits(with_variants.query(episodes))

@@ -27,19 +27,15 @@ def by_loops(learner, support, query, episode):
     """Logits and weights of one episode; every prototype of every query is formed."""
     value = {name: p.detach().numpy() for name, p in learner.named_parameters()}
     project = np.eye(DIM) + value["projection.weight"]
-    evidence, n_texts, amounts = [], [], []
+    evidence, n_texts = [], []
     for c in range(support.mask.shape[1]):
         real = support.mask[episode, c].numpy()
         texts = list(support.features[episode, c].numpy()[real])
         n_texts.append(len(texts))
         names = [support.label_names[episode, c].numpy()] if support.label_names is not None else []
         evidence.append([unit(x @ project) for x in texts + names])
-        amounts.append(np.append(support.amounts()[episode, c].numpy()[real], [1.0] * len(names)))
-    pairs = list(zip(evidence, amounts, strict=True))
-    means = [np.average(e, axis=0, weights=a) for e, a in pairs]
-    within = np.mean(
-        [np.average((np.array(e) - m) ** 2, axis=0, weights=a) for (e, a), m in zip(pairs, means, strict=True)], axis=0
-    )
+    means = [np.mean(e, axis=0) for e in evidence]
+    within = np.mean([np.mean((np.array(e) - m) ** 2, axis=0) for e, m in zip(evidence, means, strict=True)], axis=0)
     between = np.var(means, axis=0)
     u = value["variance_weights"]
     r = DIM * softmax(u[0] * np.log(between + 1e-4) + u[1] * np.log(within + 1e-4))
@@ -48,13 +44,13 @@ def by_loops(learner, support, query, episode):
     for q in query[episode].numpy():
         q = unit(np.sqrt(r) * unit(q @ project))
         row = []
-        for e, a, k, shots in zip(rescaled, amounts, n_texts, support.shots()[episode].tolist(), strict=True):
+        for e, k in zip(rescaled, n_texts, strict=True):
             strength = []
             for m, z in enumerate(e):
                 others = [n for n in range(len(e)) if n != m]
-                agreement = np.average([z @ e[n] for n in others], weights=a[others])
-                name = value["name_prior"][0] + value["name_prior"][1] * math.log(shots)
-                prior = math.log(a[m]) + (0 if m < k else name)
+                agreement = np.mean([z @ e[n] for n in others])
+                name = value["name_prior"][0] + value["name_prior"][1] * math.log(k)
+                prior = 0 if m < k else name
                 # Cosines count in tens.
                 strength.append(
                     prior + 10 * value["query_weight"] * (q @ z) + 10 * value["agreement_weight"] * agreement
@@ -70,22 +66,12 @@ def double(support, query):
     return Support(support.features.double(), support.mask, names), query.double()
 
 
-def with_weights(support):
-    """The same support with variants in its last two places."""
-    weights = torch.rand(3, 4, 5, generator=seeded(8), dtype=torch.double) + 0.1
-    variants = torch.tensor([False, False, False, True, True]).expand(3, 4, 5)
-    return replace(support, weights=weights, variants=variants)
-
-
-@pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "unequal weights"])
 @pytest.mark.parametrize("mask", [None, UNEQUAL], ids=["equal", "unequal"])
 @pytest.mark.parametrize("names", [True, False], ids=["with names", "without names"])
-def test_logits_and_weights_follow_the_formula(names, mask, weighted):
+def test_logits_and_weights_follow_the_formula(names, mask):
     support, query = double(*random_support(names=names))
     if mask is not None:
         support = replace(support, mask=mask.expand(3, 4, 5))
-    if weighted:
-        support = with_weights(support)
     learner = primed("attention_prototypical", DIM).double()
     with torch.no_grad():
         classifier = learner.adapt(support)

@@ -1,33 +1,20 @@
 """Embedding each text once changes nothing but the time."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from fewshot.episodes import sample_realistic_episodes
-from fewshot.features import TaskFeatures, Variants
+from fewshot.features import TaskFeatures
 from fewshot.learners import LEARNERS
 from fewshot.tasks.task import ClassPools
 from tests.synthetic import seeded
 
 LABELS = torch.arange(120) % 6
 FEATURES = TaskFeatures(torch.randn(120, 8, generator=seeded(0)), torch.randn(6, 8, generator=seeded(1)))
-VARIANTS = Variants(
-    (FEATURES.texts[:, None] + 0.5 * torch.randn(120, 3, 8, generator=seeded(5))).flatten(0, 1),
-    torch.arange(360).view(120, 3).masked_fill(torch.rand(120, 3, generator=seeded(6)) < 0.3, -1),
-    weight=0.7,
-    merge=False,
-)
-WITH_VARIANTS = replace(FEATURES, variants=VARIANTS)
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-@pytest.mark.parametrize(
-    "features",
-    [FEATURES, FEATURES.without_label_names(), WITH_VARIANTS, WITH_VARIANTS.without_label_names()],
-    ids=["names", "no names", "names and variants", "variants, no names"],
-)
+@pytest.mark.parametrize("features", [FEATURES, FEATURES.without_label_names()], ids=["names", "no names"])
 def test_the_head_on_embedded_features_equals_the_learner(name, features):
     learner = LEARNERS[name](8)
     for parameter in learner.parameters():

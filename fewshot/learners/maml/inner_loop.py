@@ -80,13 +80,13 @@ def adapt_head(start: Network, examples: Examples, rates: Rates, steps: int, fir
     targets = examples.targets.mT.contiguous()
     with _tracked(not first_order):
         first = scale * (times(rows, head.weight) + head.bias[..., None, :]).mT
-        logits_at = _head_products(rows, scale, alike, examples.outnumber_features)
+        kernel = scale * (rows @ rows.mT + alike)
         weights = scale * examples.weights.mT
     coefficients = torch.zeros_like(targets)
     bias_change = coefficients.new_zeros(targets.shape[:2])
     for rate in each:
         with _tracked(not first_order):
-            logits = logits_at(first, coefficients)
+            logits = torch.baddbmm(first, coefficients, kernel, alpha=-1)
             residuals = weights * (
                 (logits if alike else logits - (scale * bias_change)[..., None]).softmax(1) - targets
             )
@@ -102,7 +102,7 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     rows = examples.features.detach() if first_order else examples.features
     hidden, networks = start.hidden, []
     with _tracked(not first_order):
-        gram = None if examples.outnumber_features else rows @ rows.mT
+        gram = rows @ rows.mT
         first = times(rows, hidden.weight)
     coefficients = first.new_zeros(first.shape)
     hidden_bias = hidden.bias.expand(len(rows), -1)
@@ -111,8 +111,7 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
     )
     for step in range(steps):
         with _tracked(not first_order):
-            left, right = (gram, coefficients) if gram is not None else (rows, rows.mT @ coefficients)
-            before = torch.baddbmm(first + hidden_bias[:, None], left, right, alpha=-1)
+            before = torch.baddbmm(first + hidden_bias[:, None], gram, coefficients, alpha=-1)
             inner = before.relu()
             residuals = examples.residuals(start.scale, inner @ weight.mT + bias[:, None])
             backward = (residuals @ weight) * (before > 0)
@@ -125,19 +124,6 @@ def adapt_network(start: Network, examples: Examples, rates: Rates, steps: int, 
             Network(Layer(weight, bias), Layer(hidden.weight, hidden_bias, rows, coefficients), start.scale)
         )
     return networks
-
-
-def _head_products(rows: Tensor, scale: Tensor, alike: bool, many: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    """`first, C -> first - scale C (G + alike)`; many rows are multiplied one side after the other, without G."""
-    if not many:
-        kernel = scale * (rows @ rows.mT + alike)
-        return lambda first, coefficients: torch.baddbmm(first, coefficients, kernel, alpha=-1)
-
-    def logits_at(first: Tensor, coefficients: Tensor) -> Tensor:
-        bias = alike * coefficients.sum(-1, keepdim=True)
-        return first - scale * torch.baddbmm(bias, coefficients @ rows, rows.mT)
-
-    return logits_at
 
 
 def _tracked(second_order: bool) -> torch.set_grad_enabled:

@@ -35,7 +35,6 @@ from fewshot.learners.maml.learn2learn import descend_in_learn2learn
 from fewshot.learners.maml.network import HEAD, HIDDEN, Examples, Layer, NamedParameters, Network, Parameters
 from fewshot.learners.maml.settings import Adapts, Engine, HeadInit, InnerRates, MAMLSettings, Rates
 from fewshot.learners.prototypical import ProjectedLearner
-from fewshot.learners.ridge import outnumbers_features
 from fewshot.randomness import child_generator
 
 Step = TypeVar("Step")
@@ -120,9 +119,7 @@ def start_of(first: Parameters, scale: Float[Tensor, ""], examples: Examples) ->
         return Network.of(first, scale)
     hidden = Layer(*(first[name] for name in HIDDEN)) if HIDDEN[0] in first else None
     embedded = examples.features if hidden is None else hidden(examples.features).relu()
-    # Of the same direction as the means. Shares of the largest weight, which are exactly 1 where all weigh the same.
-    amounts = examples.weights / examples.weights.amax(1, keepdim=True)
-    sums = (examples.targets * amounts).mT @ embedded
+    sums = examples.targets.mT @ embedded  # of the same direction as the means
     return Network(Layer(normalize(sums, dim=-1), sums.new_zeros(sums.shape[:2])), hidden, scale)
 
 
@@ -258,10 +255,9 @@ class MAML(ProjectedLearner):
         """The classifier after each step of the inner loop."""
         self.settings.check_ways(support.mask.shape[1])
         scale = self.log_scale.exp()
-        features, targets, amounts = support.with_names_as_shots().flat()
-        weights = (amounts / amounts.sum(1, keepdim=True)).to(features.dtype)[..., None]
-        targets, many = targets.to(features.dtype), outnumbers_features(support)
-        examples = Examples(self.projection(features), targets, weights, many)
+        features, targets, mask = support.with_names_as_shots().flat()
+        weights = (mask / mask.sum(1, keepdim=True)).to(features.dtype)[..., None]
+        examples = Examples(self.projection(features), targets.to(features.dtype), weights)
         networks = adapt_on_features(start_of(self.first.named(), scale, examples), examples, self.settings, self.rates)
         return [AdaptedNetwork(network, self.projection) for network in networks]
 

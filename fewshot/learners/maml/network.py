@@ -103,7 +103,6 @@ class Examples:
     features: Float[Tensor, "episodes n dim"]
     targets: Float[Tensor, "episodes n n_way"]
     weights: Float[Tensor, "episodes n 1"]
-    outnumber_features: bool = False  # so that their Gram matrix is not worth forming
 
     def losses(self, logits: Float[Tensor, "episodes n n_way"]) -> Float[Tensor, " episodes"]:
         """Mean cross-entropy of each episode, in nats."""

@@ -16,13 +16,12 @@ DIM, WAYS, STEPS, RATE = 6, 4, 3, 0.1
 TARGETS = torch.arange(WAYS).repeat_interleave(3).expand(3, -1)
 
 
-def double(names=True, weighted=False):
+def double(names=True):
     support, query = random_support(names=names)
     label_names = support.label_names.double() if names else None
     mask = torch.rand(support.mask.shape, generator=seeded(2)) < 0.7
     mask[..., 0] = True
-    weights = torch.rand(mask.shape, generator=seeded(7), dtype=torch.double) if weighted else None
-    return Support(support.features.double(), mask, label_names, weights), query.double()
+    return Support(support.features.double(), mask, label_names), query.double()
 
 
 def maml(**settings):
@@ -79,7 +78,6 @@ def test_meta_gradients_are_those_of_learn2learns_own_loop(meta_sgd, hidden, fir
             torch.testing.assert_close(change.grad, RATE * theirs.grad, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "unequal weights"])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -98,8 +96,8 @@ def test_meta_gradients_are_those_of_learn2learns_own_loop(meta_sgd, hidden, fir
     ],
     ids=str,
 )
-def test_the_engines_agree(settings, weighted):
-    support, query = double(weighted=weighted)
+def test_the_engines_agree(settings):
+    support, query = double()
     loss, gradients = meta_gradients(maml(**settings), support, query)
     theirs, expected = meta_gradients(maml(**settings, engine="learn2learn"), support, query)
     assert loss == pytest.approx(theirs, abs=1e-9)
