@@ -130,12 +130,8 @@ class Candidates:
                 self._waiting.append(candidate)
             seen.add(candidate.key)
 
-    def has_more(self, alike: bool = True) -> bool:
-        """Whether a proposal waits; `alike`: whether those count that look like one that was drawn."""
-        return bool(self._waiting or (alike and self._alike))
-
-    def draw(self, room: int, alike: bool = True) -> list[Candidate]:
-        """The next `room` to embed; `alike`: whether those that look like one before may come if others are too few."""
+    def draw(self, room: int) -> list[Candidate]:
+        """The next `room` to embed; those that look like one before come if others are too few."""
         drawn: list[Candidate] = []
         while self._waiting and len(drawn) < room:
             shingles = _shingles(self._waiting[0].key)
@@ -145,7 +141,7 @@ class Candidates:
             else:
                 self._drawn.append(shingles)
                 drawn.append(self._waiting.popleft())
-        if alike and len(drawn) < room:
+        if len(drawn) < room:
             self._alike.sort(key=lambda pair: pair[0])  # the sort is stable, and the end is taken first
             while self._alike and len(drawn) < room:
                 drawn.append(self._alike.pop()[1])
@@ -183,11 +179,11 @@ class Selection:
             for place, (text, row) in enumerate(zip(texts, self.embed(texts), strict=True))
         ]
 
-    def fill(self, opened: Sequence[Candidates], wanted: Sequence[int], alike: bool = True) -> None:
+    def fill(self, opened: Sequence[Candidates], wanted: Sequence[int]) -> None:
         """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
         while True:
             rooms = [max_new - len(candidates.kept) for candidates, max_new in zip(opened, wanted, strict=True)]
-            drawn = [candidates.draw(room, alike) for candidates, room in zip(opened, rooms, strict=True)]
+            drawn = [candidates.draw(room) for candidates, room in zip(opened, rooms, strict=True)]
             texts = [candidate.proposal.text for row in drawn for candidate in row]
             if not texts:
                 return

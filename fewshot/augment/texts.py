@@ -2,20 +2,18 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import normalize
 
 from fewshot.augment.augmenter import SemanticAugmentation
-from fewshot.augment.selection import CachedEmbed, Candidates, Embed, ScoredProposal, Selection
+from fewshot.augment.selection import CachedEmbed, Embed, ScoredProposal, Selection
 from fewshot.augment.semantic_filter import Reason
 from fewshot.augment.source import AugmentRequest
 from fewshot.errors import TaskError
 from fewshot.tasks.task import normalise
-
-_STRETCH = 3  # how many times its part a text gives at most
 
 
 @dataclass(frozen=True)
@@ -60,9 +58,8 @@ def augment_texts(
     """Make more of the texts of a support set.
 
     No new text equals a text that was given or another that was kept, compared as `normalise` does. Those kept pass the
-    filter of `augmentation`; the prototype of a class is the mean of its texts and its name. A class comes to
-    `augmentation.per_class` texts at most, those given included; where some of its texts have fewer new ones than their
-    part, the others give more, up to three times theirs.
+    filter of `augmentation`; the prototype of a class is the mean of its texts and its name. A text gives as many as in
+    a run, so that its class comes to `augmentation.per_class` texts or near it, those given included.
 
     Args:
         texts: distinct; no queries, for the prototypes are made of them.
@@ -87,7 +84,6 @@ def augment_texts(
     ids = [classes.index(label) for label in labels]
     sizes = Counter(ids)
     parts = [augmentation.max_new(sizes[own]) for own in ids]
-    room = {own: augmentation.per_class - size for own, size in sizes.items()}
     unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
     request = AugmentRequest(
         texts=tuple(texts),
@@ -105,48 +101,25 @@ def augment_texts(
         prototypes = normalize(sums + unit(class_names) if class_names else sums, dim=-1)
     excluded = frozenset(normalise(text) for text in texts)
     selection = Selection(augmentation, unit, excluded, prototypes, distinct=True)
-    opened: list[Candidates] = []
+    rows: list[tuple[int, ScoredProposal]] = []
     for start, piece, proposals in augmentation.proposed(request):
         places = slice(start, start + len(piece.texts))
-        found = selection.open(piece.texts, proposals, ids[places])
-        selection.fill(found, parts[places], alike=False)
-        opened += found
-    for alike in (False, True):
-        while _level(selection, opened, parts, room, alike):
-            pass
-    scored = [candidates.close() for candidates in opened]
-    surplus = _surplus(scored, ids, room)
-    made = []
-    for place, (text, own) in enumerate(zip(texts, ids, strict=True)):
-        for rank, one in enumerate(scored[place]):
-            made.append(
-                AugmentedText(
-                    label=classes[own],
-                    original=text,
-                    text=one.text,
-                    source=one.source,
-                    how=one.how,
-                    cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
-                    margin=one.verdict.margin,
-                    dropped="not_needed" if (place, rank) in surplus else one.verdict.dropped,
-                )
-            )
-    return made
-
-
-def _level(
-    selection: Selection, opened: Sequence[Candidates], parts: Sequence[int], room: Mapping[int, int], alike: bool
-) -> bool:
-    """Ask the texts of each class that lacks some for equal parts of them; whether any text could give one."""
-    kept = Counter(one.own for one in opened for _ in one.kept)
-    lacking: dict[int | None, int] = {own: max_new - kept[own] for own, max_new in room.items()}
-    left = [(one, _STRETCH * part - len(one.kept)) for one, part in zip(opened, parts, strict=True)]
-    able = [(one, max_new) for one, max_new in left if lacking[one.own] > 0 and max_new > 0 and one.has_more(alike)]
-    sharing = Counter(one.own for one, _ in able)
-    shares = [min(math.ceil(lacking[one.own] / sharing[one.own]), max_new) for one, max_new in able]
-    wanted = [len(one.kept) + share for (one, _), share in zip(able, shares, strict=True)]
-    selection.fill([one for one, _ in able], wanted, alike)
-    return bool(able)
+        opened = selection.open(piece.texts, proposals, ids[places])
+        selection.fill(opened, parts[places])
+        rows += [(place, one) for place, found in enumerate(opened, start) for one in found.close()]
+    return [
+        AugmentedText(
+            label=classes[ids[place]],
+            original=texts[place],
+            text=one.text,
+            source=one.source,
+            how=one.how,
+            cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
+            margin=one.verdict.margin,
+            dropped=one.verdict.dropped,
+        )
+        for place, one in rows
+    ]
 
 
 def _check(
@@ -162,17 +135,3 @@ def _check(
         raise TaskError(f"Got {n_names} class names for {n_classes} labels, expected one for each in sorted order.")
     if len(synonyms) not in (0, len(texts)):
         raise TaskError(f"Got synonyms of {len(synonyms)} texts, expected those of {len(texts)}. Give all, or none.")
-
-
-def _surplus(
-    scored: Sequence[Sequence[ScoredProposal]], ids: Sequence[int], room: Mapping[int, int]
-) -> set[tuple[int, int]]:
-    """Places of those kept that are more than their class has room for: the last of each text go first."""
-    kept = [[rank for rank, one in enumerate(row) if one.kept] for row in scored]
-    turns = sorted((turn, place, rank) for place, row in enumerate(kept) for turn, rank in enumerate(row))
-    used, surplus = Counter[int](), set()
-    for _, place, rank in turns:
-        used[ids[place]] += 1
-        if used[ids[place]] > room[ids[place]]:
-            surplus.add((place, rank))
-    return surplus

@@ -18,8 +18,8 @@ def candidates(**proposals: list[str]) -> Candidates:
     return Candidates(TEXT, torch.tensor([1.0, 0.0]), made, {"taken"})
 
 
-def drawn(made: Candidates, room: int, alike: bool = True) -> list[str]:
-    return [candidate.proposal.text for candidate in made.draw(room, alike)]
+def drawn(made: Candidates, room: int) -> list[str]:
+    return [candidate.proposal.text for candidate in made.draw(room)]
 
 
 def test_the_best_of_each_source_come_first():
@@ -33,10 +33,8 @@ def test_what_looks_like_one_before_it_comes_last_the_least_alike_first():
     made = candidates(one=[f"{TEXT}?", SAME, OTHER, AGAIN, "apple pie"])
 
     assert drawn(made, 2) == [OTHER, "apple pie"]
-    assert drawn(made, 9, alike=False) == []
-    assert (made.has_more(alike=False), made.has_more()) == (False, True)
     assert set(drawn(made, 9)) == {f"{TEXT}?", SAME, AGAIN}
-    assert not made.has_more()
+    assert drawn(made, 9) == []
     assert drawn(candidates(one=[f"{TEXT}?", SAME]), 9) == [SAME, f"{TEXT}?"]
 
 

@@ -93,7 +93,7 @@ def test_features_of_any_length_do():
 
 
 class TestNumberOfTexts:
-    """Texts with much to give stand in for those with little."""
+    """Each text gives its part of what its class wants."""
 
     POOR, RICH, OTHER = "red fox runs", "red cat sleeps", "oak tree grows"
 
@@ -111,37 +111,14 @@ class TestNumberOfTexts:
     def test_each_text_gives_its_part_whatever_another_class_needs(self):
         assert kept(self.rows(99, per_class=10)) == {self.POOR: 4, self.RICH: 4, self.OTHER: 9}
 
-    def test_the_others_give_what_one_text_lacks(self):
-        assert kept(self.rows(1, per_class=10)) == {self.POOR: 1, self.RICH: 7, self.OTHER: 9}
+    def test_a_text_with_few_gives_what_it_has(self):
+        assert kept(self.rows(1, per_class=10)) == {self.POOR: 1, self.RICH: 4, self.OTHER: 9}
 
-    def test_a_text_gives_three_times_its_part_at_most(self):
-        assert kept(self.rows(0, per_class=40, per_text=5, proposals=4.0)) == {self.RICH: 15, self.OTHER: 15}
-
-    @pytest.mark.parametrize("per_class", [7, 12])
-    def test_rows_say_what_became_of_every_proposal(self, per_class):
-        rows = self.rows(3, per_class=per_class)
+    def test_rows_say_what_became_of_every_proposal(self):
+        rows = self.rows(3, per_class=12)
 
         assert {row.dropped for row in rows} <= {None, "not_needed", "repeated", "near_duplicate", "too_near"}
-        assert Counter(row.label for row in rows if row.kept) == {"animal": per_class - 2, "tree": per_class - 1}
-
-    def test_what_looks_alike_is_only_embedded_if_a_class_needs_it(self):
-        text = "could you tell me why my card was not accepted in the shop"
-        alike = [f"{text}{mark}" for mark in ("?", "!", "...")]
-        source = Listed({text: [*alike, "a reason please", "no idea at all"], "oak": ["big oak", "old ash", "wet fir"]})
-        seen: list[str] = []
-
-        def embed(texts):
-            seen.extend(texts)
-            return ENCODER.encode(list(texts))
-
-        def made(per_class):
-            settings = FREE | {"per_class": per_class, "proposals": 9.0}
-            return table(source, texts=(text, "oak"), labels=("why", "tree"), embed=embed, settings=settings)
-
-        assert kept(made(3)) == {text: 2, "oak": 2}
-        assert not set(alike) & set(seen)
-        made(4)
-        assert set(alike) & set(seen)
+        assert Counter(row.label for row in rows if row.kept) == {"animal": 3 + 5, "tree": 11}
 
 
 @pytest.mark.parametrize(
