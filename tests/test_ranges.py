@@ -27,7 +27,6 @@ WRONG = {
         "layer_decay": 0.0,
         "interpolation": (),
         "alignment_weight": 1.0,
-        "augmentation_texts": 1,
         "contrastive_weight": -1.0,
     },
 }

@@ -50,11 +50,6 @@ class NewTexts:
         """Mean number of texts that stand for a class in an episode, new ones included; None without episodes."""
         return (sum(self.uses) + sum(self.nearer)) / self.supports if self.supports else None
 
-    def by_text(self) -> dict[int, tuple[str, ...]]:
-        """Index of a text in the task → its new texts, for those that have any."""
-        rows = zip(self.places, self.bank.kept(), strict=True)
-        return {place: tuple(one.text for one in kept) for place, kept in rows if kept}
-
     def counts(self, sources: Iterable[str]) -> dict[str, dict[str, Any]]:
         """For each source how many texts it proposed and what became of them, see `Bank.counts`.
 

@@ -76,13 +76,8 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         features = encoded(encoder)
     trained = None
     if plan.trainable is not None:
-        new_texts = None
-        if asked is not None and trains_on_new:
-            with timed(timings, "augment"):
-                phase = AugmentationPhase(task, protocol, encoder, features, plan.max_shots)
-                new_texts = phase.train_texts(asked).by_text()
         with timed(timings, "meta_train_encoder"):
-            trained = train_encoder(task, plan, store, new_texts)
+            trained = train_encoder(task, plan, store)
         encoder = trained.encoder
         with timed(timings, "encode_again"):
             features = encoded(encoder)

@@ -1,10 +1,8 @@
 """The trainings of an experiment: of the encoder, of a learner, of its temperature."""
 
 import copy
-import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -31,10 +29,8 @@ from fewshot.training import (
 log = logging.getLogger(__name__)
 
 
-def train_encoder(
-    task: Task, plan: Plan, store: Store, new_texts: Mapping[int, Sequence[str]] | None = None
-) -> TrainedEncoder:
-    """Meta-train the encoder with the learner's loss; `new_texts` gives those made of each text of the train classes.
+def train_encoder(task: Task, plan: Plan, store: Store) -> TrainedEncoder:
+    """Meta-train the encoder with the learner's loss.
 
     Raises:
         ConfigError: the task has fewer than two train or valid classes.
@@ -49,8 +45,7 @@ def train_encoder(
             f"set trainable=none."
         )
     log.info(f"Meta-training the encoder on {classes['train']} train classes")
-    digest = None if new_texts is None else _digest(new_texts)
-    files = training_files(store, plan.learner(1), task, plan.encoder, trainer, protocol, trainable, digest)
+    files = training_files(store, plan.learner(1), task, plan.encoder, trainer, protocol, trainable)
     # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
     one_shot = replace(protocol, shots=min(protocol.shots, 1), support_noise=0.0)
     valid = valid_episodes(task, one_shot, trainer.valid_texts)
@@ -63,7 +58,6 @@ def train_encoder(
         label_names=protocol.label_names,
         seed=protocol.seed,
         files=files,
-        augmented=new_texts,
     )
     log.info(f"{best_of(trained.history, classes['valid'])}, {100 * trained.kept:.0f} % of the way kept")
     return trained
@@ -167,8 +161,3 @@ def training_files(
         **({} if new_texts is None else {"augmented": new_texts}),
     }
     return store.files(f"{task.name}-{kind}", determining)
-
-
-def _digest(new_texts: Mapping[int, Sequence[str]]) -> str:
-    content = json.dumps([[place, list(texts)] for place, texts in sorted(new_texts.items())])
-    return hashlib.sha256(content.encode()).hexdigest()

@@ -14,22 +14,13 @@ from fewshot.episodes.batch import EpisodeBatch
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of, or_null
-from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.settings import EpisodicSettings, Precision, Schedule
-from fewshot.training.terms import (
-    alignment,
-    augmentation,
-    consistency,
-    perturbed,
-    recorded,
-    supervised_contrastive,
-    word_layer,
-)
+from fewshot.training.terms import alignment, consistency, perturbed, recorded, supervised_contrastive, word_layer
 
-TERMS = ("task", "contrastive", "consistency", "alignment", "augmentation", "adversarial")
+TERMS = ("task", "contrastive", "consistency", "alignment", "adversarial")
 _WEIGHTS = tuple(f"{term}_weight" for term in TERMS)
 Weighting = Literal["constant", "uncertainty"]
-_NONE = torch.empty(0, 2, dtype=torch.long)
+_NONE = torch.empty(0, dtype=torch.long)
 
 
 @dataclass(frozen=True)
@@ -47,14 +38,10 @@ class EncoderTrainingSettings(EpisodicSettings):
         contrastive_weight: of the supervised contrastive term over texts and label names.
         consistency_weight: of the divergence from the frozen encoder's neighbourhoods.
         alignment_weight: of the distance to the target domain's mean embedding.
-        augmentation_weight: of the unsupervised loss between texts of the train classes and their variants.
-        augmentation_texts: texts of a step in that loss.
-        augmentation_variants: variants of each of them.
-        augmented_positives: a variant of each text is one more of its class in the contrastive term.
         adversarial_weight: of the loss where word embeddings are perturbed against it.
         adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
-        temperature: of the contrastive and the augmentation term.
+        temperature: of the contrastive term.
         target: folder of the target domain, for alignment, with `texts.jsonl`, `.csv`, `.tsv` or `.parquet`; only the
             column `text` is read.
         interpolation: shares of the way from the published to the trained weights, of which the best on the valid
@@ -83,10 +70,6 @@ class EncoderTrainingSettings(EpisodicSettings):
     contrastive_weight: float = 0.0
     consistency_weight: float = 0.0
     alignment_weight: float = 0.0
-    augmentation_weight: float = 0.0
-    augmentation_texts: int = 16
-    augmentation_variants: int = 2
-    augmented_positives: bool = True
     adversarial_weight: float = 0.0
     adversarial_size: float = 0.02
     weighting: Weighting = "constant"
@@ -98,11 +81,9 @@ class EncoderTrainingSettings(EpisodicSettings):
 
     GROUP: ClassVar[str] = "encoder_training"
     RANGES: ClassVar[dict[str, Range]] = EpisodicSettings.RANGES | {
-        **dict.fromkeys(("scale", "temperature", "valid_texts", "tokens_per_pass"), POSITIVE),
-        **dict.fromkeys(("augmentation_variants", "adversarial_size"), POSITIVE),
+        **dict.fromkeys(("scale", "temperature", "valid_texts", "tokens_per_pass", "adversarial_size"), POSITIVE),
         **dict.fromkeys(("weight_decay", *_WEIGHTS), NOT_NEGATIVE),
         "shots": (lambda shots: len(shots) > 0 and min(shots) >= 1, "a list such as [1,2]"),
-        "augmentation_texts": (lambda texts: texts >= 2, "2 or more"),
         "learning_rate": or_null(POSITIVE),
         "layer_decay": DECAY,
         "interpolation": SHARES,
@@ -127,12 +108,10 @@ class EncoderTrainingSettings(EpisodicSettings):
 
 @dataclass(frozen=True)
 class EncoderBatch:
-    """Episodes of a step, which of the target domain's texts, and variants as `AugmentedTexts` draws them."""
+    """Episodes of a step, and which of the target domain's texts."""
 
     episodes: EpisodeBatch
-    target: Int[Tensor, " n_target"] = _NONE[:, 0]
-    unlabelled: Int[Tensor, "n_unlabelled n_columns"] = _NONE
-    positives: Int[Tensor, "n_positives 2"] = _NONE
+    target: Int[Tensor, " n_target"] = _NONE
 
 
 @dataclass(frozen=True)
@@ -160,7 +139,7 @@ class EncoderObjective(nn.Module):
     """Embeds the texts of a batch and adds up the weighted losses.
 
         L = w_task L_task + w_contrastive L_contrastive + w_consistency L_consistency + w_alignment L_alignment
-            + w_augmentation L_augmentation + w_adversarial L_adversarial
+            + w_adversarial L_adversarial
 
     L_adversarial is the weighted sum of all the others where word embeddings are perturbed to make it larger.
     With learned weights each w_i multiplies exp(-s_i), and s_i is added.
@@ -181,12 +160,11 @@ class EncoderObjective(nn.Module):
         *,
         teacher: TaskFeatures | None = None,
         target: Sequence[str] = (),
-        augmented: AugmentedTexts | None = None,
     ):
         super().__init__()
         self.encoder, self.learner = encoder, learner
         self.texts, self.names, self.target, self.teacher = texts, names, target, teacher
-        self.augmented, self.settings, self.weights = augmented, settings, settings.weights
+        self.settings, self.weights = settings, settings.weights
         self.log_variances = nn.ParameterDict()
         if settings.weighting == "uncertainty":
             self.log_variances.update({name: nn.Parameter(torch.zeros(())) for name in self.weights})
@@ -207,52 +185,27 @@ class EncoderObjective(nn.Module):
     def _losses(self, step: StepTexts, batch: EncoderBatch) -> dict[str, Tensor]:
         """Every term but the adversarial one."""
         names = [] if self.names is None else [self.names[index] for index in step.classes.tolist()]
-        groups = [
-            [*(self.texts[index] for index in step.texts.tolist()), *names],
-            [self.target[index] for index in batch.target.tolist()],
-            *self._augmented_texts(batch),
-        ]
-        texts = [text for group in groups for text in group]
-        embeddings = normalize(self.encoder.embed_texts(texts, self.settings.tokens_per_pass), dim=-1)
-        parts = _Embedded(*embeddings.split([len(group) for group in groups]))
-        return {name: self._term(name, step, batch, parts) for name in self.weights if name != "adversarial"}
+        texts = [*(self.texts[index] for index in step.texts.tolist()), *names]
+        target = [self.target[index] for index in batch.target.tolist()]
+        embedded = normalize(self.encoder.embed_texts([*texts, *target], self.settings.tokens_per_pass), dim=-1)
+        ours, theirs = embedded.tensor_split([len(texts)])
+        return {name: self._term(name, step, ours, theirs) for name in self.weights if name != "adversarial"}
 
-    def _augmented_texts(self, batch: EncoderBatch) -> tuple[list[str], list[str], list[str]]:
-        """Unlabelled texts, their variants, and variants of texts of the episodes."""
-        if self.augmented is None:
-            return [], [], []
-        own = [self.texts[index] for index in self.augmented.texts[batch.unlabelled[:, 0]].tolist()]
-        return own, self.augmented.variants_at(batch.unlabelled), self.augmented.variants_at(batch.positives)
-
-    def _term(self, name: str, step: StepTexts, batch: EncoderBatch, parts: "_Embedded") -> Tensor:
-        ours = parts.ours
+    def _term(self, name: str, step: StepTexts, ours: Tensor, target: Tensor) -> Tensor:
+        """A term by unit vectors, `ours` of the texts of the episodes and the names of their classes."""
         # Cosines over a low temperature: with the eight bits of bfloat16 the gradient of consistency is 7 % off.
         with torch.autocast(ours.device.type, enabled=False):
             if name == "contrastive":
-                both = torch.cat([ours, parts.positives]) if len(parts.positives) else ours
-                return supervised_contrastive(both, self._labels(step, batch), self.settings.temperature)
+                classes = torch.arange(len(ours) - len(step.texts), device=step.labels.device)
+                return supervised_contrastive(ours, torch.cat([step.labels, classes]), self.settings.temperature)
             if name == "consistency":
                 return consistency(ours, self._taught(step).to(ours.device))
             if name == "alignment":
-                return alignment(ours, parts.target)
-            if name == "augmentation":
-                variants = parts.variants.view(len(parts.unlabelled), -1, ours.shape[1])
-                return augmentation(parts.unlabelled, variants, self.settings.temperature)
+                return alignment(ours, target)
         texts, names = ours.tensor_split([len(step.texts)])
         features, episodes = TaskFeatures(texts, names if len(names) else None), step.episodes
         targets = episodes.targets.to(ours.device)
         return self.learner.loss(features.support(episodes), features.query(episodes), targets)
-
-    def _labels(self, step: StepTexts, batch: EncoderBatch) -> Int[Tensor, " n"]:
-        """Of texts, names and positives."""
-        labels = [step.labels]
-        if self.names is not None:
-            labels.append(torch.arange(len(step.classes), device=step.labels.device))
-        if len(batch.positives):
-            assert self.augmented is not None
-            of_texts = self.augmented.texts[batch.positives[:, 0]].to(step.texts.device)
-            labels.append(step.labels[torch.searchsorted(step.texts, of_texts)])
-        return torch.cat(labels)
 
     def _taught(self, step: StepTexts) -> Float[Tensor, "n dim"]:
         assert self.teacher is not None
@@ -266,14 +219,3 @@ class EncoderObjective(nn.Module):
         for name, log_variance in self.log_variances.items() if learned else ():
             weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance
         return torch.stack(list(weighted.values())).sum()
-
-
-@dataclass(frozen=True)
-class _Embedded:
-    """Unit vectors of the texts of a step; `ours` are those of its episodes and of the names of their classes."""
-
-    ours: Float[Tensor, "n dim"]
-    target: Float[Tensor, "n_target dim"]
-    unlabelled: Float[Tensor, "n_unlabelled dim"]
-    variants: Float[Tensor, "n_variants dim"]
-    positives: Float[Tensor, "n_positives dim"]

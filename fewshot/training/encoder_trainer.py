@@ -3,9 +3,9 @@
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from fewshot.randomness import child_generator
 from fewshot.tasks import Task
 from fewshot.tasks.readers import find_texts, read_texts
 from fewshot.tasks.task import ClassPools
-from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, EncoderTrainingSettings
 from fewshot.training.loop import run_loop
@@ -74,7 +73,6 @@ class EncoderTrainer(EncoderTrainingSettings):
         label_names: bool,
         seed: int,
         files: TrainingFiles | None = None,
-        augmented: Mapping[int, Sequence[str]] | None = None,
     ) -> TrainedEncoder:
         """Meta-train a copy of the encoder; it ends with the weights that were best on the valid episodes.
 
@@ -88,14 +86,11 @@ class EncoderTrainer(EncoderTrainingSettings):
             label_names: whether names of classes are evidence.
             seed: root seed; the stream is `encoder`.
             files: where checkpoints and TensorBoard events go; None writes none.
-            augmented: index of a text of the train classes → variants of it; None where none were made.
 
         Raises:
-            ConfigError: a learner whose logits do not follow the features, variants of texts of other classes, or
-                `augmentation_weight` without variants.
+            ConfigError: a learner whose logits do not follow the features.
             TaskError: a train class is too small for one shot and the queries.
         """
-        variants = self._augmented(task, augmented)
         classes = [task.classes[label] for part in ("train", "valid") for label in task.parts[part]]
         seen = {"task": task.name, "split": task.split, "classes": classes}
         copy = TrainableEncoder(encoder, trainable, child_generator(seed, "encoder/lora"), seen)
@@ -104,7 +99,7 @@ class EncoderTrainer(EncoderTrainingSettings):
         learner = loss_learner(make_learner(published.dim), published.class_means(task.pools("train")), self.scale)
         learner = learner.to(next(copy.parameters()).device)
         objective = EncoderObjective(
-            copy, learner, task.texts, names, self, teacher=published, target=self.target_texts(), augmented=variants
+            copy, learner, task.texts, names, self, teacher=published, target=self.target_texts()
         )
         log.info(f"Encoder: {copy.trainable_share}")
         evaluation = EncoderEvaluation(copy, learner, task, names, valid)
@@ -112,7 +107,7 @@ class EncoderTrainer(EncoderTrainingSettings):
             self,
             objective,
             self._groups(copy, objective),
-            lambda step, generator: self._draw(task.pools("train"), step, generator, len(objective.target), variants),
+            lambda step, generator: self._draw(task.pools("train"), step, generator, len(objective.target)),
             evaluation,
             seed=seed,
             title="Meta-training the encoder",
@@ -122,21 +117,6 @@ class EncoderTrainer(EncoderTrainingSettings):
         )
         kept = evaluation.interpolate(self.interpolation) if history.best_step else 0.0
         return TrainedEncoder(copy.merged() if kept else encoder, copy, history, kept, copy.trainable_share)
-
-    def _augmented(self, task: Task, augmented: Mapping[int, Sequence[str]] | None) -> AugmentedTexts | None:
-        """The variants, if some term takes them."""
-        if self.augmentation_weight and augmented is None:
-            raise ConfigError(
-                f"Got encoder_training.augmentation_weight={self.augmentation_weight} and no variants of the train "
-                f"classes' texts. Set augment=semantic and augment.use=[meta_training], or "
-                f"encoder_training.augmentation_weight=0."
-            )
-        used = self.augmentation_weight or self._variants_are_positives
-        return None if augmented is None or not used else AugmentedTexts.of(task, augmented)
-
-    @property
-    def _variants_are_positives(self) -> bool:
-        return self.augmented_positives and self.contrastive_weight > 0
 
     def target_texts(self) -> tuple[str, ...]:
         """The distinct texts of the target domain, for alignment; a TaskError where the folder has none."""
@@ -160,20 +140,11 @@ class EncoderTrainer(EncoderTrainingSettings):
         groups = encoder.parameter_groups(rate, self.layer_decay, self.weight_decay)
         return [*groups, self.scalars(scalars)]
 
-    def _draw(
-        self, train: ClassPools, step: int, generator: torch.Generator, n_target: int, augmented: AugmentedTexts | None
-    ) -> EncoderBatch:
+    def _draw(self, train: ClassPools, step: int, generator: torch.Generator, n_target: int) -> EncoderBatch:
         episodes = self.draw_episodes(train, 1, step, generator)
-        batch = EncoderBatch(episodes)
-        if n_target:
-            batch = replace(batch, target=torch.randint(n_target, (_TARGET_TEXTS,), generator=generator))
-        if augmented is not None and self.augmentation_weight:
-            drawn = augmented.draw(self.augmentation_texts, self.augmentation_variants, generator)
-            batch = replace(batch, unlabelled=drawn)
-        if augmented is not None and self._variants_are_positives:
-            own = torch.cat([episodes.support.flatten(), episodes.query.flatten()])
-            batch = replace(batch, positives=augmented.draw_of(own, generator))
-        return batch
+        if not n_target:
+            return EncoderBatch(episodes)
+        return EncoderBatch(episodes, torch.randint(n_target, (_TARGET_TEXTS,), generator=generator))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
 
 from fewshot.encoders import TrainableEncoder
 from fewshot.errors import ConfigError
@@ -71,21 +70,6 @@ def alignment(embeddings: Float[Tensor, "n dim"], target: Float[Tensor, "n_targe
     Source: Tzeng et al. 2014, "Deep Domain Confusion", https://arxiv.org/abs/1412.3474, equation 1.
     """
     return (embeddings.mean(0) - target.mean(0)).square().sum()
-
-
-def augmentation(
-    texts: Float[Tensor, "n dim"], variants: Float[Tensor, "n n_variants dim"], temperature: float = 0.1
-) -> Float[Tensor, ""]:
-    """Tell texts apart by their variants v: each text is a class of its own, whose variants make the prototype.
-
-        p_i = normalize(mean_m v_im)        L = -mean_i log softmax_j(z_i . p_j / temperature)_i
-
-    Source: Dopierre, Gravier and Logerais 2021, "ProtAugment", https://arxiv.org/abs/2105.12995, section 3.2, the
-        unsupervised loss; theirs has squared Euclidean distances in the place of cosines over a temperature.
-    """
-    prototypes = normalize(variants.mean(1), dim=-1)
-    own = torch.arange(len(texts), device=texts.device)
-    return cross_entropy(texts @ prototypes.T / temperature, own)
 
 
 def _off_diagonal(square: Float[Tensor, "n n"]) -> Float[Tensor, "n n_others"]:

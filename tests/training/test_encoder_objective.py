@@ -9,9 +9,8 @@ from fewshot.episodes import sample_episodes
 from fewshot.features import TaskFeatures
 from fewshot.learners import Prototypical
 from fewshot.training import EncoderTrainer
-from fewshot.training.augmented import AugmentedTexts
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, StepTexts
-from fewshot.training.terms import alignment, augmentation, consistency, supervised_contrastive
+from fewshot.training.terms import alignment, consistency, supervised_contrastive
 from tests.synthetic import seeded
 from tests.tiny_models import DIM, save_sentence_transformer
 from tests.training.first_word import first_word_task
@@ -33,7 +32,7 @@ def episodes(task):
     return sample_episodes(task.pools("train"), 1, 4, 2, 3, seeded(5))
 
 
-def objective(encoder, task, names=True, weights=None, teacher=None, target=(), augmented=None, **settings):
+def objective(encoder, task, names=True, weights=None, teacher=None, target=(), **settings):
     by_setting = {f"{name}_weight": weight for name, weight in ({"task": 1.0} if weights is None else weights).items()}
     return EncoderObjective(
         TrainableEncoder(encoder, Full(encoder_dropout=0.0)),
@@ -43,7 +42,6 @@ def objective(encoder, task, names=True, weights=None, teacher=None, target=(), 
         EncoderTrainer(**{"task_weight": 0.0, "target": "a folder", **by_setting, **settings}),
         teacher=teacher,
         target=target,
-        augmented=augmented,
     )
 
 
@@ -106,42 +104,6 @@ def test_terms_with_a_low_temperature_are_computed_in_32_bits(encoder, task, epi
     with torch.autocast("cpu", dtype=torch.bfloat16):
         objective(encoder, task, weights={name: 1.0}, teacher=features)(EncoderBatch(episodes))
     assert seen == [torch.float32]
-
-
-@pytest.fixture
-def augmented(task):
-    """Two variants of every second text of the train classes."""
-    texts = range(0, 12 * len(task.parts["train"]), 2)
-    return AugmentedTexts.of(task, {i: [f"{task.texts[i]} fever", f"cough {task.texts[i]}"] for i in texts})
-
-
-@pytest.mark.parametrize("names", [True, False])
-def test_augmentation_sees_unlabelled_texts_and_their_variants(encoder, task, episodes, augmented, names):
-    drawn = augmented.draw(5, 3, seeded(2))
-    module = objective(encoder, task, names, weights={"augmentation": 1.0}, augmented=augmented, temperature=0.3)
-    losses = module(EncoderBatch(episodes, unlabelled=drawn))
-    own = [task.texts[int(augmented.texts[place])] for place in drawn[:, 0]]
-    variants = [augmented.variants[row[0]][number] for row in drawn.tolist() for number in row[1:]]
-    z, v = normalize(encoder.compute([*own, *variants]), dim=-1).tensor_split([5])
-    expected = augmentation(z, v.view(5, 3, -1), 0.3)
-    assert losses["augmentation"].item() == pytest.approx(expected.item(), rel=1e-4)
-
-
-@pytest.mark.parametrize("names", [True, False])
-def test_variants_are_pulled_to_the_class_of_their_text(encoder, task, episodes, augmented, names):
-    drawn = augmented.draw_of(torch.cat([episodes.support.flatten(), episodes.query.flatten()]), seeded(2))
-    assert len(drawn) > 3
-    module = objective(encoder, task, names, weights={"contrastive": 1.0}, augmented=augmented)
-    losses = module(EncoderBatch(episodes, positives=drawn))
-    step, features = StepTexts.of(episodes, torch.device("cpu")), features_of(encoder, task)
-    found = normalize(encoder.compute([augmented.variants[place][number] for place, number in drawn.tolist()]), dim=-1)
-    rows = [features.texts[step.texts], *([features.label_names[step.classes]] if names else []), found]
-    of_found = task.labels[augmented.texts[drawn[:, 0]]]
-    labels = torch.cat([task.labels[step.texts], *([step.classes] if names else []), of_found])
-    expected = supervised_contrastive(torch.cat(rows), labels)
-    assert losses["contrastive"].item() == pytest.approx(expected.item(), rel=1e-4)
-    without = module(EncoderBatch(episodes))["contrastive"].item()
-    assert without != pytest.approx(expected.item(), rel=1e-3)
 
 
 def test_the_adversarial_term_is_one_more_with_a_learned_weight(encoder, task, episodes):

@@ -36,20 +36,12 @@ def encoder_of(folder):
 def fit(
     folder, task, valid, learner=Prototypical, seed=0, names=False, encoder=None, files=None, trainable=None, **settings
 ):
-    augmented = settings.pop("augmented", None)
     trainer = EncoderTrainer(**(QUICK | {"steps": 40, "learning_rate": 1e-2} | settings))
     encoder, trainable = encoder or encoder_of(folder), trainable or Full()
-    return trainer.fit(encoder, trainable, learner, task, valid, names, seed, files, augmented)
+    return trainer.fit(encoder, trainable, learner, task, valid, names, seed, files)
 
 
-def variants_of(task):
-    """The first word, which is the class, among other fillers."""
-    train = [i for i, label in enumerate(task.labels.tolist()) if label in task.parts["train"]]
-    words = [text.split() for text in task.texts]
-    return {i: [f"{words[i][0]} {' '.join(words[(i + n) % len(words)][1:4])}" for n in (5, 17, 29)] for i in train}
-
-
-ALL_NEW_TERMS = {"augmentation_weight": 0.5, "contrastive_weight": 0.5, "adversarial_weight": 0.5}
+TERMS = {"contrastive_weight": 0.5, "adversarial_weight": 0.5}
 
 
 @pytest.mark.parametrize(("trainable", "rate", "steps"), [(Full(), 1e-2, 60), (LoRA(), 2e-2, 80)])
@@ -133,39 +125,9 @@ def test_the_seed_decides(folder, task, valid):
     assert first != other
 
 
-def test_variants_that_no_term_looks_at_change_no_bit(folder, task, valid):
-    bare, given, off = (
-        fit(folder, task, valid, steps=6, **settings).history.losses
-        for settings in (
-            {},
-            {"augmented": variants_of(task)},
-            {"augmented": variants_of(task), "augmented_positives": False, "adversarial_size": 3.0},
-        )
-    )
-    assert bare == given == off
-
-
-@pytest.mark.parametrize(
-    "settings", [{"augmentation_weight": 1.0}, {"contrastive_weight": 1.0}, {"adversarial_weight": 1.0}], ids=str
-)
-def test_each_new_term_has_a_part_in_the_weights(folder, task, valid, settings):
-    """Compared to the same term without variants, where it does without, or to none."""
-    before = {} if "contrastive_weight" not in settings else settings
-    losses = fit(folder, task, valid, steps=6, **before).history.losses
-    assert fit(folder, task, valid, steps=6, augmented=variants_of(task), **settings).history.losses != losses
-
-
-def test_texts_and_their_variants_alone_teach_what_carries_over(folder, task, valid):
-    """No label: the first word is all that a text and its variants share."""
-    settings = {"task_weight": 0.0, "augmentation_weight": 1.0, "augmentation_texts": 24}
-    trained = fit(folder, task, valid, augmented=variants_of(task), steps=60, **settings)
-    scores = trained.history.valid_accuracies
-    assert scores[trained.history.best_step] > scores[0] + 0.1
-
-
 def test_all_terms_go_on_to_the_same_bits_after_an_interruption(folder, task, valid, tmp_path, monkeypatch):
     draw = EncoderTrainer._draw
-    settings = ALL_NEW_TERMS | {"augmented": variants_of(task), "checkpoint_seconds": 0.0, "evaluate_every": 4}
+    settings = TERMS | {"checkpoint_seconds": 0.0, "evaluate_every": 4}
 
     def train(home, resume=False):
         files = Store(checkpoints=tmp_path / home, resume=resume).files("encoder", settings)
@@ -186,23 +148,10 @@ def test_all_terms_go_on_to_the_same_bits_after_an_interruption(folder, task, va
     assert resumed.encoder.fingerprint == whole.encoder.fingerprint
 
 
-def test_a_term_that_wants_variants_says_where_they_come_from(folder, task, valid):
-    with pytest.raises(
-        ConfigError, match=r"Got encoder_training\.augmentation_weight=0\.5 .*augment\.use=\[meta_training\]"
-    ):
-        fit(folder, task, valid, augmentation_weight=0.5)
-
-
-def test_variants_of_classes_that_are_kept_for_the_score_are_refused(folder, task, valid):
-    leaking = variants_of(task) | {len(task.texts) - 1: ["x"]}
-    with pytest.raises(ConfigError, match="Expected texts of the train classes alone"):
-        fit(folder, task, valid, augmentation_weight=0.5, augmented=leaking)
-
-
 def test_only_train_classes_are_drawn(task):
     trainer = EncoderTrainer(**QUICK)
     for step in range(1, 6):
-        batch = trainer._draw(task.pools("train"), step, torch.Generator().manual_seed(step), 0, None)
+        batch = trainer._draw(task.pools("train"), step, torch.Generator().manual_seed(step), 0)
         assert set(batch.episodes.classes.flatten().tolist()) <= set(task.parts["train"])
 
 

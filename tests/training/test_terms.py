@@ -16,7 +16,6 @@ from fewshot.training import EncoderTrainer
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective
 from fewshot.training.terms import (
     alignment,
-    augmentation,
     consistency,
     fast_gradient,
     perturbed,
@@ -88,26 +87,6 @@ def test_alignment_is_the_squared_distance_of_the_means():
     ours, theirs = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, -1.0]])
     assert float(alignment(ours, theirs)) == pytest.approx(0.25 + 2.25)
     assert float(alignment(ours, ours)) == 0
-
-
-def test_augmentation_finds_each_text_by_the_prototype_of_its_variants():
-    z, variants, expected = unit(5), unit(15, seed=1).view(5, 3, 6), 0.0
-    prototypes = [v.mean(0) / v.mean(0).norm() for v in variants]
-    for i in range(5):
-        scores = torch.stack([z[i] @ p for p in prototypes]) / 0.2
-        expected += float(scores.logsumexp(0) - scores[i]) / 5
-    assert float(augmentation(z, variants, 0.2)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_augmentation_is_log_n_where_all_variants_are_alike_and_small_where_they_are_their_texts():
-    z = torch.eye(4)
-    assert float(augmentation(z, unit(1).new_ones(4, 2, 4))) == pytest.approx(math.log(4), rel=1e-5)
-    assert float(augmentation(z, z[:, None].expand(4, 2, 4))) < 1e-3
-
-
-def test_gradients_of_augmentation_are_those_of_finite_differences():
-    z, variants = (torch.randn(*shape, generator=seeded(2), dtype=torch.double) for shape in ((4, 5), (4, 2, 5)))
-    assert torch.autograd.gradcheck(augmentation, (z.requires_grad_(), variants.requires_grad_()))
 
 
 @pytest.fixture(scope="module")
