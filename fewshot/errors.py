@@ -1,5 +1,7 @@
 """Errors that a user can mend. Each message says what failed, the value got, what was expected, what to do."""
 
+import re
+
 
 class FewshotError(Exception):
     """A problem that the user can mend; the command line prints its message without a traceback."""
@@ -29,3 +31,15 @@ def as_typed(value: object) -> str:
         ['null', 'true', "'five'", '5']
     """
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def to_type(value: object) -> str:
+    """A value as a user types it: words without quotes, lists without spaces.
+
+    Example:
+        >>> [to_type(value) for value in ("auto", "a text", (1, 5), False)]
+        ['auto', "'a text'", '[1,5]', 'false']
+    """
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(to_type, value))}]"
+    return value if isinstance(value, str) and re.fullmatch(r"[\w./-]*", value) else as_typed(value)

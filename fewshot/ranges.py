@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, to_type
 
 Range = tuple[Callable[[Any], bool], str]
 
-POSITIVE: Range = (lambda value: 0 < value < math.inf, "a positive number")
+POSITIVE: Range = (lambda value: not isinstance(value, bool) and 0 < value < math.inf, "a positive number")
 NOT_NEGATIVE: Range = (lambda value: value >= 0, "a number of 0 or more")
-SHARE: Range = (lambda value: 0 <= value <= 1, "a share between 0 and 1")
+SHARE: Range = (lambda value: not isinstance(value, bool) and 0 <= value <= 1, "a share between 0 and 1")
 BELOW_ONE: Range = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 DECAY: Range = (lambda value: 0 < value <= 1, "a factor above 0 and at most 1")
 SHARES: Range = (
@@ -19,10 +19,18 @@ SHARES: Range = (
 )
 
 
-def or_null(limits: Range) -> Range:
-    """The range with None in it."""
+BOOLEAN: Range = (lambda value: isinstance(value, bool), "true or false")
+
+
+def or_null(limits: Range, none: str = "null") -> Range:
+    """The range with None in it, which users write as `none`."""
     test, words = limits
-    return lambda value: value is None or test(value), f"{words} (or null)"
+    return lambda value: value is None or test(value), f"{words} (or {none})"
+
+
+def whole(least: int) -> Range:
+    """The range of whole numbers of `least` or more."""
+    return lambda value: type(value) is int and value >= least, f"a whole number of {least} or more"
 
 
 def one_of(*options: str) -> Range:
@@ -30,26 +38,45 @@ def one_of(*options: str) -> Range:
     return lambda value: value in options, f"one of {', '.join(options)}"
 
 
-def check_ranges(group: str, values: Mapping[str, Any], expected: Mapping[str, str]) -> None:
+def some_of(*options: str) -> Range:
+    """The range of lists of some words."""
+    return (
+        lambda value: not isinstance(value, str) and set(value) <= set(options),
+        f"a list of some of {', '.join(options)}",
+    )
+
+
+def check_ranges(group: str, kind: type, values: Mapping[str, Any], expected: Mapping[str, str]) -> None:
     """Refuse settings of a group with a ConfigError that names them all.
 
     Args:
-        group: of the command line.
+        group: of the command line; empty for settings of no group.
+        kind: the class that has them; its defaults are offered as examples.
         values: name of a setting → its value.
         expected: name of each setting that cannot be used → what is expected of it.
     """
     if not expected:
         return
-    plain = {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in expected}
-    got = ", ".join(f"{group}.{name}={value}" for name, value in plain.items())
+    settings = {name: f"{group}.{name}" if group else name for name in expected}
+    got = ", ".join(f"{setting}={to_type(values[name])}" for name, setting in settings.items())
     names = {words: [name for name in expected if expected[name] == words] for words in expected.values()}
     listed = "; ".join(f"{words} for {', '.join(names[words])}" for words in names)
-    raise ConfigError(f"Got {got}. Expected {listed}. Correct what is named.")
+    defaults = {setting: getattr(kind, name) for name, setting in settings.items() if hasattr(kind, name)}
+    examples = " ".join(f"{setting}={to_type(default)}" for setting, default in defaults.items())
+    cure = f"Write {examples}, for example." if examples else "Correct what is named."
+    raise ConfigError(f"Got {got}. Expected {listed}. {cure}")
 
 
 def outside(ranges: Mapping[str, Range], values: Mapping[str, Any]) -> dict[str, str]:
-    """Name of each value that is out of its range → what is expected of it."""
-    return {name: words for name, (test, words) in ranges.items() if not test(values[name])}
+    """Name of each value that is out of its range, or of another kind → what is expected of it."""
+
+    def fits(test: Callable[[Any], bool], value: Any) -> bool:
+        try:
+            return test(value)
+        except TypeError:
+            return False
+
+    return {name: words for name, (test, words) in ranges.items() if not fits(test, values[name])}
 
 
 class RangedSettings:
@@ -69,7 +96,7 @@ class RangedSettings:
         Raises:
             ConfigError: names them all.
         """
-        check_ranges(self.GROUP, vars(self), self.out_of_range())
+        check_ranges(self.GROUP, type(self), vars(self), self.out_of_range())
 
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""

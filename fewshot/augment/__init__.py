@@ -1,22 +1,5 @@
 """New texts from few: sources that propose them, and the filter that keeps what still means the same."""
 
-from fewshot.augment.adversarial import Adversarial
-from fewshot.augment.augmenter import SemanticAugmentation, StageAugmentation
-from fewshot.augment.policy import AugmentationPolicy, Decision
-from fewshot.augment.semantic_filter import SemanticFilter
-from fewshot.augment.source import AugmentRequest, Proposal, Source
-from fewshot.augment.texts import AugmentedText, augment_texts
+import lazy_loader
 
-__all__ = [
-    "Adversarial",
-    "AugmentRequest",
-    "AugmentationPolicy",
-    "AugmentedText",
-    "Decision",
-    "Proposal",
-    "SemanticAugmentation",
-    "SemanticFilter",
-    "Source",
-    "StageAugmentation",
-    "augment_texts",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from fewshot.cli.compose import CONF, choices, composed
 from fewshot.cli.settings import RunSettings
-from fewshot.errors import as_typed
+from fewshot.errors import to_type
 
 _WIDTH, _COLUMN, _LONGEST = 100, 38, 60
 # Setting → its meaning, that of `RunSettings` where there is none here; {} are the choices of the group.
@@ -124,6 +124,4 @@ def _shown(value: Any) -> str:
     """A value as it is typed."""
     if value is inspect.Parameter.empty or repr(value) == "<factory>":  # none, or one that a dataclass makes
         return ""
-    if isinstance(value, (list, tuple)) or OmegaConf.is_list(value):
-        return textwrap.shorten(f"[{','.join(map(str, value))}]", _LONGEST, placeholder=" ...]")
-    return textwrap.shorten(re.sub(r"^'([\w./-]*)'$", r"\1", as_typed(value)), _LONGEST)
+    return textwrap.shorten(to_type(list(value) if OmegaConf.is_list(value) else value), _LONGEST)

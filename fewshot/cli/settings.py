@@ -1,15 +1,14 @@
 """The settings of a run that belong to no config group; importing them loads no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from fewshot.adaptation.ladder import FINAL_STAGES, STAGES
-from fewshot.errors import ConfigError
-from fewshot.experiment.protocol import Protocol, boolean, choice, nothing_labelled
+from fewshot.experiment.protocol import Protocol
+from fewshot.ranges import BOOLEAN, Range, check_ranges, one_of, outside
 
 METRICS = ("accuracy", "macro_f1", "ece")
-_CHOICES = {"strategy": ("auto", *STAGES), "final_stage": FINAL_STAGES, "metric": METRICS}
 
 
 @dataclass(frozen=True)
@@ -23,35 +22,39 @@ class RunSettings(Protocol):
         resume: continue from the newest checkpoint of the same training.
 
     Raises:
-        ConfigError: one line for each value that cannot be used.
+        ConfigError: names all values that cannot be used, or that do not go together.
     """
+
+    RANGES: ClassVar[dict[str, Range]] = Protocol.RANGES | {
+        "strategy": one_of("auto", *STAGES),
+        "final_stage": one_of(*FINAL_STAGES),
+        "metric": one_of(*METRICS),
+        "resume": BOOLEAN,
+    }
 
     strategy: str = "auto"
     final_stage: str = "auto"
     metric: str = "accuracy"
     resume: bool = False
 
+    def contradictions(self) -> list[str]:
+        """See `Protocol.contradictions`."""
+        no_texts = self.strategy == "zero_shot" and self.shots
+        own = self.nothing_labelled("strategy=zero_shot", "Leave it out") if no_texts else []
+        return own or super().contradictions()
+
     @classmethod
     def checked(cls, **values: Any) -> "RunSettings":
-        """Settings from values as a user may write them: `ways` may be "all", `baselines` any sequence.
-
-        Raises:
-            ConfigError: one line for each setting that cannot be used.
-        """
+        """Settings from values as a user may write them, of any kind: `ways` may be "all", `baselines` a list."""
         values = {field.name: field.default for field in fields(cls)} | values
-        if problems := cls.problems(values):
-            raise ConfigError("\n".join(problems))
-        ways = None if values["ways"] == "all" else values["ways"]
-        numbers = {name: float(values[name]) for name in ("support_noise", "minutes")}  # 1 and 1.0 are one setting
-        return cls(**values | {"ways": ways, "baselines": tuple(values["baselines"])} | numbers)
-
-    @classmethod
-    def problems(cls, values: Mapping[str, Any]) -> list[str]:
-        """A sentence for each value that cannot be used; see `Protocol.problems`."""
-        own = [line for name, choices in _CHOICES.items() for line in choice(name, values[name], choices)]
-        if values["strategy"] == "zero_shot" and values["shots"] != 0:
-            own += nothing_labelled("strategy=zero_shot", "Leave it out", values)
-        return [*super().problems(values), *own, *boolean("resume", values["resume"])]
+        values["ways"] = None if values["ways"] == "all" else values["ways"]
+        check_ranges(cls.GROUP, cls, values, outside(cls.RANGES, values))
+        for name, value in values.items():
+            if isinstance(value, Sequence) and not isinstance(value, str):
+                values[name] = tuple(value)
+            elif type(value) is int and type(getattr(cls, name)) is float:
+                values[name] = float(value)  # 1 and 1.0 are one setting
+        return cls(**values)
 
     @property
     def scored(self) -> Protocol:

@@ -1,19 +1,5 @@
 """Numbers with their intervals.  Nothing here trains."""
 
-from fewshot.evaluation.evaluate import Evaluation, evaluate, held_out_accuracy, predict
-from fewshot.evaluation.intervals import Estimate, paired_difference
-from fewshot.evaluation.metrics import accuracy, class_distances, expected_calibration_error, fit_temperature, macro_f1
+import lazy_loader
 
-__all__ = [
-    "Estimate",
-    "Evaluation",
-    "accuracy",
-    "class_distances",
-    "evaluate",
-    "expected_calibration_error",
-    "fit_temperature",
-    "held_out_accuracy",
-    "macro_f1",
-    "paired_difference",
-    "predict",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
 from fewshot.episodes.frozen import max_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.episodes import scored_classes
-from fewshot.experiment.protocol import Protocol, nothing_labelled
+from fewshot.experiment.protocol import Protocol
 from fewshot.tasks.task import Task
 
 FINE_TUNING = ("lora", "adapter", "full")
@@ -130,7 +130,7 @@ class StageRequest:
             got, cure = "strategy=zero_shot", "Leave it out"
         else:
             return
-        problems = nothing_labelled(got, cure, vars(self.protocol))
+        problems = self.protocol.nothing_labelled(got, cure)
         problems += [
             f"Got {got} with {name}={getattr(self, name)}, which needs labelled texts. {cure}, or write {name}=auto."
             for name, fine in (("final_stage", ("auto", "none")), ("strategy", ("auto", "zero_shot")))

@@ -99,7 +99,7 @@ class Learner(nn.Module, ABC):
     def __init__(self, dim: int, **arguments: object):
         super().__init__()
         self.arguments = {"dim": dim, **arguments}
-        check_ranges("learner", self.arguments, outside(self.RANGES, self.arguments))
+        check_ranges("learner", type(self), self.arguments, outside(self.RANGES, self.arguments))
         self.register_buffer("temperature", torch.ones(()))
 
     @property

@@ -289,7 +289,10 @@ def test_all_settings_that_cannot_be_used_are_named_together():
     with pytest.raises(ConfigError) as caught:
         LanguageModel(**wrong, temperature=float("nan"))
 
-    assert re.findall(r"augment\.sources\.llm\.(\w+)=", str(caught.value)) == [*wrong, "temperature"]
+    assert re.findall(r"augment\.sources\.llm\.(\w+)=", str(caught.value).partition(" Expected ")[0]) == [
+        *wrong,
+        "temperature",
+    ]
     assert issubclass(EndpointError, FewshotError)
 
 

@@ -124,7 +124,7 @@ def test_variants_of_the_features_themselves_are_left_out_of_the_comparison(worl
     ("settings", "sentence"),
     [
         ({"weights": ()}, r"Got augment.policy.weights=\[\]. Expected numbers above 0"),
-        ({"weights": (0.5, 0.0)}, r"augment.policy.weights=\[0.5, 0.0\]"),
+        ({"weights": (0.5, 0.0)}, r"augment.policy.weights=\[0.5,0.0\]"),
         ({"episodes": 1}, "Got augment.policy.episodes=1. Expected 2 or more"),
     ],
 )

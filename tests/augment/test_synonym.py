@@ -92,7 +92,7 @@ def test_the_notes_say_that_synonyms_are_from_where_the_labels_are_from():
     [
         (
             {"lexicons": ["mesh"]},
-            r"synonym.lexicons=\['mesh'\]. Expected a list of some of task, disease_ontology, everyday",
+            r"synonym.lexicons=\[mesh\]. Expected a list of some of task, disease_ontology, everyday",
         ),
         ({"lexicons": []}, r"Got augment.sources.synonym.lexicons=\[\]. Expected a list of some of task"),
         ({"lexicons": "task"}, r"lexicons=task. Expected a list"),

@@ -117,5 +117,5 @@ def test_another_process_with_another_hash_seed_proposes_the_same():
 
 def test_rules_are_chosen_by_name():
     assert proposed("how do I pay", rules=["contraction"]) == [[]]
-    with pytest.raises(ConfigError, match=r"syntax.rules=\['contractions'\]. Expected some of .*wish"):
+    with pytest.raises(ConfigError, match=r"syntax.rules=\[contractions\]. Expected some of .*wish"):
         Syntax(rules=["contractions"])

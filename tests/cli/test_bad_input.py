@@ -250,7 +250,7 @@ SETTINGS: dict[str, tuple[list[str], list[str]]] = {
         ["Got strategy=zero_shot with support_noise=0.4", "Leave one out"],
     ),
     "shots=0 tuned": (["shots=0", "strategy=lora"], ["Got shots=0 with strategy=lora", "write strategy=auto"]),
-    "shots=-1": (["shots=-1"], ["Got shots=-1, expected a whole number of 0 or more", "Write shots=5"]),
+    "shots=-1": (["shots=-1"], ["Got shots=-1. Expected a whole number of 0 or more", "Write shots=5"]),
     "ladder": (["ladder.lora_above=5"], ["Got ladder borders", "attention_from=10, lora_above=5", "out of order"]),
     "border": (["ladder.lora_abov=60"], ["There is no setting 'ladder.lora_abov'", "Did you mean ladder.lora_above"]),
     "tuner": (
@@ -267,7 +267,7 @@ SETTINGS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "two at once": (
         ["queries=0", "metric=f1"],
-        ["Got queries=0", "Got metric='f1', expected one of accuracy, macro_f1"],
+        ["Got queries=0, metric=f1.", "one of accuracy, macro_f1, ece for metric"],
     ),
     "unknown learner": (
         ["learner=prototipical"],

@@ -18,8 +18,8 @@ CASES = [
     ([TASK, "adaptation.lora.trainable.rank=-1"], "Got adaptation.lora.trainable.rank=-1"),
     ([TASK, "shotss=3"], "Did you mean shots?"),
     ([TASK, "learner=ridgee"], "Did you mean ridge?"),
-    ([TASK, "baselines=[ridgee]"], "Got the baseline 'ridgee'"),
-    ([TASK, "shots=five"], "Got shots='five'"),
+    ([TASK, "baselines=[ridgee]"], "Got baselines=[ridgee]"),
+    ([TASK, "shots=five"], "Got shots=five"),
     ([TASK, "ladder.lora_above=5"], "out of order"),
 ]
 CODE = """

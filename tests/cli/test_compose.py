@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from dataclasses import fields
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def test_it_composes(group, name):
 def test_the_settings_of_a_run_are_those_of_the_class():
     config = composed()
 
-    assert RunSettings.checked(**{name: config[name] for name in RunSettings.__dataclass_fields__}) == RunSettings()
+    assert RunSettings.checked(**{field.name: config[field.name] for field in fields(RunSettings)}) == RunSettings()
 
 
 def test_what_may_stand_at_the_top_is_what_stands_there():

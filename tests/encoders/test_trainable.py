@@ -283,7 +283,7 @@ def test_trained_features_and_published_ones_never_share_a_cache(checkpoints, tm
         (LoRA, {"dropout": 1.0}, "dropout=1.0. Expected a share from 0 to below 1 for dropout"),
         (LoRA, {"targets": []}, r"targets=\[\]. Expected at least one name"),
         (LoRA, {"experts": True, "dropout": 0.1}, "dropout=0.1. Expected 0 or false beside experts=true for dropout"),
-        (LoRA, {"experts": True, "dora": True}, "dora=True. Expected 0 or false beside experts=true for dora"),
+        (LoRA, {"experts": True, "dora": True}, "dora=true. Expected 0 or false beside experts=true for dora"),
         (Adapter, {"dim": 0}, "dim=0. Expected a positive number for dim"),
         (Full, {"encoder_dropout": -0.1}, "encoder_dropout=-0.1. Expected a share from 0 to below 1"),
     ],

@@ -1,0 +1,11 @@
+from .adversarial import Adversarial as Adversarial
+from .augmenter import SemanticAugmentation as SemanticAugmentation
+from .augmenter import StageAugmentation as StageAugmentation
+from .policy import AugmentationPolicy as AugmentationPolicy
+from .policy import Decision as Decision
+from .semantic_filter import SemanticFilter as SemanticFilter
+from .source import AugmentRequest as AugmentRequest
+from .source import Proposal as Proposal
+from .source import Source as Source
+from .texts import AugmentedText as AugmentedText
+from .texts import augment_texts as augment_texts

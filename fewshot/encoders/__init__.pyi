@@ -1,0 +1,11 @@
+from .adapter import Adapter as Adapter
+from .cache import FeatureCache as FeatureCache
+from .encoder import Encoder as Encoder
+from .layers import Full as Full
+from .lora import LoRA as LoRA
+from .sentence_transformer import SentenceTransformerEncoder as SentenceTransformerEncoder
+from .trainable import Trainable as Trainable
+from .trainable import TrainableEncoder as TrainableEncoder
+from .trainable import TrainableShare as TrainableShare
+from .trainable import check_trainable as check_trainable
+from .transformer import TransformerEncoder as TransformerEncoder

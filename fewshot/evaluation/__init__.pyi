@@ -1,0 +1,11 @@
+from .evaluate import Evaluation as Evaluation
+from .evaluate import evaluate as evaluate
+from .evaluate import held_out_accuracy as held_out_accuracy
+from .evaluate import predict as predict
+from .intervals import Estimate as Estimate
+from .intervals import paired_difference as paired_difference
+from .metrics import accuracy as accuracy
+from .metrics import class_distances as class_distances
+from .metrics import expected_calibration_error as expected_calibration_error
+from .metrics import fit_temperature as fit_temperature
+from .metrics import macro_f1 as macro_f1
