@@ -69,6 +69,7 @@ def sources(task_name: str, shots: Sequence[int], overrides: Sequence[str]) -> l
     for k_shot in shots:
         plan = replace(how, augmentation=None).plan(task, protocol(ways=5, shots=k_shot, queries=5))
         learner = meta_train(task, plan, encoded=encoded).model.learner
+        assert isinstance(learner, Learner)
         rows += [
             {"task": task_name, "shots": k_shot, **row}
             for row in _gains(learner, task, encoded(how.encoder), plan, how.augmentation)

@@ -9,7 +9,7 @@ import csv
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -81,7 +81,7 @@ def main(n_texts: int = N_TEXTS, rounds: int = ROUNDS) -> dict[str, Any]:
     return {"rows": rows, **details}
 
 
-def take_turns(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def take_turns(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each contestant in each round: A B C, A B C, … so that a busy machine slows all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):

@@ -5,8 +5,7 @@
 Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `trainable=full`, on
 the train classes and selected on 1-shot episodes of the valid classes; the learner is then meta-trained on its features
 for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT trainable=full`.
-`--valid` looks at valid classes only, which is what settings are to be tuned on.  With `--set augment=semantic
-augment.use=[meta_training]` texts of the train classes are augmented for the encoder's training.
+`--valid` looks at valid classes only, which is what settings are to be tuned on.
 """
 
 import argparse
@@ -22,9 +21,7 @@ from typing import Any
 from benchmarks.accuracy import ASKED
 from benchmarks.experiments import SPLITS, STORE, frozen, load, protocol, recipe, splits_of
 from benchmarks.record import record
-from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.encoders import Encoder
-from fewshot.experiment.augmentation import AugmentationPhase
 from fewshot.experiment.episodes import TaskEncoder, episodes_of
 from fewshot.experiment.evaluating import score
 from fewshot.experiment.meta_training import meta_train
@@ -71,12 +68,7 @@ def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace)
     task, how = load(task_name, split), recipe(*overrides)
     plan = replace(how, augmentation=None).plan(task, protocol(ways=5, shots=1, label_names=names))
     started = time.perf_counter()
-    new_texts = None
-    if isinstance(how.augmentation, SemanticAugmentation):
-        features = TaskEncoder(task, names)(how.encoder)
-        phase = AugmentationPhase(task, plan.protocol, how.encoder, features, plan.max_shots)
-        new_texts = phase.train_texts(how.augmentation).by_text()
-    trained = train_encoder(task, plan, Store(), new_texts)
+    trained = train_encoder(task, plan, Store())
     seconds = time.perf_counter() - started
     systems: dict[str, Encoder] = {"meta-trained": trained.encoder}
     if chosen.frozen:
