@@ -82,7 +82,7 @@ def _gains(
 ) -> list[dict[str, Any]]:
     test = episodes_of(task, plan.protocol, STORE.episodes)
     without = evaluate(learner, features, test)
-    like, shots, encoder = valid_episodes(task, plan.protocol)[0], plan.protocol.shots, plan.encoder
+    like, shots, encoder = valid_episodes(task, plan.protocol)[0], plan.max_shots, plan.encoder
     phase = AugmentationPhase(task, plan.protocol, encoder, features, shots)
     found = phase.decide(augmentation, learner, like).support
     every = dict(augmentation.sources or {})

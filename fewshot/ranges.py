@@ -28,6 +28,12 @@ def or_null(limits: Range, none: str = "null") -> Range:
     return lambda value: value is None or test(value), f"{words} (or {none})"
 
 
+def or_word(word: str, limits: Range) -> Range:
+    """The range with a word in it."""
+    test, words = limits
+    return lambda value: value == word or test(value), f"{words}, or {word},"
+
+
 def whole(least: int) -> Range:
     """The range of whole numbers of `least` or more."""
     return lambda value: type(value) is int and value >= least, f"a whole number of {least} or more"

@@ -65,12 +65,13 @@ class Recipe:
             TaskError, ConfigError: recipe, task and protocol do not go together.
         """
         asked = protocol or Protocol()
-        check_task(task, asked)
+        called_for = asked.resolved(task)
+        check_task(task, called_for)
         probe, through_encoder = self.learner(1), isinstance(self.trainer, EncoderMAMLTrainer)
-        request = StageRequest(self.strategy, self.final_stage, probe.by_prototypes, through_encoder, asked)
+        request = StageRequest(self.strategy, self.final_stage, probe.by_prototypes, through_encoder, called_for)
         found = request.stages(self.ladder, task)
-        shots = 0 if found.rung.name == "zero_shot" else asked.shots
-        protocol = replace(asked, shots=shots, protocol="fixed_test" if found.fixed_test else "sampled")
+        shots = 0 if found.rung.name == "zero_shot" else called_for.shots
+        protocol = replace(called_for, shots=shots, protocol=found.drawn)
         if isinstance(probe, MAML) and not through_encoder:
             probe.settings.check_on_features()
         trainable = trainable_part(self.trainable, self.encoder, probe, task, protocol)

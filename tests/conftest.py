@@ -43,7 +43,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A task folder with 8 classes of 8 texts, so that 4/2/2 classes are train/valid/test."""
+    """A task folder with 8 classes of 8 texts, 4/2/2 of them train/valid/test."""
+    split = {"train": list(ANIMALS[2:6]), "valid": list(ANIMALS[:2]), "test": list(ANIMALS[6:8])}
+    (tmp_path / "animals").mkdir()
+    (tmp_path / "animals" / "class_splits.json").write_text(json.dumps({"01": split}))
+    return write_jsonl(tmp_path / "animals", rows())
+
+
+@pytest.fixture
+def plain_folder(tmp_path: Path) -> Path:
+    """The same texts without a class split."""
     return write_jsonl(tmp_path / "animals", rows())
 
 

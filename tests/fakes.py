@@ -32,6 +32,10 @@ class FakeEncoder(Encoder):
     def backbone(self) -> nn.Module:
         return self.module
 
+    @property
+    def portable_fingerprint(self) -> str:
+        return self.fingerprint
+
     @cached_property
     def _source(self) -> Source:
         return Source(Path("."), f"fake-{self.dim}")

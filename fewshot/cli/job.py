@@ -64,6 +64,8 @@ def run(config: DictConfig) -> float:
         add_process(results, time.perf_counter() - started, n_encoded, typed)
         write_results(folder, results, result)
         show(comparison_table(results))
+        for line in results["advice"]:
+            log.info(line)
         timings = results["timings"]
         log.info(
             f"{timings['total']:.1f} s in all, {timings['episodes_per_second']:.0f} episodes a second, "

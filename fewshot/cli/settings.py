@@ -39,7 +39,7 @@ class RunSettings(Protocol):
 
     def contradictions(self) -> list[str]:
         """See `Protocol.contradictions`."""
-        no_texts = self.strategy == "zero_shot" and self.shots
+        no_texts = self.strategy == "zero_shot" and self.shots != 0
         own = self.nothing_labelled("strategy=zero_shot", "Leave it out") if no_texts else []
         return own or super().contradictions()
 

@@ -35,7 +35,8 @@ class TrainedWeights:
             weights of LoRA, by their names in peft's files, or of adapters.
         placed: LoRA or adapters beside the published weights; None is full fine-tuning.
         below: the weights of an earlier training that this one started from.
-        seen: `task`, `split` and `classes` that they were trained and selected on; empty if unknown.
+        seen: `task`, `split` and `digests` (see `Task.digests`) of what they were trained and selected on; empty if
+            unknown.
     """
 
     model: str

@@ -53,7 +53,7 @@ def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None) -
     pools = pools or task.pools(request.part)
     ways = len(pools.classes) if request.ways is None else request.ways
     sample = sample_realistic_episodes if request.realistic else sample_episodes
-    generator = child_generator(_SEED, f"frozen/{task.name}/{task.split}/{request.part}/{ways}")
+    generator = child_generator(_SEED, f"frozen/{task.stream}/{task.split}/{request.part}/{ways}")
     return sample(pools, request.episodes, ways, request.shots, request.queries, generator)
 
 
@@ -61,7 +61,7 @@ def save_episodes(path: Path, batch: EpisodeBatch, task: Task) -> None:
     """Write episodes, with indices of two bytes if they fit; StorageError if the file cannot be written."""
     kind = torch.int16 if len(task.texts) < 2**15 else torch.int32
     tensors = {name: getattr(batch, name).to(kind) for name in ("classes", "support", "query")}
-    write_tensors(path, tensors, {"task": task.name, "task_sha256": task.sha256, "split": task.split})
+    write_tensors(path, tensors, {"task": task.name, "task_sha256": task.texts_sha256, "split": task.split})
 
 
 def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
@@ -70,7 +70,7 @@ def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
         return None
     try:
         with safe_open(str(path), "pt") as file:
-            if (file.metadata() or {}).get("task_sha256") != task.sha256:
+            if (file.metadata() or {}).get("task_sha256") != task.texts_sha256:
                 log.info(f"{path} was made for other texts than this task's: drawing episodes anew")
                 return None
             classes, support, query = (file.get_tensor(name).long() for name in ("classes", "support", "query"))
@@ -97,7 +97,7 @@ def frozen_episodes(task: Task, request: EpisodeRequest, shipped: Path | None, k
     found = None if shipped is None or request.realistic else _from_shipped(task, request, shipped)
     if found is not None or kept is None:
         return draw(task, request) if found is None else found
-    path = kept / f"{task.name}-{task.split}-{task.sha256[:12]}" / request.file_name
+    path = kept / f"{task.name}-{task.split}-{task.texts_sha256[:12]}" / request.file_name
     episodes = load_episodes(path, task)
     if episodes is None:
         episodes = draw(task, request)
@@ -127,7 +127,7 @@ def fixed_test_episodes(
     """Episodes that differ in their supports, and in their classes if `ways` is fewer than all.
 
     1. Of each class the same texts are the test part: `test_texts`, or half of the smallest class. Their order depends
-       on the name of the task and the label alone, not on shots or on the class split.
+       on the stream of the task and the label alone, not on shots or on the class split.
     2. A support has up to `shots` of the other texts of a class; if there are fewer, all of them, and the mask is
        false behind them.
     3. The support with fewer shots is the beginning of the one with more.
@@ -157,7 +157,7 @@ def fixed_test_episodes(
             f"The test part has {queries} texts of each class, for the class {smallest!r} has {size} texts; expected "
             f"{test_texts}. Add texts of it, or leave out such small classes (task.min_texts={2 * _FEW})."
         )
-    names = [f"{task.name}/{task.classes[label]}" for label in classes]
+    names = [f"{task.stream}/{task.classes[label]}" for label in classes]
     shuffled = [_shuffled(own, name) for own, name in zip(members, names, strict=True)]
     rests = [own[queries:] for own in shuffled]
     short = [len(rest) for rest in rests if len(rest) < shots]
@@ -171,7 +171,7 @@ def fixed_test_episodes(
     if episodes > 1 and shots >= largest and has_all_classes:
         log.info("One support, for it has all texts beside the test part")
         episodes = 1
-    drawn = [every if has_all_classes else _shuffled(every, f"{task.name}/ways {n}")[:ways] for n in range(episodes)]
+    drawn = [every if has_all_classes else _shuffled(every, f"{task.stream}/ways {n}")[:ways] for n in range(episodes)]
     chosen = torch.stack(drawn)
     support = torch.full((*chosen.shape, min(shots, largest)), -1)
     for number, row in enumerate(chosen.tolist()):

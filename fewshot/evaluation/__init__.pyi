@@ -1,8 +1,10 @@
 from .evaluate import Evaluation as Evaluation
+from .evaluate import by_text as by_text
 from .evaluate import evaluate as evaluate
 from .evaluate import held_out_accuracy as held_out_accuracy
 from .evaluate import predict as predict
 from .intervals import Estimate as Estimate
+from .intervals import Sample as Sample
 from .intervals import paired_difference as paired_difference
 from .metrics import accuracy as accuracy
 from .metrics import class_distances as class_distances

@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation.intervals import Estimate, paired_difference
-from fewshot.evaluation.metrics import accuracy, class_distances, expected_calibration_error, macro_f1, macro_f1_shares
+from fewshot.episodes.cross_validation import CrossValidation
+from fewshot.evaluation.intervals import Estimate, Sample
+from fewshot.evaluation.metrics import accuracy, class_distances, expected_calibration_error, macro_f1_shares
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 
@@ -27,23 +28,26 @@ class Evaluation:
     Args:
         logits: raw logits of every query.
         targets: the way of every query.
-        temperature: of the calibration: the learner's, or one for each episode if each has its own model.
+        sample: which texts and classes the queries are of; a repeat of a cross-validation is one episode here.
+        temperature: of the calibration: the learner's, or one for each episode or query if these have their own model.
         intra_class_distance, inter_class_distance: see `class_distances`.
         seconds: time for adaptation and logits, without the distances.
-        texts: which text each query is, if all episodes have one test part: intervals then cover other texts too.
     """
 
     logits: Float[Tensor, "episodes n_query n_way"]
     targets: Int[Tensor, "episodes n_query"]
-    temperature: float | Float[Tensor, " episodes"]
+    sample: Sample
+    temperature: float | Float[Tensor, " episodes"] | Float[Tensor, "episodes n_query"]
     intra_class_distance: Float[Tensor, " episodes"]
     inter_class_distance: Float[Tensor, " episodes"]
     seconds: float
-    texts: Int[Tensor, "episodes n_query"] | None = None
 
     def __getitem__(self, episodes: slice) -> "Evaluation":
         """The scores of some of the episodes."""
-        parts: dict[str, Any] = {name: v[episodes] if isinstance(v, Tensor) else v for name, v in vars(self).items()}
+        parts: dict[str, Any] = {
+            name: value[episodes] if isinstance(value, (Tensor, Sample)) else value
+            for name, value in vars(self).items()
+        }
         parts["seconds"] *= len(parts["logits"]) / len(self.logits)
         return Evaluation(**parts)
 
@@ -59,31 +63,35 @@ class Evaluation:
 
     @property
     def accuracy(self) -> Estimate:
-        """Accuracy with its interval."""
-        return Estimate.of(self.accuracies) if self.texts is None else Estimate.over_texts(self.hits, self.texts)
+        """Accuracy with its intervals."""
+        return self.sample.share(self.hits)
 
     @property
     def macro_f1(self) -> Estimate:
-        """Macro-F1 with its interval."""
-        if self.texts is None:
-            return Estimate.of(macro_f1(self.logits, self.targets))
-        return Estimate.over_texts(macro_f1_shares(self.logits, self.targets), self.texts)
+        """Macro-F1 with its intervals."""
+        return self.sample.share(macro_f1_shares(self.logits, self.targets))
 
     def difference(self, other: "Evaluation") -> Estimate:
-        """Accuracy minus that of another learner on the same episodes, with its interval."""
-        if self.texts is None:
-            return paired_difference(self.accuracies, other.accuracies)
-        return Estimate.over_texts(self.hits - other.hits, self.texts)
+        """Accuracy minus that of another learner on the same episodes, with its intervals."""
+        return self.sample.difference(self.hits - other.hits)
 
     @property
     def mean_temperature(self) -> float:
-        """The temperature, averaged over episodes if each has its own."""
+        """The temperature, averaged where there are several."""
         return float(torch.as_tensor(self.temperature).mean())
 
     def ece(self, calibrated: bool) -> float:
         """Expected calibration error over all queries, before or after the temperature."""
-        temperature = torch.as_tensor(self.temperature).double().reshape(-1, 1, 1) if calibrated else 1.0
-        return expected_calibration_error(self.logits, self.targets, temperature)
+        logits = self.calibrated_logits if calibrated else self.logits
+        return expected_calibration_error(logits, self.targets)
+
+    @property
+    def calibrated_logits(self) -> Float[Tensor, "episodes n_query n_way"]:
+        """Logits divided by their temperature, in double precision."""
+        temperature = torch.as_tensor(self.temperature).double()
+        while temperature.ndim < 3:
+            temperature = temperature[..., None]
+        return self.logits.double() / temperature
 
 
 def predict(
@@ -104,9 +112,9 @@ def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[E
 
 
 def evaluate(
-    learner: Learner, features: TaskFeatures, episodes: EpisodeBatch, one_test_part: bool = False
+    learner: Learner, features: TaskFeatures, episodes: EpisodeBatch, sample: Sample | None = None
 ) -> Evaluation:
-    """Score a learner on episodes; `one_test_part`: their queries are the same texts, as in `fixed_test_episodes`."""
+    """Score a learner on episodes; `sample` None: they were sampled, and stand for other texts and classes too."""
     logits, distances, started = [], [], time.perf_counter()
     with _scoring(learner):
         embedded, head = _embedded(learner, features, episodes)
@@ -119,8 +127,40 @@ def evaluate(
             texts, ways = embedded.all_texts(batch)
             distances.append(class_distances(classifier.metric(texts), ways))
     intra, inter = (torch.cat(part) for part in zip(*distances, strict=True))
-    queries = episodes.query.flatten(1) if one_test_part else None
-    return Evaluation(torch.cat(logits), episodes.targets, float(learner.temperature), intra, inter, seconds, queries)
+    sample = sample or Sample.of(episodes)
+    return Evaluation(torch.cat(logits), episodes.targets, sample, float(learner.temperature), intra, inter, seconds)
+
+
+def by_text(found: Evaluation, folds: CrossValidation) -> Evaluation:
+    """The scores of the folds of a cross-validation by text: each repeat is an episode with every tested text.
+
+    Repeats that were not finished are left out, but for the first, which then has the texts that were tested.
+    """
+    repeats = max(1, len(found.logits) // folds.folds)
+    query = folds.episodes[: min(len(found.logits), repeats * folds.folds)].query.flatten(1).unflatten(0, (repeats, -1))
+    asked = query >= 0
+    order = torch.stack([own[mask].argsort() for own, mask in zip(query, asked, strict=True)])
+
+    def sorted_(values: Tensor) -> Tensor:
+        """From folds and queries to repeats and texts."""
+        parts = values[: asked.shape[0] * asked.shape[1]].unflatten(0, asked.shape[:2])
+        return torch.stack([own[mask][places] for own, mask, places in zip(parts, asked, order, strict=True)])
+
+    def mean(values: Tensor) -> Tensor:
+        return values[: asked.shape[0] * asked.shape[1]].unflatten(0, asked.shape[:2]).nanmean(1)
+
+    temperature = found.temperature
+    if isinstance(temperature, Tensor):
+        temperature = sorted_(temperature[:, None].expand(-1, query.shape[2]))
+    return Evaluation(
+        logits=sorted_(found.logits),
+        targets=sorted_(found.targets),
+        sample=Sample("cross_validation", sorted_(query.flatten(0, 1)), folds=folds.folds),
+        temperature=temperature,
+        intra_class_distance=mean(found.intra_class_distance),
+        inter_class_distance=mean(found.inter_class_distance),
+        seconds=found.seconds,
+    )
 
 
 def held_out_accuracy(

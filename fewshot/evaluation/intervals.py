@@ -1,23 +1,34 @@
-"""Means over episodes with their 95 % intervals.
+"""Means with their 95 % intervals: over the episodes that were drawn, and over other texts and classes.
 
-Sampled episodes count as independent. If a few supports are scored on one test part, the mean depends on the supports
-and on the test texts, and the interval covers both, as that of a mean over two crossed factors:
+A mean of queries depends on which texts and classes were there to be asked for.  Residuals r are alike within a text,
+which stands in many episodes, and within a class; of k clusters (texts, or classes) and N queries the half-width is
 
-    half^2 = (t s / sqrt(n))^2 + (z e)^2        e^2 = k / (k - 1) * sum_j (sum_i r_ij)^2 / N^2
+    half = t_{k-1} sqrt(k / (k - 1) * sum_clusters (sum r)^2) / N
 
-with s the standard deviation of the means over n supports, t its quantile, r_ij the residual of text j with support i,
-k texts and N residuals in all. The shared part is counted twice, which makes it a little wide.
+which has the variance of the cluster bootstrap in closed form.  Texts overlap between the folds of a cross-validation,
+so that its variance over texts is larger than it seems, by `1 / repeats + folds / (folds - 1)`.
 
-Source: Cameron, Gelbach and Miller 2011, "Robust Inference with Multiway Clustering", equation 2.11, without its last
-    term.
+An accuracy of n texts is a share: from the half-width follows the number of texts that a share with this interval would
+be of, at most n, and its interval is Wilson's, or with fewer than 30 texts the exact one of Clopper and Pearson.
+Neither is empty at 0 or 100 %.
+
+Source: Cameron and Miller 2015, "A Practitioner's Guide to Cluster-Robust Inference", equation 11, for the clusters;
+Nadeau and Bengio 2003, "Inference for the Generalization Error", section 3, for the folds; Wilson 1927, "Probable
+Inference"; Clopper and Pearson 1934, "The use of confidence or fiducial limits".
 """
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from jaxtyping import Float, Int
-from scipy.special import ndtri, stdtrit
+from scipy.special import betaincinv, ndtri, stdtrit
 from torch import Tensor
+
+from fewshot.episodes.batch import EpisodeBatch
+
+_Z = float(ndtri(0.975))
+_EXACT_BELOW = 30  # texts
 
 
 @dataclass(frozen=True)
@@ -26,15 +37,19 @@ class Estimate:
 
     Args:
         mean: the mean.
-        ci95: half the width of the 95 % interval (Student's t); None for one episode, unless it is over texts.
+        ci95: half the width of the 95 % interval over draws of episodes (Student's t); None for one episode, and where
+            episodes share their texts by design.
         std: standard deviation over episodes; None for one episode.
         n: number of episodes.
+        interval: 95 % interval of the mean for other texts, and other classes where these are drawn; None where it is
+            not known which texts there were.
     """
 
     mean: float
     ci95: float | None
     std: float | None
     n: int
+    interval: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, values: Float[Tensor, " episodes"]) -> "Estimate":
@@ -53,34 +68,110 @@ class Estimate:
         std = float(values.std())
         return cls(mean, float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n), std, n)
 
-    @classmethod
-    def over_texts(
-        cls, values: Float[Tensor, "episodes n_query"], texts: Int[Tensor, "episodes n_query"]
-    ) -> "Estimate":
-        """Estimate the mean over supports that are scored on the same texts, for other supports and other texts.
-
-        Example:
-            >>> import torch
-            >>> Estimate.over_texts(torch.tensor([[1.0, 1.0, 1.0, 0.0]]), torch.arange(4)[None]).ci95  # 1.96 * 0.25
-            0.4899...
-        """
-        values = values.double()
-        over_supports = cls.of(values.mean(1))
-        ids, places = texts.unique(return_inverse=True)
-        residuals = (values - over_supports.mean).flatten()
-        sums = residuals.new_zeros(len(ids)).index_add_(0, places.flatten(), residuals)
-        error = float(sums.square().sum().sqrt()) / values.numel() * math.sqrt(len(ids) / max(1, len(ids) - 1))
-        return replace(over_supports, ci95=math.hypot(over_supports.ci95 or 0.0, float(ndtri(0.975)) * error))
-
-    def as_json(self) -> dict[str, float | None]:
-        """Under its three keys, for `results.json`."""
-        return {"mean": self.mean, "ci95": self.ci95, "std": self.std}
+    def as_json(self) -> dict[str, float | list[float] | None]:
+        """Under its keys, for `results.json`."""
+        interval = None if self.interval is None else list(self.interval)
+        return {"mean": self.mean, "ci95": self.ci95, "std": self.std, "interval": interval}
 
     def percent(self, sign: bool = False) -> str:
         """As "84.2 ± 0.5", in per cent."""
         plus = "+" if sign else ""
         interval = f" ± {100 * self.ci95:.1f}" if self.ci95 is not None else ""
         return f"{100 * self.mean:{plus}.1f}{interval}"
+
+
+Drawn = Literal["sampled", "fixed_test", "cross_validation"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Which texts and classes the queries of some episodes are of, and how the episodes were drawn.
+
+    Args:
+        drawn: `sampled` episodes, supports beside one `fixed_test` part, or the repeats of a `cross_validation`.
+        texts: index of each query's text.
+        classes: class of each query, where other classes are meant too; None where these are all there are.
+        folds: of the cross-validation.
+    """
+
+    drawn: Drawn
+    texts: Int[Tensor, "episodes n_query"]
+    classes: Int[Tensor, "episodes n_query"] | None = None
+    folds: int = 0
+
+    @classmethod
+    def of(cls, episodes: EpisodeBatch, drawn: Drawn = "sampled", other_classes: bool = True) -> "Sample":
+        """That of the queries of some episodes; `other_classes`: whether their classes stand for others."""
+        classes = episodes.classes[..., None].expand(episodes.query.shape).flatten(1)
+        return cls(drawn, episodes.query.flatten(1), classes if other_classes else None)
+
+    def __getitem__(self, episodes: slice) -> "Sample":
+        """That of some of the episodes."""
+        classes = None if self.classes is None else self.classes[episodes]
+        return replace(self, texts=self.texts[episodes], classes=classes)
+
+    @property
+    def n_texts(self) -> int:
+        """Number of different texts."""
+        return len(self.texts.unique())
+
+    def share(self, values: Float[Tensor, "episodes n_query"]) -> Estimate:
+        """Estimate a share from the part of it that each query has, such as 1 or 0 for right or wrong.
+
+        Example:
+            >>> import torch
+            >>> Sample("fixed_test", torch.arange(3)[None]).share(torch.ones(1, 3)).interval  # three of three
+            (0.292..., 1.0)
+        """
+        estimate, half = self._over_episodes(values), self._half_width(values)
+        return replace(estimate, interval=share_interval(estimate.mean, half, self.n_texts))
+
+    def difference(self, values: Float[Tensor, "episodes n_query"]) -> Estimate:
+        """Estimate a mean difference from that of each query; none in n texts says that it is rare, not absent."""
+        estimate, half = self._over_episodes(values), self._half_width(values)
+        half = half or 1 - 0.025 ** (1 / self.n_texts)
+        return replace(estimate, interval=(estimate.mean - half, estimate.mean + half))
+
+    def _over_episodes(self, values: Tensor) -> Estimate:
+        estimate = Estimate.of(values.double().mean(1))
+        return replace(estimate, ci95=None) if self.drawn == "cross_validation" else estimate
+
+    def _half_width(self, values: Tensor) -> float:
+        values = values.double()
+        residuals = (values - values.mean()).flatten()
+        half = _clustered(residuals, self.texts)
+        if self.drawn == "cross_validation":
+            half *= math.sqrt(1 / len(values) + self.folds / (self.folds - 1))
+        if self.classes is not None:
+            half = max(half, _clustered(residuals, self.classes))
+        return math.hypot(half, self._over_episodes(values).ci95 or 0.0)
+
+
+def share_interval(mean: float, half: float, n_texts: int) -> tuple[float, float]:
+    """The 95 % interval of a share of some texts; `half` is its half-width as of a mean, 0 where all texts agree.
+
+    Example:
+        >>> [round(100 * bound, 1) for bound in share_interval(0.95, 0.0675, 40)]  # 38 of 40
+        [83.5, 98.6]
+    """
+    spread = _Z**2 * mean * (1 - mean)
+    n = min(n_texts, spread / half**2) if half else n_texts
+    if n_texts < _EXACT_BELOW:
+        low = 0.0 if mean <= 0 else float(betaincinv(mean * n, (1 - mean) * n + 1, 0.025))
+        high = 1.0 if mean >= 1 else float(betaincinv(mean * n + 1, (1 - mean) * n, 0.975))
+        return low, high
+    centre, width = mean + _Z**2 / (2 * n), math.sqrt(spread / n + _Z**4 / (4 * n**2))
+    return tuple(min(max((centre + side * width) / (1 + _Z**2 / n), 0.0), 1.0) for side in (-1, 1))  # type: ignore
+
+
+def _clustered(residuals: Tensor, ids: Tensor) -> float:
+    """Half the width of the interval of a mean whose residuals are alike within clusters; 0 for one cluster."""
+    clusters, places = ids.flatten().unique(return_inverse=True)
+    k = len(clusters)
+    if k < 2:
+        return 0.0
+    sums = residuals.new_zeros(k).index_add_(0, places, residuals)
+    return float(stdtrit(k - 1, 0.975)) * math.sqrt(k / (k - 1) * float(sums.square().sum())) / len(residuals)
 
 
 def paired_difference(ours: Float[Tensor, " episodes"], theirs: Float[Tensor, " others"]) -> Estimate:

@@ -50,16 +50,13 @@ def _one_hot(logits: Tensor, targets: Tensor) -> list[Tensor]:
 def expected_calibration_error(
     logits: Float[Tensor, "episodes n_query n_way"],
     targets: Int[Tensor, "episodes n_query"],
-    temperature: float | Float[Tensor, "_ 1 1"] = 1.0,
     n_bins: int = 15,
 ) -> float:
     """Mean distance of confidence and accuracy over bins of equal width, weighted by their queries, in `[0, 1]`.
 
-    `temperature` divides the logits; it is one for all, or one for each episode.
-
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
-    confidence, predicted = (logits.double() / temperature).softmax(-1).max(-1)
+    confidence, predicted = logits.double().softmax(-1).max(-1)
     correct = (predicted == targets).double().flatten()
     confidence = confidence.flatten()
     bins = (confidence * n_bins).long().clamp(max=n_bins - 1)

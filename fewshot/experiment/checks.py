@@ -29,8 +29,8 @@ def check_task(task: Task, protocol: Protocol) -> None:
     if protocol.classes == "test" and not (task.parts["train"] and task.parts["valid"]):
         raise ConfigError(
             f"The task {task.name!r} has {len(task.classes)} classes, but {FEWEST_TO_SPLIT} are needed for "
-            f"classes=test: one to train on, one to select on, two to test on. Set classes=all ways=all, which tells "
-            f"all classes apart and is scored on texts that are held out, or add classes."
+            f"classes=test: one to train on, one to select on, two to test on. Set classes=all, which tells all "
+            f"classes apart and is scored on texts that are held out, or add classes."
         )
     if protocol.classes == "test" and len(task.parts["test"]) < 2:
         raise ConfigError(
@@ -84,16 +84,16 @@ def check_augmentation(augmentation: SemanticAugmentation, task: Task, shots: in
 
 
 def warn_of_seen_classes(task: Task, encoder: Encoder, protocol: Protocol) -> None:
-    """Warn of an encoder whose training has seen classes that are scored."""
-    scored = {task.classes[label] for label in scored_classes(task, protocol)}
+    """Warn of an encoder whose training has seen texts or label names that are scored, whatever the task's name."""
+    scored = task.digests(scored_classes(task, protocol))
     weights = encoder.trained
     while weights is not None:
-        both = sorted(scored & {*weights.seen.get("classes", ())}) if weights.seen.get("task") == task.name else []
+        both = scored & {*weights.seen.get("digests", ())}
         if both:
             log.warning(
-                f"The encoder's weights were trained or selected on {len(both)} of the classes that are scored, such "
-                f"as {both[0]!r} (task {weights.seen['task']}, split {weights.seen.get('split')}): these scores are "
-                f"too good. Expected weights that have not seen them. Use the split that they were trained on, or "
-                f"encoder.weights=null."
+                f"The encoder's weights were trained or selected on {len(both)} of the {len(scored)} texts and label "
+                f"names that are scored (task {weights.seen.get('task')}, split {weights.seen.get('split')}): these "
+                f"scores are too good. Expected weights that have not seen them. Use the split that they were trained "
+                f"on, or encoder.weights=null."
             )
         weights = weights.below

@@ -8,6 +8,7 @@ from pathlib import Path
 from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.cross_validation import cross_validation
 from fewshot.episodes.frozen import EpisodeRequest, draw, fixed_test_episodes, frozen_episodes
 from fewshot.episodes.sampler import corrupt_support
 from fewshot.errors import ConfigError
@@ -56,7 +57,10 @@ def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> Epi
     Raises:
         ConfigError, TaskError: the classes cannot fill the episodes.
     """
-    if protocol.protocol == "fixed_test":
+    assert protocol.shots != "auto"
+    if protocol.protocol == "cross_validation":
+        episodes = cross_validation(task, scored_classes(task, protocol), protocol.shots).episodes
+    elif protocol.protocol == "fixed_test":
         alone = protocol.shots == 0 and protocol.ways is None
         supports = 1 if alone else min(protocol.supports, protocol.episodes)
         classes = scored_classes(task, protocol)
@@ -75,7 +79,7 @@ def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> Epi
             f"Got support_noise={noise} where some classes have fewer than {protocol.shots} texts for the support; "
             f"noise needs equal sizes. Lower shots, or set support_noise=0."
         )
-    return corrupt_support(episodes, noise, child_generator(0, f"noise/{task.name}/{noise}"))
+    return corrupt_support(episodes, noise, child_generator(0, f"noise/{task.stream}/{noise}"))
 
 
 def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None, fewer: int = 1) -> list[EpisodeBatch]:
@@ -91,6 +95,7 @@ def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None,
         fewer: by which the number of episodes is divided.
     """
     pools = task.pools("valid") if max_texts is None else task.pools("valid").thinned(max_texts)
+    assert protocol.shots != "auto"
     n_classes, smallest = len(pools.classes), int(pools.sizes.min())
     queries = max(1, min(_VALID_QUERIES, smallest - 1))
     shots = min(protocol.shots, max(1, smallest - queries), _MAX_VALID_SHOTS)

@@ -12,6 +12,7 @@ import torch
 
 from fewshot.adaptation.final_stage import UNTUNED
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.cross_validation import FOLDS
 from fewshot.evaluation import Evaluation, class_distances, evaluate
 from fewshot.experiment.augmentation import AugmentationPhase, NewTexts
 from fewshot.experiment.episodes import TaskEncoder, labelled_support
@@ -53,7 +54,7 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
         phase = AugmentationPhase(task, plan.protocol, model.encoder, features, episodes.k_shot)
         features, new_texts = phase.support(model.augmentation, "test", episodes)
         log.info(new_texts.sentence(model.augmentation.augmentation.sources or ()))
-    evaluation = evaluate(model.learner, features, episodes, one_test_part=plan.fixed_test)
+    evaluation = evaluate(model.learner, features, episodes, plan.sample(episodes))
     return Scored(evaluation, new_texts)
 
 
@@ -61,6 +62,8 @@ def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan,
     """Adapt to one support after the other and score the classifiers, as many as the protocol's minutes allow."""
     assert plan.final_stage is not None
     name, minutes, started = plan.final_stage.name, plan.protocol.minutes, time.perf_counter()
+    if plan.drawn == "cross_validation" and name != "head":
+        episodes = episodes[:FOLDS]  # one repeat: the encoder is tuned for each fold
     log.info(f"Final stage ({name}) on up to {len(episodes)} supports in {minutes:g} minutes")
     scored = _one_by_one(model, task, episodes, plan, store, f"Final stage ({name})", minutes)
     stages = Counter("the learner" if one["stage"] in UNTUNED else str(one["stage"]) for one in scored.adaptations)
@@ -86,11 +89,13 @@ def _one_by_one(
             support = labelled_support(task, episode, plan.protocol.label_names)
             adapted = model.adapt_to(support, plan.protocol.seed, store)
             classifier = classifier if adapted.details["stage"] in UNTUNED else adapted
-            queries = [task.texts[place] for place in episode.query.flatten().tolist()]
-            logits.append(adapted.logits(queries))
+            asked = episode.query.flatten() >= 0  # all of them, but in a cross-validation
+            queries = [task.texts[place] for place in episode.query.flatten()[asked].tolist()]
+            logits.append(torch.zeros(len(asked), episode.n_way))
+            logits[-1][asked] = adapted.logits(queries)
             temperatures.append(adapted.temperature)
             adaptations.append(dict(adapted.details))
-            ways = torch.cat([support.classes, episode.targets[0]])
+            ways = torch.cat([support.classes, episode.targets[0][asked]])
             distances.append(class_distances(adapted.embed([*support.texts, *queries])[None], ways[None]))
             advance()
     done = episodes[: len(logits)]
@@ -98,10 +103,10 @@ def _one_by_one(
     evaluation = Evaluation(
         logits=torch.stack(logits),
         targets=done.targets,
+        sample=plan.sample(done),
         temperature=torch.tensor(temperatures),
         intra_class_distance=intra,
         inter_class_distance=inter,
         seconds=time.perf_counter() - started,
-        texts=done.query.flatten(1) if plan.fixed_test else None,
     )
     return Scored(evaluation, adaptations=tuple(adaptations), classifier=classifier)

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation import Evaluation, evaluate
+from fewshot.episodes.cross_validation import FOLDS, CrossValidation
+from fewshot.evaluation import Evaluation, by_text, evaluate
 from fewshot.experiment.checks import warn_of_seen_classes
 from fewshot.experiment.episodes import TaskEncoder, episodes_of
 from fewshot.experiment.evaluating import score, score_each
@@ -44,8 +45,8 @@ def run_experiment(
     Raises:
         FewshotError: anything that the user can mend.
     """
-    protocol, store = protocol or Protocol(), store or Store()
-    plan = recipe.plan(task, protocol)
+    store, plan = store or Store(), recipe.plan(task, protocol)
+    protocol = plan.protocol
     warn_of_seen_classes(task, plan.encoder, protocol)
     episodes = episodes_of(task, plan.protocol, store.episodes)
     log.info(plan.sentence())
@@ -55,9 +56,12 @@ def run_experiment(
     trained = meta_train(task, plan, store, encoded)
     model, timings = trained.model, dict(trained.timings)
     whose = "all" if protocol.classes == "all" else "the test"
-    log.info(
-        f"Evaluating on {len(episodes)} episodes, {episodes.n_way}-way {plan.protocol.shots}-shot, of {whose} classes"
-    )
+    if plan.drawn == "cross_validation":
+        log.info(f"Cross-validating {episodes.n_way} classes: {len(episodes) // FOLDS} times {FOLDS} folds")
+    else:
+        log.info(
+            f"Evaluating on {len(episodes)} episodes, {episodes.n_way}-way {protocol.shots}-shot, of {whose} classes"
+        )
     with timed(timings, "evaluate"):
         scored = score(model, task, episodes, plan, encoded)
     before: dict[str, Evaluation] = {}
@@ -69,8 +73,23 @@ def run_experiment(
         before[WITHOUT_FINAL_STAGE] = without[slice(len(episodes))]
     with timed(timings, "baselines"):
         baselines = before | _baselines(trained, task, plan, episodes, store, encoded)
+    with_half = None
+    if plan.drawn == "cross_validation":
+        folds = CrossValidation(episodes, FOLDS)
+        own = before.get(WITHOUT_FINAL_STAGE, scored.evaluation)
+        if isinstance(model.learner, Learner) and protocol.shots:
+            half = evaluate(model.learner, encoded(model.encoder), folds.with_half().episodes, plan.sample(episodes))
+            with_half = (by_text(own, folds), by_text(half, folds))
+        scored = replace(scored, evaluation=by_text(scored.evaluation, folds))
+        baselines = {name: by_text(evaluation, folds) for name, evaluation in baselines.items()}
     return ExperimentResult(
-        plan=plan, trained=trained, scored=scored, baselines=baselines, episodes=episodes, timings=timings
+        plan=plan,
+        trained=trained,
+        scored=scored,
+        baselines=baselines,
+        episodes=episodes,
+        timings=timings,
+        with_half=with_half,
     )
 
 
@@ -84,7 +103,7 @@ def _baselines(
     rows, model, published = {}, trained.model, plan.encoder
 
     def evaluated(learner: Learner, encoder: Encoder) -> Evaluation:
-        return evaluate(learner, encoded(encoder), episodes, one_test_part=plan.fixed_test)
+        return evaluate(learner, encoded(encoder), episodes, plan.sample(episodes))
 
     result = trained.augmentation
     if (

@@ -8,6 +8,8 @@ from fewshot.adaptation.final_stage import FinalStage, Tuner
 from fewshot.adaptation.ladder import Rung
 from fewshot.augment.augmenter import SemanticAugmentation
 from fewshot.encoders import Encoder, Full, Trainable, check_trainable
+from fewshot.episodes.batch import EpisodeBatch
+from fewshot.evaluation.intervals import Drawn, Sample
 from fewshot.experiment.protocol import Protocol
 from fewshot.learners import Learner
 from fewshot.tasks.task import Task
@@ -52,9 +54,14 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     @property
-    def fixed_test(self) -> bool:
-        """Whether all episodes have one test part."""
-        return self.protocol.protocol == "fixed_test"
+    def drawn(self) -> Drawn:
+        """How the episodes are made."""
+        assert self.protocol.protocol != "auto"
+        return self.protocol.protocol
+
+    def sample(self, episodes: EpisodeBatch) -> Sample:
+        """What the queries of the episodes are a sample of."""
+        return Sample.of(episodes, self.drawn, other_classes=self.protocol.classes == "test")
 
     def sentence(self) -> str:
         """The stage and its reason, for a person to read."""
@@ -87,7 +94,10 @@ def trainable_part(
 
 def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
     """A sentence for each setting of the protocol asked for that is not its default and has no part in the plan."""
-    if plan.fixed_test:
+    if plan.drawn == "cross_validation":
+        why = "which tests every text by cross-validation, all classes at once"
+        names = ["ways", "queries", "episodes", "supports", "test_texts"]
+    elif plan.drawn == "fixed_test":
         why = "whose test episodes share one test part (test_texts= is its size, supports= how many there are)"
         names = ["queries"] + (["episodes"] if asked.episodes > asked.supports else [])
     else:
@@ -99,7 +109,7 @@ def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
     return [
         f"{name}={getattr(asked, name)} has no part in this run, {why}"
         for name, why in reasons.items()
-        if getattr(asked, name) != getattr(Protocol, name)
+        if getattr(asked, name) not in (getattr(Protocol, name), None)
     ]
 
 

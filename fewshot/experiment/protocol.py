@@ -1,21 +1,29 @@
 """Which episodes of which classes an experiment scores; importing this loads no torch."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from fewshot.episodes.wrong_labels import wrong_places
 from fewshot.errors import ConfigError
 from fewshot.learners.names import NAMES
-from fewshot.ranges import BOOLEAN, POSITIVE, SHARE, Range, RangedSettings, one_of, or_null, some_of, whole
+from fewshot.ranges import BOOLEAN, POSITIVE, SHARE, Range, RangedSettings, one_of, or_null, or_word, some_of, whole
+
+if TYPE_CHECKING:
+    from fewshot.tasks.task import Task
+
+FEW = 5  # shots of an episode, where none are asked for
 
 
 @dataclass(frozen=True)
 class Protocol(RangedSettings):
     """The episodes of an experiment.
 
+    With `auto` a task that has a class split is scored on its test classes, and any other on all its classes by
+    cross-validation, in which every text is tested and, if `shots` bounds none, every other one is learned from.
+
     Args:
         ways: classes per test episode, or all (in Python None).
-        shots: labelled texts per class; 0 goes by label names alone.
+        shots: texts per class; 0: names alone; auto: 5, or all if crossed.
         queries: texts to classify per class.
         episodes: test episodes.
         label_names: use the names of the classes as evidence.
@@ -23,8 +31,8 @@ class Protocol(RangedSettings):
         support_noise: share of wrong labels in the test support.
         seed: of meta-training; test episodes do not depend on it.
         baselines: learners scored on the same episodes.
-        classes: scored: test, or all of the task, and then none is trained on.
-        protocol: auto, sampled episodes, or one fixed_test part of the texts.
+        classes: scored: test, or all; auto: test if the task has a split.
+        protocol: auto, sampled, fixed_test, or cross_validation of all.
         test_texts: of each class in the fixed test part, at most.
         supports: how many are drawn beside the fixed test part.
         minutes: after them the final stage begins no further support.
@@ -36,18 +44,19 @@ class Protocol(RangedSettings):
     GROUP: ClassVar[str] = ""
     RANGES: ClassVar[dict[str, Range]] = {
         "ways": or_null(whole(2), "all"),
-        **dict.fromkeys(("shots", "seed"), whole(0)),
+        "shots": or_word("auto", whole(0)),
+        "seed": whole(0),
         **dict.fromkeys(("queries", "episodes", "test_texts", "supports"), whole(1)),
         **dict.fromkeys(("label_names", "realistic"), BOOLEAN),
         "support_noise": SHARE,
         "baselines": some_of(*NAMES),
-        "classes": one_of("test", "all"),
-        "protocol": one_of("auto", "sampled", "fixed_test"),
+        "classes": one_of("auto", "test", "all"),
+        "protocol": one_of("auto", "sampled", "fixed_test", "cross_validation"),
         "minutes": POSITIVE,
     }
 
     ways: int | None = 5
-    shots: int = 5
+    shots: int | Literal["auto"] = "auto"
     queries: int = 15
     episodes: int = 600
     label_names: bool = True
@@ -55,8 +64,8 @@ class Protocol(RangedSettings):
     support_noise: float = 0.0
     seed: int = 0
     baselines: tuple[str, ...] = ("centroid", "logistic", "ridge")
-    classes: str = "test"
-    protocol: str = "auto"
+    classes: Literal["auto", "test", "all"] = "auto"
+    protocol: Literal["auto", "sampled", "fixed_test", "cross_validation"] = "auto"
     test_texts: int = 40
     supports: int = 5
     minutes: float = 10.0
@@ -66,15 +75,32 @@ class Protocol(RangedSettings):
         if problems := self.contradictions():
             raise ConfigError("\n".join(problems))
 
+    def resolved(self, task: "Task") -> "Protocol":
+        """This protocol for a task, without any `auto`, but that of `protocol` which goes by the stage.
+
+        All classes of a task without a class split are scored, by cross-validation, whose ways are all of them.
+        """
+        classes = self.classes if self.classes != "auto" else "test" if task.has_split else "all"
+        drawn = (
+            "cross_validation" if self.protocol == "auto" and classes == "all" and not task.has_split else self.protocol
+        )
+        if drawn != "cross_validation":
+            return replace(self, classes=classes, shots=FEW if self.shots == "auto" else self.shots)
+        scored = task.parts["test"] if classes == "test" else range(len(task.classes))
+        sizes = [int((task.labels == label).sum()) for label in scored]
+        shots = max(sizes) if self.shots == "auto" else self.shots
+        return replace(self, classes=classes, protocol=drawn, ways=None, shots=shots)
+
     def contradictions(self) -> list[str]:
         """A sentence for each combination of settings that cannot be used."""
         noise, problems = self.support_noise, [] if self.shots else self.nothing_labelled("shots=0", "Raise shots")
+        shots = FEW if self.shots == "auto" else self.shots
         if noise and self.realistic:
             problems.append(
                 f"Got support_noise={noise} with realistic=true; noise needs equal support sizes. Leave one out."
             )
-        elif noise and self.shots and not wrong_places(noise, self.shots):
-            problems.append(f"Got support_noise={noise}, which is no text of {self.shots} shots. Raise one of them.")
+        elif noise and shots and not wrong_places(noise, shots):
+            problems.append(f"Got support_noise={noise}, which is no text of {shots} shots. Raise one of them.")
         return problems
 
     def nothing_labelled(self, got: str, cure: str) -> list[str]:

@@ -31,6 +31,7 @@ class ExperimentResult:
             augmentation, where there are any.
         episodes: the test episodes.
         timings: phase → seconds.
+        with_half: the learner before tuning, by all texts and by half of them, in a cross-validation.
     """
 
     plan: Plan
@@ -39,6 +40,7 @@ class ExperimentResult:
     baselines: Mapping[str, Evaluation]
     episodes: EpisodeBatch
     timings: Mapping[str, float]
+    with_half: tuple[Evaluation, Evaluation] | None = None
 
     @property
     def model(self) -> MetaModel:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 
 from fewshot.adaptation.ladder import FINAL_STAGES, Ladder, Rung
+from fewshot.episodes.cross_validation import kept_of
 from fewshot.episodes.frozen import max_support
 from fewshot.errors import ConfigError
+from fewshot.evaluation.intervals import Drawn
 from fewshot.experiment.episodes import scored_classes
 from fewshot.experiment.protocol import Protocol
 from fewshot.tasks.task import Task
@@ -19,13 +21,13 @@ class Stages:
     Args:
         rung: the stage, and why.
         final_stage: name of the stage that tunes on each support; None tunes nothing.
-        fixed_test: whether all episodes have one test part.
+        drawn: how the episodes are made.
         max_shots: support texts that a class has, at most.
     """
 
     rung: Rung
     final_stage: str | None
-    fixed_test: bool
+    drawn: Drawn
     max_shots: int
 
 
@@ -38,7 +40,7 @@ class StageRequest:
         final_stage: likewise.
         by_prototypes: whether the learner goes by prototypes.
         through_encoder: whether its inner loop goes through the encoder.
-        protocol: as it was asked for.
+        protocol: as the task calls for it, see `Protocol.resolved`.
     """
 
     strategy: str
@@ -50,11 +52,12 @@ class StageRequest:
     def stages(self, ladder: Ladder, task: Task) -> Stages:
         """Follow the ladder, as far as the request leaves it open.
 
-        1. Beside a fixed test part, shots that no class has left do not count.
+        1. Beside texts that are held out, shots that no class has left do not count.
         2. Stages that fine-tune do so on each support, but for `final_stage="none"`.
         3. Where all classes are told apart at once by two texts each or more, there are a few supports, and not six
            hundred small episodes; prototypes then give way to a tuned head below those stages.
-        4. Where something tunes, where all classes are scored, and for 3, one test part is fixed.
+        4. Where something tunes, where all classes are scored, and for 3, one test part is fixed, or each text is held
+           out in turn.
 
         Args:
             ladder: the borders.
@@ -64,15 +67,20 @@ class StageRequest:
             ConfigError: the settings contradict each other.
         """
         self._check()
-        shots = self.protocol.shots
+        shots, classes = self.protocol.shots, scored_classes(task, self.protocol)
+        assert shots != "auto"
         found = self._on(ladder.rung(shots, self.strategy))
-        largest = max_support(task, scored_classes(task, self.protocol), self.protocol.test_texts)
-        if largest >= shots or not found.fixed_test:
+        if found.drawn == "cross_validation":
+            sizes = [int((task.labels == label).sum()) for label in classes]
+            largest = max(map(kept_of, sizes))
+        else:
+            largest = max_support(task, classes, self.protocol.test_texts)
+        if largest >= shots or found.drawn == "sampled":
             return found
         rung = ladder.rung(largest, self.strategy)
-        if self.strategy == "auto":
+        if self.strategy == "auto" and found.drawn == "fixed_test":
             rung = replace(rung, reason=f"{rung.reason} No class has more of the {shots} that were asked for.")
-        return replace(self._on(rung), fixed_test=True, max_shots=largest)
+        return replace(self._on(rung), drawn=found.drawn, max_shots=largest)
 
     def _on(self, rung: Rung) -> Stages:
         """What a rung of the ladder means."""
@@ -80,20 +88,21 @@ class StageRequest:
         if final is None and rung.name in FINE_TUNING:
             why = "its inner loop tunes the encoder itself" if self.through_encoder else "final_stage=none"
             rung = replace(rung, reason=f"{rung.reason} Nothing is tuned on the supports ({why}).")
-        fixed_test = final is not None or protocol.classes == "all" or self._all_at_once
+        fixed = final is not None or protocol.classes == "all" or self._all_at_once
+        drawn: Drawn = "fixed_test" if fixed else "sampled"
         if protocol.protocol != "auto":
-            fixed_test = protocol.protocol == "fixed_test"
-        if fixed_test and protocol.realistic:
+            drawn = protocol.protocol
+        if drawn != "sampled" and protocol.realistic:
             raise ConfigError(
-                f"Got realistic=true where one test part of the texts is fixed, with supports of equal sizes (stage "
-                f"{rung.name}, final stage {final or 'none'}, classes={protocol.classes}). Set realistic=false."
+                f"Got realistic=true with protocol={drawn}, whose supports are not drawn so (stage {rung.name}, final "
+                f"stage {final or 'none'}, classes={protocol.classes}). Set realistic=false."
             )
-        if not fixed_test and protocol.classes == "all":
+        if drawn == "sampled" and protocol.classes == "all":
             raise ConfigError(
-                "Got protocol=sampled with classes=all, which is scored on a fixed test part of the texts. Leave one "
-                "out."
+                "Got protocol=sampled with classes=all, which is scored on texts that are held out. Leave one out."
             )
-        return Stages(rung, final, fixed_test, protocol.shots)
+        assert protocol.shots != "auto"
+        return Stages(rung, final, drawn, protocol.shots)
 
     def _final_stage(self, rung: Rung) -> str | None:
         fine_tunes = rung.name in FINE_TUNING
@@ -117,7 +126,8 @@ class StageRequest:
     def _all_at_once(self) -> bool:
         """Whether all classes are told apart at once, by texts that suffice to tune on and to hold some out."""
         sampled = self.protocol.protocol == "sampled" or self.protocol.realistic
-        return self.protocol.ways is None and self.protocol.shots >= 2 and self.strategy != "zero_shot" and not sampled
+        several = self.protocol.shots != "auto" and self.protocol.shots >= 2
+        return self.protocol.ways is None and several and self.strategy != "zero_shot" and not sampled
 
     def _check(self) -> None:
         if self.final_stage not in FINAL_STAGES:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from fewshot.errors import ConfigError
 from fewshot.evaluation import paired_difference
-from fewshot.report.table import interval
+from fewshot.report.table import percent
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
         *(str(results[key]) for key in _SORTED_BY),
         *map(run.shown, varying),
         str(results["learner"]),
-        interval(results["accuracy"]),
+        percent(results["accuracy"]),
         change,
         f"{100 * results['macro_f1']['mean']:.1f}",
         f"{results['ece']:.3f}",

@@ -6,16 +6,19 @@
                         only the learner itself without augmentation or final stage has it
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     as scored
     episodes_sha256     equal hashes can be compared pairwise
-    accuracy, macro_f1  {mean, ci95, std} as fractions, over episodes, and over test texts if all have one test part
+    accuracy, macro_f1  {mean, ci95, std, interval} as fractions: ci95 is half the 95 % interval over draws of episodes,
+                        null in a cross-validation; interval, [low, high], is for other texts, and with classes=test
+                        for other classes
     ece, ece_uncalibrated, temperature      expected calibration error after and before `temperature`, fitted on valid
                         classes; of a final stage on texts held out of each support (the mean); 1 if there are neither
     intra_class_distance, inter_class_distance      see `fewshot.evaluation.class_distances`
-    baselines           name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std}}
+    baselines           name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std, interval}}
     strategy            {stage, reason, asked, ...} of the ladder; support_texts are those of a class in an episode
     adaptation          null, or the work of the final stage; see `adaptation_json`
     augment             null, or the new texts; see `fewshot.report.augmentation`
     meta_training       {steps, best_step, valid_accuracy, valid_accuracy_before}
     notes, versions     changes made while reading the texts; versions of the libraries
+    advice              how sure the number is, whether a baseline is better, and what would help most
     timings             phase → seconds; total; episodes_per_second
     peak_memory_mb      of the process
     texts_encoded       texts that went through the encoder; 0 if all were cached
@@ -37,6 +40,7 @@ from typing import Any
 from fewshot.evaluation import Estimate, Evaluation
 from fewshot.experiment.evaluating import Scored
 from fewshot.experiment.result import ExperimentResult
+from fewshot.report.advice import advice
 from fewshot.report.augmentation import augmentation_json
 from fewshot.storage import write_json
 from fewshot.tasks.task import Task
@@ -74,7 +78,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         "learner": learner,
         "ways": result.episodes.n_way,
         "shots": protocol.shots,
-        "queries": result.episodes.n_query,
+        "queries": None if plan.drawn == "cross_validation" else result.episodes.n_query,
         "seed": protocol.seed,
         "label_names": protocol.label_names,
         "realistic": protocol.realistic,
@@ -89,6 +93,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         "meta_training": _training(trained.history),
         "timings": {**result.timings, "episodes_per_second": len(result.episodes) / ours.seconds},
         "notes": list(task.notes),
+        "advice": advice(task, result),
     }
 
 

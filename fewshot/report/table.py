@@ -11,9 +11,15 @@ from fewshot.evaluation import Estimate
 from fewshot.experiment.result import ITSELF
 
 
-def interval(value: Mapping[str, float | None], sign: bool = False) -> str:
+def percent(value: Mapping[str, Any], sign: bool = False) -> str:
     """A `{mean, ci95}` of `results.json` in per cent: "84.2 ± 0.5"."""
-    return Estimate(value["mean"], value["ci95"], None, 0).percent(sign)  # type: ignore[arg-type]
+    return Estimate(value["mean"], value["ci95"], None, 0).percent(sign)
+
+
+def interval(value: Mapping[str, Any], sign: bool = False) -> str:
+    """Its interval: "81.0 to 87.1"; empty where there is none."""
+    plus = "+" if sign else ""
+    return " to ".join(f"{100 * bound:{plus}.1f}" for bound in value.get("interval") or ())
 
 
 def comparison_table(results: Mapping[str, Any]) -> Table:
@@ -21,17 +27,20 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     names = "with label names" if results["label_names"] else "without label names"
     noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
     unequal = " (unequal)" if results["realistic"] else ""
+    strategy = results.get("strategy") or {}
+    crossed = strategy.get("protocol") == "cross_validation"
+    asked = f"{results['ways']} classes" if crossed else f"{results['ways']}-way {results['shots']}-shot{unequal}"
     itself = [name for name in ITSELF if name in results["baselines"]]
     published = results.get("encoder_training") and len(results["baselines"]) > len(itself)
     frozen = "\nbaselines with the frozen encoder" if published else ""
     own = "".join(f"; {name}: the same learner" for name in itself)
     table = Table(
-        title=f"{results['task']}, {results['ways']}-way {results['shots']}-shot{unequal}, {names}{noise}",
-        caption=f"{_episodes(results)}; ± is the 95 % interval over {_factors(results)}{own}{frozen}",
+        title=f"{results['task']}, {asked}, {names}{noise}",
+        caption=f"{_episodes(results)}; {_covered(results)}{own}{frozen}",
     )
-    for column in ("learner", "accuracy %", "difference", "macro-F1 %", "ECE", "intra", "inter"):
+    for column in ("learner", "accuracy %", "95 % interval", "difference", "macro-F1 %", "ECE", "intra", "inter"):
         table.add_column(column, justify="left" if column == "learner" else "right")
-    final = (results.get("strategy") or {}).get("final_stage")
+    final = strategy.get("final_stage")
     table.add_row(*_row(f"{results['learner']} + {final}" if final else results["learner"], results), style="bold")
     for name, scores in results["baselines"].items():
         table.add_row(*_row(name, scores))
@@ -42,6 +51,9 @@ def _episodes(results: Mapping[str, Any]) -> str:
     """The episodes of the scores, in words."""
     strategy = results.get("strategy") or {}
     count = results["episodes"]
+    if strategy.get("protocol") == "cross_validation":
+        sizes = strategy["support_texts"]
+        return f"cross-validation, {count} supports of {sizes['smallest']} to {sizes['largest']} texts per class"
     if strategy.get("protocol") != "fixed_test":
         return f"{count} episodes of classes never seen in training"
     seen = "of all classes, none trained on" if strategy["classes"] == "all" else "of classes never seen in training"
@@ -52,19 +64,26 @@ def _episodes(results: Mapping[str, Any]) -> str:
     return f"{supports} beside one test part of {results['queries']} texts per class, {seen}"
 
 
-def _factors(results: Mapping[str, Any]) -> str:
-    """The factors that the intervals are over."""
-    if (results.get("strategy") or {}).get("protocol") != "fixed_test":
-        return "them"
-    return "supports and test texts" if results["episodes"] > 1 else "test texts"
+def _covered(results: Mapping[str, Any]) -> str:
+    """What the intervals cover."""
+    strategy = results.get("strategy") or {}
+    drawn, other = (
+        strategy.get("protocol"),
+        "other texts" if strategy.get("classes") == "all" else "other classes and texts",
+    )
+    intervals = f"the interval and that of differences are for {other}"
+    if drawn == "cross_validation" or results["episodes"] == 1:
+        return intervals
+    return f"± is over draws of {'supports' if drawn == 'fixed_test' else 'episodes'} alone, {intervals}"
 
 
 def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:
     difference = scores.get("difference")
     return (
         name,
+        percent(scores["accuracy"]),
         interval(scores["accuracy"]),
-        interval(difference, sign=True) if difference else "",
+        f"{100 * difference['mean']:+.1f} ({interval(difference, sign=True)})" if difference else "",
         f"{100 * scores['macro_f1']['mean']:.1f}",
         f"{scores['ece']:.3f}",
         f"{scores['intra_class_distance']['mean']:.3f}",

@@ -1,5 +1,6 @@
 """From rows to a checked Task: what every source of texts goes through."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,25 +75,33 @@ def build_task(
     split_id: str,
     label_names: Mapping[str, Any] | None = None,
     source: str = "the class split",
+    published: bool = False,
 ) -> Task:
     """Put a Task together from cleaned rows.
+
+    The episodes of a published task go by its name and the order of its rows. Those of any other go by the texts alone:
+    rows are put into an order of their own, and neither a folder's name nor a shuffled file makes another number.
 
     Args:
         name, cleaned: the task's name, and its rows.
         split, split_id: part → labels, made by `make_split` if None, and its name.
         label_names: label → readable name, or → {"name": ..., "description": ...}; else the label, spaces for `_`.
         source: file of the split, for messages.
+        published: whether others know the task by its name.
 
     Raises:
         TaskError: fewer than two classes, a split that does not fit, label names of a wrong form.
     """
     rows, label_names = cleaned.rows, label_names or {}
+    if not published:
+        rows = tuple(sorted(rows, key=lambda row: (row.label, _digest(row.text))))
     classes = tuple(sorted({row.label for row in rows}))
     if len(classes) < 2:
         raise TaskError(
             f"The task {name!r} has {len(classes)} {'class' if len(classes) == 1 else 'classes'} "
             f"({', '.join(map(repr, classes))}), but two are needed to tell apart. Add texts of other classes."
         )
+    has_split = split is not None and split != make_split(classes)  # which earlier versions saved unasked
     if split is None:
         split = make_split(classes)
     else:
@@ -123,7 +132,13 @@ def build_task(
             *_note(unused, "{} in no part of the class split are not used: {}. Add them to class_splits.json."),
             *_note(without_texts, "{} in label_names.json have no texts: {}. Correct their names there."),
         ),
+        has_split=has_split,
+        stream=name if published else _digest("\0".join(f"{row.label}\0{row.text}" for row in rows)),
     )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _note(labels: Sequence[str], sentence: str) -> list[str]:

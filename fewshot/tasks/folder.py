@@ -1,19 +1,15 @@
 """Task folders: `texts.*`, and optionally `label_names.json` and `class_splits.json`."""
 
-import logging
 import os
 from pathlib import Path
 from typing import Literal
 
-from fewshot.errors import ConfigError, StorageError, TaskError
+from fewshot.errors import ConfigError, TaskError
 from fewshot.resources import shipped
-from fewshot.storage import write_json
 from fewshot.tasks.assemble import build_task, clean_rows
 from fewshot.tasks.readers import find_texts, read_json, read_rows, task_folder
 from fewshot.tasks.splits import MADE, choose_split
-from fewshot.tasks.task import PARTS, Task
-
-log = logging.getLogger(__name__)
+from fewshot.tasks.task import Task
 
 
 def load_folder(
@@ -29,8 +25,8 @@ def load_folder(
 ) -> Task:
     """Read a task folder.
 
-    Without `class_splits.json`, classes are split 60/20/20 by the hash of their labels, and the split is saved there,
-    so that it stays when texts are added. If the folder cannot be written, the next split is the same.
+    Without `class_splits.json`, all classes are scored, by cross-validation. On request (`classes=test`) they are split
+    60/20/20 by the hash of their labels.
 
     Args:
         path: the folder.
@@ -61,22 +57,15 @@ def load_folder(
             f"Got task.split={split_id}, but {str(folder)!r} has no class_splits.json, and a split that is made is "
             f"called {MADE}. Set task.split='{MADE}', or write class_splits.json."
         )
-    task = build_task(
+    return build_task(
         name or folder.resolve().name,
         cleaned,
         split=choose_split(read_json(splits_file), split_id, str(splits_file)) if has_split else None,
         split_id=split_id,
         label_names=_label_names(_own_or_published(folder, "label_names.json", published)),
         source=str(splits_file),
+        published=published is not None,
     )
-    if not has_split and task.parts["train"]:
-        parts = {part: [task.classes[c] for c in task.parts[part]] for part in PARTS}
-        try:
-            write_json(splits_file, {task.split: parts})
-            log.info(f"Split the classes 60/20/20 and saved the split to {splits_file}")
-        except StorageError as error:
-            log.info(f"Split the classes 60/20/20 (not saved: {error})")
-    return task
 
 
 def load_bundled(name: str, split: str | int = "01", min_texts: int = 0) -> Task:
@@ -87,7 +76,7 @@ def load_bundled(name: str, split: str | int = "01", min_texts: int = 0) -> Task
 
     Other arguments: as for `load_folder`.
     """
-    return load_folder(shipped("episodes") / name, name, split, min_texts=min_texts)
+    return load_folder(shipped("episodes") / name, name, split, min_texts=min_texts, published=name)
 
 
 def data_folder(name: str) -> Path | None:

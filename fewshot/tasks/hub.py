@@ -76,6 +76,7 @@ def load_hub(
         split_id=split_id,
         label_names=read_json(own / "label_names.json") if own else None,
         source=str(splits_file or "the class split"),
+        published=published is not None,
     )
 
 

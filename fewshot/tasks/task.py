@@ -3,7 +3,7 @@
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -82,6 +82,8 @@ class Task:
         descriptions: a sentence on each class, or "" where there is none.
         synonyms: for each text other names of the same thing, for augmentation only.
         notes: what was changed while reading, one sentence each.
+        has_split: whether the class split came with the task; one that was made is used on request only.
+        stream: names the streams of its episodes; the name, and for texts of the user's own a hash of them.
     """
 
     name: str
@@ -94,9 +96,17 @@ class Task:
     descriptions: tuple[str, ...] = ()
     synonyms: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
+    has_split: bool = True
+    stream: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.stream:
+            object.__setattr__(self, "stream", self.name)
 
     def __repr__(self) -> str:
         """Name and counts, not the texts."""
+        if not self.has_split:
+            return f"Task({self.name!r}, {len(self.texts):,} texts, {len(self.classes)} classes)"
         sizes = "/".join(str(len(self.parts[part])) for part in PARTS)
         return f"Task({self.name!r}, {len(self.texts):,} texts, {sizes} classes in train/valid/test)"
 
@@ -114,9 +124,21 @@ class Task:
         named = zip(self.classes, self.label_names, strict=True)
         return [label for label, name in named if not any(character.isalpha() for character in name)]
 
+    def digests(self, classes: Iterable[int]) -> set[str]:
+        """12 hex digits for each text of some classes and each of their names, to tell what was seen before."""
+        chosen = set(classes)
+        texts = (text for text, label in zip(self.texts, self.labels.tolist(), strict=True) if label in chosen)
+        known = (normalise(text) for text in (*texts, *(self.label_names[label] for label in chosen)))
+        return {hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12] for text in known}
+
     @cached_property
     def sha256(self) -> str:
-        """A hash of all that the numbers of a run depend on: texts, labels and the class split."""
+        """A hash of all that the numbers of a run depend on: texts, labels, the class split and label names."""
+        return hashlib.sha256(json.dumps([self.texts_sha256, self.label_texts()]).encode()).hexdigest()
+
+    @cached_property
+    def texts_sha256(self) -> str:
+        """A hash of all that episodes depend on: texts, labels and the class split."""
         digest = hashlib.sha256()
         for text, label in zip(self.texts, self.labels.tolist(), strict=True):
             digest.update(json.dumps([text, self.classes[label]]).encode())

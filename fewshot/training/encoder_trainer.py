@@ -25,7 +25,7 @@ from fewshot.processes import as_main
 from fewshot.randomness import child_generator
 from fewshot.tasks import Task
 from fewshot.tasks.readers import find_texts, read_texts
-from fewshot.tasks.task import ClassPools
+from fewshot.tasks.task import PARTS, ClassPools
 from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, EncoderTrainingSettings
 from fewshot.training.loop import run_loop
@@ -91,8 +91,8 @@ class EncoderTrainer(EncoderTrainingSettings):
             ConfigError: a learner whose logits do not follow the features.
             TaskError: a train class is too small for one shot and the queries.
         """
-        classes = [task.classes[label] for part in ("train", "valid") for label in task.parts[part]]
-        seen = {"task": task.name, "split": task.split, "classes": classes}
+        classes = [label for part in PARTS[:2] for label in task.parts[part]]
+        seen = {"task": task.name, "split": task.split, "digests": sorted(task.digests(classes))}
         copy = TrainableEncoder(encoder, trainable, child_generator(seed, "encoder/lora"), seen)
         names = task.label_texts() if label_names else None
         published = encoded_features(encoder, task, label_names)

@@ -38,7 +38,12 @@ def test_an_augmented_run_tells_all_that_was_done_and_the_same_seed_gives_the_sa
     assert augment["notes"] == ["Prefixes: a, the, some."]
     assert augment["made"]["test"]["sources"]["prefixes"]["kept"] > 0
     assert list(outcome.results["baselines"]) == ["without augmentation", "centroid"]
-    assert set(outcome.results["baselines"]["without augmentation"]["difference"]) == {"mean", "ci95", "std"}
+    assert set(outcome.results["baselines"]["without augmentation"]["difference"]) == {
+        "mean",
+        "ci95",
+        "std",
+        "interval",
+    }
     accuracies = json.loads((outcome.run_folder / "episode_accuracies.json").read_text(encoding="utf-8"))
     assert list(accuracies) == ["prototypical", "without augmentation", "centroid"]
     assert "without augmentation: the same learner" in " ".join(outcome.out.split())

@@ -48,7 +48,7 @@ def test_all_of_it_is_in_the_json():
     assert found["chosen"] == {
         "sources": ["synonym", "syntax"],
         "weight": 0.25,
-        "gain": {"mean": 0.02, "ci95": 0.005, "std": None},
+        "gain": {"mean": 0.02, "ci95": 0.005, "std": None, "interval": None},
     }
     assert found["episodes"] == 600
     assert found["accuracy_without"]["mean"] == 0.8

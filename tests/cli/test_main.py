@@ -69,7 +69,7 @@ def test_the_config_can_be_shown(command):
 
     assert outcome.status == 0
     assert "name: medical_terms" in outcome.out
-    assert "shots: 5" in outcome.out
+    assert "shots: auto" in outcome.out
     assert outcome.results_files == []
 
 

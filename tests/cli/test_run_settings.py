@@ -28,7 +28,7 @@ def test_each_metric_is_accepted(metric):
         ("ways", 1, "2 or more"),
         ("ways", "every", "(or all)"),
         ("ways", True, "2 or more"),
-        ("shots", -1, "0 or more for shots. Write shots=5"),
+        ("shots", -1, "0 or more, or auto, for shots"),
         ("shots", "five", "shots=five. Expected a whole number of 0 or more"),
         ("shots", 1.5, "whole number"),
         ("shots", None, "Got shots=null"),
@@ -46,7 +46,7 @@ def test_each_metric_is_accepted(metric):
         ("metric", "f1", "accuracy, macro_f1, ece"),
         ("strategy", "best", "auto, zero_shot, prototypes, attention, lora, adapter, full"),
         ("final_stage", "lora", "auto, none, head, light"),
-        ("classes", ["all"], "test, all"),
+        ("classes", ["all"], "auto, test, all"),
         ("protocol", None, "auto, sampled, fixed_test"),
         ("test_texts", 0, "1 or more"),
         ("supports", 0, "1 or more"),
@@ -70,9 +70,9 @@ def test_every_mistake_is_named_at_once():
         RunSettings.checked(shots=-1, queries=0, episodes=0, metric="f1")
 
     assert str(caught.value) == (
-        "Got shots=-1, queries=0, episodes=0, metric=f1. Expected a whole number of 0 or more for shots; a whole "
-        "number of 1 or more for queries, episodes; one of accuracy, macro_f1, ece for metric. "
-        "Write shots=5 queries=15 episodes=600 metric=accuracy, for example."
+        "Got shots=-1, queries=0, episodes=0, metric=f1. Expected a whole number of 0 or more, or auto, for shots; a "
+        "whole number of 1 or more for queries, episodes; one of accuracy, macro_f1, ece for metric. "
+        "Write shots=auto queries=15 episodes=600 metric=accuracy, for example."
     )
 
 

@@ -146,7 +146,7 @@ def damage_header(path):
 def damage_missing_tensor(path, task):
     tensors = load_file(path)
     del tensors["query"]
-    save_file(tensors, path, {"task_sha256": task.sha256})
+    save_file(tensors, path, {"task_sha256": task.texts_sha256})
 
 
 @pytest.mark.parametrize("damage", [damage_cut, damage_header, damage_missing_tensor])

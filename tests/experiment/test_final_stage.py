@@ -10,7 +10,6 @@ from fewshot.adaptation import HeadTuner
 from fewshot.adaptation.head import Comparison
 from fewshot.encoders import LoRA, TransformerEncoder
 from fewshot.errors import ConfigError
-from fewshot.evaluation import Estimate
 from fewshot.experiment.episodes import labelled_support
 from fewshot.experiment.protocol import Protocol
 from fewshot.learners import Centroid, Prototypical
@@ -88,22 +87,27 @@ def test_a_stage_goes_by_its_own_name_whatever_it_trains(task, encoder):
 
 def test_intervals_cover_other_test_texts_too(tuned, task):
     result = tuned
-    texts = result.episodes.query.flatten(1)
     for evaluation in (result.evaluation, result.baselines[WITHOUT]):
-        assert torch.equal(evaluation.texts, texts)
-        assert evaluation.accuracy == Estimate.over_texts(evaluation.hits, texts)
+        assert torch.equal(evaluation.sample.texts, result.episodes.query.flatten(1))
+        assert evaluation.sample.drawn == "fixed_test"
     told = build_results(task, "centroid", result)
-    hits = result.evaluation.hits - result.baselines[WITHOUT].hits
-    assert told["baselines"][WITHOUT]["difference"]["ci95"] == Estimate.over_texts(hits, texts).ci95
-    assert "interval over supports and test texts" in comparison_table(told | {"support_noise": 0.0}).caption
+    low, high = told["accuracy"]["interval"]
+    assert low < told["accuracy"]["mean"] < high
+    caption = comparison_table(told | {"support_noise": 0.0}).caption
+    assert "± is over draws of supports alone, the interval and that of differences are for other classes" in caption
 
 
 def test_one_support_has_an_interval_over_texts(task, encoder):
     result = run(task, encoder, shots=1, supports=1, classes="all")
     told = build_results(task, "centroid", result)
-    assert 0.05 < told["accuracy"]["ci95"] < 0.2  # of 60 texts
-    assert 0 < told["macro_f1"]["ci95"] < 0.2
-    assert "interval over test texts" in comparison_table(told | {"support_noise": 0.0}).caption
+    assert told["accuracy"]["ci95"] is None
+    for name in ("accuracy", "macro_f1"):
+        low, high = told[name]["interval"]
+        assert 0.1 < high - low < 0.4  # of 60 texts
+    assert (
+        "the interval and that of differences are for other texts"
+        in comparison_table(told | {"support_noise": 0.0}).caption
+    )
 
 
 def test_what_is_scored_is_the_classifier_that_is_saved(tuned, task, tmp_path):
@@ -203,9 +207,7 @@ def two_classes(task):
 
 def test_two_classes_are_enough_to_tell_apart(task, encoder):
     two = two_classes(task)
-    with pytest.raises(
-        ConfigError, match=r"has 2 classes, but 4 are needed for classes=test.* Set classes=all ways=all"
-    ):
+    with pytest.raises(ConfigError, match=r"has 2 classes, but 4 are needed for classes=test.* Set classes=all"):
         run(two, encoder, Prototypical)
     result = run(two, encoder, Prototypical, classes="all", shots=1)
     assert result.evaluation.logits.shape[-1] == 2

@@ -82,19 +82,17 @@ def test_weights_that_have_seen_what_is_scored_are_named(result, task, tmp_path,
     loaded = SentenceTransformerEncoder(
         result.model.encoder.model, cache=None, dtype="float32", weights=tmp_path / "encoder"
     )
-    assert loaded.trained.seen == {
-        "task": task.name,
-        "split": task.split,
-        "classes": [task.classes[label] for part in ("train", "valid") for label in task.parts[part]],
-    }
-    warn_of_seen_classes(task, loaded, SETTINGS)
+    assert {key: loaded.trained.seen[key] for key in ("task", "split")} == {"task": task.name, "split": task.split}
+    asked = SETTINGS.resolved(task)
+    warn_of_seen_classes(task, loaded, asked)
     assert not caplog.records
-    swapped = dataclasses.replace(task, parts={**task.parts, "test": task.parts["train"][:2]})
-    warn_of_seen_classes(swapped, loaded, SETTINGS)
-    warn_of_seen_classes(task, loaded, dataclasses.replace(SETTINGS, classes="all"))
+    renamed = dataclasses.replace(task, name="other", parts={**task.parts, "test": task.parts["train"][:2]})
+    warn_of_seen_classes(renamed, loaded, asked)
+    warn_of_seen_classes(task, loaded, dataclasses.replace(asked, classes="all"))
     first, everything = (record.getMessage() for record in caplog.records)
-    assert "trained or selected on 2 of the classes that are scored" in first
-    assert f"on {len(task.parts['train']) + len(task.parts['valid'])} of the classes" in everything
+    n_texts = int(torch.isin(task.labels, torch.tensor(task.parts["train"][:2])).sum())
+    assert f"trained or selected on {n_texts + 2} of the {n_texts + 2} texts and label names that are scored" in first
+    assert "texts and label names that are scored" in everything
 
 
 def test_weights_that_are_trained_already_are_not_trained_again_by_auto(result, encoder):

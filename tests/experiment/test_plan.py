@@ -63,11 +63,10 @@ def plan(learner="attention_prototypical", task=TASK, **settings):
 def test_stage_final_stage_and_protocol(settings, stage, final, fixed_test):
     found = plan(**settings)
     name = None if found.final_stage is None else found.final_stage.name
-    assert (found.rung.name, name, found.fixed_test) == (stage, final, fixed_test)
+    assert (found.rung.name, name, found.drawn) == (stage, final, "fixed_test" if fixed_test else "sampled")
     assert found.rung.reason in found.sentence()
     assert ("where it pays" in found.sentence()) is (final is not None)
     assert found.protocol.shots == (0 if stage == "zero_shot" else settings["shots"])
-    assert found.protocol.protocol == ("fixed_test" if fixed_test else "sampled")
 
 
 def test_shots_that_no_class_has_do_not_count():
@@ -80,7 +79,7 @@ def test_shots_that_no_class_has_do_not_count():
     assert "No class has more of the 501 that were asked for." in found(501, 41).sentence()
     assert found(51, 51).rung.name == found(60, 300).rung.name == "lora"
     assert found(501, 41, strategy="lora").rung.name == "lora"
-    assert found(501, 41).fixed_test
+    assert found(501, 41).drawn == "fixed_test"
     assert found(10, 8).rung.name == "attention"  # episodes are sampled, and have all ten
     assert found(10, 8, **ALL).rung.name == "prototypes"
 
@@ -93,7 +92,7 @@ def test_a_stage_that_tunes_nothing_says_why():
 def test_a_head_is_tuned_where_the_learner_goes_by_prototypes(learner, final):
     found = plan(learner, shots=5, **ALL)
     assert (None if found.final_stage is None else found.final_stage.name) == final
-    assert found.fixed_test  # so that all learners are compared on the same episodes
+    assert found.drawn == "fixed_test"  # so that all learners are compared on the same episodes
     assert plan(learner, shots=51, **ALL).final_stage.name == "lora"
 
 
@@ -104,7 +103,7 @@ def test_the_borders_are_settings():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"protocol": "fixed_test", "realistic": True}, "realistic=true where one test part of the texts is fixed"),
+        ({"protocol": "fixed_test", "realistic": True}, "realistic=true with protocol=fixed_test"),
         ({"shots": 64, "realistic": True}, "stage lora"),
         ({"classes": "all", "protocol": "sampled"}, "protocol=sampled with classes=all"),
         ({"strategy": "lora", "final_stage": "none"}, "two final stages"),

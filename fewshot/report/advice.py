@@ -1,0 +1,86 @@
+"""What a run says beside its table: how sure its number is, whether a baseline is better, and what would help most."""
+
+from collections.abc import Iterator
+
+import torch
+
+from fewshot.evaluation import Evaluation
+from fewshot.experiment.result import ExperimentResult
+from fewshot.tasks.task import Task
+
+_WIDE = 0.2  # of an interval that says little
+_SHOWN = 3  # texts that may be mislabelled
+_LONGEST = 60  # characters of a text
+
+
+def advice(task: Task, result: ExperimentResult) -> list[str]:
+    """Sentences for a person to read, the most important one last."""
+    lines = [*_what_would_help(task, result)] if result.plan.drawn == "cross_validation" else []
+    return [*lines, *_too_few(result.evaluation), *_better_baseline(result)]
+
+
+def _too_few(evaluation: Evaluation) -> Iterator[str]:
+    interval = evaluation.accuracy.interval
+    if interval is not None and interval[1] - interval[0] > _WIDE:
+        low, high = (f"{100 * bound:.0f}" for bound in interval)
+        texts, classes = evaluation.sample.n_texts, evaluation.sample.classes
+        of = f" of {len(classes.unique())} classes" if classes is not None else ""
+        tested = f"{texts} text{'' if texts == 1 else 's'}{of}"
+        yield f"Tested on {tested}, accuracy is somewhere between {low} and {high} %."
+
+
+def _better_baseline(result: ExperimentResult) -> Iterator[str]:
+    if not result.baselines:
+        return
+    differences = {name: result.evaluation.difference(other) for name, other in result.baselines.items()}
+    name = min(differences, key=lambda name: differences[name].mean)
+    best = differences[name]
+    if best.mean < 0 and best.interval is not None:
+        low, high = sorted(-100 * bound for bound in best.interval)
+        sure = "" if low > 0 else ", which may be chance"
+        yield f"The baseline {name!r} is better by {-100 * best.mean:.1f} points ({low:+.1f} to {high:+.1f}){sure}."
+
+
+def _what_would_help(task: Task, result: ExperimentResult) -> Iterator[str]:
+    """From the predictions of a cross-validation, in which each text is tested once in each repeat."""
+    evaluation, labels = result.evaluation, [task.classes[c] for c in result.episodes.classes[0].tolist()]
+    targets, predicted = evaluation.targets[0], evaluation.logits.argmax(-1)
+    sizes = torch.bincount(task.labels, minlength=len(task.classes))[result.episodes.classes[0]]
+    right = (predicted == targets).double().mean(0)
+    tested = torch.bincount(targets, minlength=len(labels))
+    recall = torch.zeros(len(labels), dtype=torch.double).index_add_(0, targets, right) / tested
+    untested = [labels[way] for way in (tested == 0).nonzero().flatten().tolist()]
+    if untested:
+        yield f"{len(untested)} classes have a single text and were not tested: {', '.join(map(repr, untested[:5]))}."
+    if result.with_half is not None:
+        full, half = result.with_half
+        gain = full.difference(half)
+        before, after = (f"{100 * one.accuracy.mean:.1f} %" for one in (half, full))
+        said = f"With half of the texts {before} are right, with all {after}"
+        worst = min((way for way in range(len(labels)) if tested[way]), key=lambda way: (recall[way], sizes[way]))
+        weakest = f"{labels[worst]!r} ({sizes[worst]} texts, {100 * recall[worst]:.0f} % right)"
+        more = gain.interval is not None and gain.interval[0] > 0
+        yield f"{said}: more texts {'should help' if more else 'may help little'}, those of {weakest} first."
+    counts = torch.zeros(len(labels), len(labels), dtype=torch.double)
+    counts.index_put_((targets.expand_as(predicted), predicted), torch.tensor(1 / len(predicted)).double(), True)
+    confused = (counts + counts.T).fill_diagonal_(0)
+    if confused.max() >= 1:
+        one, other = divmod(int(confused.argmax()), len(labels))
+        both = int(tested[one] + tested[other])
+        yield f"Confused most are {labels[one]!r} and {labels[other]!r}: {confused.max():.0f} of their {both} texts."
+    yield from _mislabelled(task, evaluation, labels)
+
+
+def _mislabelled(task: Task, evaluation: Evaluation, labels: list[str]) -> Iterator[str]:
+    """Texts that every repeat gives to one same other class, the surest first."""
+    probabilities = evaluation.calibrated_logits.softmax(-1).mean(0)
+    predicted, targets = evaluation.logits.argmax(-1), evaluation.targets[0]
+    other = probabilities.argmax(-1)
+    always = ((predicted == other) & (predicted != targets)).all(0)
+    sure, order = probabilities.max(-1).values.masked_fill(~always, 0).sort(descending=True)
+    for probability, place in list(zip(sure.tolist(), order.tolist(), strict=True))[:_SHOWN]:
+        if probability > 0.5:
+            text = task.texts[int(evaluation.sample.texts[0, place])]
+            short = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+            own, looks = labels[int(targets[place])], labels[int(other[place])]
+            yield f"Look at {short!r}: labelled {own!r}, it looks like {looks!r} ({100 * probability:.0f} %)."
