@@ -14,7 +14,7 @@ from fewshot.encoders import Encoder
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.learners.maml.encoder_maml import EncoderMAML
-from fewshot.learners.saving import frozen
+from fewshot.learners.saving import check_encoder, frozen
 from fewshot.text_classifier import TextClassifier
 from fewshot.training.checkpoints import Store
 
@@ -29,12 +29,19 @@ class MetaModel:
             calibrated on meta-valid classes.
         augmentation: makes new texts of those of a support; None makes none.
         final_stage: tunes on a support; None leaves the learner's classifier as it is.
+
+    Raises:
+        ConfigError: the learner was loaded, and was trained on features of another encoder.
     """
 
     encoder: Encoder
     learner: Learner | EncoderMAML
     augmentation: SupportAugmentation | None = None
     final_stage: FinalStage | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.learner, Learner) and self.learner.trained_on is not None:
+            check_encoder(self.encoder, self.learner.trained_on, "The learner")
 
     def adapt(
         self,

@@ -1,18 +1,25 @@
-"""A progress bar that appears after two seconds, unless another one is visible."""
+"""A progress bar that appears after two seconds, unless another one is visible; a line now and then in a file."""
 
+import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from fewshot.processes import is_main
 
+log = logging.getLogger(__name__)
+
 DELAY = 2.0  # seconds before a bar appears
+PAUSE = 30.0  # seconds between lines, where standard error is no terminal
 _visible = False
 
 
 @contextmanager
 def track(description: str, total: int, unit: str = "") -> Iterator[Callable[..., None]]:
     """Show a bar on standard error once the work has taken longer than two seconds; one process shows it for all.
+
+    Where standard error is no terminal, a line is logged every half minute instead.
 
     Args:
         description: name of the work, for the user.
@@ -29,14 +36,19 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
     """
     global _visible
     bar, task_id, done = None, None, 0
-    started = time.perf_counter()
+    started = logged = time.perf_counter()
+    shown = is_main() and _is_terminal()
 
     def advance(n: int = 1, note: str = "") -> None:
         global _visible
-        nonlocal bar, task_id, done
+        nonlocal bar, task_id, done, logged
         done += n
-        elapsed = time.perf_counter() - started
-        if bar is None and elapsed > DELAY and is_main() and not _visible:
+        now = time.perf_counter()
+        elapsed = now - started
+        if is_main() and not shown and now - logged > PAUSE:
+            log.info("  ".join(filter(None, (f"{description}: {done:,} of {total:,} after {elapsed:.0f} s", note))))
+            logged = now
+        if bar is None and elapsed > DELAY and shown and not _visible:
             bar, task_id = _start_bar(description, total, done)
             _visible = True
         if bar is not None:
@@ -49,6 +61,10 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
         if bar is not None:
             bar.stop()
             _visible = False
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _start_bar(description: str, total: int, done: int):
@@ -64,7 +80,6 @@ def _start_bar(description: str, total: int, done: int):
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,  # a log file has no use for a bar
     )
     bar.start()
     return bar, bar.add_task(description, total=total, completed=done, note="")

@@ -43,6 +43,7 @@ def test_only_the_main_process_shows_a_bar(launched, monkeypatch):
         stop = update
 
     monkeypatch.setattr(progress, "DELAY", -1.0)
+    monkeypatch.setattr("fewshot.progress._is_terminal", lambda: True)
     monkeypatch.setattr(progress, "_start_bar", lambda *arguments: (started.append(arguments), (Bar(), 0))[1])
     for index in (1, 0):
         launched(index, 2)

@@ -36,6 +36,7 @@ def started(monkeypatch):
         return bars[-1][0], "id"
 
     monkeypatch.setattr(progress, "_start_bar", start)
+    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
     return bars
 
 
@@ -104,3 +105,17 @@ def test_one_bar_is_in_sight_at_a_time(clock, started):
     assert [arguments[0] for _, arguments in started] == ["Encoding", "Augmenting", "Encoding"]
     assert all(bar.stopped for bar, _ in started)
     assert [completed for _, completed, _ in started[1][0].updates] == [1, 2]
+
+
+def test_a_file_gets_a_line_every_half_minute(clock, started, monkeypatch, caplog):
+    monkeypatch.setattr(progress, "_is_terminal", lambda: False)
+    with caplog.at_level("INFO", logger="fewshot.progress"), progress.track("Encoding", total=9) as advance:
+        for _ in range(9):
+            clock.seconds += 11
+            advance(note="fast")
+    assert started == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "Encoding: 3 of 9 after 33 s  fast",
+        "Encoding: 6 of 9 after 66 s  fast",
+        "Encoding: 9 of 9 after 99 s  fast",
+    ]

@@ -34,7 +34,7 @@ class Pretrained:
         self, tokens: TokenizedTexts, per_batch: int, what: str, copies: int = 1
     ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
         """Indices and inputs of texts of similar length: `per_batch` padded tokens on a CPU, `copies` of each made."""
-        budget = per_batch * (GPU_BUDGET if self.device.type == "cuda" else 1) // copies
+        budget = per_batch * (1 if self.device.type == "cpu" else GPU_BUDGET) // copies
         with track(what, total=len(tokens.lengths), unit="texts") as advance:
             for indices in by_tokens(tokens.lengths, budget):
                 yield indices, {name: tensor.to(self.device) for name, tensor in tokens.batch(indices).items()}

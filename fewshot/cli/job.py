@@ -116,14 +116,14 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
 
 
 def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[str, Any]) -> None:
+    from fewshot.encoders.trained import RUN_FOLDER
     from fewshot.learners import save_learner
 
     details = {key: results[key] for key in ("task", "split", "task_sha256", "shots", "ways", "seed", "label_names")}
-    encoder = results["encoder"] | {"fingerprint": result.model.encoder.fingerprint}
     if result.trained.encoder_training is not None and result.trained.encoder_training.kept:
-        result.trained.encoder_training.trainable.save(folder / "encoder")
-        encoder = encoder | {"weights": "../encoder"}
-    save_learner(result.model.learner, folder / "learner", {"encoder": encoder, **details})
+        result.trained.encoder_training.trainable.save(folder / RUN_FOLDER)
+        details["weights"] = f"../{RUN_FOLDER}"
+    save_learner(result.model.learner, folder / "learner", result.model.encoder, details)
     if result.scored.classifier is not None:
         result.scored.classifier.save(folder / "adapted")
         log.info(f"TextClassifier.load({_relative(folder / 'adapted')!r}) reads the classifier that was tuned last")

@@ -85,6 +85,14 @@ class Encoder(EncoderSettings, ABC):
     def backbone(self) -> nn.Module:
         """The transformer inside `module`: what `dtype` casts and LoRA adapts."""
 
+    @property
+    def described(self) -> str:
+        """The model, and where its trained weights are from."""
+        if self.trained is None:
+            return self.model
+        task, folder = self.trained.seen.get("task"), "" if self.weights is None else f" of {self.weights}"
+        return f"{self.model} with weights{folder} trained on {task or 'an unknown task'}"
+
     def load(self) -> nn.Module:
         """The module, in eval mode, loaded once; EncoderError if its weights, or trained ones, cannot be used."""
         if self._turn is not None:
@@ -252,5 +260,5 @@ class Encoder(EncoderSettings, ABC):
                 advance(len(indices))
             return rows
 
-        budget = self.tokens_per_batch * (GPU_BUDGET if self._place.type == "cuda" else 1)
+        budget = self.tokens_per_batch * (1 if self._place.type == "cpu" else GPU_BUDGET)
         return in_batches(tokens.lengths, budget, embed)

@@ -18,16 +18,21 @@ SAMPLE = 64  # texts
 
 
 def resolve_device(device: str) -> torch.device:
-    """A device by its name; `"auto"` is the GPU if there is one, else the CPU. ConfigError if there is none such."""
+    """A device by its name; `"auto"` is the GPU if there is one (CUDA, or Apple's), else the CPU.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(next((name for name, is_there in present.items() if is_there), "cpu"))
     try:
         resolved = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(
-            f"Got encoder.device={device!r}, expected auto, cpu, cuda or cuda:0. Set encoder.device=auto."
+            f"Got encoder.device={device!r}, expected auto, cpu, cuda, cuda:0 or mps. Set encoder.device=auto."
         ) from error
-    if resolved.type == "cuda" and not torch.cuda.is_available():
+    if not present.get(resolved.type, True):
         raise ConfigError(f"Got encoder.device={device!r}, but PyTorch sees no GPU. Set encoder.device=auto, or cpu.")
     return resolved
 

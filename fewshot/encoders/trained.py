@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,9 +18,12 @@ from fewshot.encoders.lora import PlacedLoRA
 from fewshot.errors import ConfigError, EncoderError
 from fewshot.storage import write_json, write_tensors
 
+log = logging.getLogger(__name__)
+
 FORMAT = 1
 DESCRIPTION = "encoder.json"
 CHANGED = "changed.safetensors"
+RUN_FOLDER = "encoder"  # of the weights in the folder of a run
 BELOW = "below"  # folder of the weights that a later training started from
 _PLACED: dict[str, type[PlacedLoRA] | type[PlacedAdapter]] = {kind.KIND: kind for kind in (PlacedLoRA, PlacedAdapter)}
 
@@ -134,6 +138,9 @@ def read_trained(folder: Path | str) -> TrainedWeights:
     from safetensors.torch import load_file
 
     folder = Path(folder).expanduser()
+    if not (folder / DESCRIPTION).is_file() and (folder / RUN_FOLDER / DESCRIPTION).is_file():
+        log.info(f"The trained encoder of {folder} is read from {folder / RUN_FOLDER}")
+        folder = folder / RUN_FOLDER
     advice = "Set encoder.weights to a folder that was saved whole, or to null."
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))

@@ -48,12 +48,15 @@ class EpisodeRequest:
         return f"{self.part}-{ways}way-{self.shots}shot-{self.queries}query-{self.episodes}{kind}.safetensors"
 
 
-def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None) -> EpisodeBatch:
-    """Draw episodes from the fixed seed; errors as in `sample_episodes`. `pools` None is all texts of the part."""
+def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None, purpose: str = "frozen") -> EpisodeBatch:
+    """Draw episodes from the fixed seed; errors as in `sample_episodes`.
+
+    `pools` None is all texts of the part; another `purpose` gives other episodes.
+    """
     pools = pools or task.pools(request.part)
     ways = len(pools.classes) if request.ways is None else request.ways
     sample = sample_realistic_episodes if request.realistic else sample_episodes
-    generator = child_generator(_SEED, f"frozen/{task.stream}/{task.split}/{request.part}/{ways}")
+    generator = child_generator(_SEED, f"{purpose}/{task.stream}/{task.split}/{request.part}/{ways}")
     return sample(pools, request.episodes, ways, request.shots, request.queries, generator)
 
 

@@ -176,11 +176,13 @@ class AugmentationPhase:
         augmented = self.beside(new_texts, how.augmentation)
         return augmented, _with_uses(new_texts, augmented, episodes)
 
-    def valid_episodes(self, augmentation: SemanticAugmentation, like: EpisodeBatch, episodes: int) -> EpisodeBatch:
+    def valid_episodes(
+        self, augmentation: SemanticAugmentation, like: EpisodeBatch, episodes: int, purpose: str = "frozen"
+    ) -> EpisodeBatch:
         """Valid episodes of the shape of others, from so few texts that all of them can be augmented."""
         texts = max(augmentation.valid_texts, like.k_shot + like.n_query)
         request = EpisodeRequest("valid", like.n_way, like.k_shot, like.n_query, episodes)
-        return draw(self.task, request, self.task.pools("valid").thinned(texts))
+        return draw(self.task, request, self.task.pools("valid").thinned(texts), purpose)
 
     def decide(self, augmentation: SemanticAugmentation, learner: Learner, like: EpisodeBatch) -> AugmentationResult:
         """Let the policy choose the sources and their weight, or none, on valid episodes of the shape of `like`."""

@@ -38,7 +38,7 @@ class TaskEncoder:
         """Unit features of all texts, and of the label names where they are used."""
         if encoder not in self._found:
             n_texts = len(self.task.texts) + (len(self.task.label_texts()) if self.label_names else 0)
-            log.info(f"Encoding {n_texts:,} texts with {encoder.model}")
+            log.info(f"Encoding {n_texts:,} texts with {encoder.described}")
             with main_first():
                 self._found[encoder] = encoded_features(encoder, self.task, self.label_names)
         return self._found[encoder]
@@ -82,7 +82,9 @@ def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> Epi
     return corrupt_support(episodes, noise, child_generator(0, f"noise/{task.stream}/{noise}"))
 
 
-def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None, fewer: int = 1) -> list[EpisodeBatch]:
+def valid_episodes(
+    task: Task, protocol: Protocol, max_texts: int | None = None, fewer: int = 1, purpose: str = "frozen"
+) -> list[EpisodeBatch]:
     """Episodes of the valid classes: with the ways and shots of the test episodes, and with all classes at once.
 
     Support sizes are equal and labels right, whatever the test episodes are; shots shrink to what the smallest
@@ -93,6 +95,7 @@ def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None,
         protocol: ways and shots.
         max_texts: of each class that episodes are drawn from; None is all.
         fewer: by which the number of episodes is divided.
+        purpose: what they are for; those that chose a checkpoint say too little on its temperature.
     """
     pools = task.pools("valid") if max_texts is None else task.pools("valid").thinned(max_texts)
     assert protocol.shots != "auto"
@@ -103,7 +106,7 @@ def valid_episodes(task: Task, protocol: Protocol, max_texts: int | None = None,
     requests = [EpisodeRequest("valid", ways, shots, queries, VALID_EPISODES // fewer)]
     if ways < n_classes:
         requests.append(EpisodeRequest("valid", None, shots, queries, _VALID_ALL_WAY_EPISODES // fewer))
-    return [draw(task, request, pools) for request in requests]
+    return [draw(task, request, pools, purpose) for request in requests]
 
 
 def labelled_support(task: Task, episode: EpisodeBatch, label_names: bool) -> LabelledTexts:

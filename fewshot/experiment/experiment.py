@@ -15,6 +15,7 @@ from fewshot.experiment.plan import Plan
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.result import (
     FROZEN,
+    TRAINED,
     WITHOUT_AUGMENTATION,
     WITHOUT_EITHER,
     WITHOUT_FINAL_STAGE,
@@ -96,8 +97,9 @@ def run_experiment(
 def _baselines(
     trained: MetaTrained, task: Task, plan: Plan, episodes: EpisodeBatch, store: Store, encoded: TaskEncoder
 ) -> dict[str, Evaluation]:
-    """Scores of the learner without augmentation, and of the baselines on the published encoder.
+    """Scores of the learner without augmentation, and of the baselines on the published encoder and on the trained one.
 
+    What a baseline gains on the trained encoder is the encoder's part of the difference, and the rest the learner's.
     The learner is a baseline of its own where its encoder is not the published one.
     """
     rows, model, published = {}, trained.model, plan.encoder
@@ -121,8 +123,11 @@ def _baselines(
     for name in plan.protocol.baselines:
         kind = LEARNERS[name]
         itself = isinstance(model.learner, kind)
-        if itself and model.encoder is published:
-            continue
-        learner = trained_learner(kind, task, plan, published, encoded(published), store)
-        rows[f"{name}{FROZEN}" if itself else name] = evaluated(learner, published)
+        if model.encoder is published:
+            encoders = {} if itself else {"": published}
+        else:
+            encoders = {FROZEN: published} if itself else {FROZEN: published, TRAINED: model.encoder}
+        for which, encoder in encoders.items():
+            learner = trained_learner(kind, task, plan, encoder, encoded(encoder), store)
+            rows[f"{name}{which}"] = evaluated(learner, encoder)
     return rows

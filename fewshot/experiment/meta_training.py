@@ -11,7 +11,14 @@ from fewshot.evaluation import fit_temperature
 from fewshot.experiment.augmentation import AugmentationPhase, AugmentationResult, for_part
 from fewshot.experiment.episodes import TaskEncoder, valid_episodes
 from fewshot.experiment.plan import Plan
-from fewshot.experiment.trainings import best_of, calibrate, train_encoder, train_learner, training_files
+from fewshot.experiment.trainings import (
+    CALIBRATION,
+    best_of,
+    calibrate,
+    train_encoder,
+    train_learner,
+    training_files,
+)
 from fewshot.learners import MAML
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
@@ -92,13 +99,13 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         new_digest = {"texts": new.bank.sha256(), **settings}
     with timed(timings, "meta_train"):
         history = train_learner(learner, task, plan, encoder, training, store, new_digest)
-    valid = None if protocol.classes == "all" else valid_episodes(task, protocol)[0]
+    valid = None if protocol.classes == "all" else valid_episodes(task, protocol, purpose=CALIBRATION)[0]
     if result is not None and valid is not None:
         with timed(timings, "augment"):
             if result.asked.policy is not None:
                 result = phase.decide(result.asked, learner, valid)
             if result.support is not None:
-                valid = phase.valid_episodes(result.asked, valid, len(valid))
+                valid = phase.valid_episodes(result.asked, valid, len(valid), CALIBRATION)
                 features, new = phase.support(for_part(result.support, task, protocol, "valid"), "valid", valid)
                 result = result.with_new_texts(new)
     if valid is not None:
@@ -135,6 +142,7 @@ def _through_encoder(task: Task, plan: Plan, trainer: EncoderMAMLTrainer, store:
         log.info(best_of(history, classes["valid"]))
     if valid and valid[0].n_way > 1:
         with timed(timings, "calibrate"):
-            logits = TaskTokens.of(task, plan.encoder, protocol.label_names).logits(trained, valid[0])
-            trained.temperature.fill_(fit_temperature(logits, valid[0].targets))
+            others = valid_episodes(task, protocol, fewer=FEWER, purpose=CALIBRATION)[0]
+            logits = TaskTokens.of(task, plan.encoder, protocol.label_names).logits(trained, others)
+            trained.temperature.fill_(fit_temperature(logits, others.targets))
     return MetaTrained(MetaModel(plan.encoder, trained), history, timings=timings)

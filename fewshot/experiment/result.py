@@ -16,7 +16,8 @@ WITHOUT_AUGMENTATION = "without augmentation"
 WITHOUT_FINAL_STAGE = "without the final stage"
 WITHOUT_EITHER = "without final stage and augmentation"
 ITSELF = (WITHOUT_FINAL_STAGE, WITHOUT_AUGMENTATION, WITHOUT_EITHER)
-FROZEN = ", frozen encoder"  # behind the name of a baseline that is the learner on the published encoder
+# Behind the name of a baseline, where the encoder was trained: the published weights, or those that the learner has.
+FROZEN, TRAINED = ", frozen encoder", ", trained encoder"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ from fewshot.training import (
 
 log = logging.getLogger(__name__)
 
+CALIBRATION = "calibration"  # purpose of episodes
+
 
 def train_encoder(task: Task, plan: Plan, store: Store) -> TrainedEncoder:
     """Meta-train the encoder with the learner's loss.
@@ -116,7 +118,7 @@ def recalibrated(learner: Learner, task: Task, plan: Plan, features: TaskFeature
     """A copy of a learner with the temperature for features without new texts."""
     learner = copy.deepcopy(learner)
     if plan.protocol.classes == "test":
-        calibrate(learner, features, valid_episodes(task, plan.protocol)[0])
+        calibrate(learner, features, valid_episodes(task, plan.protocol, purpose=CALIBRATION)[0])
     return learner
 
 

@@ -85,6 +85,7 @@ class Learner(nn.Module, ABC):
         ways: the one number of classes that it can tell apart; None is any number.
         RANGES: name of an argument → its range.
         by_prototypes: whether a class is its prototype, from which a tuned head can start.
+        trained_on: portable fingerprint of the encoder whose features a loaded learner was trained on; None: unknown.
         differentiable: whether logits follow support and query features smoothly, so that an encoder can be trained.
     """
 
@@ -94,6 +95,7 @@ class Learner(nn.Module, ABC):
     meta_lr: float | None = None
     ways: int | None = None
     by_prototypes: bool = False
+    trained_on: str | None = None
     differentiable: bool = True
 
     def __init__(self, dim: int, **arguments: object):
@@ -106,6 +108,10 @@ class Learner(nn.Module, ABC):
     def is_meta_trained(self) -> bool:
         """Whether there is anything to meta-train."""
         return any(parameter.requires_grad for parameter in self.parameters())
+
+    def fine_tuned(self) -> list[nn.Parameter]:
+        """Parameters that an inner loop fine-tunes: no decay pulls them to zero; by default none."""
+        return []
 
     @abstractmethod
     def adapt(self, support: Support) -> Classifier:

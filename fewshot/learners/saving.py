@@ -35,13 +35,19 @@ _CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualL
 _PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
 
 
-def save_learner(learner: Learner | EncoderMAML, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
+def save_learner(
+    learner: Learner | EncoderMAML,
+    folder: Path | str,
+    encoder: Encoder | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
     """Write a learner to `learner.safetensors` and `learner.json`.
 
     Args:
         learner: any learner of this package.
         folder: made if absent.
-        details: kept in the JSON beside the learner (the encoder's fingerprint, the task, ...).
+        encoder: whose features it was trained on; its fingerprint is kept, and compared by `load_learner`.
+        details: kept in the JSON beside the learner (the task, shots, ...).
 
     Raises:
         StorageError: the folder cannot be written.
@@ -49,11 +55,11 @@ def save_learner(learner: Learner | EncoderMAML, folder: Path | str, details: Ma
     folder = Path(folder)
     write_tensors(folder / "learner.safetensors", learner.state_dict())
     content = {"class": type(learner).__name__, "arguments": learner.arguments, "details": dict(details or {})}
+    encoder = learner.published if isinstance(learner, EncoderMAML) else encoder
+    if encoder is not None:
+        content["encoder"] = {"model": encoder.model, "fingerprint": encoder.portable_fingerprint}
     if isinstance(learner, EncoderMAML):
-        content["encoder"] = {
-            "fingerprint": learner.published.portable_fingerprint,
-            "trainable": {"kind": learner.trainable.kind, **dataclasses.asdict(learner.trainable)},
-        }
+        content["trainable"] = {"kind": learner.trainable.kind, **dataclasses.asdict(learner.trainable)}
     write_json(folder / "learner.json", content)
 
 
@@ -62,7 +68,8 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
 
     Args:
         folder: where it is.
-        encoder: the one that it was trained with, for MAML through the encoder; others need none.
+        encoder: the one that it was trained with, which is compared. MAML through the encoder needs it; without it
+            other learners remember the fingerprint, and `MetaModel` compares it.
 
     Raises:
         ConfigError: a file is missing or damaged, the class is none of this package's, an encoder is needed, or it is
@@ -74,32 +81,40 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
     with _readable(folder):
         content = json.loads((folder / "learner.json").read_text(encoding="utf-8"))
         kind, arguments = content["class"], dict(content["arguments"])
+        trained_on = content.get("encoder", {}).get("fingerprint")
+    if encoder is not None and trained_on is not None:
+        check_encoder(encoder, trained_on, f"The learner in {str(folder)!r}")
     if kind == EncoderMAML.__name__:
-        learner = _encoder_maml(folder, content["encoder"], arguments, encoder)
+        learner = _encoder_maml(folder, content, arguments, encoder)
     with _readable(folder):
         if kind != EncoderMAML.__name__:
             learner = classes[kind](**arguments)
+            learner.trained_on = trained_on
         learner.load_state_dict(load_file(folder / "learner.safetensors"))
     return learner
 
 
+def check_encoder(encoder: Encoder, trained_on: str, whose: str) -> None:
+    """Refuse an encoder of another portable fingerprint with a ConfigError."""
+    if encoder.portable_fingerprint != trained_on:
+        raise ConfigError(
+            f"{whose} was trained on features of an encoder with the fingerprint {trained_on}, and the one given, "
+            f"{encoder.model!r}, has {encoder.portable_fingerprint}. Expected the same weights and settings. Make the "
+            f"encoder as it was then; weights that a run trained are in its folder encoder/ (encoder.weights)."
+        )
+
+
 def _encoder_maml(
-    folder: Path, trained: Mapping[str, Any], arguments: dict[str, Any], encoder: Encoder | None
+    folder: Path, content: Mapping[str, Any], arguments: dict[str, Any], encoder: Encoder | None
 ) -> EncoderMAML:
     if encoder is None:
         raise ConfigError(
             f"The learner in {str(folder)!r} adapts an encoder, and none was given. Expected the one that it was "
             f"trained with. Write load_learner(folder, encoder=encoder)."
         )
-    if encoder.portable_fingerprint != trained["fingerprint"]:
-        raise ConfigError(
-            f"The learner in {str(folder)!r} was trained with an encoder of fingerprint {trained['fingerprint']}, and "
-            f"the one given has {encoder.portable_fingerprint}. Expected the same weights and settings. Make the "
-            f"encoder as it was then."
-        )
     with _readable(folder):
         kinds = {kind.kind: kind for kind in (LoRA, Adapter, Full)}
-        described = dict(trained["trainable"])
+        described = dict(content["trainable"])
         trainable = kinds[described.pop("kind")](**described)
         seed = arguments.pop("seed")
         settings = MAMLSettings(**arguments)

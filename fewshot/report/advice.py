@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from fewshot.evaluation import Evaluation
-from fewshot.experiment.result import ExperimentResult
+from fewshot.experiment.result import FROZEN, TRAINED, ExperimentResult
 from fewshot.tasks.task import Task
 
 _WIDE = 0.2  # of an interval that says little
@@ -16,7 +16,20 @@ _LONGEST = 60  # characters of a text
 def advice(task: Task, result: ExperimentResult) -> list[str]:
     """Sentences for a person to read, the most important one last."""
     lines = [*_what_would_help(task, result)] if result.plan.drawn == "cross_validation" else []
-    return [*lines, *_too_few(result.evaluation), *_better_baseline(result)]
+    return [*lines, *_shares(result), *_too_few(result.evaluation), *_better_baseline(result)]
+
+
+def _shares(result: ExperimentResult) -> Iterator[str]:
+    """What the encoder's training and what the learner brought, against the first baseline that is scored on both."""
+    pairs = [(name.removesuffix(FROZEN), name) for name in result.baselines if name.endswith(FROZEN)]
+    name, frozen = next((pair for pair in pairs if f"{pair[0]}{TRAINED}" in result.baselines), ("", ""))
+    if name:
+        trained = result.baselines[f"{name}{TRAINED}"]
+        gain, learner = (result.evaluation.difference(one).mean for one in (result.baselines[frozen], trained))
+        said = (
+            f"Of {100 * gain:+.1f} points against {name} the encoder's training brought {100 * (gain - learner):+.1f}"
+        )
+        yield f"{said} and the learner {100 * learner:+.1f}."
 
 
 def _too_few(evaluation: Evaluation) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """`results.json`: the results of a run, under keys that do not change.
 
     task, split, task_sha256, learner       names of task, split and learner, hash of texts, labels and split
-    encoder             {model, fingerprint}, as published
-    encoder_training    null, or {trainable, layers, parameters, ..., fingerprint} of the trained one; of the baselines,
-                        only the learner itself without augmentation or final stage has it
+    encoder             {model, weights, fingerprint} before any training of this run
+    encoder_training    null, or {trainable, layers, parameters, ..., fingerprint} of the trained one; baselines are
+                        then scored on both, ", frozen encoder" and ", trained encoder"
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     as scored
     episodes_sha256     equal hashes can be compared pairwise
     accuracy, macro_f1  {mean, ci95, std, interval} as fractions: ci95 is half the 95 % interval over draws of episodes,
@@ -73,7 +73,11 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
         "task": task.name,
         "split": task.split,
         "task_sha256": task.sha256,
-        "encoder": {"model": plan.encoder.model, "fingerprint": plan.encoder.fingerprint},
+        "encoder": {
+            "model": plan.encoder.model,
+            "weights": None if plan.encoder.weights is None else str(plan.encoder.weights),
+            "fingerprint": plan.encoder.fingerprint,
+        },
         "encoder_training": trained.encoder_training and _encoder_training(trained.encoder_training),
         "learner": learner,
         "ways": result.episodes.n_way,

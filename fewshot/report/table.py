@@ -31,12 +31,10 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     crossed = strategy.get("protocol") == "cross_validation"
     asked = f"{results['ways']} classes" if crossed else f"{results['ways']}-way {results['shots']}-shot{unequal}"
     itself = [name for name in ITSELF if name in results["baselines"]]
-    published = results.get("encoder_training") and len(results["baselines"]) > len(itself)
-    frozen = "\nbaselines with the frozen encoder" if published else ""
     own = "".join(f"; {name}: the same learner" for name in itself)
     table = Table(
         title=f"{results['task']}, {asked}, {names}{noise}",
-        caption=f"{_episodes(results)}; {_covered(results)}{own}{frozen}",
+        caption=f"{_episodes(results)}; {_covered(results)}{own}",
     )
     for column in ("learner", "accuracy %", "95 % interval", "difference", "macro-F1 %", "ECE", "intra", "inter"):
         table.add_column(column, justify="left" if column == "learner" else "right")

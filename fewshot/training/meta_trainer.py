@@ -102,10 +102,13 @@ class MetaTrainer(EpisodicSettings):
         )
 
     def _groups(self, learner: Learner) -> list[dict[str, Any]]:
+        fine_tuned = {id(p) for p in learner.fine_tuned()}
         trained = [p for p in learner.parameters() if p.requires_grad]
+        others = [p for p in trained if id(p) not in fine_tuned]
         rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
-        matrices = {"params": [p for p in trained if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay}
-        return [matrices, self.scalars([p for p in trained if p.ndim < 2])]
+        matrices = {"params": [p for p in others if p.ndim >= 2], "lr": rate, "weight_decay": self.weight_decay}
+        network = {"params": [p for p in trained if id(p) in fine_tuned], "lr": rate, "weight_decay": 0.0}
+        return [matrices, network, self.scalars([p for p in others if p.ndim < 2])]
 
     def _draw(self, train: ClassPools, step: int, generator: torch.Generator) -> EpisodeBatch:
         batch = self.draw_episodes(train, self.episodes_per_step, step, generator)

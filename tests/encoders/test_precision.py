@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from fewshot.encoders import SentenceTransformerEncoder, precision
+from fewshot.encoders.precision import resolve_device
+from fewshot.errors import ConfigError
 from tests.tiny_models import WORDS
 
 CPU = torch.device("cpu")
@@ -84,3 +86,12 @@ def test_later_modules_keep_their_exact_weights(dense_model):
     assert torch.equal(half.module[2].linear.weight, full.module[2].linear.weight)
     assert half.encode(TEXTS).shape == (100, 8)
     assert torch.cosine_similarity(half.encode(TEXTS), full.encode(TEXTS)).min() > 0.99
+
+
+def test_auto_is_the_gpu_that_there_is(monkeypatch):
+    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert resolve_device("auto").type == expected
+    with pytest.raises(ConfigError, match=r"Got encoder.device='mps', but PyTorch sees no GPU"):
+        resolve_device("mps")

@@ -163,3 +163,12 @@ def test_each_way_a_folder_fails_is_one_sentence(checkpoints, tmp_path, spoil, s
     with pytest.raises(EncoderError, match=rf"{said}.*Set encoder\.weights") as caught:
         build(checkpoints["bert"], weights=tmp_path / "encoder").encode(TEXTS)
     assert "\n" not in str(caught.value)
+
+
+def test_the_folder_of_a_run_stands_for_the_encoder_in_it(checkpoints, tmp_path, caplog):
+    merged = saved(checkpoints["bert"], tmp_path / "run" / "encoder").merged()
+    with caplog.at_level("INFO", logger="fewshot"):
+        loaded = build(checkpoints["bert"], weights=tmp_path / "run")
+        assert loaded.fingerprint == merged.fingerprint
+    assert f"is read from {tmp_path / 'run' / 'encoder'}" in caplog.text
+    assert "trained on an unknown task" in loaded.described

@@ -41,7 +41,7 @@ class ClusterEncoder:
         loud: labels whose texts have four times the noise that others have.
     """
 
-    model, trained = "clusters", None
+    model, described, trained = "clusters", "clusters", None
 
     def __init__(self, loud=()):
         self.loud, self.asked = set(loud), []
@@ -144,7 +144,8 @@ def test_the_temperature_is_that_of_the_valid_episodes(task):
 
     result = run(task, overconfident)
     features = TaskEncoder(task, label_names=True)(ClusterEncoder())
-    [batch, _] = valid_episodes(task, SETTINGS)
+    [batch, _] = valid_episodes(task, SETTINGS.resolved(task), purpose="calibration")
+    assert batch.sha256() != valid_episodes(task, SETTINGS.resolved(task))[0].sha256()  # that select what is trained
     expected = fit_temperature(predict(overconfident(DIM), features, batch), batch.targets)
     assert result.evaluation.temperature == pytest.approx(expected)
     assert expected > 2

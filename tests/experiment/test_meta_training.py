@@ -15,6 +15,7 @@ from fewshot.experiment.plan import trainable_part
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.trainings import train_encoder
 from fewshot.learners import LEARNERS, MAML, Prototypical
+from fewshot.report.advice import advice
 from fewshot.report.results import build_results, write_results
 from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, MetaTrainer, Store
 from tests.experiments import experiment, recipe
@@ -48,8 +49,12 @@ def result(task, encoder):
 def test_the_learner_has_the_trained_encoder_and_the_baselines_the_published_one(result, task, encoder):
     frozen = experiment(task, encoder, Prototypical, MetaTrainer(steps=0), SETTINGS)
     assert result.evaluation.accuracy.mean > frozen.evaluation.accuracy.mean + 0.2
-    assert torch.equal(result.baselines["centroid"].logits, frozen.baselines["centroid"].logits)
-    assert list(result.baselines) == ["centroid", "prototypical, frozen encoder"]
+    assert torch.equal(result.baselines["centroid, frozen encoder"].logits, frozen.baselines["centroid"].logits)
+    names = ["centroid, frozen encoder", "centroid, trained encoder", "prototypical, frozen encoder"]
+    assert list(result.baselines) == names
+    gain, learner = (result.evaluation.difference(result.baselines[name]).mean for name in names[:2])
+    shares = f"brought {100 * (gain - learner):+.1f} and the learner {100 * learner:+.1f}."
+    assert any(line.endswith(shares) for line in advice(task, result))
     assert list(frozen.baselines) == ["centroid"]
 
 
@@ -57,7 +62,7 @@ def test_the_scores_of_each_episode_are_those_of_who_is_named(result, task, tmp_
     results = build_results(task, "prototypical", result)
     write_results(tmp_path, results, result)
     told = json.loads((tmp_path / "episode_accuracies.json").read_text())
-    assert list(told) == ["prototypical", "centroid", "prototypical, frozen encoder"]
+    assert list(told) == ["prototypical", *result.baselines]
     for name, accuracies in told.items():
         assert mean(accuracies) == pytest.approx(results["baselines"].get(name, results)["accuracy"]["mean"])
 

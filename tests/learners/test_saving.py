@@ -8,6 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS, Support, load_learner, save_learner
+from fewshot.meta_model import MetaModel
+from tests.fakes import FakeEncoder
 from tests.synthetic import primed, random_support
 
 DIM = 6
@@ -46,7 +48,7 @@ def saved(tmp_path_factory):
     learners = {name: primed(name, DIM, **arguments) for name, arguments in ARGUMENTS.items()}
     for name, learner in learners.items():
         learner.temperature.fill_(1.25)
-        save_learner(learner, home / name, {"task": "small"})
+        save_learner(learner, home / name, details={"task": "small"})
     subprocess.run([sys.executable, "-c", _READER, str(home)], check=True, timeout=120)
     return home, learners
 
@@ -118,3 +120,15 @@ def test_saving_again_replaces_what_was_there(tmp_path):
     bare = Support(support.features, support.mask)
     assert torch.equal(load_learner(tmp_path).adapt(bare).logits(query), newer.adapt(bare).logits(query))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_encoder_of_other_features_is_refused(tmp_path):
+    encoder, other = FakeEncoder(dim=DIM), FakeEncoder(dim=2 * DIM)
+    save_learner(primed("prototypical", DIM), tmp_path, encoder)
+    assert load_learner(tmp_path, encoder).trained_on == encoder.fingerprint
+    with pytest.raises(ConfigError, match="trained on features of an encoder with the fingerprint"):
+        load_learner(tmp_path, other)
+    loaded = load_learner(tmp_path)
+    MetaModel(encoder, loaded)
+    with pytest.raises(ConfigError, match="The learner was trained on features of an encoder"):
+        MetaModel(other, loaded)

@@ -43,7 +43,7 @@ def test_the_keys_are_those_of_the_docstring_and_all_is_strict_json(outcome):
     assert all(math.isfinite(number) for number in numbers(content))
     for name in ("accuracy", "macro_f1", *DISTANCES):
         assert list(content[name]) == ["mean", "ci95", "std", "interval"]
-    assert list(content["encoder"]) == ["model", "fingerprint"]
+    assert list(content["encoder"]) == ["model", "weights", "fingerprint"]
     assert list(content["meta_training"]) == ["steps", "best_step", "valid_accuracy", "valid_accuracy_before"]
     assert {"encode", "meta_train", "calibrate", "evaluate", "baselines", "total"} < set(content["timings"])
     for scores in content["baselines"].values():

@@ -243,6 +243,7 @@ def test_the_bar_shows_loss_valid_accuracy_and_texts_per_second(monkeypatch):
             pass
 
     monkeypatch.setattr("fewshot.progress.DELAY", -1.0)
+    monkeypatch.setattr("fewshot.progress._is_terminal", lambda: True)
     monkeypatch.setattr("fewshot.progress._start_bar", lambda *arguments: (Bar(), 0))
     _, history = fit(replace(SETTINGS, steps=3), score=lambda: 0.75, count=len)
     assert [completed for completed, _ in notes] == [0, 1, 2, 3]

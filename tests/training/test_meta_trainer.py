@@ -157,3 +157,13 @@ def test_a_small_train_class_that_shortens_all_episodes_is_told(caplog):
 
     assert told(shots=[1, PER_CLASS], queries=2)
     assert not told(shots=[1, PER_CLASS - 2], queries=2)
+
+
+def test_what_an_inner_loop_fine_tunes_is_neither_pulled_to_zero_nor_given_the_rate_of_scalars():
+    learner = LEARNERS["maml"](DIM, hidden=4, adapts="network", rates="learned")
+    matrices, network, scalars = replace(TRAINER, weight_decay=1.0, learning_rate=3e-4)._groups(learner)
+    own = dict(learner.named_parameters())
+    assert [id(p) for p in matrices["params"]] == [id(own["projection.weight"])]
+    assert {id(p) for p in network["params"]} == {id(p) for p in learner.first.parameters()}
+    assert (network["lr"], network["weight_decay"]) == (3e-4, 0.0)
+    assert {id(p) for p in scalars["params"]} == {id(own["log_scale"]), *map(id, learner.rates.parameters())}

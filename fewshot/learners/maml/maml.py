@@ -235,6 +235,10 @@ class MAML(ProjectedLearner):
             for name, parameter in first.items():
                 parameter.requires_grad_(name in self.rates.names)
 
+    def fine_tuned(self) -> list[nn.Parameter]:
+        """The first values of a hidden layer and of a learned head."""
+        return list(self.first.parameters())
+
     def adapt(self, support: Support) -> AdaptedNetwork:
         """Fine-tune on the support of each episode; a ConfigError for other classes than a learned head has."""
         return self._steps(support)[-1]

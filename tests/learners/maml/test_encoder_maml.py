@@ -210,7 +210,7 @@ def test_saved_and_loaded_it_gives_identical_logits(encoders, tmp_path, kind):
         ConfigError, match=r"adapts an encoder, and none was given.*load_learner\(folder, encoder=encoder\)"
     ):
         load_learner(tmp_path)
-    with pytest.raises(ConfigError, match="trained with an encoder of fingerprint"):
+    with pytest.raises(ConfigError, match="trained on features of an encoder with the fingerprint"):
         load_learner(tmp_path, encoder=encoders().replace(max_length=3))
 
 
