@@ -1,3 +1,4 @@
+from .evaluate import ClassGain as ClassGain
 from .evaluate import Evaluation as Evaluation
 from .evaluate import by_text as by_text
 from .evaluate import evaluate as evaluate

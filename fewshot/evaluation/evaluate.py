@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
+from scipy.special import stdtrit
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
@@ -17,6 +18,8 @@ from fewshot.evaluation.metrics import accuracy, class_distances, expected_calib
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 
+_ONE_ERROR = 0.8413  # of a normal distribution is below one standard error
+_SEVERAL = 10  # classes
 # Elements of a pass's largest tensor: 12 MB in float32 stay in a processor's cache and in the allocator's pool.
 _ELEMENTS = 3_000_000
 
@@ -109,6 +112,51 @@ def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[E
     """Accuracy over several batches of episodes, each batch counting the same."""
     scores = [float(accuracy(predict(learner, features, batch), batch.targets).mean()) for batch in episodes]
     return sum(scores) / len(scores)
+
+
+@dataclass(frozen=True)
+class ClassGain:
+    """The mean gain in accuracy over some classes, its standard error over these, and their number."""
+
+    mean: float
+    standard_error: float
+    n_classes: int
+
+    @classmethod
+    def of(
+        cls,
+        after: Sequence[Tensor],
+        before: Sequence[Tensor],
+        episodes: Sequence[EpisodeBatch],
+    ) -> "ClassGain":
+        """From logits `[episodes, n_query, n_way]` after and before on the same batches, each counting the same."""
+        gains = []
+        for new, old, batch in zip(after, before, episodes, strict=True):
+            gain = (new.argmax(-1) == batch.targets).double() - (old.argmax(-1) == batch.targets).double()
+            ids, places = batch.classes.gather(1, batch.targets).unique(return_inverse=True)
+            sums = torch.zeros(len(ids), dtype=torch.double).index_add_(0, places.flatten(), gain.flatten())
+            gains.append(sums / torch.bincount(places.flatten(), minlength=len(ids)))
+        by_class = torch.stack(gains).mean(0)
+        n_classes = len(by_class)
+        error = float(by_class.std()) / n_classes**0.5 if n_classes > 1 else float("inf")
+        return cls(float(by_class.mean()), error, n_classes)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether to expect a gain on other classes too: it exceeds its standard error, in Student's terms.
+
+        With fewer than ten classes, where the best step of a training is easily the best by chance, it has to exceed
+        the half-width of the 95 % interval. Both were chosen on class splits of four tasks: with 17 or 25 valid classes
+        one standard error keeps what gains on test classes, and with 4 it keeps what loses 2 to 3 points there.
+        """
+        if self.n_classes < 2:
+            return False
+        level = _ONE_ERROR if self.n_classes >= _SEVERAL else 0.975
+        return self.mean > float(stdtrit(self.n_classes - 1, level)) * self.standard_error
+
+    def __str__(self) -> str:
+        error = f"standard error {100 * self.standard_error:.1f} over {self.n_classes} classes"
+        return f"{100 * self.mean:+.1f} points, {error}"
 
 
 def evaluate(

@@ -4,10 +4,10 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.evaluation import fit_temperature
+from fewshot.evaluation import ClassGain, fit_temperature, predict
 from fewshot.experiment.augmentation import AugmentationPhase, AugmentationResult, for_part
 from fewshot.experiment.episodes import TaskEncoder, valid_episodes
 from fewshot.experiment.plan import Plan
@@ -19,7 +19,7 @@ from fewshot.experiment.trainings import (
     train_learner,
     training_files,
 )
-from fewshot.learners import MAML
+from fewshot.learners import MAML, Centroid
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.tasks.task import PARTS, Task
@@ -85,9 +85,9 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     if plan.trainable is not None:
         with timed(timings, "meta_train_encoder"):
             trained = train_encoder(task, plan, store)
-        encoder = trained.encoder
         with timed(timings, "encode_again"):
-            features = encoded(encoder)
+            trained = _if_it_is_sure(trained, task, plan, encoded)
+            encoder, features = trained.encoder, encoded(trained.encoder)
     learner = plan.learner(features.dim)
     phase = AugmentationPhase(task, protocol, encoder, features, plan.max_shots)
     training, new_digest = features, None
@@ -115,6 +115,20 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     augmentation = None if support is None else for_part(support, task, protocol, "test")
     model = MetaModel(encoder, learner, augmentation, plan.final_stage)
     return MetaTrained(model, history, trained, result, timings)
+
+
+def _if_it_is_sure(trained: TrainedEncoder, task: Task, plan: Plan, encoded: TaskEncoder) -> TrainedEncoder:
+    """The trained encoder, if its gain for the nearest centroid is sure on valid episodes like those of the test."""
+    if not trained.kept:
+        return trained
+    valid, before, after = valid_episodes(task, plan.protocol), encoded(plan.encoder), encoded(trained.encoder)
+    plain = Centroid(before.dim)
+    new, old = ([predict(plain, features, one) for one in valid] for features in (after, before))
+    gain = ClassGain.of(new, old, valid)
+    log.info(
+        f"Nearest centroid with the trained encoder: {gain}; {'kept' if gain.is_sure else 'not sure, so not kept'}"
+    )
+    return trained if gain.is_sure else replace(trained, encoder=plan.encoder, kept=0.0)
 
 
 def _through_encoder(task: Task, plan: Plan, trainer: EncoderMAMLTrainer, store: Store) -> MetaTrained:

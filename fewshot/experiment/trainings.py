@@ -2,14 +2,14 @@
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from fewshot.encoders import Encoder, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
-from fewshot.evaluation import fit_temperature, predict
+from fewshot.evaluation import ClassGain, fit_temperature, predict
 from fewshot.experiment.episodes import valid_episodes
 from fewshot.experiment.plan import Plan
 from fewshot.experiment.protocol import Protocol
@@ -94,10 +94,31 @@ def train_learner(
     valid = valid_episodes(task, plan.protocol)
     valid = [episodes for episodes in valid if episodes.n_way == learner.ways] or valid
     files = training_files(store, learner, task, encoder, trainer, plan.protocol, new_texts=new_texts)
+    plain = copy.deepcopy(learner)
     history = trainer.fit(learner, features, task.pools("train"), valid, plan.protocol.seed, files)
     if history.steps:
         log.info(best_of(history, classes["valid"]))
+        _keep_what_is_sure(learner, plain, features, task, valid)
     return history
+
+
+def _keep_what_is_sure(
+    learner: Learner, plain: Learner, features: TaskFeatures, task: Task, valid: Sequence[EpisodeBatch]
+) -> None:
+    """Keep the trained form if its gain on the plain one is sure, else the centred one if that is, else the plain.
+
+    Training selects its best step on the valid classes, so that it looks good there by chance where they are few.
+    """
+    centred = copy.deepcopy(plain)
+    centred.prepare(features.class_means(task.pools("train")))
+    scores = [predict(plain, features, batch) for batch in valid]
+    for name, form in {"trained": learner, "centred on the train classes": centred}.items():
+        gain = ClassGain.of([predict(form, features, batch) for batch in valid], scores, valid)
+        log.info(f"{learner.title}, {name}: {gain}; {'kept' if gain.is_sure else 'not sure, so not kept'}")
+        if gain.is_sure:
+            learner.load_state_dict(form.state_dict())
+            return
+    learner.load_state_dict(plain.state_dict())
 
 
 def trained_learner(
