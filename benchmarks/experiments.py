@@ -1,5 +1,6 @@
 """Experiments as the main job composes them, for the benchmarks to repeat over splits and settings."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from fewshot.experiment.experiment import run_experiment
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.result import ExperimentResult
 from fewshot.recipe import Recipe
-from fewshot.tasks import Task
+from fewshot.tasks import Task, load_folder
 from fewshot.training import Store
 
 SPLITS = {"banking77": 5, "clinc150": 5, "medical_terms": 1}
@@ -50,7 +51,9 @@ def splits_of(task: str) -> list[str]:
 
 
 def load(task: str, split: str = "01") -> Task:
-    """A task with one of its class splits."""
+    """A task with one of its class splits, or a folder of `$FEWSHOT_DATA` that has none."""
+    if task not in SPLITS:
+        return load_folder(Path(os.environ["FEWSHOT_DATA"]) / task, duplicates="drop")
     return build(composed(*typed(f"task={task}", f"task.split='{split}'")), "task")
 
 

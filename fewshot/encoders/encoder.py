@@ -5,6 +5,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
 from fewshot.encoders.loading import check_quantisable
 from fewshot.encoders.pooling import Shallow
-from fewshot.encoders.precision import SAMPLE, cast_parameters, resolve_device, resolve_dtype, settle
+from fewshot.encoders.precision import SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.settings import EncoderSettings
 from fewshot.encoders.source import Source, locate
 from fewshot.encoders.tokens import Tokens, check_finite, checked_texts, in_batches
@@ -51,24 +52,29 @@ class Encoder(EncoderSettings, ABC):
         if self.quantise is not None:
             check_quantisable(self._place)
         self._module: nn.Module | None = None
-        self._unsettled = False
-        self._settled: torch.dtype | None = None  # the precision chosen by `"auto"`
         # Puts this encoder's weights into the module, where several share one: see `fewshot.encoders.shared`.
         self._turn: Callable[[Encoder], None] | None = None
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits for the weights and all settings that change the features; EncoderError without weights."""
-        content = {"format": FORMAT, "class": type(self).__name__, "weights": self.identity} | self._settings()
-        if self.trained is not None:
-            self.trained.check_base(self.model, self.identity)
-            content["trained"] = self.trained.digest
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return self._fingerprint(self.precision)
 
     @property
     def portable_fingerprint(self) -> str:
         """The fingerprint in 32 bits, which is the same on machines with and without fast bfloat16."""
         return self.replace(dtype="float32").fingerprint
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The precision that the backbone runs in; `dtype="auto"` chooses it when these weights are first loaded."""
+        if self.dtype != "auto" or self._target == torch.float32:
+            return self._target
+        if (chosen := self._choice.read()) is None:
+            self.load()
+            chosen = self._choice.read()
+        assert chosen is not None
+        return chosen
 
     @property
     def identity(self) -> str:
@@ -119,10 +125,14 @@ class Encoder(EncoderSettings, ABC):
             self.trained.check_base(self.model, self.identity)
             with torch.inference_mode(False), torch.enable_grad():
                 self.trained.put_into(module, self.backbone)
-        settled = self._target if self.dtype != "auto" else self._settled
-        self._unsettled = settled is None and dtype != self._target
-        if settled is not None and dtype != settled:
-            cast_parameters(self.backbone, settled)
+        precision = self._target if self.dtype != "auto" or dtype == self._target else self._choice.read()
+        with torch.inference_mode(False):
+            if precision is None:
+                precision = settle(self.backbone, self._target, self.sampled)
+            elif dtype != precision:
+                cast_parameters(self.backbone, precision)
+        if self.dtype == "auto":
+            self._choice.write(precision)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """What `embed` takes: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
@@ -161,15 +171,15 @@ class Encoder(EncoderSettings, ABC):
         They are float32 on the CPU, or EncoderError if one is NaN or infinite. `advance` is called with the number of
         texts done, after each batch.
         """
-        module = self.load()
-        was_training = module.training
-        module.eval()
-        try:
+        with _evaluating(self.load()):
             features = self._compute(texts, advance)
-        finally:
-            module.train(was_training)
         check_finite(features, texts, f"{self.model!r} with dtype={self.dtype}")
         return features
+
+    def sampled(self) -> Float[Tensor, "n_sample dim"]:
+        """Features of the texts on which a precision is chosen, by the module as it is now, in eval mode."""
+        with _evaluating(self.load()), torch.inference_mode():
+            return self.embed(self.tokenize(SAMPLE))
 
     def replace(self, **settings: Any) -> "Encoder":
         """An encoder of the same kind, not loaded, with some settings changed; trained weights go along."""
@@ -201,19 +211,31 @@ class Encoder(EncoderSettings, ABC):
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """From a batch on the right device to float32 features."""
 
+    def _fingerprint(self, precision: torch.dtype) -> str:
+        name = str(precision).removeprefix("torch.")
+        content = {
+            "format": FORMAT,
+            "class": type(self).__name__,
+            "weights": self.identity,
+            # Loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone.
+            "dtype": f"auto-{name}" if self.dtype == "auto" else name,
+            **self._settings(),
+        }
+        if self.trained is not None:
+            self.trained.check_base(self.model, self.identity)
+            content["trained"] = self.trained.digest
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
     def _settings(self) -> dict[str, Any]:
-        """What changes the features, besides weights and class."""
-        dtype = str(self._target).removeprefix("torch.")
+        """What changes the features, besides weights, class and precision."""
         return {
-            # "auto" may fall back to float32, which is close enough to bfloat16 to share one cache.
-            "dtype": f"auto-{dtype}" if self.dtype == "auto" else dtype,
             "max_length": self.max_length,
             **({} if self._shallow is None else {"shallow": [self._shallow.layer, self._shallow.weight]}),
             **({} if self.quantise is None else {"quantise": self.quantise}),
         }
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
-        """Precision to load in; `"auto"` starts in float32 and is settled on the first texts."""
+        """Precision to load in; `"auto"` starts in float32."""
         return torch.float32 if self.dtype == "auto" else self._target
 
     @cached_property
@@ -222,18 +244,20 @@ class Encoder(EncoderSettings, ABC):
 
     @cached_property
     def _features(self) -> FeatureCache | None:
+        return None if self._cache_folder is None else FeatureCache(self._cache_folder, self.fingerprint)
+
+    @property
+    def _cache_folder(self) -> Path | None:
         if self.cache is None:
             return None
-        folder = default_folder() if self.cache == "auto" else Path(self.cache).expanduser()
-        return FeatureCache(folder, self.fingerprint)
+        return default_folder() if self.cache == "auto" else Path(self.cache).expanduser()
+
+    @property
+    def _choice(self) -> Choice:
+        return Choice(self._fingerprint(self._target), self._cache_folder)
 
     def _encode_new(self, texts: list[str]) -> Iterator[Float[Tensor, "n_part dim"]]:
         self.load()
-        if self._unsettled:  # the precision of `dtype="auto"` is chosen on the first texts that the cache lacks
-            sample = texts[:: max(1, len(texts) // SAMPLE)][:SAMPLE]
-            with torch.inference_mode(False):
-                self._settled = settle(self.backbone, self._target, lambda: self._compute(sample))
-            self._unsettled = False
         with track("Encoding", total=len(texts), unit="texts") as advance:
             for start in range(0, len(texts), CHUNK):
                 part = self.compute(texts[start : start + CHUNK], advance)
@@ -262,3 +286,13 @@ class Encoder(EncoderSettings, ABC):
 
         budget = self.tokens_per_batch * (1 if self._place.type == "cpu" else GPU_BUDGET)
         return in_batches(tokens.lengths, budget, embed)
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    was_training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(was_training)

@@ -1,20 +1,39 @@
 """16-bit weights where the hardware is faster with them and the features stay the same, else 32 bits."""
 
+import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, StorageError
+from fewshot.storage import write_json
 
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MIN_COSINE = 0.999  # to the float32 features, for each sampled text
-SAMPLE = 64  # texts
+# Texts of several lengths and kinds on which the precision is chosen: fixed, so that nobody's texts decide it.
+SAMPLE = (
+    "ok",
+    "myocardial infarction",
+    "Card declined",
+    "What is my balance?",
+    "2,4-dichlorophenoxyacetic acid",
+    "The pump vibrates and leaks oil at the outlet flange.",
+    "please transfer 250.00 EUR from savings to checking on 3 March",
+    "Ich habe meine Karte verloren und brauche dringend eine neue.",
+    "No entiendo por qué me cobraron dos veces.",
+    "ERROR 0x80070057: The parameter is incorrect (code=87)",
+    "an abnormal growth of tissue that has no purpose in the body",
+    "I ordered two weeks ago, the parcel never came, nobody answers my mails, and now I want my money back today.",
+)
+_CHOSEN: dict[str, torch.dtype] = {}  # in this process
 
 
 def resolve_device(device: str) -> torch.device:
@@ -60,12 +79,48 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The precision that `"auto"` chose for an encoder, kept in this process and beside its cached features.
+
+    Args:
+        key: names the weights and settings.
+        folder: of the cache; None keeps it in this process alone.
+    """
+
+    key: str
+    folder: Path | None
+
+    def read(self) -> torch.dtype | None:
+        """The choice, or None if there is none that can be read."""
+        if self.key not in _CHOSEN and self.folder is not None:
+            try:
+                _CHOSEN[self.key] = DTYPES[json.loads(self._file.read_text())["precision"]]
+            except (OSError, ValueError, KeyError, TypeError):
+                return None
+        return _CHOSEN.get(self.key)
+
+    def write(self, precision: torch.dtype) -> None:
+        """Keep the choice; a cache that cannot be written does not."""
+        if self.read() == precision:
+            return
+        _CHOSEN[self.key] = precision
+        if self.folder is not None:
+            with suppress(StorageError):
+                write_json(self._file, {"precision": str(precision).removeprefix("torch.")})
+
+    @property
+    def _file(self) -> Path:
+        assert self.folder is not None
+        return self.folder / self.key / "precision.json"
+
+
 def settle(
     backbone: nn.Module, dtype: torch.dtype, features: Callable[[], Float[Tensor, "n_sample dim"]]
 ) -> torch.dtype:
     """Cast a float32 backbone to `dtype` in place, and return its precision.
 
-    It stays in float32 if the `features` of some text of a sample get a cosine of `MIN_COSINE` or below to before.
+    It stays in float32 if the `features` of some text of `SAMPLE` get a cosine of `MIN_COSINE` or below to before.
     """
     exact = features()
     originals = cast_parameters(backbone, dtype)

@@ -14,7 +14,7 @@ from fewshot.encoders.adapter import Adapter
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.layers import Full, find_stack
 from fewshot.encoders.lora import LoRA
-from fewshot.encoders.precision import MIN_COSINE, SAMPLE
+from fewshot.encoders.precision import MIN_COSINE
 from fewshot.encoders.tokens import by_tokens
 from fewshot.encoders.trained import TrainedWeights, write_trained
 from fewshot.errors import ConfigError
@@ -83,7 +83,7 @@ class TrainableEncoder(nn.Module):
         scaled = (lambda name: True) if self._placed is None else self._placed.is_scaled
         self._start = _copied({name: p for name, p in self._trained().items() if scaled(name)})
         self._end: dict[str, Tensor] | None = None  # the trained weights, while interpolated ones are in the module
-        self._autocast: bool | None = None  # True if `compute` may use it: decided on the first texts
+        self._autocast: bool | None = None  # True if `compute` may use it
 
     @property
     def backbone(self) -> nn.Module:
@@ -124,10 +124,9 @@ class TrainableEncoder(nn.Module):
             return self.encoder.compute(texts, advance)
         mixed = torch.autocast(self.published._place.type, target)
         if self._autocast is None:
-            sample = list(texts[:SAMPLE])
-            exact = self.encoder.compute(sample)
+            exact = self.encoder.sampled()
             with mixed:
-                cosines = torch.cosine_similarity(exact, self.encoder.compute(sample))
+                cosines = torch.cosine_similarity(exact, self.encoder.sampled())
             self._autocast = self.published.dtype != "auto" or cosines.min().item() > MIN_COSINE
         with mixed if self._autocast else nullcontext():
             return self.encoder.compute(texts, advance)

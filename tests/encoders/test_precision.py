@@ -73,9 +73,30 @@ def test_minilm_in_bfloat16_is_close_to_float32(has_bfloat16):
 
 def test_an_encoder_falls_back_to_float32(has_bfloat16, monkeypatch):
     monkeypatch.setattr(precision, "MIN_COSINE", 1.1)
+    monkeypatch.setattr(precision, "_CHOSEN", {})
     automatic = SentenceTransformerEncoder(cache=None)
     exact = SentenceTransformerEncoder(cache=None, dtype="float32").encode(TEXTS)
     assert torch.equal(automatic.encode(TEXTS), exact)
+
+
+def test_the_fingerprint_names_the_precision_that_is_used(has_bfloat16, monkeypatch, tmp_path):
+    monkeypatch.setattr(precision, "_CHOSEN", {})
+    fast = SentenceTransformerEncoder(cache=str(tmp_path / "fast"))
+    fast.encode(TEXTS)
+    assert fast.precision == torch.bfloat16
+
+    monkeypatch.setattr(precision, "_CHOSEN", {})
+    monkeypatch.setattr(precision, "MIN_COSINE", 1.1)
+    exact = SentenceTransformerEncoder(cache=str(tmp_path / "exact"))
+    exact.encode(TEXTS)
+    assert exact.precision == torch.float32
+    assert exact.fingerprint != fast.fingerprint
+
+    monkeypatch.setattr(precision, "_CHOSEN", {})  # as in a new process
+    monkeypatch.setattr(SentenceTransformerEncoder, "_load", None)
+    again = SentenceTransformerEncoder(cache=str(tmp_path / "exact"))
+    assert torch.equal(again.encode(TEXTS), exact.encode(TEXTS))
+    assert again.fingerprint == exact.fingerprint
 
 
 def test_later_modules_keep_their_exact_weights(dense_model):
