@@ -45,12 +45,12 @@ from torch import Tensor
 from benchmarks.experiments import composed, default_encoder
 from benchmarks.peer_runs import Run, kept, table
 from benchmarks.record import RESULTS, machine, record
-from fewshot.adaptation import HeadTuner, LabelledTexts
+from fewshot.adaptation import HeadTuner
 from fewshot.cli.build import build
 from fewshot.encoders import Encoder
 from fewshot.encoders.precision import resolve_device
 from fewshot.encoders.source import bundled_folder
-from fewshot.episodes import EpisodeBatch
+from fewshot.episodes import EpisodeBatch, LabelledTexts
 from fewshot.episodes.frozen import fixed_test_episodes
 from fewshot.errors import ConfigError, FewshotError
 from fewshot.report.results import versions

@@ -1,5 +1,6 @@
 from .adaptation import Ladder as Ladder
 from .augment import augment_texts as augment_texts
+from .classifier import FewShotClassifier as FewShotClassifier
 from .encoders import SentenceTransformerEncoder as SentenceTransformerEncoder
 from .encoders import TransformerEncoder as TransformerEncoder
 from .errors import FewshotError as FewshotError

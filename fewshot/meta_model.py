@@ -1,22 +1,33 @@
 """An encoder and a learner, meta-trained or as published: it adapts to labelled texts."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import normalize
 
-from fewshot.adaptation.final_stage import UNTUNED, FinalStage
-from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.adaptation.final_stage import UNTUNED, FinalStage, by_ladder, default_tuners
+from fewshot.adaptation.ladder import Ladder
 from fewshot.augment.augmenter import SupportAugmentation
 from fewshot.encoders import Encoder
+from fewshot.encoders.trained import RUN_FOLDER, read_trained, write_trained
+from fewshot.episodes.labelled import LabelledTexts
+from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures
+from fewshot.fitted.evidence import Evidence
+from fewshot.fitted.hub import fetched
 from fewshot.learners import Learner
 from fewshot.learners.maml.encoder_maml import EncoderMAML
-from fewshot.learners.saving import check_encoder, frozen
-from fewshot.text_classifier import TextClassifier
+from fewshot.learners.saving import check_encoder, frozen, load_learner, save_learner
+from fewshot.storage import write_json
+from fewshot.text_classifier import ENCODERS, OF_THE_CALLER, TextClassifier
 from fewshot.training.checkpoints import Store
+
+FORMAT = 1
+DESCRIPTION, _LEARNER = "meta_model.json", "learner"
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class MetaModel:
     encoder: Encoder
     learner: Learner | EncoderMAML
     augmentation: SupportAugmentation | None = None
-    final_stage: FinalStage | None = None
+    final_stage: FinalStage | Ladder | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.learner, Learner) and self.learner.trained_on is not None:
@@ -69,7 +80,8 @@ class MetaModel:
             >>> model.adapt(["my card is lost", "what is my balance"], ["card", "balance"]).predict(["card stolen"])
             ['card']
         """
-        return self.adapt_to(LabelledTexts.of(texts, labels, label_names), seed)
+        support = LabelledTexts.of(texts, labels, label_names)
+        return self.with_evidence(self.adapt_to(support, seed), support)
 
     def adapt_to(self, support: LabelledTexts, seed: int = 0, store: Store | None = None) -> TextClassifier:
         """Fit a classifier to a support; arguments as for `adapt`.
@@ -90,9 +102,79 @@ class MetaModel:
         with torch.no_grad():
             classifier = frozen(learner.adapt(features.support(episode)))
         own = TextClassifier(self.encoder, classifier, support.labels, float(learner.temperature), details)
-        if self.final_stage is None:
+        final = self.final_stage
+        if isinstance(final, Ladder):
+            final = by_ladder(final, support, learner)
+        if final is None:
             return own
-        return self.final_stage.tune(own, learner, support, features, episode, seed, store)
+        return final.tune(own, learner, support, features, episode, seed, store)
+
+    def with_stage(self, stage: str) -> "MetaModel":
+        """The same model with a final stage by name; `"auto"` goes by the ladder, `"prototypes"` tunes nothing."""
+        if stage in ("auto", "prototypes"):
+            return replace(self, final_stage=Ladder() if stage == "auto" else None)
+        return replace(self, final_stage=FinalStage(stage, default_tuners()[stage]))
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write encoder and learner to a folder, which `MetaModel.from_pretrained` and `FewShotClassifier` read.
+
+        What makes new texts is not in it.
+
+        Args:
+            folder: made if absent; other files in it stay.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        folder, encoder = Path(folder), self.encoder
+        settings = {name: value for name, value in encoder.settings().items() if name not in OF_THE_CALLER}
+        if encoder.trained is not None:
+            write_trained(folder / RUN_FOLDER, encoder.trained, settings)
+        save_learner(self.learner, folder / _LEARNER, encoder)
+        content = {
+            "format": FORMAT,
+            "encoder": {"class": type(encoder).__name__, "settings": settings},
+            "trained": None if encoder.trained is None else encoder.trained.digest,
+        }
+        write_json(folder / DESCRIPTION, content)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "MetaModel":
+        """Read what `save_pretrained` wrote, a run among others.
+
+        Args:
+            folder: where it is, or its id on the Hugging Face hub.
+            encoder: the published one, to use in place of a new one; device, precision and cache are its own.
+
+        Raises:
+            ConfigError: the folder holds no meta-model, or the encoder is another one.
+            EncoderError: the trained weights cannot be read.
+        """
+        folder = fetched(folder, DESCRIPTION)
+        try:
+            content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
+            settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in OF_THE_CALLER}
+            if encoder is None:
+                encoder = ENCODERS[content["encoder"]["class"]](**settings)
+            digest = content["trained"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ConfigError(
+                f"{str(folder)!r} holds no meta-model that can be read ({type(error).__name__}: {error}). Expected "
+                f"{DESCRIPTION} as a run writes it. Run the training again."
+            ) from error
+        if digest is not None:
+            encoder = encoder.with_trained(read_trained(folder / RUN_FOLDER))
+        learner = load_learner(folder / _LEARNER, encoder)
+        return cls(encoder, learner)
+
+    def with_evidence(self, classifier: TextClassifier, support: LabelledTexts) -> TextClassifier:
+        """A classifier of this model that holds what it was fitted on, to explain its predictions and to learn more."""
+        if isinstance(self.learner, EncoderMAML):
+            return classifier
+        features = normalize(classifier.encoder.encode(support.with_names_as_texts().texts), dim=-1)
+        return replace(classifier, evidence=Evidence(support, features, self.learner))
 
     def _features(self, support: LabelledTexts, shots: int) -> TaskFeatures:
         """Features of the support's texts and label names, new texts beside them."""

@@ -54,6 +54,41 @@ def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
         _flush_folder(path.parent)
 
 
+@contextmanager
+def replaced_folder(path: Path | str, marker: str, advice: str = ADVICE) -> Iterator[Path]:
+    """A temporary folder that takes the place of `path` when the block ends well; until then the old one stays whole.
+
+    Args:
+        path: absent, empty, or a folder with the file `marker`, which says that it was written so before.
+        marker: name of a file.
+        advice: as in `atomic`.
+
+    Raises:
+        StorageError: the folder cannot be written, or `path` is something else.
+    """
+    path = Path(path)
+    if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise StorageError(
+            f"{str(path)!r} is there already and holds something else (no {marker}). Expected a new folder, or one to "
+            f"write anew. Choose another folder."
+        )
+    with _writing(path, advice), contextlib.ExitStack() as cleaning:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
+        yield new
+        if path.exists():
+            os.rename(path, old)
+        try:
+            os.rename(new, path)
+        except BaseException:
+            if old.exists():
+                os.rename(old, path)
+            raise
+        _flush_folder(path.parent)
+
+
 def write_text(path: Path | str, text: str, advice: str = ADVICE) -> None:
     """Write UTF-8 text, whole or not at all; StorageError as in `atomic`."""
     with atomic(path, advice) as temporary:

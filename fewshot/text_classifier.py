@@ -14,15 +14,20 @@ from torch.nn.functional import normalize
 from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
 from fewshot.encoders.trained import read_trained, write_trained
 from fewshot.errors import ConfigError
+from fewshot.fitted import prediction_sets
+from fewshot.fitted.evidence import Evidence, read_evidence, write_evidence
+from fewshot.fitted.explanation import Explanation
+from fewshot.fitted.hub import card, fetched, push
+from fewshot.fitted.predictions import Predictions
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
-from fewshot.storage import write_json, write_tensors
+from fewshot.storage import replaced_folder, write_json, write_tensors, write_text
 
-FORMAT = 2
-TENSORS, DESCRIPTION = "classifier.safetensors", "classifier.json"
-_ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
+FORMAT = 3
+TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
+ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
 # What only the caller decides: where and how fast to compute, what to trust, where to keep features.
-_OF_THE_CALLER = ("device", "tokens_per_batch", "cache", "trust_remote_code", "pickled_weights", "weights")
+OF_THE_CALLER = ("device", "tokens_per_batch", "cache", "trust_remote_code", "pickled_weights", "weights")
 _CHUNK = 1024  # texts that the classifier scores at once, to bound its memory
 
 
@@ -36,6 +41,8 @@ class TextClassifier:
         labels: the user's label of each class.
         temperature: logits are divided by it for calibrated probabilities.
         details: how it came about, as JSON can hold it: `stage`, accuracies on held-out texts, and so on.
+        evidence: what it was fitted on; None: it cannot explain its predictions.
+        nonconformity: of texts held out, ascending, see `prediction_sets`; None: it gives no sets.
     """
 
     encoder: Encoder
@@ -43,12 +50,12 @@ class TextClassifier:
     labels: tuple[str | int, ...]
     temperature: float = 1.0
     details: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Evidence | None = field(default=None, repr=False)
+    nonconformity: Float[Tensor, " n_held"] | None = field(default=None, repr=False)
 
     def logits(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Logits of each label for each text, not yet divided by the temperature; float32 on the CPU."""
-        parts = self._features(texts).split(_CHUNK)
-        with torch.no_grad():
-            return torch.cat([self.classifier.logits(part[None])[0] for part in parts])
+        return self._logits(self._features(texts))
 
     def predict_proba(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Calibrated probability of each label for each text."""
@@ -58,28 +65,79 @@ class TextClassifier:
         """The most probable label of each text."""
         return [self.labels[number] for number in self.logits(texts).argmax(-1).tolist()]
 
+    def predictions(self, texts: Iterable[str]) -> Predictions:
+        """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
+        return Predictions(self.labels, self.predict_proba(texts))
+
+    def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
+        """The labels of each text among which the right one is, as often as asked, the most probable one first.
+
+        The share holds for new texts of the same kind as those of the support, on average over these. Where the
+        support is too small to tell, all labels are in the set.
+
+        Args:
+            texts: to classify.
+            coverage: share of texts whose set holds the right label.
+
+        Raises:
+            ConfigError: a coverage outside 0 to 1, or a classifier that was fitted without texts held out.
+        """
+        if self.nonconformity is None:
+            raise ConfigError(
+                "The classifier has no scores of texts held out, which sets of labels need. Expected one that "
+                "FewShotClassifier fitted, on two texts or more of some class. Fit it so."
+            )
+        largest = prediction_sets.threshold(self.nonconformity, coverage)
+        probabilities = self.predict_proba(texts)
+        chosen = prediction_sets.members(probabilities, largest)
+        order = probabilities.argsort(1, descending=True)
+        return [
+            tuple(self.labels[number] for number in ranked if inside[number])
+            for ranked, inside in zip(order.tolist(), chosen.tolist(), strict=True)
+        ]
+
+    def explain(self, text: str, label: str | int | None = None) -> Explanation:
+        """The support texts and label names that made the score of a label; a notebook shows it as a table.
+
+        Args:
+            text: one text.
+            label: whose score is explained; None is the most probable label.
+
+        Raises:
+            ConfigError: there is no such label, or the classifier was saved without its evidence.
+        """
+        if self.evidence is None:
+            raise ConfigError("The classifier does not hold what it was fitted on, so it cannot explain. Fit it again.")
+        features = self._features([text])
+        logits = self._logits(features)[0]
+        if label is not None and label not in self.labels:
+            known = ", ".join(map(repr, self.labels[:20]))
+            raise ConfigError(f"Got the label {label!r}, expected one of {known}. Leave it out for the most probable.")
+        number = int(logits.argmax()) if label is None else self.labels.index(label)
+        probability = float((logits / self.temperature).softmax(-1)[number])
+        return self.evidence.explained(self.classifier, features, text, number, probability, float(logits[number]))
+
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
         """Texts in the space whose Euclidean distances the classifier goes by."""
         with torch.no_grad():
             return self.classifier.metric(self._features(texts)[None])[0]
 
-    def save(self, folder: Path | str) -> None:
-        """Write the classifier, and the encoder's weights as far as they differ from the published ones; no pickle.
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write the classifier: safetensors, JSON and a model card. Read it with `TextClassifier.from_pretrained`.
 
-        With LoRA the folder is one of peft's as well. Read it with `TextClassifier.load`.
+        The encoder's weights are in it as far as they differ from the published ones; with LoRA the folder is one of
+        peft's as well. The texts of the support are in it too: predictions are explained by them.
 
         Args:
-            folder: made if absent; the files of an earlier classifier in it are overwritten.
+            folder: made if absent; an earlier classifier in it is replaced once the new one is whole.
 
         Raises:
-            StorageError: the folder cannot be written.
+            StorageError: the folder cannot be written, or holds something else; what is in it stays.
         """
-        folder, trained = Path(folder), self.encoder.trained
-        settings = {name: value for name, value in self.encoder.settings().items() if name not in _OF_THE_CALLER}
-        if trained is not None:
-            write_trained(folder, trained, settings)
+        settings = {name: value for name, value in self.encoder.settings().items() if name not in OF_THE_CALLER}
         description, tensors = described_classifier(self.classifier)
-        write_tensors(folder / TENSORS, tensors)
+        if self.nonconformity is not None:
+            tensors["nonconformity"] = self.nonconformity
         content = {
             "format": FORMAT,
             "labels": list(self.labels),
@@ -87,17 +145,24 @@ class TextClassifier:
             "classifier": description,
             "encoder": {"class": type(self.encoder).__name__, "settings": settings},
             "features": self.encoder.portable_fingerprint,
-            "trained": None if trained is None else trained.digest,
+            "trained": None if self.encoder.trained is None else self.encoder.trained.digest,
             "details": dict(self.details),
         }
-        write_json(folder / DESCRIPTION, content)  # last: a folder without it holds no classifier
+        with replaced_folder(folder, DESCRIPTION) as new:
+            if self.encoder.trained is not None:
+                write_trained(new, self.encoder.trained, settings)
+            if self.evidence is not None:
+                write_evidence(new, self.evidence, tensors)
+            write_tensors(new / TENSORS, tensors)
+            write_text(new / CARD, card(self.labels, self.encoder.described, self.details))
+            write_json(new / DESCRIPTION, content)
 
     @classmethod
-    def load(cls, folder: Path | str, encoder: Encoder | None = None) -> "TextClassifier":
-        """Read what `save` wrote; on the same machine its logits are identical.
+    def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "TextClassifier":
+        """Read what `save_pretrained` wrote; on the same machine its logits are identical.
 
         Args:
-            folder: where it is.
+            folder: where it is, or the id of a model on the Hugging Face hub.
             encoder: of the same published model and settings, to use in place of a new one; device, precision and
                 cache are its own.
 
@@ -108,21 +173,24 @@ class TextClassifier:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        folder = Path(folder).expanduser()
+        folder = fetched(folder, DESCRIPTION)
         try:
             content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
             if content["format"] != FORMAT:
-                raise ValueError(f"its format is {content['format']}, expected {FORMAT}")
-            classifier = classifier_from(content["classifier"], load_file(folder / TENSORS))
-            settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in _OF_THE_CALLER}
+                raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
+            tensors = load_file(folder / TENSORS)
+            nonconformity = tensors.pop("nonconformity", None)
+            evidence = read_evidence(folder, tensors)
+            classifier = classifier_from(content["classifier"], tensors)
+            settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in OF_THE_CALLER}
             if encoder is None:
-                encoder = _ENCODERS[content["encoder"]["class"]](**settings)
+                encoder = ENCODERS[content["encoder"]["class"]](**settings)
             labels, temperature = tuple(content["labels"]), float(content["temperature"])
             features, digest, details = content["features"], content["trained"], dict(content["details"])
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError) as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no classifier that can be read ({type(error).__name__}: {error}). Expected "
-                f"{DESCRIPTION} and {TENSORS} as TextClassifier.save writes them. Fit the classifier again."
+                f"{DESCRIPTION} and {TENSORS} as save_pretrained writes them. Fit the classifier again."
             ) from error
         published = encoder.replace(weights=None)
         adapted = published if digest is None else published.with_trained(read_trained(folder))
@@ -137,7 +205,15 @@ class TextClassifier:
                 f"encoder is another one: {encoder.settings()}. Expected the same model, pooling and shallow layer. "
                 f"Leave the encoder out, or give one with these settings."
             )
-        return cls(adapted, classifier, labels, temperature, details)
+        return cls(adapted, classifier, labels, temperature, details, evidence, nonconformity)
+
+    def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
+        """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""
+        return push(self.save_pretrained, repository, private, token)
 
     def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
         return normalize(self.encoder.encode(texts), dim=-1)
+
+    def _logits(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts n_classes"]:
+        with torch.no_grad():
+            return torch.cat([self.classifier.logits(part[None])[0] for part in features.split(_CHUNK)])

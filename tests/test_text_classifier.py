@@ -18,6 +18,7 @@ from tests.adaptation.conftest import coloured
 from tests.synthetic import primed
 
 TEXTS = coloured(5, seed=7)[0]
+WRITTEN = {"classifier.safetensors", "classifier.json", "README.md"}
 FILES = {
     "lora": {"adapter_config.json", "adapter_model.safetensors", "encoder.json"},
     "adapter": {"bottleneck.json", "bottleneck.safetensors", "encoder.json"},
@@ -31,23 +32,23 @@ FILES = {
 def test_it_reads_what_it_wrote(adapted, tmp_path, kind):
     model = adapted[kind]
     assert model.details["stage"] == kind
-    model.save(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == FILES[kind] | {"classifier.safetensors", "classifier.json"}
-    loaded = TextClassifier.load(tmp_path)
+    model.save_pretrained(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == FILES[kind] | WRITTEN
+    loaded = TextClassifier.from_pretrained(tmp_path)
     assert torch.equal(loaded.logits(TEXTS), model.logits(TEXTS))
     assert loaded.predict(TEXTS) == model.predict(TEXTS)
     assert loaded.labels == model.labels == ("blue", "green", "red")
     assert loaded.details == json.loads(json.dumps(model.details))
-    assert torch.equal(TextClassifier.load(tmp_path, model.encoder).logits(TEXTS), model.logits(TEXTS))
+    assert torch.equal(TextClassifier.from_pretrained(tmp_path, model.encoder).logits(TEXTS), model.logits(TEXTS))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FILES)
 def test_a_fresh_process_gives_identical_logits(adapted, tmp_path, kind):
-    adapted[kind].save(tmp_path / "model")
+    adapted[kind].save_pretrained(tmp_path / "model")
     script = (
         "from fewshot.text_classifier import TextClassifier; from safetensors.torch import save_file\n"
-        f"logits = TextClassifier.load({str(tmp_path / 'model')!r}).logits({TEXTS!r})\n"
+        f"logits = TextClassifier.from_pretrained({str(tmp_path / 'model')!r}).logits({TEXTS!r})\n"
         f"save_file({{'logits': logits}}, {str(tmp_path / 'logits')!r})"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
@@ -56,15 +57,15 @@ def test_a_fresh_process_gives_identical_logits(adapted, tmp_path, kind):
 
 def test_saved_twice_into_one_folder_the_last_one_counts(adapted, tmp_path):
     for kind in ("lora", "prototypes"):
-        adapted[kind].save(tmp_path)
-        assert torch.equal(TextClassifier.load(tmp_path).logits(TEXTS), adapted[kind].logits(TEXTS))
+        adapted[kind].save_pretrained(tmp_path)
+        assert torch.equal(TextClassifier.from_pretrained(tmp_path).logits(TEXTS), adapted[kind].logits(TEXTS))
 
 
 def test_another_encoder_is_refused(adapted, tmp_path):
-    adapted["lora"].save(tmp_path)
+    adapted["lora"].save_pretrained(tmp_path)
     for other in (adapted["lora"].encoder.replace(pooling="cls"), SentenceTransformerEncoder(cache=None)):
         with pytest.raises((ConfigError, RuntimeError), match=r"the encoder is another one|belong to"):
-            TextClassifier.load(tmp_path, other).logits(TEXTS)
+            TextClassifier.from_pretrained(tmp_path, other).logits(TEXTS)
 
 
 def no_tensors(folder):
@@ -88,25 +89,25 @@ def with_a_foreign_class(folder):
 
 @pytest.mark.parametrize("spoil", [no_tensors, no_description, of_another_format, with_a_foreign_class])
 def test_a_folder_that_cannot_be_read_is_one_sentence(adapted, tmp_path, spoil):
-    adapted["lora"].save(tmp_path)
+    adapted["lora"].save_pretrained(tmp_path)
     spoil(tmp_path)
     with pytest.raises(ConfigError, match=r"holds no classifier that can be read.*Fit the classifier again") as caught:
-        TextClassifier.load(tmp_path)
+        TextClassifier.from_pretrained(tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_head_beside_other_encoder_weights_is_refused(adapted, tmp_path):
-    adapted["lora"].save(tmp_path / "a")
-    adapted["adapter"].save(tmp_path / "b")
+    adapted["lora"].save_pretrained(tmp_path / "a")
+    adapted["adapter"].save_pretrained(tmp_path / "b")
     (tmp_path / "a" / "classifier.json").replace(tmp_path / "b" / "classifier.json")
     with pytest.raises(ConfigError, match="goes with other encoder weights"):
-        TextClassifier.load(tmp_path / "b")
+        TextClassifier.from_pretrained(tmp_path / "b")
 
 
 def test_nothing_is_pickled(adapted, tmp_path):
     for kind, model in adapted.items():
-        model.save(tmp_path / kind)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors"}
+        model.save_pretrained(tmp_path / kind)
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".json", ".safetensors", ".md"}
 
 
 @pytest.mark.parametrize("hidden", [None, 5])
@@ -116,16 +117,16 @@ def test_the_classifier_of_every_learner_is_kept(encoder, tmp_path, learner, hid
     dim = encoder.encode(["red"]).shape[1]
     texts, labels = coloured(4)
     model = MetaModel(encoder, primed(learner, dim, **settings)).adapt(texts, labels, {name: name for name in labels})
-    model.save(tmp_path)
-    assert torch.equal(TextClassifier.load(tmp_path).logits(TEXTS), model.logits(TEXTS))
+    model.save_pretrained(tmp_path)
+    assert torch.equal(TextClassifier.from_pretrained(tmp_path).logits(TEXTS), model.logits(TEXTS))
 
 
 def test_what_only_the_caller_decides_is_not_taken_from_a_folder(adapted, tmp_path):
     model = adapted["prototypes"]
-    model.save(tmp_path)
+    model.save_pretrained(tmp_path)
     content = json.loads((tmp_path / "classifier.json").read_text())
     assert not {"cache", "device", "trust_remote_code", "pickled_weights"} & set(content["encoder"]["settings"])
     content["encoder"]["settings"] |= {"trust_remote_code": True, "cache": str(tmp_path / "elsewhere")}
     (tmp_path / "classifier.json").write_text(json.dumps(content))
-    loaded = TextClassifier.load(tmp_path).encoder
+    loaded = TextClassifier.from_pretrained(tmp_path).encoder
     assert (loaded.trust_remote_code, loaded.cache) == (False, "auto")

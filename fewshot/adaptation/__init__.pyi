@@ -3,7 +3,6 @@ from .final_stage import FullTuner as FullTuner
 from .final_stage import LightTuner as LightTuner
 from .fine_tuner import FineTuner as FineTuner
 from .head import HeadTuner as HeadTuner
-from .labelled import LabelledTexts as LabelledTexts
 from .ladder import STAGES as STAGES
 from .ladder import Ladder as Ladder
 from .ladder import Rung as Rung

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, field, replace
 
 from fewshot.adaptation.fine_tuner import FineTuner
 from fewshot.adaptation.head import HeadTuner
-from fewshot.adaptation.labelled import LabelledTexts
+from fewshot.adaptation.ladder import Ladder
 from fewshot.encoders import Adapter, Full, Trainable
 from fewshot.episodes.batch import EpisodeBatch
+from fewshot.episodes.labelled import LabelledTexts
 from fewshot.evaluation.evaluate import held_out_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
@@ -120,6 +121,21 @@ class LightTuner(FineTuner):
     folds: int = 2  # a fifth of few texts is too little to learn without or to compare on
     interpolation: Sequence[float] = (1.0,)  # unused with folds
     margin: float = 1.0  # with few texts luck weighs more
+
+
+def by_ladder(ladder: Ladder, support: LabelledTexts, learner: Learner) -> FinalStage | None:
+    """The final stage of a support whose classes are all told apart: what the ladder says of its largest class.
+
+    Below the stages that fine-tune the encoder a head is tuned, from two texts on; it needs a learner that goes by
+    prototypes.
+    """
+    largest = int(support.counts.max())
+    name: str = ladder.rung(largest).name
+    if name not in ("lora", "full"):
+        if largest < 2 or not learner.by_prototypes:
+            return None
+        name = "head"
+    return FinalStage(name, default_tuners()[name])
 
 
 def default_tuners() -> dict[str, Tuner]:

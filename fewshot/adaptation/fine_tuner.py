@@ -13,9 +13,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fewshot.adaptation.head import Comparison, CosineHead, HeadTuner
-from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.adaptation.tuning import BalancedBatches, FineTuneObjective, StepBatches, TuningSettings
 from fewshot.encoders import Encoder, TrainableEncoder
+from fewshot.episodes.labelled import LabelledTexts
 from fewshot.learners import Learner
 from fewshot.processes import as_main
 from fewshot.randomness import child_generator

@@ -28,8 +28,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
+from fewshot.episodes.labelled import LabelledTexts
 from fewshot.evaluation import fit_temperature
 from fewshot.features import TaskFeatures
 from fewshot.learners import Classifier, Learner

@@ -43,7 +43,7 @@ class AdapterSwitch:
             EncoderError: it was adapted from another published model.
         """
         if not isinstance(model, TextClassifier):
-            model = TextClassifier.load(model, self._model.published)
+            model = TextClassifier.from_pretrained(model, self._model.published)
         encoder = self._model.encoder(model.encoder.trained)
         if encoder.portable_fingerprint != model.encoder.portable_fingerprint:
             raise ConfigError(

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from fewshot.adaptation.head import CosineHead
-from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import LoRA, Trainable, TrainableEncoder
+from fewshot.episodes.labelled import LabelledTexts
 from fewshot.processes import process_count, process_index
 from fewshot.randomness import child_generator
 from fewshot.ranges import BELOW_ONE, DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range

@@ -125,8 +125,9 @@ def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[
         details["weights"] = f"../{RUN_FOLDER}"
     save_learner(result.model.learner, folder / "learner", result.model.encoder, details)
     if result.scored.classifier is not None:
-        result.scored.classifier.save(folder / "adapted")
-        log.info(f"TextClassifier.load({_relative(folder / 'adapted')!r}) reads the classifier that was tuned last")
+        result.scored.classifier.save_pretrained(folder / "adapted")
+        where = _relative(folder / "adapted")
+        log.info(f"TextClassifier.from_pretrained({where!r}) reads the classifier that was tuned last")
     if result.augmentation is not None and result.augmentation.asked.save:
         from fewshot.report.augmentation import write_table
 

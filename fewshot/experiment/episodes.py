@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fewshot.adaptation.labelled import LabelledTexts
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.cross_validation import cross_validation
 from fewshot.episodes.frozen import EpisodeRequest, draw, fixed_test_episodes, frozen_episodes
+from fewshot.episodes.labelled import LabelledTexts
 from fewshot.episodes.sampler import corrupt_support
 from fewshot.errors import ConfigError
 from fewshot.experiment.protocol import Protocol

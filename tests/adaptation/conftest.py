@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from fewshot.adaptation import FineTuner, HeadTuner, LabelledTexts
+from fewshot.adaptation import FineTuner, HeadTuner
 from fewshot.encoders import Adapter, Full, LoRA, TransformerEncoder
+from fewshot.episodes import LabelledTexts
 from fewshot.randomness import child_generator
 from tests.tiny_models import save_transformer
 

@@ -5,9 +5,10 @@ import logging
 import pytest
 import torch
 
-from fewshot.adaptation import FineTuner, LabelledTexts
+from fewshot.adaptation import FineTuner
 from fewshot.adaptation.tuning import BalancedBatches, StepBatches
 from fewshot.encoders import Full, TrainableEncoder, TransformerEncoder
+from fewshot.episodes import LabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.training import Checkpoints, TrainingFiles
 from tests.adaptation.conftest import HEADS, KINDS, accuracy, coloured, quick, support_of

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.adaptation import HeadTuner, LabelledTexts
+from fewshot.adaptation import HeadTuner
 from fewshot.adaptation.head import Comparison, CosineHead
+from fewshot.episodes import LabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.evaluation.metrics import expected_calibration_error
 from fewshot.learners import LEARNERS

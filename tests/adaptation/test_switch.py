@@ -15,7 +15,7 @@ def test_each_gives_the_logits_that_it_gives_alone_back_and_forth(adapted, tmp_p
     switch = AdapterSwitch(TransformerEncoder(str(tiny), dtype="float32", cache=None))
     monkeypatch.setattr(TransformerEncoder, "_load", None)  # nothing is loaded again
     for name, model in adapted.items():
-        model.save(tmp_path / name)
+        model.save_pretrained(tmp_path / name)
         switch.add(name, tmp_path / name)
     monkeypatch.undo()
     expected = {name: model.logits(TEXTS) for name, model in adapted.items()}

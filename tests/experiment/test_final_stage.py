@@ -117,8 +117,8 @@ def test_what_is_scored_is_the_classifier_that_is_saved(tuned, task, tmp_path):
     classifier = result.scored.classifier
     assert classifier.labels == tuple(task.classes[label] for label in last.classes[0].tolist())
     assert torch.equal(classifier.logits(queries), result.evaluation.logits[1])
-    classifier.save(tmp_path / "adapted")
-    assert torch.equal(TextClassifier.load(tmp_path / "adapted").logits(queries), classifier.logits(queries))
+    classifier.save_pretrained(tmp_path / "adapted")
+    assert torch.equal(TextClassifier.from_pretrained(tmp_path / "adapted").logits(queries), classifier.logits(queries))
 
 
 def test_the_results_tell_the_stage_and_each_decision(tuned, task):

@@ -1,5 +1,6 @@
 """The labelled texts that a model is adapted to, and how a part of them is held out."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,6 +12,17 @@ from torch import Tensor
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import TaskError
 from fewshot.randomness import child_generator
+
+
+def readable(label: str) -> str:
+    """A label as words, or an empty string where it holds none, as a number or a code.
+
+    Example:
+        >>> [readable(label) for label in ("card_arrival", "lostCard", "Refund?", "C12", "7")]
+        ['card arrival', 'lost Card', 'Refund?', '', '']
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[_\-/.]+", " ", label).strip()
+    return " ".join(words.split()) if re.search(r"[^\W\d_]{2}", words) else ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fewshot.adaptation import LabelledTexts
+from fewshot.episodes import LabelledTexts
 from fewshot.errors import TaskError
 
 SIZES = [1, 2, 3, 5, 10]

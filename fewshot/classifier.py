@@ -1,0 +1,223 @@
+"""The front door: a scikit-learn classifier of texts, from a handful of examples of each label."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from fewshot.adaptation.refit import calibrated, held_evidence, refitted
+from fewshot.encoders import Encoder, SentenceTransformerEncoder
+from fewshot.episodes.labelled import LabelledTexts, readable
+from fewshot.errors import ConfigError, TaskError
+from fewshot.fitted.explanation import Explanation
+from fewshot.learners import Centroid
+from fewshot.meta_model import MetaModel
+from fewshot.ranges import one_of
+from fewshot.text_classifier import TextClassifier
+
+STAGES = ("auto", "prototypes", "head", "light", "lora", "adapter", "full")
+
+
+class FewShotClassifier(ClassifierMixin, BaseEstimator):
+    """A text classifier from a handful of labelled texts per class.
+
+    Parameters are stored untouched and checked in `fit`.
+
+    Args:
+        meta_model: a `MetaModel`, the folder of one (`outputs/...` of a run), or its id on the hub; None takes the
+            published encoder as it is.
+        encoder: an `Encoder`, or a folder or hub id of a sentence-transformers model; None is the bundled MiniLM. Not
+            beside `meta_model`, which brings its own.
+        label_names: label → words that describe it, which count as one more text of the class; `"auto"` reads them from
+            the labels where all are words; None goes by the texts alone.
+        descriptions: label → a sentence that stands behind the label's name.
+        stage: what is tuned on the texts; `"auto"` goes by the number of texts of the largest class (see `Ladder`): a
+            head from two on, LoRA from 51 on, all weights from 501 on, each kept if texts held out say that it pays.
+        random_state: seed of what is held out and tuned.
+
+    Attributes:
+        classes_: labels, sorted.
+        model_: the fitted `TextClassifier`.
+
+    Example:
+        >>> texts = ["my card is lost", "card stolen", "what do I own", "how much is on my account"]
+        >>> classifier = FewShotClassifier().fit(texts, ["card", "card", "balance", "balance"])
+        >>> classifier.predict(["I lost my bank card"]).tolist()
+        ['card']
+    """
+
+    def __init__(
+        self,
+        meta_model: MetaModel | Path | str | None = None,
+        *,
+        encoder: Encoder | str | None = None,
+        label_names: Mapping[Any, str] | str | None = "auto",
+        descriptions: Mapping[Any, str] | None = None,
+        stage: str = "auto",
+        random_state: int = 0,
+    ):
+        self.meta_model = meta_model
+        self.encoder = encoder
+        self.label_names = label_names
+        self.descriptions = descriptions
+        self.stage = stage
+        self.random_state = random_state
+
+    def fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
+        """Fit to labelled texts, all of them; parts are held out only to decide and to calibrate.
+
+        Args:
+            X: texts: a list, an array, or a column of pandas or polars.
+            y: the label of each: strings or whole numbers.
+
+        Raises:
+            ConfigError: a parameter out of range.
+            TaskError: fewer than two labels, a label that is neither a string nor a whole number, something that is no
+                text.
+        """
+        texts, labels = _column(X, "X"), _column(y, "y")
+        if len(texts) != len(labels):
+            raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
+        model = self._meta_model()
+        support = LabelledTexts.of(texts, labels, self._names(labels))
+        adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
+        return self._fitted(calibrated(adapted, self.random_state))
+
+    def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
+        """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
+
+        On the same texts it gives the classifier that `fit` gives if that decides the same.
+        """
+        if not hasattr(self, "model_"):
+            return self.fit(X, y)
+        old = held_evidence(self.model_).support
+        texts = [*old.texts, *_column(X, "X")]
+        labels = [*(old.labels[number] for number in old.classes.tolist()), *_column(y, "y")]
+        return self._learnt(texts, labels, set())
+
+    def forget(self, label: Any) -> "FewShotClassifier":
+        """Leave a label and its texts out from now on.
+
+        Raises:
+            ConfigError: there is no such label.
+        """
+        check_is_fitted(self)
+        old = held_evidence(self.model_).support
+        if label not in old.labels:
+            raise ConfigError(f"Got the label {label!r}, expected one of {list(old.labels)}. Correct it.")
+        kept = [place for place, number in enumerate(old.classes.tolist()) if old.labels[number] != label]
+        labels = [old.labels[number] for number in old.classes.tolist()]
+        return self._learnt([old.texts[place] for place in kept], [labels[place] for place in kept], {label})
+
+    def predict(self, X: Iterable[str]) -> np.ndarray:
+        """The label of each text."""
+        check_is_fitted(self)
+        return np.asarray(self.model_.predict(_column(X, "X")), dtype=self.classes_.dtype)
+
+    def predict_proba(self, X: Iterable[str]) -> np.ndarray:
+        """Calibrated probability of each label, `[n_texts, n_classes]`, in the order of `classes_`."""
+        check_is_fitted(self)
+        return self.model_.predict_proba(_column(X, "X")).double().numpy()
+
+    def decision_function(self, X: Iterable[str]) -> np.ndarray:
+        """Logits `[n_texts, n_classes]`; for two labels the difference of the second to the first, `[n_texts]`."""
+        check_is_fitted(self)
+        logits = self.model_.logits(_column(X, "X")).double().numpy()
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_set(self, X: Iterable[str], coverage: float = 0.9) -> list[tuple[Any, ...]]:
+        """The labels among which the right one is as often as asked, see `TextClassifier.predict_set`."""
+        check_is_fitted(self)
+        return self.model_.predict_set(_column(X, "X"), coverage)
+
+    def explain(self, text: str, label: Any = None) -> Explanation:
+        """What decided on a text, see `TextClassifier.explain`."""
+        check_is_fitted(self)
+        return self.model_.explain(text, label)
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write the classifier to a folder, see `TextClassifier.save_pretrained`."""
+        check_is_fitted(self)
+        self.model_.save_pretrained(folder)
+
+    def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
+        """Upload the classifier to the Hugging Face hub, see `TextClassifier.push_to_hub`."""
+        check_is_fitted(self)
+        return self.model_.push_to_hub(repository, private=private, token=token)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "FewShotClassifier":
+        """Read what `save_pretrained` wrote, see `TextClassifier.from_pretrained`."""
+        return cls()._fitted(TextClassifier.from_pretrained(folder, encoder))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags
+
+    def _fitted(self, model: TextClassifier) -> "FewShotClassifier":
+        self.model_ = model
+        words = any(isinstance(label, str) for label in model.labels)
+        mixed = words and not all(isinstance(label, str) for label in model.labels)
+        self.classes_ = np.array(model.labels, dtype=object if mixed else None)
+        return self
+
+    def _learnt(self, texts: list[str], labels: list[Any], forgotten: set[Any]) -> "FewShotClassifier":
+        old = held_evidence(self.model_).support
+        names = None
+        if old.label_names is not None:
+            names = dict(zip(old.labels, old.label_names, strict=True))
+            names = {label: name for label, name in names.items() if label not in forgotten}
+            given = self._names(labels) or {}
+            new = [label for label in dict.fromkeys(labels) if label not in names]
+            names |= {label: given.get(label, readable(str(label))) for label in new}
+        return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))
+
+    def _names(self, labels: list[Any]) -> dict[Any, str] | None:
+        """Label → name and description, or None."""
+        given = self.label_names
+        if isinstance(given, str):
+            if given != "auto":
+                raise ConfigError(f"Got label_names={given!r}, expected a dict, 'auto' or None. Correct it.")
+            known = dict.fromkeys([*labels, *(self.descriptions or {})])
+            words = {label: readable(str(label)) for label in known}
+            given = words if all(words.values()) else None
+        if given is None:
+            return dict(self.descriptions) if self.descriptions else None
+        described = self.descriptions or {}
+        return {label: f"{name}: {described[label]}" if label in described else name for label, name in given.items()}
+
+    def _meta_model(self) -> MetaModel:
+        if self.stage not in STAGES:
+            raise ConfigError(f"Got stage={self.stage!r}, expected {one_of(*STAGES)[1]}. Correct it.")
+        if self.meta_model is not None and self.encoder is not None:
+            raise ConfigError("Got both meta_model and encoder, but a meta-model brings its own. Leave one out.")
+        model = self.meta_model
+        if isinstance(model, (str, Path)):
+            model = MetaModel.from_pretrained(model)
+        if model is None:
+            encoder = self.encoder or SentenceTransformerEncoder()
+            if isinstance(encoder, str):
+                encoder = SentenceTransformerEncoder(encoder)
+            model = MetaModel(encoder, Centroid(encoder.encode(["a text"]).shape[1]))
+        return model.with_stage(self.stage)
+
+
+def _column(values: Any, name: str) -> list[Any]:
+    """Values of a list, an array or a column as a list."""
+    if isinstance(values, (str, bytes)):
+        raise TaskError(f"Got one text for {name}, expected a list of them. Write [{name}].")
+    if hasattr(values, "to_numpy") and not hasattr(values, "tolist"):
+        values = values.to_numpy()
+    shape = tuple(getattr(values, "shape", ()))
+    if len(shape) == 2 and shape[1] == 1:
+        values = np.asarray(values)[:, 0]
+    elif len(shape) > 1:
+        raise TaskError(f"Got {name} of shape {shape}, expected one column. Choose the column of the texts.")
+    return values.tolist() if hasattr(values, "tolist") else list(values)

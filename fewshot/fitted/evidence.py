@@ -1,0 +1,85 @@
+"""What a classifier was fitted on, kept to explain its predictions and to learn more."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from fewshot.episodes.labelled import LabelledTexts
+from fewshot.fitted.explanation import Contribution, Explanation, weights
+from fewshot.learners.learner import Classifier, Learner
+from fewshot.learners.saving import load_learner, save_learner
+from fewshot.storage import write_json
+
+SUPPORT = "support.json"
+_FEATURES, _CLASSES = "evidence.features", "evidence.classes"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The support of a classifier, and who adapted to it.
+
+    Args:
+        support: all that was labelled.
+        features: unit features of the texts, and of the label names behind them where these are evidence.
+        learner: adapted to it.
+    """
+
+    support: LabelledTexts
+    features: Float[Tensor, "n_evidence dim"]
+    learner: Learner
+
+    def explained(
+        self,
+        classifier: Classifier,
+        query: Float[Tensor, "1 dim"],
+        text: str,
+        number: int,
+        probability: float,
+        logit: float,
+    ) -> Explanation:
+        """The explanation of the score of a class for a text, given its unit features."""
+        everything, labels = self.support.with_names_as_texts(), self.support.labels
+        with torch.no_grad():
+            found, cosine = weights(classifier, query, self.features, everything.classes, number)
+        contributions = [
+            Contribution(of, labels[own], place >= len(self.support.texts), similar, weight)
+            for place, (of, own, similar, weight) in enumerate(
+                zip(everything.texts, everything.classes.tolist(), cosine.tolist(), found.tolist(), strict=True)
+            )
+        ]
+        contributions.sort(key=lambda one: -one.weight)
+        rest = logit - sum(one.weight for one in contributions)
+        return Explanation(text, labels[number], probability, logit, tuple(contributions), rest)
+
+
+def write_evidence(folder: Path, evidence: Evidence, tensors: dict[str, Tensor]) -> None:
+    """Write the support's texts and the learner, and add features and classes to the tensors to be written."""
+    support = evidence.support
+    tensors |= {_FEATURES: evidence.features, _CLASSES: support.classes}
+    names = None if support.label_names is None else list(support.label_names)
+    write_json(folder / SUPPORT, {"texts": list(support.texts), "labels": list(support.labels), "label_names": names})
+    save_learner(evidence.learner, folder)
+
+
+def read_evidence(folder: Path, tensors: dict[str, Tensor]) -> Evidence | None:
+    """Read what `write_evidence` wrote, and take its tensors out; None where there is none."""
+    if _FEATURES not in tensors:
+        return None
+    content = json.loads((folder / SUPPORT).read_text(encoding="utf-8"))
+    names = content["label_names"]
+    support = LabelledTexts(
+        [str(text) for text in content["texts"]],
+        tensors.pop(_CLASSES),
+        tuple(content["labels"]),
+        None if names is None else tuple(map(str, names)),
+    )
+    features, n_evidence = tensors.pop(_FEATURES), len(support.with_names_as_texts().texts)
+    if len(features) != n_evidence:
+        raise ValueError(f"there are features of {len(features)} texts and label names, expected {n_evidence}")
+    learner = load_learner(folder)
+    assert isinstance(learner, Learner)
+    return Evidence(support, features, learner)
