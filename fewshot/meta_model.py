@@ -115,13 +115,14 @@ class MetaModel:
             return replace(self, final_stage=Ladder() if stage == "auto" else None)
         return replace(self, final_stage=FinalStage(stage, default_tuners()[stage]))
 
-    def save_pretrained(self, folder: Path | str) -> None:
+    def save_pretrained(self, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
         """Write encoder and learner to a folder, which `MetaModel.from_pretrained` and `FewShotClassifier` read.
 
         What makes new texts is not in it.
 
         Args:
             folder: made if absent; other files in it stay.
+            details: kept beside them, as JSON can hold it: the task, shots, and so on.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -130,11 +131,12 @@ class MetaModel:
         settings = {name: value for name, value in encoder.settings().items() if name not in OF_THE_CALLER}
         if encoder.trained is not None:
             write_trained(folder / RUN_FOLDER, encoder.trained, settings)
-        save_learner(self.learner, folder / _LEARNER, encoder)
+        save_learner(self.learner, folder / _LEARNER, encoder, details)
         content = {
             "format": FORMAT,
             "encoder": {"class": type(encoder).__name__, "settings": settings},
             "trained": None if encoder.trained is None else encoder.trained.digest,
+            "details": dict(details or {}),
         }
         write_json(folder / DESCRIPTION, content)
 

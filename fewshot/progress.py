@@ -16,14 +16,14 @@ _visible = False
 
 
 @contextmanager
-def track(description: str, total: int, unit: str = "") -> Iterator[Callable[..., None]]:
+def track(description: str, total: int | None, unit: str = "") -> Iterator[Callable[..., None]]:
     """Show a bar on standard error once the work has taken longer than two seconds; one process shows it for all.
 
     Where standard error is no terminal, a line is logged every half minute instead.
 
     Args:
         description: name of the work, for the user.
-        total: number of steps.
+        total: number of steps; None where it is not known.
         unit: name of the steps ("texts"), to show their rate.
 
     Yields:
@@ -36,6 +36,7 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
     """
     global _visible
     bar, task_id, done = None, None, 0
+    of = "" if total is None else f" of {total:,}"
     started = logged = time.perf_counter()
     shown = is_main() and _is_terminal()
 
@@ -46,7 +47,7 @@ def track(description: str, total: int, unit: str = "") -> Iterator[Callable[...
         now = time.perf_counter()
         elapsed = now - started
         if is_main() and not shown and now - logged > PAUSE:
-            log.info("  ".join(filter(None, (f"{description}: {done:,} of {total:,} after {elapsed:.0f} s", note))))
+            log.info("  ".join(filter(None, (f"{description}: {done:,}{of} after {elapsed:.0f} s", note))))
             logged = now
         if bar is None and elapsed > DELAY and shown and not _visible:
             bar, task_id = _start_bar(description, total, done)
@@ -67,7 +68,7 @@ def _is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def _start_bar(description: str, total: int, done: int):
+def _start_bar(description: str, total: int | None, done: int):
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class TextClassifier:
                 "The classifier has no scores of texts held out, which sets of labels need. Expected one that "
                 "FewShotClassifier fitted, on two texts or more of some class. Fit it so."
             )
-        largest = prediction_sets.threshold(self.nonconformity, coverage)
+        largest = prediction_sets.threshold(self.nonconformity, float(coverage))
         probabilities = self.predict_proba(texts)
         chosen = prediction_sets.members(probabilities, largest)
         order = probabilities.argsort(1, descending=True)
@@ -121,6 +121,10 @@ class TextClassifier:
         """Texts in the space whose Euclidean distances the classifier goes by."""
         with torch.no_grad():
             return self.classifier.metric(self._features(texts)[None])[0]
+
+    def without_cache(self) -> "TextClassifier":
+        """The same classifier, which keeps no features of the texts that it sees."""
+        return replace(self, encoder=self.encoder.replace(cache=None))
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the classifier: safetensors, JSON and a model card. Read it with `TextClassifier.from_pretrained`.

@@ -8,7 +8,8 @@ import torch
 from fewshot.adaptation import HeadTuner
 from fewshot.adaptation.head import Comparison
 from fewshot.augment import SemanticAugmentation
-from fewshot.encoders import Full, LoRA, TransformerEncoder
+from fewshot.encoders import Full, LoRA, TrainableEncoder, TransformerEncoder
+from fewshot.errors import ConfigError
 from fewshot.experiment.episodes import labelled_support
 from fewshot.experiment.protocol import Protocol
 from fewshot.learners import LEARNERS, MAML, AttentionPrototypical, Centroid
@@ -18,7 +19,7 @@ from tests.adaptation.conftest import quick
 from tests.augment.sources import Prefixes
 from tests.experiments import experiment
 from tests.fakes import FakeEncoder
-from tests.synthetic import small_task
+from tests.synthetic import primed, small_task
 from tests.tiny_models import save_transformer
 
 LABELS = tuple(f"colour{letter}" for letter in "abcdefghijklmnopqrst")
@@ -133,3 +134,31 @@ def test_a_classifier_does_not_change_with_its_learner():
         for parameter in model.learner.parameters():
             parameter.add_(0.5)
     assert torch.equal(classifier.logits(["a bear"]), before)
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_meta_model_comes_back_from_its_folder(name, tmp_path):
+    model = MetaModel(FakeEncoder(16), primed(name, 16))
+    texts, labels = ["a b", "a c", "d e", "d f"], ["x", "x", "y", "y"]
+    model.save_pretrained(tmp_path / "model", {"task": "letters"})
+    again = MetaModel.from_pretrained(tmp_path / "model", FakeEncoder(16))
+    expected = model.adapt(texts, labels).logits(["a f", "d b"])
+    assert torch.equal(again.adapt(texts, labels).logits(["a f", "d b"]), expected)
+
+
+def test_a_meta_trained_encoder_comes_back_too(tiny, tmp_path):
+    trainable = TrainableEncoder(tiny, LoRA())
+    with torch.no_grad():
+        for parameter in trainable.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1)
+    encoder = trainable.merged()
+    model = MetaModel(encoder, Centroid(encoder.encode(["a"]).shape[1]))
+    model.save_pretrained(tmp_path)
+    again = MetaModel.from_pretrained(tmp_path)
+    assert torch.equal(again.encoder.encode(["heart attack"]), encoder.encode(["heart attack"]))
+
+
+def test_a_folder_without_a_meta_model_gets_a_sentence(tmp_path):
+    with pytest.raises(ConfigError, match="holds no meta-model that can be read"):
+        MetaModel.from_pretrained(tmp_path)

@@ -10,7 +10,7 @@ import torch
 
 from fewshot import storage
 from fewshot.errors import FewshotError, StorageError
-from fewshot.storage import atomic, atomic_folder, write_json, write_tensors, write_text
+from fewshot.storage import atomic, atomic_folder, replaced_folder, write_json, write_tensors, write_text
 
 
 def fail(code: int):
@@ -178,3 +178,25 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
         (temporary / "new").write_text("")
 
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["old"]
+
+
+def test_a_folder_is_replaced_once_the_new_one_is_whole(tmp_path):
+    model = tmp_path / "model"
+    for content in ("old", "new"):
+        with replaced_folder(model, "marker") as folder:
+            write_text(folder / "marker", content)
+            write_text(folder / f"{content}.txt", content)
+            if content == "new":
+                assert (model / "marker").read_text() == "old"
+    assert sorted(path.name for path in model.iterdir()) == ["marker", "new.txt"]
+    with pytest.raises(StorageError), replaced_folder(model, "marker") as folder:
+        raise OSError(28, "No space left on device")
+    assert sorted(path.name for path in model.iterdir()) == ["marker", "new.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_of_other_things_is_not_replaced(tmp_path):
+    write_text(tmp_path / "model" / "thesis.txt", "years of work")
+    with pytest.raises(StorageError, match="holds something else"), replaced_folder(tmp_path / "model", "marker"):
+        pass
+    assert (tmp_path / "model" / "thesis.txt").read_text() == "years of work"

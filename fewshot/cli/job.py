@@ -116,14 +116,8 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
 
 
 def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[str, Any]) -> None:
-    from fewshot.encoders.trained import RUN_FOLDER
-    from fewshot.learners import save_learner
-
     details = {key: results[key] for key in ("task", "split", "task_sha256", "shots", "ways", "seed", "label_names")}
-    if result.trained.encoder_training is not None and result.trained.encoder_training.kept:
-        result.trained.encoder_training.trainable.save(folder / RUN_FOLDER)
-        details["weights"] = f"../{RUN_FOLDER}"
-    save_learner(result.model.learner, folder / "learner", result.model.encoder, details)
+    result.model.save_pretrained(folder, details)
     if result.scored.classifier is not None:
         result.scored.classifier.save_pretrained(folder / "adapted")
         where = _relative(folder / "adapted")

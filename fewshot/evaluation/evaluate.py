@@ -215,7 +215,7 @@ def held_out_accuracy(
     learner: Learner,
     features: TaskFeatures,
     episode: EpisodeBatch,
-    splits: Sequence[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]],
+    splits: Sequence[tuple[Tensor, Tensor]],
 ) -> float:
     """Share of the held-out texts that the learner, adapted to the kept ones, classifies correctly.
 

@@ -52,6 +52,7 @@ def test_the_run_folder_holds_everything_and_no_pickle(folder, command):
         ".hydra/overrides.yaml",
         "episode_accuracies.json",
         "learner/learner.json",
+        "meta_model.json",
         "learner/learner.safetensors",
         "results.json",
         "run.log",

@@ -1,0 +1,156 @@
+"""The command `fewshot`: fit, predict, evaluate, report and run."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from fewshot.errors import FewshotError
+
+# Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+app = typer.Typer(
+    help="Text classifiers from a handful of labelled texts, with a number that can be trusted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Table = Annotated[Path, typer.Argument(help="csv, tsv, xlsx, jsonl, parquet or txt; - is standard input")]
+TextColumn = Annotated[str | None, typer.Option("--text", help="column of the texts, where it cannot be guessed")]
+LabelColumn = Annotated[str | None, typer.Option("--label", help="column of the labels, where it cannot be guessed")]
+Stage = Annotated[str, typer.Option(help="auto, prototypes, head, light, lora, adapter or full")]
+Seed = Annotated[int, typer.Option(help="of what is held out and tuned")]
+EncoderName = Annotated[
+    str | None, typer.Option("--encoder", help="folder or hub id of a sentence-transformers model; else MiniLM")
+]
+MetaModelFolder = Annotated[
+    Path | None, typer.Option("--meta-model", help="folder of a run whose encoder and learner are used")
+]
+
+
+@app.command()
+def fit(
+    table: Table,
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the classifier")],
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    label_names: Annotated[
+        Path | None, typer.Option("--label-names", help="JSON file: label → words that describe it")
+    ] = None,
+    encoder: EncoderName = None,
+    meta_model: MetaModelFolder = None,
+    stage: Stage = "auto",
+    seed: Seed = 0,
+) -> None:
+    """Fit a classifier to a table of labelled texts and keep it."""
+    from fewshot.cli.fitting import FitSettings, fit_table
+
+    settings = FitSettings(text, label, label_names, encoder, meta_model, stage, seed)
+    for line in fit_table(table, output, settings, _command()):
+        typer.echo(line)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="folder of a classifier, or its id on the Hugging Face hub")],
+    table: Table,
+    output: Annotated[str, typer.Option("-o", "--output", help=".csv, .tsv or .jsonl; - is standard output")] = "-",
+    text: TextColumn = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on behind the rows that the output has")] = False,
+) -> None:
+    """Classify each text of a table: label, probability, whether it is rejected, and the runner-up."""
+    from fewshot.cli.predicting import predict_table
+
+    predict_table(model, table, output, text, resume)
+
+
+@app.command()
+def evaluate(
+    table: Table,
+    model: Annotated[Path | None, typer.Option("--model", help="score this classifier on the table instead")] = None,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    encoder: EncoderName = None,
+    seed: Seed = 0,
+) -> None:
+    """How good a classifier of these texts is, by cross-validation; or how good a fitted one is on them."""
+    from fewshot.cli.fitting import cross_validate_table, score_table
+
+    lines = (
+        cross_validate_table(table, text, label, encoder, seed)
+        if model is None
+        else score_table(model, table, text, label)
+    )
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps")],
+) -> None:
+    """One table of all runs at or below some folders."""
+    from fewshot.report.collect import collect, sweep_table
+    from fewshot.report.table import show
+
+    show(sweep_table([run for folder in folders for run in collect(folder)]))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def run(context: typer.Context) -> None:
+    """An experiment of the researcher's kind: `fewshot run +task=medical_terms shots=5`; `fewshot run --help`."""
+    from fewshot.cli.main import main as run_experiment
+
+    raise typer.Exit(run_experiment(context.args))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: what stands behind `fewshot`; `sys.argv[1:]` when None.
+
+    Returns:
+        Exit status: 0; 2 when there is something for the user to mend; 130 after Ctrl-C.
+    """
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("fewshot").setLevel(logging.INFO if typed[:1] == ["fit"] else logging.WARNING)
+    try:
+        status = app(typed, standalone_mode=False, prog_name="fewshot")
+    except typer.Exit as stop:
+        status = stop.exit_code
+    except FewshotError as error:
+        return _complain(f"error: {error}")
+    except typer.Abort:
+        return _complain("\nStopped.", 130)
+    except KeyboardInterrupt:
+        return _complain("\nStopped.", 130)
+    except BrokenPipeError:  # whoever read standard output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f" {str(error.filename)!r}" if error.filename else ""
+        return _complain(f"error: Could not read or write{where}: {error.strerror or error}. Check the path.")
+    except TyperException as error:
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        return _complain(f"error: {message} `fewshot {typed[0]} --help` shows how.")
+    return int(status or 0)
+
+
+def _command() -> str:
+    return " ".join(["fewshot", *sys.argv[1:]])
+
+
+def _complain(message: str, status: int = 2) -> int:
+    print(message, file=sys.stderr, flush=True)
+    return status

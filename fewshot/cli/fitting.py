@@ -1,0 +1,146 @@
+"""`fewshot fit` and `fewshot evaluate`: from a table to a classifier, or to its number."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fewshot.errors import ConfigError, TaskError
+from fewshot.tables import LabelledRows, guess_columns, open_table
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What can be set beside the table and the output."""
+
+    text: str | None = None
+    label: str | None = None
+    label_names: Path | None = None
+    encoder: str | None = None
+    meta_model: Path | None = None
+    stage: str = "auto"
+    seed: int = 0
+
+
+def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> Iterator[str]:
+    """Fit a classifier to a table and save it; gives what there is to say, a line each.
+
+    Raises:
+        FewshotError: anything that the user can mend.
+    """
+    texts, labels, notes = labelled(path, settings.text, settings.label)
+    yield from notes
+    names = _label_names(settings.label_names)
+    from fewshot.classifier import FewShotClassifier  # what can be refused without torch was refused
+
+    classifier = FewShotClassifier(
+        settings.meta_model,
+        encoder=settings.encoder,
+        label_names=names or "auto",
+        stage=settings.stage,
+        random_state=settings.seed,
+    ).fit(texts, labels)
+    details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
+    lines = [*_how_good(details)]
+    if lines:
+        details["accuracy"] = lines[0]
+    classifier.model_ = replace(classifier.model_, details=details)
+    classifier.save_pretrained(output)
+    sizes = Counter(labels)
+    few, many = min(sizes.values()), max(sizes.values())
+    yield (
+        f"Fitted on {len(texts)} texts of {len(sizes)} labels ({few if few == many else f'{few} to {many}'} of each), "
+        f"stage {details['stage']}."
+    )
+    yield from lines
+    yield f"Saved in {output}. Next: fewshot predict {output} new.csv -o out.csv"
+
+
+def cross_validate_table(
+    path: Path, text: str | None, label: str | None, encoder: str | None, seed: int
+) -> Iterator[str]:
+    """Score what `fit_table` makes of a table by cross-validation; shows a table, and gives further lines."""
+    open_table(path)  # its mistakes show before torch is loaded
+    from fewshot.encoders import SentenceTransformerEncoder
+    from fewshot.experiment.experiment import run_experiment
+    from fewshot.experiment.protocol import Protocol
+    from fewshot.learners import Centroid
+    from fewshot.recipe import Recipe
+    from fewshot.report.results import build_results
+    from fewshot.report.table import comparison_table, show
+    from fewshot.tasks import load_folder
+
+    task = load_folder(path, text_column=text or "text", label_column=label or "label")
+    yield from task.notes
+    how = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
+    recipe = Recipe(how, Centroid, trainable="none", augmentation=None)
+    result = run_experiment(recipe, task, Protocol(seed=seed, ways=None, baselines=("centroid", "logistic")))
+    results = build_results(task, "classifier", result)
+    show(comparison_table(results))
+    yield from results["advice"]
+
+
+def score_table(model: Path, path: Path, text: str | None, label: str | None) -> Iterator[str]:
+    """Score a saved classifier on a labelled table."""
+    texts, labels, notes = labelled(path, text, label)
+    yield from notes
+    from fewshot.text_classifier import TextClassifier
+
+    classifier = TextClassifier.from_pretrained(model)
+    known = {str(name): name for name in classifier.labels}
+    strange = [name for name in dict.fromkeys(labels) if name not in known]
+    if strange:
+        raise TaskError(
+            f"{path} has the label {strange[0]!r}, which the classifier in {str(model)!r} does not know. Expected "
+            f"{', '.join(known)}. Correct it, or fit a classifier with it."
+        )
+    predicted = [str(name) for name in classifier.predict(texts)]
+    right = [own == said for own, said in zip(labels, predicted, strict=True)]
+    yield _share("Accuracy", sum(right), len(right))
+    for name, size in Counter(labels).items():
+        yield _share(f"  {name}", sum(ok for ok, own in zip(right, labels, strict=True) if own == name), size)
+    mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)
+    for (own, said), count in mistakes.most_common(3):
+        yield f"{count} of {own!r} {'was' if count == 1 else 'were'} taken for {said!r}."
+
+
+def labelled(path: Path, text: str | None, label: str | None) -> tuple[list[str], list[str], Sequence[str]]:
+    """Texts, labels and notes of a table."""
+    table = open_table(path)
+    texts, labels = LabelledRows(table, guess_columns(table, text, label)).lists()
+    if len(set(labels)) < 2:
+        raise TaskError(
+            f"{path} has the label {labels[0]!r} alone, expected two or more. Add texts of another label, or name "
+            f"another column with --label."
+        )
+    return texts, labels, table.notes
+
+
+def _label_names(path: Path | None) -> dict[str, str] | None:
+    if path is None:
+        return None
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON ({error}). Expected label → name. Mend it.") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content.values()):
+        raise ConfigError(f'{path} was expected to map labels to names, like {{"card": "lost card"}}. Mend it.')
+    return content
+
+
+def _how_good(details: dict[str, Any]) -> Iterator[str]:
+    found = details.get("out_of_fold")
+    if found:
+        yield _share(
+            "Accuracy on texts held out in turn", round(found["accuracy"] * found["n_texts"]), found["n_texts"]
+        )
+
+
+def _share(what: str, right: int, n_texts: int) -> str:
+    from scipy.stats import binomtest
+
+    interval = binomtest(right, n_texts).proportion_ci(method="exact" if n_texts < 30 else "wilson")
+    low, high = 100 * interval.low, 100 * interval.high
+    return f"{what}: {100 * right / n_texts:.1f} % of {n_texts} texts (95 % interval {low:.0f} to {high:.0f})."

@@ -1,0 +1,60 @@
+"""`fewshot predict`: classify a table of any length, block by block."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fewshot.errors import ConfigError
+from fewshot.progress import track
+from fewshot.tables import PredictionWriter, guess_columns, open_table
+from fewshot.tables.rows import check_column
+
+BLOCK = 4096  # texts that are classified and written at once
+ADDED = ("label", "probability", "rejected", "runner_up", "runner_up_probability")
+
+
+def predict_table(model: Path, path: Path, output: str, text: str | None, resume: bool) -> None:
+    """Write the rows of a table with what a classifier says of them.
+
+    Columns of the table come first. One of the same name as an added one stays, and the added one is called
+    `predicted_...`.
+
+    Raises:
+        FewshotError: anything that the user can mend; what was written until then is whole rows.
+    """
+    table = open_table(path)
+    columns = guess_columns(table, text, with_label=False)
+    if model.exists() and not (model / "classifier.json").is_file():
+        raise ConfigError(
+            f"{str(model)!r} holds no classifier (no classifier.json). Expected a folder that `fewshot fit` wrote."
+        )
+    from fewshot.text_classifier import TextClassifier
+
+    classifier = TextClassifier.from_pretrained(model).without_cache()
+    added = [f"predicted_{name}" if name in table.columns else name for name in ADDED]
+    inputs = [] if str(path) == "-" else [path]
+    with PredictionWriter(output, [*table.columns, *added], resume, inputs) as writer:
+        rows = islice(table, writer.rows_there, None)
+        with track("Predicting", total=None, unit="texts") as advance:
+            while block := list(islice(rows, BLOCK)):
+                said = classifier.predictions([_text(record, columns.text, place) for place, record in block])
+                writer.write(
+                    [*(record.get(column) for column in table.columns), *_cells(prediction)]
+                    for (_, record), prediction in zip(block, said, strict=True)
+                )
+                advance(len(block))
+
+
+def _text(record: Mapping[str, Any], column: str, place: str) -> str:
+    check_column(record, column, place, "Rename the column, or set --text.")
+    value = record[column]
+    return "" if value is None else str(value).strip()
+
+
+def _cells(prediction: Any) -> Iterator[Any]:
+    yield None if prediction.rejected else prediction.label
+    yield f"{prediction.probability:.4f}"
+    yield "true" if prediction.rejected else "false"
+    yield prediction.runner_up
+    yield f"{prediction.runner_up_probability:.4f}"
