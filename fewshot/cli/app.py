@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+_typed: list[str] = []  # for what is written down beside a classifier
 
 Table = Annotated[Path, typer.Argument(help="csv, tsv, xlsx, jsonl, parquet or txt; - is standard input")]
 TextColumn = Annotated[str | None, typer.Option("--text", help="column of the texts, where it cannot be guessed")]
@@ -55,7 +58,7 @@ def fit(
     from fewshot.cli.fitting import FitSettings, fit_table
 
     settings = FitSettings(text, label, label_names, encoder, meta_model, stage, seed)
-    for line in fit_table(table, output, settings, _command()):
+    for line in fit_table(table, output, settings, shlex.join(["fewshot", *_typed])):
         typer.echo(line)
 
 
@@ -105,12 +108,14 @@ def report(
     show(sweep_table([run for folder in folders for run in collect(folder)]))
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
-def run(context: typer.Context) -> None:
-    """An experiment of the researcher's kind: `fewshot run +task=medical_terms shots=5`; `fewshot run --help`."""
+@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+def run(
+    settings: Annotated[list[str] | None, typer.Argument(help="as behind python -m fewshot.run")] = None,
+) -> None:
+    """An experiment of the researcher's kind: `fewshot run +task=medical_terms shots=5`."""
     from fewshot.cli.main import main as run_experiment
 
-    raise typer.Exit(run_experiment(context.args))
+    raise typer.Exit(run_experiment(settings or []))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -123,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0; 2 when there is something for the user to mend; 130 after Ctrl-C.
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
+    _typed[:] = typed
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("fewshot").setLevel(logging.INFO if typed[:1] == ["fit"] else logging.WARNING)
     try:
@@ -145,10 +151,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
         return _complain(f"error: {message} `fewshot {typed[0]} --help` shows how.")
     return int(status or 0)
-
-
-def _command() -> str:
-    return " ".join(["fewshot", *sys.argv[1:]])
 
 
 def _complain(message: str, status: int = 2) -> int:

@@ -43,9 +43,10 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         random_state=settings.seed,
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
-    lines = [*_how_good(details)]
-    if lines:
-        details["accuracy"] = lines[0]
+    found = details.get("out_of_fold")
+    if found:
+        right = round(found["accuracy"] * found["n_texts"])
+        details["accuracy"] = _share(right, found["n_texts"], " held out in turn")
     classifier.model_ = replace(classifier.model_, details=details)
     classifier.save_pretrained(output)
     sizes = Counter(labels)
@@ -54,7 +55,8 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         f"Fitted on {len(texts)} texts of {len(sizes)} labels ({few if few == many else f'{few} to {many}'} of each), "
         f"stage {details['stage']}."
     )
-    yield from lines
+    if found:
+        yield f"Accuracy: {details['accuracy']}"
     yield f"Saved in {output}. Next: fewshot predict {output} new.csv -o out.csv"
 
 
@@ -98,9 +100,13 @@ def score_table(model: Path, path: Path, text: str | None, label: str | None) ->
         )
     predicted = [str(name) for name in classifier.predict(texts)]
     right = [own == said for own, said in zip(labels, predicted, strict=True)]
-    yield _share("Accuracy", sum(right), len(right))
+    yield f"Accuracy: {_share(sum(right), len(right))}"
     for name, size in Counter(labels).items():
-        yield _share(f"  {name}", sum(ok for ok, own in zip(right, labels, strict=True) if own == name), size)
+        yield f"  {name}: {_share(sum(ok for ok, own in zip(right, labels, strict=True) if own == name), size)}"
+    if classifier.evidence is not None:
+        seen = len(set(classifier.evidence.support.texts) & set(texts))
+        if seen:
+            yield f"{seen} of these texts are among those that it was fitted on, which flatters it."
     mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)
     for (own, said), count in mistakes.most_common(3):
         yield f"{count} of {own!r} {'was' if count == 1 else 'were'} taken for {said!r}."
@@ -130,17 +136,9 @@ def _label_names(path: Path | None) -> dict[str, str] | None:
     return content
 
 
-def _how_good(details: dict[str, Any]) -> Iterator[str]:
-    found = details.get("out_of_fold")
-    if found:
-        yield _share(
-            "Accuracy on texts held out in turn", round(found["accuracy"] * found["n_texts"]), found["n_texts"]
-        )
-
-
-def _share(what: str, right: int, n_texts: int) -> str:
+def _share(right: int, n_texts: int, which: str = "") -> str:
     from scipy.stats import binomtest
 
     interval = binomtest(right, n_texts).proportion_ci(method="exact" if n_texts < 30 else "wilson")
     low, high = 100 * interval.low, 100 * interval.high
-    return f"{what}: {100 * right / n_texts:.1f} % of {n_texts} texts (95 % interval {low:.0f} to {high:.0f})."
+    return f"{100 * right / n_texts:.1f} % of {n_texts} texts{which} (95 % interval {low:.0f} to {high:.0f})."

@@ -1,6 +1,8 @@
 """`fewshot predict`: classify a table of any length, block by block."""
 
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def predict_table(model: Path, path: Path, output: str, text: str | None, resume
     classifier = TextClassifier.from_pretrained(model).without_cache()
     added = [f"predicted_{name}" if name in table.columns else name for name in ADDED]
     inputs = [] if str(path) == "-" else [path]
-    with PredictionWriter(output, [*table.columns, *added], resume, inputs) as writer:
+    with PredictionWriter(output, [*table.columns, *added], resume, inputs) as writer, _resumable(writer):
         rows = islice(table, writer.rows_there, None)
         with track("Predicting", total=None, unit="texts") as advance:
             while block := list(islice(rows, BLOCK)):
@@ -44,6 +46,17 @@ def predict_table(model: Path, path: Path, output: str, text: str | None, resume
                     for (_, record), prediction in zip(block, said, strict=True)
                 )
                 advance(len(block))
+
+
+@contextmanager
+def _resumable(writer: PredictionWriter) -> Iterator[None]:
+    """Say how far it came, if it is stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = writer.rows_there + writer.rows_written
+        print(f"\n{done:,} rows are in {writer.name}; --resume goes on behind them.", file=sys.stderr)
+        raise
 
 
 def _text(record: Mapping[str, Any], column: str, place: str) -> str:

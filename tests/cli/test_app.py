@@ -1,0 +1,147 @@
+"""The command `fewshot` as a user types it, on a tiny encoder."""
+
+import csv
+import io
+import json
+import sys
+
+import pytest
+
+from fewshot.classifier import FewShotClassifier
+from fewshot.cli import predicting
+from fewshot.cli.app import main
+from tests.adaptation.conftest import coloured
+from tests.tiny_models import save_sentence_transformer
+
+TEXTS, LABELS = coloured(8)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return str(save_sentence_transformer(tmp_path_factory.mktemp("cli")))
+
+
+@pytest.fixture(scope="module")
+def mails(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tables") / "mails.csv"
+    rows = "".join(f"{text},{label}\n" for text, label in zip(TEXTS, LABELS, strict=True))
+    path.write_text("message,category\n" + rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(mails, encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "mails"
+    assert main(["fit", str(mails), "-o", str(folder), "--encoder", encoder]) == 0
+    return folder
+
+
+def table(path):
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def test_fit_says_how_good_it_is_and_what_to_do_next(mails, encoder, tmp_path, capsys):
+    assert main(["fit", str(mails), "-o", str(tmp_path / "m"), "--encoder", encoder]) == 0
+    said = capsys.readouterr().out
+    assert "Columns 'message' and 'category' were taken as text and label." in said
+    assert "Fitted on 24 texts of 3 labels (8 of each), stage " in said
+    assert "of 24 texts held out in turn (95 % interval " in said
+    assert f"Next: fewshot predict {tmp_path / 'm'} new.csv -o out.csv" in said
+    content = json.loads((tmp_path / "m" / "classifier.json").read_text())
+    assert content["details"]["command"].startswith("fewshot fit ")
+    assert "of 24 texts held out in turn" in (tmp_path / "m" / "README.md").read_text()
+
+
+def test_predict_gives_each_row_its_label(model, mails, tmp_path):
+    assert main(["predict", str(model), str(mails), "-o", str(tmp_path / "out.csv")]) == 0
+    rows = table(tmp_path / "out.csv")
+    assert [row["message"] for row in rows] == TEXTS
+    assert [row["label"] for row in rows] == FewShotClassifier.from_pretrained(model).predict(TEXTS).tolist()
+    assert all(0 <= float(row["runner_up_probability"]) <= float(row["probability"]) <= 1 for row in rows)
+    assert {row["rejected"] for row in rows} == {"false"}
+
+
+def test_a_column_of_the_table_is_not_overwritten(model, tmp_path):
+    (tmp_path / "new.csv").write_text("text,label\nred card,unknown\nblue tax,unknown\n")
+    assert main(["predict", str(model), str(tmp_path / "new.csv"), "-o", str(tmp_path / "out.csv")]) == 0
+    rows = table(tmp_path / "out.csv")
+    assert [row["label"] for row in rows] == ["unknown"] * 2
+    assert {row["predicted_label"] for row in rows} <= {"red", "green", "blue"}
+
+
+def test_predict_goes_on_where_it_was_stopped(model, mails, tmp_path, monkeypatch):
+    monkeypatch.setattr(predicting, "BLOCK", 5)
+    out, whole = tmp_path / "out.csv", tmp_path / "whole.csv"
+    assert main(["predict", str(model), str(mails), "-o", str(whole)]) == 0
+    lines = whole.read_text().splitlines(keepends=True)
+    out.write_text("".join(lines[:8]) + lines[8][:7])  # the last row is torn
+    assert main(["predict", str(model), str(mails), "-o", str(out), "--resume"]) == 0
+    assert out.read_text() == whole.read_text()
+
+
+def test_ctrl_c_leaves_whole_rows(model, mails, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(predicting, "BLOCK", 5)
+    count, cells = 0, predicting._cells
+
+    def stopping(prediction):
+        nonlocal count
+        count += 1
+        if count > 12:
+            raise KeyboardInterrupt
+        return cells(prediction)
+
+    monkeypatch.setattr(predicting, "_cells", stopping)
+    out = tmp_path / "out.csv"
+    assert main(["predict", str(model), str(mails), "-o", str(out)]) == 130
+    assert len(table(out)) == 10
+    assert "--resume goes on" in capsys.readouterr().err
+
+
+def test_one_text_a_line_from_standard_input(model, monkeypatch, capsysbinary):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"red card\n\nblue tax\n")))
+    assert main(["predict", str(model), "-"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsysbinary.readouterr().out.decode())))
+    assert [row["text"] for row in rows if row["text"]] == ["red card", "blue tax"]
+
+
+def test_evaluate_crosses_the_texts_or_scores_a_model(model, mails, encoder, capsys):
+    assert main(["evaluate", str(mails), "--encoder", encoder]) == 0
+    said = capsys.readouterr().out
+    assert "cross-validation" in said
+    assert "95 % interval" in said
+    assert main(["evaluate", str(mails), "--model", str(model)]) == 0
+    said = capsys.readouterr().out
+    assert "Accuracy: " in said
+    assert "24 of these texts are among those that it was fitted on" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["fit", "nowhere.csv", "-o", "m"], "nowhere.csv"),
+        (["fit", "{mails}", "-o", "m", "--text", "body"], "body"),
+        (["fit", "{mails}"], "--output"),
+        (["fitt", "{mails}"], "Did you mean 'fit'"),
+        (["fit", "{mails}", "-o", "m", "--label-names", "{mails}"], "cannot be read as JSON"),
+        (["fit", "{mails}", "-o", "m", "--stage", "best"], "stage='best'"),
+        (["predict", "{tmp}", "{mails}"], "holds no classifier"),
+        (["predict", "{model}", "{mails}", "-o", "{mails}"], "mails.csv"),
+        (["evaluate", "{other}", "--model", "{model}"], "does not know"),
+        (["report", "nowhere"], "no folder"),
+    ],
+)
+def test_mistakes_get_a_sentence(typed, expected, mails, model, tmp_path, capsys):
+    (tmp_path / "other.csv").write_text("text,label\nred,red\npink,pink\n")
+    places = {"mails": mails, "model": model, "tmp": tmp_path, "other": tmp_path / "other.csv"}
+    assert main([word.format(**places) for word in typed]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert "Traceback" not in said
+    assert mails.read_text().startswith("message,category\n")
+
+
+def test_run_is_the_researchers_command(capsys):
+    assert main(["run", "--help"]) == 0
+    assert "shots" in capsys.readouterr().out
+    assert main(["run", "shots=-1", "+task=medical_terms"]) == 2
+    assert "shots=-1" in capsys.readouterr().err
