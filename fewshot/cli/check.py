@@ -1,7 +1,6 @@
 """Simple mistakes in a composed config, refused within a second: torch is not imported."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,7 +9,7 @@ from fewshot.cli.arguments import below_zero, unknown_setting
 from fewshot.cli.compose import DEFAULTS, KNOWN, augmentation_is_off
 from fewshot.cli.settings import RunSettings
 from fewshot.errors import ConfigError
-from fewshot.tasks.readers import find_texts, read_rows, task_folder
+from fewshot.tasks.readers import find_texts, labelled_rows, task_path
 
 BY_STAGE = "by_stage"  # the choice of augment that goes by the ladder
 _FOLDERS = ("fewshot.tasks.load_folder", "fewshot.tasks.load_hub")
@@ -75,8 +74,8 @@ def _check_tuners(tuners: Mapping[str, Any]) -> None:
 
 
 def _check_task(task: Mapping[str, Any]) -> None:
-    """Look for the texts of a task folder, and at the first of them."""
+    """Look for the texts of a task folder or file, and at the first of them."""
     target, path = task.get("_target_"), task.get("path")
     if target in _FOLDERS and (path or target == _FOLDERS[0]):
         columns = {key: task[key] for key in ("text_column", "label_column") if key in task and target == _FOLDERS[0]}
-        next(read_rows(find_texts(task_folder(Path(str(path)) if path else None)), **columns))
+        next(iter(labelled_rows(find_texts(task_path(str(path) if path else None)), **columns)), None)

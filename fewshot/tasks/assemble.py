@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 
 from fewshot.errors import ConfigError, TaskError
-from fewshot.tasks.readers import Row
+from fewshot.tables import Row
 from fewshot.tasks.splits import Split, check_split, make_split
 from fewshot.tasks.task import PARTS, Task, normalise, parts_from_labels
 

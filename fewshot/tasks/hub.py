@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 from fewshot.errors import ConfigError, TaskError
 from fewshot.resources import shipped
+from fewshot.tables import Row
+from fewshot.tables.rows import check_column
 from fewshot.tasks.assemble import build_task, clean_rows
 from fewshot.tasks.folder import data_folder, load_folder
-from fewshot.tasks.readers import Row, check_column, read_json
+from fewshot.tasks.readers import read_json
 from fewshot.tasks.splits import MADE, choose_split
 from fewshot.tasks.task import Task
 
@@ -31,13 +33,13 @@ def load_hub(
     """Read a labelled text data set from the hub; all its row splits together make the task.
 
     Nothing is downloaded where there is a task folder with the texts: `path`, else `$FEWSHOT_DATA/NAME`. Its columns
-    are `text` and `label`.
+    are `text` and `label`, or guessed.
 
     Args:
         dataset: id on the hub, such as `PolyAI/banking77`, or a local folder that `datasets` can read.
         config: configuration of the data set, where it has several.
         name: name of the task, and of its folder; without it the last part of the id, and no folder is looked for.
-        path: a task folder to read in place of the hub.
+        path: a task folder, or one file, to read in place of the hub.
         label_column: column of the label: strings, or class ids with names in the data set's features.
         revision: commit or tag.
         leave_out: labels that are no class (such as clinc150's `oos`).
@@ -95,7 +97,7 @@ def _download(dataset: str, config: str | None, revision: str | None) -> Any:
         raise TaskError(
             f"Could not load the data set {dataset!r}: {reason}. Expected an id on the Hugging Face hub, or a folder "
             f"that the datasets library can read. Check the id and the network. To read local files, set task.path to "
-            f"a folder with texts.jsonl, or FEWSHOT_DATA to the folder above it."
+            f"a file or a folder with texts.jsonl, or FEWSHOT_DATA to the folder above it."
         ) from error
 
 

@@ -71,24 +71,43 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "empty file": (
         lambda folder: (folder / "texts.jsonl").write_text(""),
         [],
-        ["texts.jsonl has no labelled texts", "'text' and 'label'", "Add some"],
+        ["texts.jsonl is empty: it has no texts", "Add some"],
     ),
-    "empty csv": (lambda folder: csv_of(folder, ""), [], ["texts.csv has no labelled texts"]),
-    "header only": (lambda folder: csv_of(folder, "text,label\n"), [], ["texts.csv has no labelled texts"]),
+    "empty csv": (lambda folder: csv_of(folder, ""), [], ["texts.csv is empty: it has no texts"]),
+    "header only": (
+        lambda folder: csv_of(folder, "text,label\n"),
+        [],
+        ["texts.csv has no texts: it has the columns 'text', 'label' and no rows", "Add some"],
+    ),
     "wrong text column": (
         nothing,
         ["task.text_column=sentence"],
-        ["line 1 has no column 'sentence'; it has 'text', 'label'", "set task.text_column"],
+        ["texts.jsonl has no column 'sentence'; it has 'text', 'label'", "set task.text_column"],
     ),
     "wrong label column": (
         nothing,
         ["task.label_column=class"],
-        ["line 1 has no column 'class'; it has 'text', 'label'", "set task.label_column"],
+        ["texts.jsonl has no column 'class'; it has 'text', 'label'", "set task.label_column"],
     ),
-    "semicolons": (
-        lambda folder: csv_of(folder, csv_rows().replace(",", ";")),
+    "columns of other names": (
+        lambda folder: csv_of(folder, "a,b,c\n" + "x y z,u,v\n" * 3),
         [],
-        ["has no column 'text'; it has 'text;label'", "separated by ';'"],
+        ["not plain which columns", "'a' (such as 'x y z'), 'b' (such as 'u')", "Set task.text_column and task.label"],
+    ),
+    "one column": (
+        lambda folder: csv_of(folder, "text\na bear\n"),
+        [],
+        ["has only one column, 'text', expected texts and their labels"],
+    ),
+    "numbers as texts": (
+        lambda folder: csv_of(folder, "text,label\n1.5,a\n2,b\n"),
+        [],
+        ["column 'text' of", "has numbers, such as '1.5', expected texts"],
+    ),
+    "misspelt file": (
+        nothing,
+        ["task.path=conf/tusk.csv"],
+        ["conf/tusk.csv does not exist", "Expected a file that ends in .csv"],
     ),
     "empty text": (
         lambda folder: append(folder, '{"text": " ", "label": "bear"}'),
@@ -152,14 +171,9 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
         ["line 65", "has 10,000 words, expected at most task.max_words=1,000", "raise task.max_words"],
     ),
     "not UTF-8": (
-        lambda folder: append(folder, b'{"text": "caf\xe9", "label": "bear"}'),
+        lambda folder: append(folder, '{"text": "ein Bär", "label": "bear"}'.encode() + b"caf\xe9"),
         [],
-        ["line 65: the byte 0xe9 is not UTF-8", "iconv -f WINDOWS-1252 -t UTF-8 texts.jsonl"],
-    ),
-    "UTF-16": (
-        lambda folder: (folder / "texts.jsonl").write_text(LABELLED, encoding="utf-16"),
-        [],
-        ["line 1: the byte 0xff is not UTF-8", "iconv -f UTF-16"],
+        ["line 65: the byte 0xe9 is not UTF-8", "Save the file as UTF-8"],
     ),
     "malformed JSON": (
         lambda folder: append(folder, '{"text": "a bear, "label": "bear"}'),
@@ -174,12 +188,12 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "malformed csv": (
         lambda folder: csv_of(folder, csv_rows() + '"a "big" bear",bear\n'),
         [],
-        ["starts in line 66", "Expected csv with double quotes"],
+        ["starts in line 66: ',' expected after '\"'", "Expected double quotes around texts"],
     ),
     "open quote": (
         lambda folder: csv_of(folder, csv_rows() + '"a bear,bear\nan eel,eel\n'),
         [],
-        ["starts in line 66: unexpected end of data", "double quotes"],
+        ["starts in line 66: its quote is never closed", "Expected double quotes around texts"],
     ),
     "too many fields": (
         lambda folder: csv_of(folder, csv_rows() + "a bear, brown,bear\n"),
@@ -429,10 +443,13 @@ def test_an_error_of_the_system_inside_a_run_gets_a_sentence(folder, command, mo
 
 
 def test_a_texts_file_that_may_not_be_read_gets_a_sentence(folder, command, monkeypatch):
-    def denied(self):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+    def denied(self, *args, **kwargs):
+        if self.name == "texts.jsonl":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return opened(self, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    opened = Path.open
+    monkeypatch.setattr(Path, "open", denied)
 
     outcome = command("task=folder", f"task.path={folder}")
 

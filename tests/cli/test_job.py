@@ -167,6 +167,19 @@ def test_a_path_that_is_a_number_is_a_path(command, tmp_path, monkeypatch):
     assert outcome.results["task"] == "7"
 
 
+def test_a_single_file_is_a_task_and_nothing_is_written_beside_it(command, tmp_path):
+    (tmp_path / "data").mkdir()
+    lines = ["message;category", *(f"{row['text']};{row['label']}" for row in rows())]
+    (tmp_path / "data" / "mails.csv").write_text("\n".join(lines))
+
+    outcome = command("task=folder", f"task.path={tmp_path / 'data' / 'mails.csv'}", "classes=test")
+
+    assert outcome.status == 0
+    assert outcome.results["task"] == "mails"
+    assert "Its columns are separated by ';'." in outcome.results["notes"]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mails.csv"]
+
+
 def test_the_bundled_encoder_runs_the_job_end_to_end(folder, command, tmp_path):
     outcome = command("task=folder", f"task.path={folder}", "encoder=minilm", f"encoder.cache={tmp_path / 'cache'}")
 

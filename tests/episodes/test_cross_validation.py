@@ -7,8 +7,8 @@ import torch
 
 from fewshot.episodes.cross_validation import FOLDS, REPEATS, cross_validation, kept_of
 from fewshot.errors import TaskError
+from fewshot.tables import Row
 from fewshot.tasks.assemble import Cleaned, build_task
-from fewshot.tasks.readers import Row
 
 
 def task_of(sizes, name="mails"):

@@ -1,0 +1,53 @@
+"""Parquet files, read in batches of rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fewshot.errors import TaskError
+from fewshot.tables.table import Records, Table
+
+_BATCH_ROWS = 1024
+
+
+def read_parquet(path: Path, name: str) -> Table:
+    """The rows of a parquet file.
+
+    Raises:
+        TaskError: pyarrow is not installed, or the file is no parquet file or damaged.
+    """
+    with _file(path, name) as file:
+        columns = file.schema_arrow.names
+
+    def records() -> Records:
+        number = 0
+        with _file(path, name) as file:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield f"{name}, row {number}", record
+
+    return Table(name, columns, records)
+
+
+@contextmanager
+def _file(path: Path, name: str) -> Iterator[Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise TaskError(
+            f"Reading {name} needs pyarrow. Install it with: pip install 'fewshot-text[parquet]'"
+        ) from error
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            yield file
+    except pyarrow.ArrowException as error:
+        reason = str(error).splitlines()[0].rstrip(".")[:200]
+        raise TaskError(f"{name} is not a parquet file: {reason}. Write the file again.") from error
+    except OSError as error:
+        if error.errno is None:  # pyarrow's own, of a damaged file
+            reason = str(error).splitlines()[0].rstrip(".")[:200]
+            raise TaskError(f"{name} is not a parquet file: {reason}. Write the file again.") from error
+        raise

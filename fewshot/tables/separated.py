@@ -1,0 +1,86 @@
+"""Cells between separators: csv and tsv, as spreadsheets of any country write them."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from fewshot.errors import TaskError
+from fewshot.tables.encoding import Encoding, lines_of, opened_text
+from fewshot.tables.layout import Layout, allow_long_cells, find_layout
+from fewshot.tables.table import Record, Records, Table
+from fewshot.tables.wording import shown
+
+_HEAD = 1 << 20  # characters by which the layout is told
+
+
+def first_lines(path: Path, encoding: Encoding) -> str:
+    """The first lines of a file, about a million characters, the last one whole."""
+    with opened_text(path, encoding, newline="") as file:
+        head = file.read(_HEAD)
+        return head + "".join(line for line in [next(lines_of(file, shown(path)), "")] if len(head) == _HEAD)
+
+
+def read_separated(path: Path, name: str, encoding: Encoding, preferred: str) -> Table:
+    """A table whose cells stand between separators.
+
+    Args:
+        path, name: the file, and the path as it was given.
+        encoding: of the file.
+        preferred: the separator that its suffix promises.
+    """
+    layout = find_layout(first_lines(path, encoding), preferred, name)
+    if layout is None:
+        raise empty(name)
+
+    def records() -> Records:
+        allow_long_cells()
+        with opened_text(path, encoding, newline="") as file:
+            lines = lines_of(file, name)
+            for _ in range(layout.skip):
+                next(lines, None)
+            for number, (line, row) in enumerate(_rows(lines, layout, name)):
+                if number or not layout.header:
+                    place = f"{name}, line {line}"
+                    yield place, _record(row, layout, place)
+
+    notes = (*((encoding.note,) if encoding.note else ()), *layout.notes)
+    return Table(name, layout.columns, records, notes)
+
+
+def empty(name: str) -> TaskError:
+    """The error for a table without a header and rows."""
+    return TaskError(
+        f"{name} is empty: it has no texts. Expected a header such as text,label and a text a line below it. Add "
+        f"some, or name another file."
+    )
+
+
+def _rows(lines: Iterator[str], layout: Layout, name: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, with the lines on which they start."""
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if layout.quotes else csv.QUOTE_NONE
+    reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting, strict=True)
+    start = layout.skip + 1
+    try:
+        for row in reader:
+            if any(cell and not cell.isspace() for cell in row):
+                yield start, row
+            start = reader.line_num + layout.skip + 1
+    except csv.Error as error:
+        what = "its quote is never closed" if "unexpected end" in str(error) or "limit" in str(error) else str(error)
+        raise TaskError(
+            f"{name}, at the row that starts in line {start}: {what}. Expected double quotes around texts that contain "
+            f"{layout.separator!r}, quotes or line ends, and two for each quote in them. Mend that row."
+        ) from error
+
+
+def _record(row: list[str], layout: Layout, place: str) -> Record:
+    columns = layout.columns
+    if len(row) > len(columns) and any(cell.strip() for cell in row[len(columns) :]):
+        where = "the header" if layout.header else "the first line"
+        raise TaskError(
+            f"{place} has {len(row)} fields, expected {len(columns)} as in {where}. Put texts that contain "
+            f"{layout.separator!r} in double quotes, or save one text a line as .txt."
+        )
+    missing: list[None] = [None] * (len(columns) - len(row))
+    return dict(zip(columns, (*row, *missing), strict=False))
