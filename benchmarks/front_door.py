@@ -4,8 +4,8 @@
 
 All classes at once: 77 of banking77, 150 of clinc150, 95 of medical_terms. The test part is up to 40 texts of each
 class, or half of the smallest; a seed is a draw of the support from the rest. All but TF-IDF go by the same MiniLM
-weights on the same threads, and keep no features of texts. Each sees texts and labels alone; the labels are the tasks' label
-names, which ours reads, as it does by default. Fitting includes encoding the support, not loading the weights.
+weights on the same threads, and keep no features of texts. Each sees texts and labels alone; the labels are the tasks'
+label names, which ours reads, as it does by default. Fitting includes encoding the support, not loading the weights.
 adaptive-classifier 0.3.1 is measured where it is installed (`pip install --no-deps adaptive-classifier faiss-cpu`).
 Beside the rows, `added` tells of ten classes of five texts that are added to a fitted classifier of sixty.
 """
