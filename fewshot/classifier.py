@@ -1,6 +1,7 @@
 """The front door: a scikit-learn classifier of texts, from a handful of examples of each label."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         descriptions: label → a sentence that stands behind the label's name.
         stage: what is tuned on the texts; `"auto"` goes by the number of texts of the largest class (see `Ladder`): a
             head from two on, LoRA from 51 on, all weights from 501 on, each kept if texts held out say that it pays.
+        reject: share of texts of the known labels that may be rejected as none of these, such as 0.05; or texts that
+            are of no label, to tell such texts by (20 or more); None rejects nothing.
+        reject_label: what `predict` gives for a rejected text.
         random_state: seed of what is held out and tuned.
 
     Attributes:
@@ -58,6 +62,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         label_names: Mapping[Any, str] | str | None = "auto",
         descriptions: Mapping[Any, str] | None = None,
         stage: str = "auto",
+        reject: float | Sequence[str] | None = None,
+        reject_label: str | int | None = None,
         random_state: int = 0,
     ):
         self.meta_model = meta_model
@@ -65,6 +71,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.label_names = label_names
         self.descriptions = descriptions
         self.stage = stage
+        self.reject = reject
+        self.reject_label = reject_label
         self.random_state = random_state
 
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
@@ -85,7 +93,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         model = self._meta_model()
         support = LabelledTexts.of(texts, labels, self._names(labels))
         adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
-        return self._fitted(calibrated(adapted, self.random_state))
+        model_ = calibrated(adapted, self.random_state, self._reject())
+        return self._fitted(replace(model_, reject_label=self.reject_label))
 
     def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
@@ -114,9 +123,15 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self._learnt([old.texts[place] for place in kept], [labels[place] for place in kept], {label})
 
     def predict(self, X: Iterable[str]) -> np.ndarray:
-        """The label of each text."""
+        """The label of each text, `reject_label` where it seems to be of none."""
         check_is_fitted(self)
-        return np.asarray(self.model_.predict(_column(X, "X")), dtype=self.classes_.dtype)
+        kind = self.classes_.dtype if self.model_.rejection is None else object
+        return np.asarray(self.model_.predict(_column(X, "X")), dtype=kind)
+
+    def score(self, X: Iterable[str], y: Iterable[Any], sample_weight: Any = None) -> float:
+        """Share of the texts whose label is the right one; a rejected text counts as wrong."""
+        right = [own == said for own, said in zip(_column(y, "y"), self.predict(X).tolist(), strict=True)]
+        return float(np.average(right, weights=sample_weight))
 
     def predict_proba(self, X: Iterable[str]) -> np.ndarray:
         """Calibrated probability of each label, `[n_texts, n_classes]`, in the order of `classes_`."""
@@ -192,6 +207,16 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             return dict(self.descriptions) if self.descriptions else None
         described = self.descriptions or {}
         return {label: f"{name}: {described[label]}" if label in described else name for label, name in given.items()}
+
+    def _reject(self) -> float | Sequence[str] | None:
+        reject = self.reject
+        if reject is None or isinstance(reject, (float, int)):
+            if reject is not None and not 0 < reject < 1:
+                raise ConfigError(
+                    f"Got reject={reject!r}, expected a share between 0 and 1, texts, or None. Write reject=0.05."
+                )
+            return None if reject is None else float(reject)
+        return _column(reject, "reject")
 
     def _meta_model(self) -> MetaModel:
         if self.stage not in STAGES:

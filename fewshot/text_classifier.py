@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -19,11 +19,13 @@ from fewshot.fitted.evidence import Evidence, read_evidence, write_evidence
 from fewshot.fitted.explanation import Explanation
 from fewshot.fitted.hub import card, fetched, push
 from fewshot.fitted.predictions import Predictions
+from fewshot.fitted.rejection import Rejection
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
 from fewshot.storage import replaced_folder, write_json, write_tensors, write_text
 
 FORMAT = 3
+_REJECTION = "rejection."
 TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
 ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
 # What only the caller decides: where and how fast to compute, what to trust, where to keep features.
@@ -43,6 +45,8 @@ class TextClassifier:
         details: how it came about, as JSON can hold it: `stage`, accuracies on held-out texts, and so on.
         evidence: what it was fitted on; None: it cannot explain its predictions.
         nonconformity: of texts held out, ascending, see `prediction_sets`; None: it gives no sets.
+        rejection: tells texts that belong to no class; None: nothing is rejected.
+        reject_label: the label of a text that is rejected.
     """
 
     encoder: Encoder
@@ -52,6 +56,8 @@ class TextClassifier:
     details: Mapping[str, Any] = field(default_factory=dict)
     evidence: Evidence | None = field(default=None, repr=False)
     nonconformity: Float[Tensor, " n_held"] | None = field(default=None, repr=False)
+    rejection: Rejection | None = field(default=None, repr=False)
+    reject_label: str | int | None = None
 
     def logits(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Logits of each label for each text, not yet divided by the temperature; float32 on the CPU."""
@@ -61,13 +67,23 @@ class TextClassifier:
         """Calibrated probability of each label for each text."""
         return (self.logits(texts) / self.temperature).softmax(-1)
 
-    def predict(self, texts: Iterable[str]) -> list[str | int]:
-        """The most probable label of each text."""
-        return [self.labels[number] for number in self.logits(texts).argmax(-1).tolist()]
+    def predict(self, texts: Iterable[str]) -> list[str | int | None]:
+        """The most probable label of each text, or `reject_label` where it is rejected."""
+        return [
+            self.reject_label if prediction.rejected else prediction.label for prediction in self.predictions(texts)
+        ]
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
         """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
-        return Predictions(self.labels, self.predict_proba(texts))
+        features = self._features(texts)
+        probabilities = (self._logits(features) / self.temperature).softmax(-1)
+        return Predictions(self.labels, probabilities, self._rejected(features))
+
+    def rejected(self, texts: Iterable[str]) -> list[bool]:
+        """Whether each text seems to belong to no class."""
+        features = self._features(texts)
+        found = self._rejected(features)
+        return [False] * len(features) if found is None else found.tolist()
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
         """The labels of each text among which the right one is, as often as asked, the most probable one first.
@@ -140,8 +156,12 @@ class TextClassifier:
         """
         settings = {name: value for name, value in self.encoder.settings().items() if name not in OF_THE_CALLER}
         description, tensors = described_classifier(self.classifier)
+        rejection = None
         if self.nonconformity is not None:
             tensors["nonconformity"] = self.nonconformity
+        if self.rejection is not None:
+            rejection, own = self.rejection.described()
+            tensors |= {f"{_REJECTION}{name}": tensor for name, tensor in own.items()}
         content = {
             "format": FORMAT,
             "labels": list(self.labels),
@@ -151,6 +171,8 @@ class TextClassifier:
             "features": self.encoder.portable_fingerprint,
             "trained": None if self.encoder.trained is None else self.encoder.trained.digest,
             "details": dict(self.details),
+            "rejection": rejection,
+            "reject_label": self.reject_label,
         }
         with replaced_folder(folder, DESCRIPTION) as new:
             if self.encoder.trained is not None:
@@ -184,13 +206,18 @@ class TextClassifier:
                 raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
             tensors = load_file(folder / TENSORS)
             nonconformity = tensors.pop("nonconformity", None)
-            evidence = read_evidence(folder, tensors)
+            evidence, rejection = read_evidence(folder, tensors), None
+            if content["rejection"] is not None:
+                own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_REJECTION)}
+                own = {name.removeprefix(_REJECTION): tensor for name, tensor in own.items()}
+                rejection = Rejection.from_described(content["rejection"], own)
             classifier = classifier_from(content["classifier"], tensors)
             settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in OF_THE_CALLER}
             if encoder is None:
                 encoder = ENCODERS[content["encoder"]["class"]](**settings)
             labels, temperature = tuple(content["labels"]), float(content["temperature"])
             features, digest, details = content["features"], content["trained"], dict(content["details"])
+            reject_label = content["reject_label"]
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError) as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no classifier that can be read ({type(error).__name__}: {error}). Expected "
@@ -209,7 +236,7 @@ class TextClassifier:
                 f"encoder is another one: {encoder.settings()}. Expected the same model, pooling and shallow layer. "
                 f"Leave the encoder out, or give one with these settings."
             )
-        return cls(adapted, classifier, labels, temperature, details, evidence, nonconformity)
+        return cls(adapted, classifier, labels, temperature, details, evidence, nonconformity, rejection, reject_label)
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
         """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""
@@ -217,6 +244,12 @@ class TextClassifier:
 
     def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
         return normalize(self.encoder.encode(texts), dim=-1)
+
+    def _rejected(self, features: Float[Tensor, "n_texts dim"]) -> Bool[Tensor, " n_texts"] | None:
+        if self.rejection is None:
+            return None
+        with torch.no_grad():
+            return self.rejection.rejected(self.classifier.metric(features[None])[0])
 
     def _logits(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts n_classes"]:
         with torch.no_grad():

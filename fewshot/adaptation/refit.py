@@ -1,9 +1,11 @@
 """Fit a classifier again, to other texts, with all that was decided kept: how a user adds texts in milliseconds."""
 
-from dataclasses import replace
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -15,9 +17,12 @@ from fewshot.evaluation import fit_temperature
 from fewshot.features import TaskFeatures
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.prediction_sets import nonconformity
+from fewshot.fitted.rejection import EmbeddedSupport, Rejection
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import frozen
 from fewshot.text_classifier import TextClassifier
+
+log = logging.getLogger(__name__)
 
 FOLDS = 5
 
@@ -37,12 +42,15 @@ def refitted(classifier: TextClassifier, support: LabelledTexts) -> TextClassifi
         known |= zip(new, normalize(classifier.encoder.encode(new), dim=-1), strict=True)
     evidence = Evidence(support, torch.stack([known[text] for text in everything]), old.learner)
     details = {**classifier.details, "n_texts": len(support.texts)}
+    again = fitted(classifier, evidence)
+    rejection = None if classifier.rejection is None else classifier.rejection.of(embedded(again, evidence))
     return replace(
         classifier,
-        classifier=fitted(classifier, evidence),
+        classifier=again,
         labels=support.labels,
         details=details,
         evidence=evidence,
+        rejection=rejection,
     )
 
 
@@ -60,36 +68,89 @@ def fitted(classifier: TextClassifier, evidence: Evidence) -> Classifier:
     return heads.tune(start, evidence.features, support, decided.get("l2_to_prototypes")).classifier()
 
 
-def out_of_fold(
-    classifier: TextClassifier, seed: int
-) -> tuple[Float[Tensor, "n_held n_classes"], Int[Tensor, " n_held"]]:
-    """Logits of the texts of a support by classifiers fitted without them, and their classes; none of single texts.
+def embedded(classifier: Classifier, evidence: Evidence) -> EmbeddedSupport:
+    """The evidence in the space that a classifier goes by."""
+    with torch.no_grad():
+        rows = classifier.metric(evidence.features[None])[0]
+    return EmbeddedSupport(rows, evidence.support.with_names_as_texts().classes, len(evidence.support.texts))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The texts of a support, scored by classifiers that were fitted without them.
+
+    Args:
+        places: of the texts in the support; the only text of a class is never held out.
+        logits: not divided by a temperature.
+        classes: the class of each.
+    """
+
+    places: Int[Tensor, " n_held"]
+    logits: Float[Tensor, "n_held n_classes"]
+    classes: Int[Tensor, " n_held"]
+
+    @property
+    def right(self) -> Bool[Tensor, " n_held"]:
+        """Which are classified rightly."""
+        return self.logits.argmax(1) == self.classes
+
+
+def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
+    """Hold out each fold of a support in turn, from classifiers of the same stage and penalty.
 
     The encoder is the fitted one: where it was tuned on these very texts, they look a little better than new ones do.
     """
     evidence = held_evidence(classifier)
     support, features = evidence.support, evidence.features
     n_folds = min(FOLDS, int(support.counts.max()))
-    logits, classes = [torch.zeros(0, len(support.labels))], [torch.zeros(0, dtype=torch.long)]
+    places = [torch.zeros(0, dtype=torch.long)]
+    logits = [torch.zeros(0, len(support.labels))]
     for kept, held in support.folds(n_folds, seed) if n_folds > 1 else []:
         rows = torch.cat([kept, torch.arange(len(support.texts), len(features))])
         part = Evidence(support.subset(kept), features[rows], evidence.learner)
         with torch.no_grad():
             logits.append(fitted(classifier, part).logits(features[held][None])[0])
-        classes.append(support.classes[held])
-    return torch.cat(logits), torch.cat(classes)
+        places.append(held)
+    everywhere = torch.cat(places)
+    return HeldOut(everywhere, torch.cat(logits), support.classes[everywhere])
 
 
-def calibrated(classifier: TextClassifier, seed: int) -> TextClassifier:
-    """The classifier with temperature and scores for sets of labels from texts that were held out in turn."""
-    logits, classes = out_of_fold(classifier, seed)
-    if not len(logits):
+def calibrated(classifier: TextClassifier, seed: int, reject: float | Sequence[str] | None = None) -> TextClassifier:
+    """The classifier with what is known from texts that were held out in turn: temperature, sets of labels, rejection.
+
+    Args:
+        classifier: with evidence.
+        seed: of the folds.
+        reject: share of texts of its classes that may be rejected; or texts of no class, to tell them from others by;
+            None rejects nothing.
+    """
+    held = out_of_fold(classifier, seed)
+    if len(held.classes):
+        smoothing = 1 / (len(held.classes) + 2)
+        temperature = fit_temperature(held.logits[None], held.classes[None], label_smoothing=smoothing)
+        found = {"accuracy": float(held.right.double().mean()), "n_texts": len(held.classes)}
+        classifier = replace(
+            classifier,
+            temperature=temperature,
+            nonconformity=nonconformity((held.logits / temperature).softmax(-1), held.classes),
+            details={**classifier.details, "out_of_fold": found},
+        )
+    if reject is None:
         return classifier
-    temperature = fit_temperature(logits[None], classes[None], label_smoothing=1 / (len(classes) + 2))
-    scores = nonconformity((logits / temperature).softmax(-1), classes)
-    accuracy = float((logits.argmax(1) == classes).double().mean())
-    details = {**classifier.details, "out_of_fold": {"accuracy": accuracy, "n_texts": len(classes)}}
-    return replace(classifier, temperature=temperature, nonconformity=scores, details=details)
+    rejection = _rejection(classifier, held, reject)
+    if "note" in rejection.details:
+        log.warning(rejection.details["note"])
+    return replace(classifier, rejection=rejection)
+
+
+def _rejection(classifier: TextClassifier, held: HeldOut, reject: float | Sequence[str]) -> Rejection:
+    evidence = held_evidence(classifier)
+    support = embedded(classifier.classifier, evidence)
+    if isinstance(reject, float):
+        return Rejection.at_rate(support, reject)
+    right = torch.ones(support.n_texts, dtype=torch.bool)
+    right[held.places] = held.right
+    return Rejection.tuned_on(support, classifier.embed(reject), right)
 
 
 def held_evidence(classifier: TextClassifier) -> Evidence:

@@ -52,12 +52,15 @@ def fit(
     encoder: EncoderName = None,
     meta_model: MetaModelFolder = None,
     stage: Stage = "auto",
+    reject: Annotated[
+        float | None, typer.Option(help="share of texts of the known labels that may be rejected as none of these")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Fit a classifier to a table of labelled texts and keep it."""
     from fewshot.cli.fitting import FitSettings, fit_table
 
-    settings = FitSettings(text, label, label_names, encoder, meta_model, stage, seed)
+    settings = FitSettings(text, label, label_names, encoder, meta_model, stage, reject, seed)
     for line in fit_table(table, output, settings, shlex.join(["fewshot", *_typed])):
         typer.echo(line)
 

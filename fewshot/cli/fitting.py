@@ -21,6 +21,7 @@ class FitSettings:
     encoder: str | None = None
     meta_model: Path | None = None
     stage: str = "auto"
+    reject: float | None = None
     seed: int = 0
 
 
@@ -40,6 +41,7 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         encoder=settings.encoder,
         label_names=names or "auto",
         stage=settings.stage,
+        reject=settings.reject,
         random_state=settings.seed,
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}

@@ -66,11 +66,13 @@ def test_an_unknown_label_is_refused():
 
 def test_out_of_fold_each_text_is_scored_by_a_classifier_without_it():
     fitted = classifier("centroid", names=False)
-    logits, classes = out_of_fold(fitted, seed=0)
+    held = out_of_fold(fitted, seed=0)
+    logits, classes = held.logits, held.classes
+    assert torch.equal(classes, SUPPORT.classes[held.places])
     assert logits.shape == (len(SUPPORT.texts), 3)
     inside = fitted.logits(SUPPORT.texts).max(-1).values.mean()
     assert logits.gather(1, classes[:, None]).mean() < inside
     alone = MetaModel(fitted.encoder, primed("centroid", DIM))
     single = support_of(1)
-    assert len(out_of_fold(alone.with_evidence(alone.adapt_to(single), single), 0)[0]) == 0
+    assert len(out_of_fold(alone.with_evidence(alone.adapt_to(single), single), 0).logits) == 0
     assert torch.equal(classes.sort().values, SUPPORT.classes.sort().values)

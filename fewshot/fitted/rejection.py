@@ -1,0 +1,266 @@
+"""Rejection of out-of-scope texts: how close a text is to its class and to single texts, and below which it is none.
+
+    s(x) =  max_c [ cos(x, p_c) - a m_c ]  +  b mean_{j in NN(x)} [ cos(x, r_j) - d rho_j ]  -  e max_o cos(x, o)
+
+The rows r are the labelled texts and the label names, p_c is the normalised mean of the rows of a class, NN(x) are the
+k nearest rows. m_c is how close a row of the class is to the mean of the others of its class, rho_j how close r_j is to
+its own nearest rows: a wide class, and a region with few texts, let a text stand further off. Both are averages, m_c
+pulled to that of all classes as by `prior` rows. The last term is there only where out-of-scope texts o are given.
+
+Whatever a score of a labelled text would know from the text itself is left out (leave one out), so that its score is
+that of a new text. Of n such scores the threshold for a false-rejection rate is the floor(rate (n + 1))-th smallest: a
+new text whose scores are exchangeable with them falls below it with a probability of at most that rate.
+
+Terms and weights were chosen on held-out classes and on texts of other sources, and on clinc150's validation part;
+`benchmarks/out_of_scope.py` measures them beside others. They add up to more than the largest logit, an energy, one of
+the terms alone, or a Mahalanobis distance. Distances to a fixed background of general phrases add little.
+
+Source: Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors", https://arxiv.org/abs/2204.06507;
+Breunig et al. 2000, "LOF: Identifying Density-Based Local Outliers", for rho; Zhang et al. 2021, "Deep Open Intent
+Classification with Adaptive Decision Boundary", https://arxiv.org/abs/2012.10209, for a border for each class;
+Vovk et al. 2005, "Algorithmic Learning in a Random World", for the finite-sample quantile.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.errors import ConfigError
+from fewshot.evaluation.thresholds import best_threshold, lower_quantile
+
+# The letters of the formula.
+NEAREST = 3  # k
+OF_CLASS, PRIOR = 0.25, 3.0  # a, prior
+LOCAL, OF_REGION = 1.0, 0.6  # b, d
+AGAINST = 0.8  # e
+FEW = 20  # out-of-scope texts below which the threshold hangs on single ones
+_CHUNK = 1024  # texts that are compared with all rows at once
+
+
+@dataclass(frozen=True)
+class EmbeddedSupport:
+    """What the classes are known by.
+
+    Args:
+        rows: unit vectors of the labelled texts, and of the label names behind them, in the classifier's space
+            (`Classifier.metric`).
+        classes: the class of each row, from 0.
+        n_texts: how many of the rows are texts; the others are label names.
+    """
+
+    rows: Float[Tensor, "n_rows dim"]
+    classes: Int[Tensor, " n_rows"]
+    n_texts: int
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Score texts by how far they are in scope, and reject those below a threshold.
+
+    Args:
+        prototypes: p_c.
+        offsets: a m_c.
+        rows: r.
+        densities: d rho.
+        out_of_scope: o, unit vectors; None where none are given.
+        threshold: texts with a lower score are rejected; minus infinity rejects none.
+        details: how the threshold was chosen, as JSON can hold it.
+    """
+
+    prototypes: Float[Tensor, "n_classes dim"]
+    offsets: Float[Tensor, " n_classes"]
+    rows: Float[Tensor, "n_rows dim"]
+    densities: Float[Tensor, " n_rows"]
+    out_of_scope: Float[Tensor, "n_out dim"] | None = None
+    threshold: float = -math.inf
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def scores(self, embedded: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
+        """How far each text is in scope; higher is more, mostly 0.6 to 1.2 for texts that are.
+
+        Args:
+            embedded: unit vectors in that space.
+        """
+        parts = [self._own(part) - self._against(part) for part in embedded.split(_CHUNK)]
+        return torch.cat(parts) if parts else embedded.new_zeros(0)
+
+    def rejected(self, embedded: Float[Tensor, "n dim"]) -> Bool[Tensor, " n"]:
+        """Whether each text is rejected; argument as for `scores`."""
+        return self.scores(embedded) < self.threshold
+
+    @classmethod
+    def at_rate(cls, support: EmbeddedSupport, rate: float) -> "Rejection":
+        """Reject at most this share of in-scope texts, with no out-of-scope text to tune on.
+
+        With fewer than `1 / rate - 1` labelled texts the rate cannot be kept by rejecting any: none is, and
+        `details["note"]` says so.
+
+        Raises:
+            ConfigError: the rate is not between 0 and 1.
+        """
+        if not 0 < rate < 1:
+            raise ConfigError(
+                f"Got a false-rejection rate of {rate!r}, expected a number between 0 and 1, such as 0.05."
+            )
+        rejection, scores, counted = _fitted(support, None)
+        scores = scores[counted]
+        details: dict[str, Any] = {"rate": rate, "n_texts": len(scores)}
+        threshold = lower_quantile(scores, rate)
+        if threshold == -math.inf:
+            needed = math.ceil(1 / rate - 1 - 1e-9)
+            details["note"] = (
+                f"{len(scores)} texts of classes with others are too few for a false-rejection rate of {rate:g}, so "
+                f"that none is rejected; it takes {needed}."
+            )
+        return replace(rejection, threshold=threshold, details=details)
+
+    @classmethod
+    def tuned_on(
+        cls,
+        support: EmbeddedSupport,
+        out_of_scope: Float[Tensor, "n_out dim"],
+        right: Bool[Tensor, " n_texts"] | None = None,
+    ) -> "Rejection":
+        """Score against out-of-scope texts too, and put the threshold between them and the labelled ones.
+
+        Args:
+            support: of all classes.
+            out_of_scope: unit vectors of texts that belong to no class.
+            right: which labelled texts would be classified rightly as new ones; without it all count as right.
+
+        Raises:
+            ConfigError: there is only one out-of-scope text, which leaves nothing to compare it with.
+        """
+        if len(out_of_scope) < 2:
+            raise ConfigError(
+                f"Got {len(out_of_scope)} out-of-scope text, expected {FEW} or more. Add some, or give a "
+                f"false-rejection rate such as 0.05 in their place."
+            )
+        rejection, scores, counted = _fitted(support, out_of_scope)
+        right = torch.ones(support.n_texts, dtype=torch.bool) if right is None else right
+        outside = rejection.scores_of_out_of_scope()
+        threshold = best_threshold(scores[counted], right[counted], outside)
+        details: dict[str, Any] = {"n_texts": int(counted.sum()), "n_out_of_scope": len(outside)}
+        if len(outside) < FEW:
+            details["note"] = f"{len(outside)} out-of-scope texts are few to choose a threshold by; {FEW} are better."
+        return replace(rejection, threshold=threshold, details=details)
+
+    def of(self, support: EmbeddedSupport) -> "Rejection":
+        """The same threshold, or one for the same rate, for another support."""
+        if "rate" in self.details:
+            return Rejection.at_rate(support, self.details["rate"])
+        plain = Rejection.without_threshold(support, self.out_of_scope)
+        return replace(plain, threshold=self.threshold, details=self.details)
+
+    @classmethod
+    def without_threshold(
+        cls, support: EmbeddedSupport, out_of_scope: Float[Tensor, "n_out dim"] | None = None
+    ) -> "Rejection":
+        """Only the scores, nothing rejected; arguments as for `tuned_on`."""
+        return _fitted(support, out_of_scope)[0]
+
+    def scores_of_out_of_scope(self) -> Float[Tensor, " n_out"]:
+        """Scores of the out-of-scope texts that are part of this, each against the others."""
+        assert self.out_of_scope is not None
+        others = (self.out_of_scope @ self.out_of_scope.T).fill_diagonal_(-math.inf).amax(1)
+        own = torch.cat([self._own(part) for part in self.out_of_scope.split(_CHUNK)])
+        return own - AGAINST * others
+
+    def described(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What JSON can hold, and tensors by name; `from_described` makes the same of them."""
+        names = ("prototypes", "offsets", "rows", "densities", "out_of_scope")
+        tensors = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        threshold = self.threshold if math.isfinite(self.threshold) else None
+        return {"threshold": threshold, "details": dict(self.details)}, tensors
+
+    @classmethod
+    def from_described(cls, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Rejection":
+        """What was described; a KeyError or TypeError where nothing was."""
+        threshold = description["threshold"]
+        return cls(
+            **tensors,
+            threshold=-math.inf if threshold is None else float(threshold),
+            details=dict(description["details"]),
+        )
+
+    def _own(self, embedded: Tensor) -> Tensor:
+        """The terms that stand for being in scope."""
+        k = min(NEAREST, len(self.rows))
+        nearest = (embedded @ self.rows.T).topk(k)
+        local = (nearest.values - self.densities[nearest.indices]).mean(1)
+        return (embedded @ self.prototypes.T - self.offsets).amax(1) + LOCAL * local
+
+    def _against(self, embedded: Tensor) -> Tensor:
+        """The term that stands against it."""
+        if self.out_of_scope is None:
+            return embedded.new_zeros(len(embedded))
+        return AGAINST * (embedded @ self.out_of_scope.T).amax(1)
+
+
+def _fitted(support: EmbeddedSupport, out_of_scope: Tensor | None) -> tuple[Rejection, Tensor, Tensor]:
+    """The scores' parameters; the score of each labelled text without itself, and which texts have such a score.
+
+    A text that is the only row of its class has none: without it there is no class.
+    """
+    rows, classes = support.rows.float(), support.classes
+    n_classes = int(classes.max()) + 1
+    sums = rows.new_zeros(n_classes, rows.shape[1]).index_add_(0, classes, rows)
+    counts = torch.bincount(classes, minlength=n_classes)
+    others = (rows * normalize(sums[classes] - rows, dim=-1)).sum(1)  # cosine to the rest of the class
+    counted = counts[classes] > 1
+    everywhere = others[counted].mean() if counted.any() else others.new_zeros(())
+    own = torch.where(counted, others, 0.0)
+    totals = own.new_zeros(n_classes).index_add_(0, classes, own) + PRIOR * everywhere
+    sizes = torch.where(counts > 1, counts, 0) + PRIOR
+    values, indices = _neighbours(rows)
+    k = min(NEAREST, values.shape[1])
+    rejection = Rejection(
+        prototypes=normalize(sums, dim=-1),
+        offsets=OF_CLASS * totals / sizes,
+        rows=rows,
+        densities=OF_REGION * values[:, :k].mean(1),
+        out_of_scope=out_of_scope,
+    )
+    texts = slice(support.n_texts)
+    own_offset = OF_CLASS * ((totals[classes] - own) / (sizes[classes] - 1))[texts]
+    own_class = (others[texts] - own_offset, classes[texts])
+    scores = _without_themselves(rejection, rows[texts], own_class, values, indices, k)
+    return rejection, scores, counted[texts]
+
+
+def _without_themselves(
+    rejection: Rejection, texts: Tensor, own_class: tuple[Tensor, Tensor], values: Tensor, indices: Tensor, k: int
+) -> Tensor:
+    """Scores of the texts that are the first rows, each as if it were not among them."""
+    of_class = []
+    for part, own, ways in zip(*(each.split(_CHUNK) for each in (texts, *own_class)), strict=True):
+        closeness = part @ rejection.prototypes.T - rejection.offsets
+        of_class.append(closeness.scatter_(1, ways[:, None], own[:, None]).amax(1))
+    if not of_class:
+        return texts.new_zeros(0)
+    near = indices[: len(texts), :k]
+    beside = indices[near] == torch.arange(len(texts))[:, None, None]  # the text among the nearest of its nearest
+    around = values[near]
+    missing = torch.where(beside.any(-1), (around * beside).sum(-1), around[..., -1])
+    densities = (around.sum(-1) - missing) / max(values.shape[1] - 1, 1)
+    local = (values[: len(texts), :k] - OF_REGION * densities).mean(1)
+    return torch.cat(of_class) + LOCAL * local - rejection._against(texts)
+
+
+def _neighbours(rows: Float[Tensor, "n dim"]) -> tuple[Float[Tensor, "n nearest"], Int[Tensor, "n nearest"]]:
+    """Cosines and places of the nearest other rows of each, one more than the scores go by."""
+    n_nearest = min(NEAREST + 1, len(rows) - 1)
+    values, indices = [], []
+    for start in range(0, len(rows), _CHUNK):
+        cosines = rows[start : start + _CHUNK] @ rows.T
+        cosines[torch.arange(len(cosines)), start + torch.arange(len(cosines))] = -math.inf
+        nearest = cosines.topk(n_nearest)
+        values.append(nearest.values)
+        indices.append(nearest.indices)
+    return torch.cat(values), torch.cat(indices)
