@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,12 @@ COMMANDS = [
     for language, block in BLOCKS
     if language == "bash"
     for line in block.splitlines()
-    if line.startswith("python -m")
+    if line.startswith(("python -m", "fewshot "))
 ]
 
 
 def test_the_readme_is_short_and_has_commands():
-    assert len(README.splitlines()) < 140
+    assert len(README.splitlines()) < 135
     assert len(COMMANDS) >= 4
 
 
@@ -39,20 +40,34 @@ def test_the_commands_run_in_order(tmp_path):
     words |= {f"class {letter}": f"{letter} thing" for letter in "abcdefghijklmnopqrstuvw"}
     rows = [{"text": f"{word} number {n}", "label": label} for label, word in words.items() for n in range(25)]
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    shutil.copytree(Path(__file__).parents[1] / "samples", tmp_path / "samples")
     for command in COMMANDS:
         if "task=hub" in command or "banking77" in command:  # needs the network
             continue
-        done = subprocess.run(
-            [sys.executable, *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        typed = command.removeprefix("python ").split() if command.startswith("python") else ["-m", *command.split()]
+        done = subprocess.run([sys.executable, *typed], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-        assert "accuracy %" in done.stdout, command
+        if not command.startswith(("fewshot fit", "fewshot predict")):
+            assert "accuracy %" in done.stdout, command
+    assert (tmp_path / "labelled.csv").read_text(encoding="utf-8").count("\n") == 9
 
 
 @pytest.mark.slow
-def test_the_python_example_runs(tmp_path):
-    (code,) = (block for language, block in BLOCKS if language == "python")
+def test_the_python_examples_run_one_after_the_other(tmp_path):
+    code = "".join(block for language, block in BLOCKS if language == "python")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    scored, predicted = done.stdout.splitlines()
-    assert f"attention_prototypical │ {scored} " in README  # as the command's table has it
-    assert predicted == "['card']"
+    assert done.stdout.startswith("['card']\n")
+    assert "with a probability of" in done.stdout
+    assert (tmp_path / "my_classifier" / "README.md").is_file()
+
+
+@pytest.mark.slow
+def test_the_table_is_that_of_the_main_job(tmp_path):
+    command = next(command for command in re.findall(r"`python -m ([^`]*)`", README) if "shots=5" in command)
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    results = json.loads(next((tmp_path / "outputs").rglob("results.json")).read_text(encoding="utf-8"))
+    accuracy = results["accuracy"]
+    assert f"attention_prototypical    │ {100 * accuracy['mean']:.1f} ± {100 * accuracy['ci95']:.1f} │" in README
+    assert "accuracy %" in done.stdout

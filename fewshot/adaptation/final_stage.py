@@ -1,6 +1,7 @@
 """The final stage: tune a head or the encoder on a support, and keep the learner's own classifier if that is better."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
@@ -16,7 +17,10 @@ from fewshot.learners import Learner
 from fewshot.text_classifier import TextClassifier
 from fewshot.training.checkpoints import Store
 
+log = logging.getLogger(__name__)
+
 Tuner = HeadTuner | FineTuner
+MOST_LOGITS = 50_000_000  # of a support, that a head is tuned on
 UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own classifier stays
 
 
@@ -127,8 +131,11 @@ def by_ladder(ladder: Ladder, support: LabelledTexts, learner: Learner) -> Final
     """The final stage of a support whose classes are all told apart: what the ladder says of its largest class.
 
     Below the stages that fine-tune the encoder a head is tuned, from two texts on; it needs a learner that goes by
-    prototypes.
+    prototypes. With thousands of classes and tens of thousands of texts nothing is tuned.
     """
+    if len(support.texts) * len(support.labels) > MOST_LOGITS:
+        log.info(f"{len(support.texts):,} texts of {len(support.labels):,} classes are too many to tune on: prototypes")
+        return None
     largest = int(support.counts.max())
     name: str = ladder.rung(largest).name
     if name not in ("lora", "full"):

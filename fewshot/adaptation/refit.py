@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.adaptation.final_stage import UNTUNED
+from fewshot.adaptation.final_stage import MOST_LOGITS, UNTUNED
 from fewshot.adaptation.head import HeadTuner
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import ConfigError
@@ -103,9 +103,11 @@ def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
     evidence = held_evidence(classifier)
     support, features = evidence.support, evidence.features
     n_folds = min(FOLDS, int(support.counts.max()))
+    at_most = MOST_LOGITS // (FOLDS * len(support.labels))  # of a fold; enough to calibrate by
     places = [torch.zeros(0, dtype=torch.long)]
     logits = [torch.zeros(0, len(support.labels))]
     for kept, held in support.folds(n_folds, seed) if n_folds > 1 else []:
+        held = held[torch.linspace(0, len(held) - 1, min(at_most, len(held))).long()]
         rows = torch.cat([kept, torch.arange(len(support.texts), len(features))])
         part = Evidence(support.subset(kept), features[rows], evidence.learner)
         with torch.no_grad():
