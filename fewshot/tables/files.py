@@ -120,7 +120,8 @@ def foreign(path: Path | None, head: bytes) -> tuple[str, str] | None:
 def _zipped(path: Path | None) -> tuple[str, str]:
     names: set[str] = set()
     if path is not None:
-        with contextlib.suppress(OSError, ValueError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        # A damaged archive raises many kinds of errors.
+        with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     for name, kind, cure in _ZIPPED:
         if name in names:

@@ -43,11 +43,10 @@ def _file(path: Path, name: str) -> Iterator[Any]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             yield file
-    except pyarrow.ArrowException as error:
-        reason = str(error).splitlines()[0].rstrip(".")[:200]
-        raise TaskError(f"{name} is not a parquet file: {reason}. Write the file again.") from error
-    except OSError as error:
-        if error.errno is None:  # pyarrow's own, of a damaged file
-            reason = str(error).splitlines()[0].rstrip(".")[:200]
-            raise TaskError(f"{name} is not a parquet file: {reason}. Write the file again.") from error
+    except TaskError:
         raise
+    except Exception as error:  # damage shows as pyarrow's own errors, and as some of Python's
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]
+        raise TaskError(f"{name} is not a parquet file: {reason}. Write the file again.") from error

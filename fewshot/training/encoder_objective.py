@@ -42,8 +42,8 @@ class EncoderTrainingSettings(EpisodicSettings):
         adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
         temperature: of the contrastive term.
-        target: folder of the target domain, for alignment, with `texts.jsonl`, `.csv`, `.tsv` or `.parquet`; only the
-            column `text` is read.
+        target: file of texts of the target domain, for alignment, or folder with `texts.jsonl`, `.csv`, `.tsv`,
+            `.parquet` or `.xlsx`; only the column of the texts is read.
         interpolation: shares of the way from the published to the trained weights, of which the best on the valid
             classes is kept.
         valid_texts: texts of each valid class that evaluations embed.

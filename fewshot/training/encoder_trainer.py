@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder, Trainable, TrainableEncoder, TrainableShare
 from fewshot.episodes.batch import EpisodeBatch
-from fewshot.errors import ConfigError, TaskError
+from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
 from fewshot.features import TaskFeatures, encoded_features
 from fewshot.learners.learner import Learner
@@ -122,10 +122,7 @@ class EncoderTrainer(EncoderTrainingSettings):
         """The distinct texts of the target domain, for alignment; a TaskError where the folder has none."""
         if not (self.target and self.alignment_weight):
             return ()
-        found = tuple(dict.fromkeys(read_texts(find_texts(Path(self.target).expanduser(), f"{self.GROUP}.target"))))
-        if not found:
-            raise TaskError(f"{self.target} has no texts to align with. Add some, or set {self.GROUP}.target=null.")
-        return found
+        return tuple(dict.fromkeys(read_texts(find_texts(Path(self.target).expanduser(), f"{self.GROUP}.target"))))
 
     def determining(self) -> dict[str, Any]:
         """As of any training, with the texts of the target domain in the place of their folder."""

@@ -75,7 +75,11 @@ def test_of_the_target_domain_only_the_texts_are_read(tmp_path, content):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("term\nbone\n", "no column 'text'"), ("text\n", "no texts to align with"), (None, "encoder_training.target")],
+    [
+        ("a,b,c\nbone,x,y\n", r"not plain which column holds the texts.*Set its name to 'text'"),
+        ("text\n", r"texts\.csv has no texts"),
+        (None, r"encoder_training\.target"),
+    ],
 )
 def test_a_target_that_cannot_be_read_is_one_sentence(tmp_path, content, said):
     folder = tmp_path / "domain"
