@@ -94,6 +94,10 @@ class HeldOut:
         """Which are classified rightly."""
         return self.logits.argmax(1) == self.classes
 
+    def right_among(self, n_texts: int) -> Bool[Tensor, " n_texts"]:
+        """Which texts of the support are classified rightly; those that were never held out count as right."""
+        return torch.ones(n_texts, dtype=torch.bool).index_copy(0, self.places, self.right)
+
 
 def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
     """Hold out each fold of a support in turn, from classifiers of the same stage and penalty.
@@ -150,9 +154,7 @@ def _rejection(classifier: TextClassifier, held: HeldOut, reject: float | Sequen
     support = embedded(classifier.classifier, evidence)
     if isinstance(reject, float):
         return Rejection.at_rate(support, reject)
-    right = torch.ones(support.n_texts, dtype=torch.bool)
-    right[held.places] = held.right
-    return Rejection.tuned_on(support, classifier.embed(reject), right)
+    return Rejection.tuned_on(support, classifier.embed(reject), held.right_among(support.n_texts))
 
 
 def held_evidence(classifier: TextClassifier) -> Evidence:

@@ -12,13 +12,15 @@ that of a new text. Of n such scores the threshold for a false-rejection rate is
 new text whose scores are exchangeable with them falls below it with a probability of at most that rate.
 
 Terms and weights were chosen on held-out classes and on texts of other sources, and on clinc150's validation part;
-`benchmarks/out_of_scope.py` measures them beside others. They add up to more than the largest logit, an energy, one of
-the terms alone, or a Mahalanobis distance. Distances to a fixed background of general phrases add little.
+`benchmarks/out_of_scope.py` has them beside other scores. They separate better than the largest logit, an energy and
+prototypes, near and far; relative Mahalanobis distances are better on near texts and worse on far ones, plain ones and
+nearest texts the reverse. Weights learned by logistic regression on other tasks, and a background of general phrases,
+add little.
 
 Source: Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors", https://arxiv.org/abs/2204.06507;
 Breunig et al. 2000, "LOF: Identifying Density-Based Local Outliers", for rho; Zhang et al. 2021, "Deep Open Intent
 Classification with Adaptive Decision Boundary", https://arxiv.org/abs/2012.10209, for a border for each class;
-Vovk et al. 2005, "Algorithmic Learning in a Random World", for the finite-sample quantile.
+for the quantile see `fewshot.evaluation.thresholds`.
 """
 
 import math
@@ -85,9 +87,9 @@ class Rejection:
         """How far each text is in scope; higher is more, mostly 0.6 to 1.2 for texts that are.
 
         Args:
-            embedded: unit vectors in that space.
+            embedded: in that space; lengths do not matter.
         """
-        parts = [self._own(part) - self._against(part) for part in embedded.split(_CHUNK)]
+        parts = [self._own(part) - self._against(part) for part in normalize(embedded, dim=-1).split(_CHUNK)]
         return torch.cat(parts) if parts else embedded.new_zeros(0)
 
     def rejected(self, embedded: Float[Tensor, "n dim"]) -> Bool[Tensor, " n"]:
@@ -131,7 +133,7 @@ class Rejection:
 
         Args:
             support: of all classes.
-            out_of_scope: unit vectors of texts that belong to no class.
+            out_of_scope: texts that belong to no class, in that space.
             right: which labelled texts would be classified rightly as new ones; without it all count as right.
 
         Raises:
@@ -208,7 +210,7 @@ def _fitted(support: EmbeddedSupport, out_of_scope: Tensor | None) -> tuple[Reje
 
     A text that is the only row of its class has none: without it there is no class.
     """
-    rows, classes = support.rows.float(), support.classes
+    rows, classes = normalize(support.rows.float(), dim=-1), support.classes
     n_classes = int(classes.max()) + 1
     sums = rows.new_zeros(n_classes, rows.shape[1]).index_add_(0, classes, rows)
     counts = torch.bincount(classes, minlength=n_classes)
@@ -225,7 +227,7 @@ def _fitted(support: EmbeddedSupport, out_of_scope: Tensor | None) -> tuple[Reje
         offsets=OF_CLASS * totals / sizes,
         rows=rows,
         densities=OF_REGION * values[:, :k].mean(1),
-        out_of_scope=out_of_scope,
+        out_of_scope=None if out_of_scope is None else normalize(out_of_scope.float(), dim=-1),
     )
     texts = slice(support.n_texts)
     own_offset = OF_CLASS * ((totals[classes] - own) / (sizes[classes] - 1))[texts]

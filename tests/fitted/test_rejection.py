@@ -212,6 +212,12 @@ def test_it_is_the_same_after_json_and_tensors():
         assert again.details == rejection.details
 
 
+def test_lengths_do_not_matter():
+    shown, (outside, _), (query, _) = evidence(), planted(8, seed=1, centres=range(12, 15)), planted(3, seed=2)
+    longer = Rejection.tuned_on(EmbeddedSupport(3 * shown.rows, shown.classes, shown.n_texts), 2 * outside)
+    torch.testing.assert_close(longer.scores(5 * query), Rejection.tuned_on(shown, outside).scores(query))
+
+
 def test_no_text_has_no_score():
     assert len(Rejection.at_rate(evidence(), 0.1).rejected(torch.zeros(0, DIM))) == 0
 
