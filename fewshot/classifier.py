@@ -1,6 +1,7 @@
 """The front door: a scikit-learn classifier of texts, from a handful of examples of each label."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from fewshot.adaptation.multi_label import MultiLabelTuner
 from fewshot.adaptation.refit import calibrated, held_evidence, refitted
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
+from fewshot.encoders.languages import warn_of_language
 from fewshot.episodes.labelled import LabelledTexts, readable
+from fewshot.episodes.multi_labelled import MultiLabelledTexts, as_array, indicator_columns, is_indicator, label_sets
 from fewshot.errors import ConfigError, TaskError
+from fewshot.fitted.evidence import own_labels
 from fewshot.fitted.explanation import Explanation
 from fewshot.learners import Centroid
+from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.ranges import one_of
 from fewshot.text_classifier import TextClassifier
@@ -38,9 +44,16 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         stage: what is tuned on the texts; `"auto"` goes by the number of texts of the largest class (see `Ladder`): a
             head from two on, LoRA from 51 on, all weights from 501 on, each kept if texts held out say that it pays.
         random_state: seed of what is held out and tuned.
+        multi_label: whether a text can have several labels or none; `"auto"` sees it in the labels given to `fit`:
+            lists of them, a matrix of zeros and ones, or strings such as `"late|broken"` whose parts stand alone
+            elsewhere.
+        long_texts: what is read of a text of more tokens than the encoder reads at once: `"cut"` its beginning, with a
+            warning; `"chunk"` all of it in pieces, of which the mean counts; `"chunk_max"` likewise, and for a label
+            the piece that fits best. None is as the encoder has it, which is `"cut"` unless set.
 
     Attributes:
         classes_: labels, sorted.
+        multi_label_: whether `predict` gives several labels.
         model_: the fitted `TextClassifier`.
 
     Example:
@@ -48,6 +61,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         >>> classifier = FewShotClassifier().fit(texts, ["card", "card", "balance", "balance"])
         >>> classifier.predict(["I lost my bank card"]).tolist()
         ['card']
+        >>> labels = ["card", "card", "balance", "balance", "card|balance"]
+        >>> several = FewShotClassifier().fit([*texts, "my card is lost, what do I own"], labels)
+        >>> several.predict(["I lost my bank card"]).tolist()
+        [('card',)]
     """
 
     def __init__(
@@ -59,6 +76,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         descriptions: Mapping[Any, str] | None = None,
         stage: str = "auto",
         random_state: int = 0,
+        multi_label: bool | str = "auto",
+        long_texts: str | None = None,
     ):
         self.meta_model = meta_model
         self.encoder = encoder
@@ -66,26 +85,37 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.descriptions = descriptions
         self.stage = stage
         self.random_state = random_state
+        self.multi_label = multi_label
+        self.long_texts = long_texts
 
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Fit to labelled texts, all of them; parts are held out only to decide and to calibrate.
 
         Args:
             X: texts: a list, an array, or a column of pandas or polars.
-            y: the label of each: strings or whole numbers.
+            y: the label of each: strings or whole numbers; or the labels of each, see `multi_label`.
 
         Raises:
             ConfigError: a parameter out of range.
             TaskError: fewer than two labels, a label that is neither a string nor a whole number, something that is no
                 text.
         """
-        texts, labels = _column(X, "X"), _column(y, "y")
+        texts, y = _column(X, "X"), y if is_indicator(y) else _column(y, "y")
+        several = label_sets(y, self.multi_label)
+        labels: list[Any] = _column(y, "y") if several is None else several
         if len(texts) != len(labels):
             raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
         model = self._meta_model()
-        support = LabelledTexts.of(texts, labels, self._names(labels))
-        adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
-        return self._fitted(calibrated(adapted, self.random_state))
+        warn_of_language(model.encoder.model, [text for text in texts if isinstance(text, str)])
+        with model.encoder.cuts_reported(texts):
+            if several is not None:
+                columns = indicator_columns(y) if is_indicator(y) else []
+                fitted = self._fitted(self._multi_label(model, texts, several, columns))
+                fitted.indicator_ = is_indicator(y)
+                return fitted
+            support = LabelledTexts.of(texts, labels, self._names(labels))
+            adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
+            return self._fitted(calibrated(adapted, self.random_state))
 
     def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
@@ -95,12 +125,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "model_"):
             return self.fit(X, y)
         old = held_evidence(self.model_).support
-        texts = [*old.texts, *_column(X, "X")]
-        labels = [*(old.labels[number] for number in old.classes.tolist()), *_column(y, "y")]
-        return self._learnt(texts, labels, set())
+        new = label_sets(y, True) if self.multi_label_ else _column(y, "y")
+        return self._learnt([*old.texts, *_column(X, "X")], [*own_labels(old), *(new or [])], set())
 
     def forget(self, label: Any) -> "FewShotClassifier":
-        """Leave a label and its texts out from now on.
+        """Leave a label and the texts that have no other out from now on.
 
         Raises:
             ConfigError: there is no such label.
@@ -109,23 +138,47 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         old = held_evidence(self.model_).support
         if label not in old.labels:
             raise ConfigError(f"Got the label {label!r}, expected one of {list(old.labels)}. Correct it.")
-        kept = [place for place, number in enumerate(old.classes.tolist()) if old.labels[number] != label]
-        labels = [old.labels[number] for number in old.classes.tolist()]
-        return self._learnt([old.texts[place] for place in kept], [labels[place] for place in kept], {label})
+        labels = own_labels(old)
+        kept = [place for place, own in enumerate(labels) if own not in (label, (label,))]
+        left = [labels[place] for place in kept]
+        if self.multi_label_:
+            left = [tuple(other for other in own if other != label) for own in left]
+        return self._learnt([old.texts[place] for place in kept], left, {label})
 
     def predict(self, X: Iterable[str]) -> np.ndarray:
-        """The label of each text."""
+        """The label of each text; with several labels an array of tuples, or a matrix if `fit` was given one."""
         check_is_fitted(self)
-        return np.asarray(self.model_.predict(_column(X, "X")), dtype=self.classes_.dtype)
+        found = self.model_.predict(_column(X, "X"))
+        if not self.multi_label_:
+            return np.asarray(found, dtype=self.classes_.dtype)
+        return as_array(found, self.classes_.tolist() if self.indicator_ else None)
+
+    def score(self, X: Iterable[str], y: Iterable[Any], sample_weight: Any = None) -> float:
+        """Share of texts whose label is right; with several labels, of those whose labels are all right and no more."""
+        check_is_fitted(self)
+        if not self.multi_label_:
+            return float(super().score(X, y, sample_weight))
+        right = [set(own) for own in label_sets(y, True) or []]
+        hits = [set(own) == other for own, other in zip(self.model_.predict(_column(X, "X")), right, strict=True)]
+        return float(np.average(hits, weights=sample_weight))
 
     def predict_proba(self, X: Iterable[str]) -> np.ndarray:
-        """Calibrated probability of each label, `[n_texts, n_classes]`, in the order of `classes_`."""
+        """Calibrated probability of each label, `[n_texts, n_classes]`, in the order of `classes_`.
+
+        They add up to 1 unless a text can have several labels.
+        """
         check_is_fitted(self)
         return self.model_.predict_proba(_column(X, "X")).double().numpy()
 
     def decision_function(self, X: Iterable[str]) -> np.ndarray:
-        """Logits `[n_texts, n_classes]`; for two labels the difference of the second to the first, `[n_texts]`."""
+        """Logits `[n_texts, n_classes]`; for two labels the difference of the second to the first, `[n_texts]`.
+
+        With several labels the distance to the threshold of each: above 0 the text has the label.
+        """
         check_is_fitted(self)
+        if self.model_.thresholds is not None:
+            scaled = self.model_.logits(_column(X, "X")) / self.model_.temperature
+            return (scaled - self.model_.thresholds.logit()).double().numpy()
         logits = self.model_.logits(_column(X, "X")).double().numpy()
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
@@ -159,10 +212,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
+        tags.classifier_tags.multi_label = True
         return tags
 
     def _fitted(self, model: TextClassifier) -> "FewShotClassifier":
         self.model_ = model
+        self.multi_label_ = model.thresholds is not None
+        self.indicator_ = False
         words = any(isinstance(label, str) for label in model.labels)
         mixed = words and not all(isinstance(label, str) for label in model.labels)
         self.classes_ = np.array(model.labels, dtype=object if mixed else None)
@@ -174,10 +230,27 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if old.label_names is not None:
             names = dict(zip(old.labels, old.label_names, strict=True))
             names = {label: name for label, name in names.items() if label not in forgotten}
-            given = self._names(labels) or {}
-            new = [label for label in dict.fromkeys(labels) if label not in names]
+            flat = [label for own in labels for label in own] if self.multi_label_ else labels
+            given = self._names(flat) or {}
+            new = [label for label in dict.fromkeys(flat) if label not in names]
             names |= {label: given.get(label, readable(str(label))) for label in new}
-        return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))
+        with self.model_.encoder.cuts_reported(texts):
+            if not self.multi_label_:
+                return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))
+            support = MultiLabelledTexts.of(texts, labels, names)
+            return self._fitted(MultiLabelTuner().refit(self.model_, support))
+
+    def _multi_label(
+        self, model: MetaModel, texts: list[str], label_sets: list[tuple[Any, ...]], columns: list[Any]
+    ) -> TextClassifier:
+        if self.stage not in ("auto", "prototypes", "head") or isinstance(model.learner, EncoderMAML):
+            raise ConfigError(
+                f"Got stage={self.stage!r} for texts with several labels, for which no encoder is tuned. Expected "
+                f"stage='auto', or a meta-model that leaves the encoder as it is. Leave stage out."
+            )
+        known = dict.fromkeys([*columns, *(label for own in label_sets for label in own)])
+        support = MultiLabelledTexts.of(texts, label_sets, self._names(list(known)), columns)
+        return MultiLabelTuner().fit(model.encoder, support, model.learner, self.random_state)
 
     def _names(self, labels: list[Any]) -> dict[Any, str] | None:
         """Label → name and description, or None."""
@@ -206,6 +279,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             if isinstance(encoder, str):
                 encoder = SentenceTransformerEncoder(encoder)
             model = MetaModel(encoder, Centroid(encoder.encode(["a text"]).shape[1]))
+        if self.long_texts is not None:
+            model = replace(model, encoder=model.encoder.reading(self.long_texts))
         return model.with_stage(self.stage)
 
 

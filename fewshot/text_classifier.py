@@ -1,7 +1,8 @@
 """One fitted text classifier: an encoder, a classifier on its features, and the user's own labels."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
+from fewshot.encoders.languages import warn_of_language
+from fewshot.encoders.tokens import checked_texts
 from fewshot.encoders.trained import read_trained, write_trained
+from fewshot.episodes.multi_labelled import chosen_labels
 from fewshot.errors import ConfigError
 from fewshot.fitted import prediction_sets
 from fewshot.fitted.evidence import Evidence, read_evidence, write_evidence
@@ -43,6 +47,7 @@ class TextClassifier:
         details: how it came about, as JSON can hold it: `stage`, accuracies on held-out texts, and so on.
         evidence: what it was fitted on; None: it cannot explain its predictions.
         nonconformity: of texts held out, ascending, see `prediction_sets`; None: it gives no sets.
+        thresholds: of the probability of each label, if a text can have several labels or none; None: it has one.
     """
 
     encoder: Encoder
@@ -52,22 +57,36 @@ class TextClassifier:
     details: Mapping[str, Any] = field(default_factory=dict)
     evidence: Evidence | None = field(default=None, repr=False)
     nonconformity: Float[Tensor, " n_held"] | None = field(default=None, repr=False)
+    thresholds: Float[Tensor, " n_classes"] | None = field(default=None, repr=False)
+
+    @property
+    def long_texts(self) -> str:
+        """How much of a long text is read, see `EncoderSettings`."""
+        return self.encoder.long_texts
 
     def logits(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Logits of each label for each text, not yet divided by the temperature; float32 on the CPU."""
-        return self._logits(self._features(texts))
+        if self.long_texts != "chunk_max":
+            return self._logits(self._features(texts))
+        pieces, counts = self._pieces(texts)
+        logits = self._logits(pieces)
+        if len(counts) == len(logits):
+            return logits
+        return torch.stack([of_text.amax(0) for of_text in logits.split(counts)])
 
     def predict_proba(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
-        """Calibrated probability of each label for each text."""
-        return (self.logits(texts) / self.temperature).softmax(-1)
+        """Calibrated probability of each label for each text; with thresholds each by itself, else they add up to 1."""
+        return self._probabilities(self.logits(texts))
 
-    def predict(self, texts: Iterable[str]) -> list[str | int]:
-        """The most probable label of each text."""
+    def predict(self, texts: Iterable[str]) -> list[Any]:
+        """The most probable label of each text; with thresholds a tuple of all labels that reach theirs."""
+        if self.thresholds is not None:
+            return chosen_labels(self.labels, self.predict_proba(texts) >= self.thresholds)
         return [self.labels[number] for number in self.logits(texts).argmax(-1).tolist()]
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
         """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
-        return Predictions(self.labels, self.predict_proba(texts))
+        return Predictions(self.labels, self.predict_proba(texts), thresholds=self.thresholds)
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
         """The labels of each text among which the right one is, as often as asked, the most probable one first.
@@ -80,8 +99,14 @@ class TextClassifier:
             coverage: share of texts whose set holds the right label.
 
         Raises:
-            ConfigError: a coverage outside 0 to 1, or a classifier that was fitted without texts held out.
+            ConfigError: a coverage outside 0 to 1, a classifier that was fitted without texts held out, or one that
+                gives several labels.
         """
+        if self.thresholds is not None:
+            raise ConfigError(
+                "The classifier gives a text several labels, and a set that holds one right label is for texts that "
+                "have one. Use predict_proba."
+            )
         if self.nonconformity is None:
             raise ConfigError(
                 "The classifier has no scores of texts held out, which sets of labels need. Expected one that "
@@ -108,13 +133,16 @@ class TextClassifier:
         """
         if self.evidence is None:
             raise ConfigError("The classifier does not hold what it was fitted on, so it cannot explain. Fit it again.")
-        features = self._features([text])
-        logits = self._logits(features)[0]
+        features = self._pieces([text])[0] if self.long_texts == "chunk_max" else self._features([text])
+        pieces = self._logits(features)
+        logits = pieces.amax(0)
         if label is not None and label not in self.labels:
             known = ", ".join(map(repr, self.labels[:20]))
             raise ConfigError(f"Got the label {label!r}, expected one of {known}. Leave it out for the most probable.")
         number = int(logits.argmax()) if label is None else self.labels.index(label)
-        probability = float((logits / self.temperature).softmax(-1)[number])
+        probability = float(self._probabilities(logits)[number])
+        place = int(pieces[:, number].argmax())
+        features = features[place : place + 1]  # the piece that decided
         return self.evidence.explained(self.classifier, features, text, number, probability, float(logits[number]))
 
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
@@ -138,6 +166,8 @@ class TextClassifier:
         description, tensors = described_classifier(self.classifier)
         if self.nonconformity is not None:
             tensors["nonconformity"] = self.nonconformity
+        if self.thresholds is not None:
+            tensors["thresholds"] = self.thresholds
         content = {
             "format": FORMAT,
             "labels": list(self.labels),
@@ -179,12 +209,13 @@ class TextClassifier:
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
             tensors = load_file(folder / TENSORS)
-            nonconformity = tensors.pop("nonconformity", None)
+            nonconformity, thresholds = tensors.pop("nonconformity", None), tensors.pop("thresholds", None)
             evidence = read_evidence(folder, tensors)
             classifier = classifier_from(content["classifier"], tensors)
             settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in OF_THE_CALLER}
             if encoder is None:
                 encoder = ENCODERS[content["encoder"]["class"]](**settings)
+            encoder = encoder.reading(settings.get("long_texts", "cut"))
             labels, temperature = tuple(content["labels"]), float(content["temperature"])
             features, digest, details = content["features"], content["trained"], dict(content["details"])
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError) as error:
@@ -205,14 +236,31 @@ class TextClassifier:
                 f"encoder is another one: {encoder.settings()}. Expected the same model, pooling and shallow layer. "
                 f"Leave the encoder out, or give one with these settings."
             )
-        return cls(adapted, classifier, labels, temperature, details, evidence, nonconformity)
+        return cls(adapted, classifier, labels, temperature, details, evidence, nonconformity, thresholds)
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
         """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""
         return push(self.save_pretrained, repository, private, token)
 
     def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
-        return normalize(self.encoder.encode(texts), dim=-1)
+        with self._read(texts) as read:
+            return normalize(self.encoder.encode(read), dim=-1)
+
+    def _pieces(self, texts: Iterable[str]) -> tuple[Float[Tensor, "n_pieces dim"], list[int]]:
+        with self._read(texts) as read:
+            return self.encoder.encode_pieces(read)
+
+    @contextmanager
+    def _read(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """The texts as a list, with warnings of what the encoder does not read or know."""
+        read = checked_texts(texts)
+        warn_of_language(self.encoder.model, read, once=True)
+        with self.encoder.cuts_reported(read):
+            yield read
+
+    def _probabilities(self, logits: Float[Tensor, "*n_texts n_classes"]) -> Float[Tensor, "*n_texts n_classes"]:
+        scaled = logits / self.temperature
+        return scaled.softmax(-1) if self.thresholds is None else scaled.sigmoid()
 
     def _logits(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts n_classes"]:
         with torch.no_grad():

@@ -49,6 +49,7 @@ def refitted(classifier: TextClassifier, support: LabelledTexts) -> TextClassifi
 def fitted(classifier: TextClassifier, evidence: Evidence) -> Classifier:
     """A classifier of the same stage and penalty on other evidence."""
     support, details = evidence.support, classifier.details
+    assert isinstance(support, LabelledTexts)
     if details["stage"] in UNTUNED:
         texts, names = evidence.features.tensor_split([len(support.texts)])
         features = TaskFeatures(texts, None if support.label_names is None else names)
@@ -69,6 +70,7 @@ def out_of_fold(
     """
     evidence = held_evidence(classifier)
     support, features = evidence.support, evidence.features
+    assert isinstance(support, LabelledTexts)
     n_folds = min(FOLDS, int(support.counts.max()))
     logits, classes = [torch.zeros(0, len(support.labels))], [torch.zeros(0, dtype=torch.long)]
     for kept, held in support.folds(n_folds, seed) if n_folds > 1 else []:
