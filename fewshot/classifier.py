@@ -218,7 +218,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     def _fitted(self, model: TextClassifier) -> "FewShotClassifier":
         self.model_ = model
         self.multi_label_ = model.thresholds is not None
-        self.indicator_ = False
+        self.indicator_ = vars(self).get("indicator_", False)
         words = any(isinstance(label, str) for label in model.labels)
         mixed = words and not all(isinstance(label, str) for label in model.labels)
         self.classes_ = np.array(model.labels, dtype=object if mixed else None)
@@ -288,8 +288,10 @@ def _column(values: Any, name: str) -> list[Any]:
     """Values of a list, an array or a column as a list."""
     if isinstance(values, (str, bytes)):
         raise TaskError(f"Got one text for {name}, expected a list of them. Write [{name}].")
-    if hasattr(values, "to_numpy") and not hasattr(values, "tolist"):
-        values = values.to_numpy()
+    if values is None:
+        raise TaskError(f"FewShotClassifier requires {name} to be passed, but the target {name} is None. Give a list.")
+    if hasattr(values, "__array__") and not hasattr(values, "tolist"):
+        values = np.asarray(values)
     shape = tuple(getattr(values, "shape", ()))
     if len(shape) == 2 and shape[1] == 1:
         values = np.asarray(values)[:, 0]
