@@ -360,7 +360,7 @@ def test_the_bundled_encoder_warns_of_chinese_mails(caplog, monkeypatch):
     monkeypatch.setattr("fewshot.encoders.languages._told", set())
     texts = ["我的银行卡丢了", "卡被偷了", "我的余额是多少", "账户里有多少钱"]
     own = FewShotClassifier(stage="prototypes").fit(texts, ["card", "card", "balance", "balance"])
-    assert "multilingual-e5-small" in caplog.text
+    assert "paraphrase-multilingual-MiniLM-L12-v2" in caplog.text
     caplog.clear()
     own.predict(texts)
     assert caplog.records == []  # said in this process

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 WARNS_FROM = 0.2  # share of texts in other languages
 MULTILINGUAL = (
-    "intfloat/multilingual-e5-small",
     "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
+    "sentence-transformers/paraphrase-multilingual-mpnet-base-v2",
 )
 
 

@@ -147,8 +147,14 @@ class LongTexts(EncoderSettings):
 
     @contextmanager
     def cuts_reported(self, texts: Sequence[str]) -> Iterator[None]:
-        """Say in one warning how many of some texts lose their end, and nothing more of it within the block."""
+        """Say in one warning how many of some texts lose their end, and nothing more of it within the block.
+
+        For texts that are short by any measure the model is not loaded to count tokens.
+        """
         if not _reported.get():
+            if self._plainly_short(texts):
+                yield  # should one of them be cut all the same, the encoder says so itself
+                return
             n_cut, limit = self._cuts(texts)
             if n_cut:
                 log.warning(cut_message(n_cut, len(texts), limit, self.long_texts, 'long_texts="chunk"'))
@@ -158,13 +164,17 @@ class LongTexts(EncoderSettings):
         finally:
             _reported.reset(token)
 
+    def _plainly_short(self, texts: Sequence[str]) -> bool:
+        """Whether no text can be long, or the model is not loaded yet and two bytes a token would be enough."""
+        if self.max_length is None:
+            return False
+        longest = max((len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str)), default=0)
+        return longest <= self.max_length * (0.5 if vars(self).get("_module") is not None else 2)
+
     def _cuts(self, texts: Sequence[str]) -> tuple[int, int | None]:
         """Number of texts that lose their end, and the limit of tokens."""
         if self.long_texts != "cut":
             return sum(len(text) > MAX_CHARACTERS for text in texts if isinstance(text, str)), None
-        least = max((len(text) for text in texts if isinstance(text, str)), default=0)
-        if self.max_length is not None and 4 * least < self.max_length:
-            return 0, None  # not even at one token a byte, and without loading the tokenizer
         window = self._window()
         if window is None:
             return 0, None

@@ -16,7 +16,7 @@ from fewshot.encoders.long_texts import Window
 from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
 from fewshot.encoders.source import BUNDLED, Source, check_bundled, locate
-from fewshot.encoders.tokens import Tokens, token_limit, tokenize
+from fewshot.encoders.tokens import CHARACTERS_PER_TOKEN, Tokens, token_limit, tokenize
 
 _INPUTS = frozenset({"input_ids", "token_type_ids"})
 
@@ -75,7 +75,9 @@ class SentenceTransformerEncoder(Encoder):
         module: Any = self.module
         if self._plain:
             return tokenize(module.tokenizer, texts, self._limit, _INPUTS)
-        return _Preprocessed(module, texts, self._prompt)
+        window = self._window()
+        most = None if window is None or window.limit is None else CHARACTERS_PER_TOKEN * window.limit
+        return _Preprocessed(module, [text[:most] for text in texts], self._prompt)
 
     def _window(self) -> Window | None:
         module: Any = self.load()

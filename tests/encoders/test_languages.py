@@ -83,7 +83,7 @@ def test_the_warning_names_multilingual_models_and_comes_once_in_predictions(cap
         warn_of_language(BUNDLED, FOREIGN["Chinese"], once=True)
     assert len(caplog.records) == 1
     assert "100% of the texts" in caplog.text
-    assert "multilingual-e5-small" in caplog.text
+    assert "paraphrase-multilingual-MiniLM-L12-v2" in caplog.text
     warn_of_language(BUNDLED, FOREIGN["Chinese"])
     assert len(caplog.records) == 2
 

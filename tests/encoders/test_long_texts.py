@@ -155,3 +155,22 @@ def test_an_unknown_way_is_refused():
 
 def test_half_a_surrogate_pair_is_no_obstacle(chunk):
     assert chunk.encode(["heart \ud800 " * 40]).isfinite().all()
+
+
+def test_a_short_text_of_many_tokens_is_reported_by_the_encoder_itself(checkpoints, caplog):
+    encoder = TransformerEncoder(str(checkpoints["bert"]), cache=None, max_length=LIMIT)
+    with encoder.cuts_reported(["1 2 3 4 5 6 7 8 9 1 2 3 4 5 6"]):  # 29 bytes, 15 tokens and two special ones
+        assert encoder._module is None
+        encoder.encode(["1 2 3 4 5 6 7 8 9 1 2 3 4 5 6"])
+    (message,) = said(caplog)
+    assert "1 of 1 text is longer than the 16 tokens" in message
+    assert "encoder.long_texts=chunk" in message
+
+
+def test_a_megabyte_is_cut_before_a_prompt_too(tmp_path):
+    folder = save_sentence_transformer(tmp_path, prompt="tax form ")
+    encoder = SentenceTransformerEncoder(str(folder), cache=None)
+    encoder.encode(["heart"])
+    start = time.process_time()
+    encoder.encode(["heart " * 170_000])
+    assert time.process_time() - start < 0.5
