@@ -2,8 +2,9 @@
 
     features(text) = mean_p f(p) / |f(p)|        logit_c(text) = max_p logit_c(f(p))  with `chunk_max`
 
-The model's own tokenizer says where a piece may end. Pieces of a text are about equally long, and the last eighth of
-one is the beginning of the next, so that what stands across a border is read as a whole somewhere.
+With `chunk_max` too, a classifier is fitted to the means. The model's own tokenizer says where a piece may end. Pieces
+of a text are about equally long, and the last eighth of one is the beginning of the next, so that what stands across a
+border is read as a whole somewhere.
 """
 
 import copy
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 Reader = TypeVar("Reader", bound="LongTexts")
 
 MAX_CHARACTERS = 100_000  # of a text that is read in pieces; some 80 pieces of 256 tokens
+_AT_ONCE = 32  # texts whose tokens are in memory at once
 _OVERLAP = 1 / 8  # of the tokens of a piece
 _SLACK = 2  # tokens by which a piece may grow because it begins in the middle of a text
 _reported: ContextVar[bool] = ContextVar("cut texts are reported by a caller", default=False)
@@ -53,23 +55,24 @@ class Window:
         """Tokens that are left for a text."""
         return None if self.limit is None else max(1, self.limit - self.taken)
 
-    def offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
-        """First character and end of each token of at least one text."""
+    def offsets(self, texts: Sequence[str]) -> Iterator[list[tuple[int, int]]]:
+        """First character and end of each token of each text, without holding those of all texts."""
         if not getattr(self.tokenizer, "is_fast", False):
             raise EncoderError(
                 f"The tokenizer {type(self.tokenizer).__name__} does not say where its tokens stand, so a long text "
                 f"cannot be read in pieces. Expected one of the `tokenizers` library. Set encoder.long_texts=cut."
             )
-        encoded = self.tokenizer(
-            list(texts),
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            return_offsets_mapping=True,
-            truncation=False,
-            verbose=False,
-        )
-        return list(encoded["offset_mapping"])
+        for start in range(0, len(texts), _AT_ONCE):
+            encoded = self.tokenizer(
+                list(texts[start : start + _AT_ONCE]),
+                add_special_tokens=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                return_offsets_mapping=True,
+                truncation=False,
+                verbose=False,
+            )
+            yield from encoded["offset_mapping"]
 
     def may_be_long(self, text: str) -> bool:
         """False if a text fits for certain: no tokenizer makes more tokens than bytes."""
@@ -80,20 +83,18 @@ class Window:
         if self.room is None or not getattr(self.tokenizer, "is_fast", False):
             return 0
         most = CHARACTERS_PER_TOKEN * (self.room + self.taken)
-        doubtful = [text for text in texts if len(text) <= most and self.may_be_long(text)]
-        n_longer = sum(len(text) > most for text in texts)
-        if doubtful:
-            n_longer += sum(len(found) > self.room for found in self.offsets(list(map(without_surrogates, doubtful))))
-        return n_longer
+        doubtful = [without_surrogates(text) for text in texts if len(text) <= most and self.may_be_long(text)]
+        n_longer = sum(len(offsets) > self.room for offsets in self.offsets(doubtful))
+        return n_longer + sum(len(text) > most for text in texts)
 
     def pieces(self, texts: Sequence[str]) -> list[list[str]]:
         """Each text in pieces that fit; a text that fits is its only piece."""
         found = [[text] for text in texts]
         doubtful = [place for place, text in enumerate(texts) if self.may_be_long(text)]
-        if doubtful and self.room is not None:
-            read = [without_surrogates(texts[place][:MAX_CHARACTERS]) for place in doubtful]
-            for place, text, offsets in zip(doubtful, read, self.offsets(read), strict=True):
-                found[place] = _cut(text, offsets, self.room)
+        read = [without_surrogates(texts[place][:MAX_CHARACTERS]) for place in doubtful]
+        for place, text, offsets in zip(doubtful, read, self.offsets(read), strict=True):
+            assert self.room is not None
+            found[place] = _cut(text, offsets, self.room)
         return found
 
 
