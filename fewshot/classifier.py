@@ -10,12 +10,17 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from fewshot.adaptation.multi_label import MultiLabelTuner
 from fewshot.adaptation.refit import calibrated, held_evidence, refitted
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
+from fewshot.encoders.languages import warn_of_language
 from fewshot.episodes.labelled import LabelledTexts, readable
+from fewshot.episodes.multi_labelled import MultiLabelledTexts, as_array, indicator_columns, is_indicator, label_sets
 from fewshot.errors import ConfigError, TaskError
+from fewshot.fitted.evidence import own_labels
 from fewshot.fitted.explanation import Explanation
 from fewshot.learners import Centroid
+from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.ranges import one_of
 from fewshot.text_classifier import TextClassifier
@@ -42,9 +47,16 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             are of no label, to tell such texts by (20 or more); None rejects nothing.
         reject_label: what `predict` gives for a rejected text.
         random_state: seed of what is held out and tuned.
+        multi_label: whether a text can have several labels or none; `"auto"` sees it in the labels given to `fit`:
+            lists of them, a matrix of zeros and ones, or strings such as `"late|broken"` whose parts stand alone
+            elsewhere.
+        long_texts: what is read of a text of more tokens than the encoder reads at once: `"cut"` its beginning, with a
+            warning; `"chunk"` all of it in pieces, of which the mean counts; `"chunk_max"` likewise, and for a label
+            the piece that fits best. None is as the encoder has it, which is `"cut"` unless set.
 
     Attributes:
         classes_: labels, sorted.
+        multi_label_: whether `predict` gives several labels.
         model_: the fitted `TextClassifier`.
 
     Example:
@@ -52,6 +64,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         >>> classifier = FewShotClassifier().fit(texts, ["card", "card", "balance", "balance"])
         >>> classifier.predict(["I lost my bank card"]).tolist()
         ['card']
+        >>> labels = ["card", "card", "balance", "balance", "card|balance"]
+        >>> several = FewShotClassifier().fit([*texts, "my card is lost, what do I own"], labels)
+        >>> several.predict(["I lost my bank card"]).tolist()
+        [('card',)]
     """
 
     def __init__(
@@ -65,6 +81,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         reject: float | Sequence[str] | None = None,
         reject_label: str | int | None = None,
         random_state: int = 0,
+        multi_label: bool | str = "auto",
+        long_texts: str | None = None,
     ):
         self.meta_model = meta_model
         self.encoder = encoder
@@ -74,27 +92,38 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.reject = reject
         self.reject_label = reject_label
         self.random_state = random_state
+        self.multi_label = multi_label
+        self.long_texts = long_texts
 
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Fit to labelled texts, all of them; parts are held out only to decide and to calibrate.
 
         Args:
             X: texts: a list, an array, or a column of pandas or polars.
-            y: the label of each: strings or whole numbers.
+            y: the label of each: strings or whole numbers; or the labels of each, see `multi_label`.
 
         Raises:
             ConfigError: a parameter out of range.
             TaskError: fewer than two labels, a label that is neither a string nor a whole number, something that is no
                 text.
         """
-        texts, labels = _column(X, "X"), _column(y, "y")
+        texts, y = _column(X, "X"), y if is_indicator(y) else _column(y, "y")
+        several = label_sets(y, self.multi_label)
+        labels: list[Any] = _column(y, "y") if several is None else several
         if len(texts) != len(labels):
             raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
         model = self._meta_model()
-        support = LabelledTexts.of(texts, labels, self._names(labels))
-        adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
-        model_ = calibrated(adapted, self.random_state, self._reject())
-        return self._fitted(replace(model_, reject_label=self.reject_label))
+        warn_of_language(model.encoder.model, [text for text in texts if isinstance(text, str)])
+        with model.encoder.cuts_reported(texts):
+            if several is not None:
+                columns = indicator_columns(y) if is_indicator(y) else []
+                fitted = self._fitted(self._multi_label(model, texts, several, columns))
+                fitted.indicator_ = is_indicator(y)
+                return fitted
+            support = LabelledTexts.of(texts, labels, self._names(labels))
+            adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
+            known = calibrated(adapted, self.random_state, self._reject())
+            return self._fitted(replace(known, reject_label=self.reject_label))
 
     def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
@@ -104,12 +133,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "model_"):
             return self.fit(X, y)
         old = held_evidence(self.model_).support
-        texts = [*old.texts, *_column(X, "X")]
-        labels = [*(old.labels[number] for number in old.classes.tolist()), *_column(y, "y")]
-        return self._learnt(texts, labels, set())
+        new = label_sets(y, True) if self.multi_label_ else _column(y, "y")
+        return self._learnt([*old.texts, *_column(X, "X")], [*own_labels(old), *(new or [])], set())
 
     def forget(self, label: Any) -> "FewShotClassifier":
-        """Leave a label and its texts out from now on.
+        """Leave a label and the texts that have no other out from now on.
 
         Raises:
             ConfigError: there is no such label.
@@ -118,29 +146,54 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         old = held_evidence(self.model_).support
         if label not in old.labels:
             raise ConfigError(f"Got the label {label!r}, expected one of {list(old.labels)}. Correct it.")
-        kept = [place for place, number in enumerate(old.classes.tolist()) if old.labels[number] != label]
-        labels = [old.labels[number] for number in old.classes.tolist()]
-        return self._learnt([old.texts[place] for place in kept], [labels[place] for place in kept], {label})
+        labels = own_labels(old)
+        kept = [place for place, own in enumerate(labels) if own not in (label, (label,))]
+        left = [labels[place] for place in kept]
+        if self.multi_label_:
+            left = [tuple(other for other in own if other != label) for own in left]
+        return self._learnt([old.texts[place] for place in kept], left, {label})
 
     def predict(self, X: Iterable[str]) -> np.ndarray:
-        """The label of each text, `reject_label` where it seems to be of none."""
+        """The label of each text, `reject_label` where it seems to be of none.
+
+        With several labels an array of tuples, or a matrix if `fit` was given one.
+        """
         check_is_fitted(self)
-        kind = self.classes_.dtype if self.model_.rejection is None else object
-        return np.asarray(self.model_.predict(_column(X, "X")), dtype=kind)
+        found = self.model_.predict(_column(X, "X"))
+        if not self.multi_label_:
+            return np.asarray(found, dtype=self.classes_.dtype if self.model_.rejection is None else object)
+        return as_array(found, self.classes_.tolist() if self.indicator_ else None)
 
     def score(self, X: Iterable[str], y: Iterable[Any], sample_weight: Any = None) -> float:
-        """Share of the texts whose label is the right one; a rejected text counts as wrong."""
-        right = [own == said for own, said in zip(_column(y, "y"), self.predict(X).tolist(), strict=True)]
+        """Share of texts whose label is right; with several labels, of those whose labels are all right and no more.
+
+        A rejected text counts as wrong.
+        """
+        check_is_fitted(self)
+        said = self.model_.predict(_column(X, "X"))
+        if self.multi_label_:
+            right = [set(own) == set(other) for own, other in zip(said, label_sets(y, True) or [], strict=True)]
+        else:
+            right = [own == other for own, other in zip(said, _column(y, "y"), strict=True)]
         return float(np.average(right, weights=sample_weight))
 
     def predict_proba(self, X: Iterable[str]) -> np.ndarray:
-        """Calibrated probability of each label, `[n_texts, n_classes]`, in the order of `classes_`."""
+        """Calibrated probability of each label, `[n_texts, n_classes]`, in the order of `classes_`.
+
+        They add up to 1 unless a text can have several labels.
+        """
         check_is_fitted(self)
         return self.model_.predict_proba(_column(X, "X")).double().numpy()
 
     def decision_function(self, X: Iterable[str]) -> np.ndarray:
-        """Logits `[n_texts, n_classes]`; for two labels the difference of the second to the first, `[n_texts]`."""
+        """Logits `[n_texts, n_classes]`; for two labels the difference of the second to the first, `[n_texts]`.
+
+        With several labels the distance to the threshold of each: above 0 the text has the label.
+        """
         check_is_fitted(self)
+        if self.model_.thresholds is not None:
+            scaled = self.model_.logits(_column(X, "X")) / self.model_.temperature
+            return (scaled - self.model_.thresholds.logit()).double().numpy()
         logits = self.model_.logits(_column(X, "X")).double().numpy()
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
@@ -174,10 +227,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
+        tags.classifier_tags.multi_label = True
         return tags
 
     def _fitted(self, model: TextClassifier) -> "FewShotClassifier":
         self.model_ = model
+        self.multi_label_ = model.thresholds is not None
+        self.indicator_ = vars(self).get("indicator_", False)
         words = any(isinstance(label, str) for label in model.labels)
         mixed = words and not all(isinstance(label, str) for label in model.labels)
         self.classes_ = np.array(model.labels, dtype=object if mixed else None)
@@ -189,10 +245,31 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if old.label_names is not None:
             names = dict(zip(old.labels, old.label_names, strict=True))
             names = {label: name for label, name in names.items() if label not in forgotten}
-            given = self._names(labels) or {}
-            new = [label for label in dict.fromkeys(labels) if label not in names]
+            flat = [label for own in labels for label in own] if self.multi_label_ else labels
+            given = self._names(flat) or {}
+            new = [label for label in dict.fromkeys(flat) if label not in names]
             names |= {label: given.get(label, readable(str(label))) for label in new}
-        return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))
+        with self.model_.encoder.cuts_reported(texts):
+            if not self.multi_label_:
+                return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))
+            support = MultiLabelledTexts.of(texts, labels, names)
+            return self._fitted(MultiLabelTuner().refit(self.model_, support))
+
+    def _multi_label(
+        self, model: MetaModel, texts: list[str], label_sets: list[tuple[Any, ...]], columns: list[Any]
+    ) -> TextClassifier:
+        if self.stage not in ("auto", "prototypes", "head") or isinstance(model.learner, EncoderMAML):
+            raise ConfigError(
+                f"Got stage={self.stage!r} for texts with several labels, for which no encoder is tuned. Expected "
+                f"stage='auto', or a meta-model that leaves the encoder as it is. Leave stage out."
+            )
+        if self.reject is not None:
+            raise ConfigError(
+                "Got reject= for texts with several labels, where a text of none gets none. Leave reject out."
+            )
+        known = dict.fromkeys([*columns, *(label for own in label_sets for label in own)])
+        support = MultiLabelledTexts.of(texts, label_sets, self._names(list(known)), columns)
+        return MultiLabelTuner().fit(model.encoder, support, model.learner, self.random_state)
 
     def _names(self, labels: list[Any]) -> dict[Any, str] | None:
         """Label → name and description, or None."""
@@ -231,6 +308,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             if isinstance(encoder, str):
                 encoder = SentenceTransformerEncoder(encoder)
             model = MetaModel(encoder, Centroid(encoder.encode(["a text"]).shape[1]))
+        if self.long_texts is not None:
+            model = replace(model, encoder=model.encoder.reading(self.long_texts))
         return model.with_stage(self.stage)
 
 
@@ -238,8 +317,10 @@ def _column(values: Any, name: str) -> list[Any]:
     """Values of a list, an array or a column as a list."""
     if isinstance(values, (str, bytes)):
         raise TaskError(f"Got one text for {name}, expected a list of them. Write [{name}].")
-    if hasattr(values, "to_numpy") and not hasattr(values, "tolist"):
-        values = values.to_numpy()
+    if values is None:
+        raise TaskError(f"FewShotClassifier requires {name} to be passed, but the target {name} is None. Give a list.")
+    if hasattr(values, "__array__") and not hasattr(values, "tolist"):
+        values = np.asarray(values)
     shape = tuple(getattr(values, "shape", ()))
     if len(shape) == 2 and shape[1] == 1:
         values = np.asarray(values)[:, 0]

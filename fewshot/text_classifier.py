@@ -1,7 +1,8 @@
 """One fitted text classifier: an encoder, a classifier on its features, and the user's own labels."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
+from fewshot.encoders.languages import warn_of_language
+from fewshot.encoders.tokens import checked_texts
 from fewshot.encoders.trained import read_trained, write_trained
+from fewshot.episodes.multi_labelled import chosen_labels
 from fewshot.errors import ConfigError
 from fewshot.fitted import prediction_sets
 from fewshot.fitted.evidence import Evidence, read_evidence, write_evidence
@@ -47,6 +51,7 @@ class TextClassifier:
         nonconformity: of texts held out, ascending, see `prediction_sets`; None: it gives no sets.
         rejection: tells texts that belong to no class; None: nothing is rejected.
         reject_label: the label of a text that is rejected.
+        thresholds: of the probability of each label, if a text can have several labels or none; None: it has one.
     """
 
     encoder: Encoder
@@ -58,32 +63,42 @@ class TextClassifier:
     nonconformity: Float[Tensor, " n_held"] | None = field(default=None, repr=False)
     rejection: Rejection | None = field(default=None, repr=False)
     reject_label: str | int | None = None
+    thresholds: Float[Tensor, " n_classes"] | None = field(default=None, repr=False)
+
+    @property
+    def long_texts(self) -> str:
+        """How much of a long text is read, see `EncoderSettings`."""
+        return self.encoder.long_texts
 
     def logits(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Logits of each label for each text, not yet divided by the temperature; float32 on the CPU."""
-        return self._logits(self._features(texts))
+        if self.long_texts != "chunk_max":
+            return self._logits(self._features(texts))
+        pieces, counts = self._pieces(texts)
+        logits = self._logits(pieces)
+        if len(counts) == len(logits):
+            return logits
+        return torch.stack([of_text.amax(0) for of_text in logits.split(counts)])
 
     def predict_proba(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
-        """Calibrated probability of each label for each text."""
-        return (self.logits(texts) / self.temperature).softmax(-1)
+        """Calibrated probability of each label for each text; with thresholds each by itself, else they add up to 1."""
+        return self._probabilities(self.logits(texts))
 
-    def predict(self, texts: Iterable[str]) -> list[str | int | None]:
-        """The most probable label of each text, or `reject_label` where it is rejected."""
-        return [
-            self.reject_label if prediction.rejected else prediction.label for prediction in self.predictions(texts)
-        ]
+    def predict(self, texts: Iterable[str]) -> list[Any]:
+        """The most probable label of each text, or `reject_label`; with thresholds a tuple of all that reach theirs."""
+        said = self.predictions(texts)
+        if self.thresholds is not None:
+            return chosen_labels(self.labels, said.probabilities >= self.thresholds)
+        return [self.reject_label if one.rejected else one.label for one in said]
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
         """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
-        features = self._features(texts)
-        probabilities = (self._logits(features) / self.temperature).softmax(-1)
-        return Predictions(self.labels, probabilities, self._rejected(features))
-
-    def rejected(self, texts: Iterable[str]) -> list[bool]:
-        """Whether each text seems to belong to no class."""
-        features = self._features(texts)
-        found = self._rejected(features)
-        return [False] * len(features) if found is None else found.tolist()
+        read = checked_texts(texts)
+        whole = self.long_texts != "chunk_max"
+        features = self._features(read) if whole or self.rejection is not None else None
+        logits = self.logits(read) if features is None or not whole else self._logits(features)
+        rejected = None if features is None else self._rejected(features)
+        return Predictions(self.labels, self._probabilities(logits), rejected, self.thresholds)
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
         """The labels of each text among which the right one is, as often as asked, the most probable one first.
@@ -96,8 +111,14 @@ class TextClassifier:
             coverage: share of texts whose set holds the right label.
 
         Raises:
-            ConfigError: a coverage outside 0 to 1, or a classifier that was fitted without texts held out.
+            ConfigError: a coverage outside 0 to 1, a classifier that was fitted without texts held out, or one that
+                gives several labels.
         """
+        if self.thresholds is not None:
+            raise ConfigError(
+                "The classifier gives a text several labels, and a set that holds one right label is for texts that "
+                "have one. Use predict_proba."
+            )
         if self.nonconformity is None:
             raise ConfigError(
                 "The classifier has no scores of texts held out, which sets of labels need. Expected one that "
@@ -124,13 +145,16 @@ class TextClassifier:
         """
         if self.evidence is None:
             raise ConfigError("The classifier does not hold what it was fitted on, so it cannot explain. Fit it again.")
-        features = self._features([text])
-        logits = self._logits(features)[0]
+        features = self._pieces([text])[0] if self.long_texts == "chunk_max" else self._features([text])
+        pieces = self._logits(features)
+        logits = pieces.amax(0)
         if label is not None and label not in self.labels:
             known = ", ".join(map(repr, self.labels[:20]))
             raise ConfigError(f"Got the label {label!r}, expected one of {known}. Leave it out for the most probable.")
         number = int(logits.argmax()) if label is None else self.labels.index(label)
-        probability = float((logits / self.temperature).softmax(-1)[number])
+        probability = float(self._probabilities(logits)[number])
+        place = int(pieces[:, number].argmax())
+        features = features[place : place + 1]  # the piece that decided
         return self.evidence.explained(self.classifier, features, text, number, probability, float(logits[number]))
 
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
@@ -162,6 +186,8 @@ class TextClassifier:
         if self.rejection is not None:
             rejection, own = self.rejection.described()
             tensors |= {f"{_REJECTION}{name}": tensor for name, tensor in own.items()}
+        if self.thresholds is not None:
+            tensors["thresholds"] = self.thresholds
         content = {
             "format": FORMAT,
             "labels": list(self.labels),
@@ -205,7 +231,7 @@ class TextClassifier:
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
             tensors = load_file(folder / TENSORS)
-            nonconformity = tensors.pop("nonconformity", None)
+            nonconformity, thresholds = tensors.pop("nonconformity", None), tensors.pop("thresholds", None)
             evidence, rejection = read_evidence(folder, tensors), None
             if content["rejection"] is not None:
                 own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_REJECTION)}
@@ -215,6 +241,7 @@ class TextClassifier:
             settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in OF_THE_CALLER}
             if encoder is None:
                 encoder = ENCODERS[content["encoder"]["class"]](**settings)
+            encoder = encoder.reading(settings.get("long_texts", "cut"))
             labels, temperature = tuple(content["labels"]), float(content["temperature"])
             features, digest, details = content["features"], content["trained"], dict(content["details"])
             reject_label = content["reject_label"]
@@ -236,14 +263,42 @@ class TextClassifier:
                 f"encoder is another one: {encoder.settings()}. Expected the same model, pooling and shallow layer. "
                 f"Leave the encoder out, or give one with these settings."
             )
-        return cls(adapted, classifier, labels, temperature, details, evidence, nonconformity, rejection, reject_label)
+        return cls(
+            adapted,
+            classifier,
+            labels,
+            temperature,
+            details,
+            evidence=evidence,
+            nonconformity=nonconformity,
+            rejection=rejection,
+            reject_label=reject_label,
+            thresholds=thresholds,
+        )
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
         """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""
         return push(self.save_pretrained, repository, private, token)
 
     def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
-        return normalize(self.encoder.encode(texts), dim=-1)
+        with self._read(texts) as read:
+            return normalize(self.encoder.encode(read), dim=-1)
+
+    def _pieces(self, texts: Iterable[str]) -> tuple[Float[Tensor, "n_pieces dim"], list[int]]:
+        with self._read(texts) as read:
+            return self.encoder.encode_pieces(read)
+
+    @contextmanager
+    def _read(self, texts: Iterable[str]) -> Iterator[list[str]]:
+        """The texts as a list, with warnings of what the encoder does not read or know."""
+        read = checked_texts(texts)
+        warn_of_language(self.encoder.model, read, once=True)
+        with self.encoder.cuts_reported(read):
+            yield read
+
+    def _probabilities(self, logits: Float[Tensor, "*n_texts n_classes"]) -> Float[Tensor, "*n_texts n_classes"]:
+        scaled = logits / self.temperature
+        return scaled.softmax(-1) if self.thresholds is None else scaled.sigmoid()
 
     def _rejected(self, features: Float[Tensor, "n_texts dim"]) -> Bool[Tensor, " n_texts"] | None:
         if self.rejection is None:

@@ -57,6 +57,7 @@ def refitted(classifier: TextClassifier, support: LabelledTexts) -> TextClassifi
 def fitted(classifier: TextClassifier, evidence: Evidence) -> Classifier:
     """A classifier of the same stage and penalty on other evidence."""
     support, details = evidence.support, classifier.details
+    assert isinstance(support, LabelledTexts)
     if details["stage"] in UNTUNED:
         texts, names = evidence.features.tensor_split([len(support.texts)])
         features = TaskFeatures(texts, None if support.label_names is None else names)
@@ -106,6 +107,7 @@ def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
     """
     evidence = held_evidence(classifier)
     support, features = evidence.support, evidence.features
+    assert isinstance(support, LabelledTexts)
     n_folds = min(FOLDS, int(support.counts.max()))
     at_most = MOST_LOGITS // (FOLDS * len(support.labels))  # of a fold; enough to calibrate by
     places = [torch.zeros(0, dtype=torch.long)]

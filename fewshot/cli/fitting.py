@@ -51,7 +51,9 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         details["accuracy"] = _share(right, found["n_texts"], " held out in turn")
     classifier.model_ = replace(classifier.model_, details=details)
     classifier.save_pretrained(output)
-    sizes = Counter(labels)
+    sizes = Counter(
+        one for label in labels for one in (label.split("|") if classifier.multi_label_ else [label]) if one.strip()
+    )
     few, many = min(sizes.values()), max(sizes.values())
     yield (
         f"Fitted on {len(texts)} texts of {len(sizes)} labels ({few if few == many else f'{few} to {many}'} of each), "
@@ -94,13 +96,16 @@ def score_table(model: Path, path: Path, text: str | None, label: str | None) ->
 
     classifier = TextClassifier.from_pretrained(model)
     known = {str(name): name for name in classifier.labels}
-    strange = [name for name in dict.fromkeys(labels) if name not in known]
+    several = classifier.thresholds is not None
+    parts = [label.split("|") if several else [label] for label in labels]
+    strange = [name for name in dict.fromkeys(one for of_text in parts for one in of_text) if name not in known]
     if strange:
         raise TaskError(
             f"{path} has the label {strange[0]!r}, which the classifier in {str(model)!r} does not know. Expected "
             f"{', '.join(known)}. Correct it, or fit a classifier with it."
         )
-    predicted = [str(name) for name in classifier.predict(texts)]
+    predicted = ["|".join(map(str, said)) if several else str(said) for said in classifier.predict(texts)]
+    labels = ["|".join(sorted(of_text)) for of_text in parts]
     right = [own == said for own, said in zip(labels, predicted, strict=True)]
     yield f"Accuracy: {_share(sum(right), len(right))}"
     for name, size in Counter(labels).items():

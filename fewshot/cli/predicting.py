@@ -66,7 +66,8 @@ def _text(record: Mapping[str, Any], column: str, place: str) -> str:
 
 
 def _cells(prediction: Any) -> Iterator[Any]:
-    yield None if prediction.rejected else prediction.label
+    label = "|".join(map(str, prediction.label)) if isinstance(prediction.label, tuple) else prediction.label
+    yield None if prediction.rejected else label
     yield f"{prediction.probability:.4f}"
     yield "true" if prediction.rejected else "false"
     yield prediction.runner_up

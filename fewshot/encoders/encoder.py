@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
 from fewshot.encoders.loading import check_quantisable
+from fewshot.encoders.long_texts import LongTexts, cut_message, is_reported
 from fewshot.encoders.pooling import Shallow
 from fewshot.encoders.precision import SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
-from fewshot.encoders.settings import EncoderSettings
 from fewshot.encoders.source import Source, locate
 from fewshot.encoders.tokens import Tokens, check_finite, checked_texts, in_batches
 from fewshot.encoders.trained import TrainedWeights, read_trained
@@ -33,7 +33,7 @@ GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
 
 
 @dataclass(eq=False, repr=False)
-class Encoder(EncoderSettings, ABC):
+class Encoder(LongTexts, ABC):
     """A text → vector map. Weights are loaded when they are first needed: if the cache has all, never.
 
     Nothing is trained here. A trainer makes a `TrainableEncoder`, which never touches the cache; its `merged` is an
@@ -58,12 +58,13 @@ class Encoder(EncoderSettings, ABC):
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits for the weights and all settings that change the features; EncoderError without weights."""
-        return self._fingerprint(self.precision)
+        # The cache holds pieces, so its own fingerprint goes without this.
+        return self._fingerprint(self.precision, **({} if self.long_texts == "cut" else {"long_texts": "chunk"}))
 
     @property
     def portable_fingerprint(self) -> str:
-        """The fingerprint in 32 bits, which is the same on machines with and without fast bfloat16."""
-        return self.replace(dtype="float32").fingerprint
+        """The fingerprint in 32 bits, with and without fast bfloat16 the same, and however long texts are read."""
+        return self.replace(dtype="float32", long_texts="cut").fingerprint
 
     @property
     def precision(self) -> torch.dtype:
@@ -157,6 +158,9 @@ class Encoder(EncoderSettings, ABC):
             TypeError: something among them is no text.
         """
         texts = checked_texts(texts)
+        return self._encode(texts) if self.long_texts == "cut" else self._mean_of_pieces(texts)
+
+    def _encode(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
         if not texts:
             return self.compute(["."])[:0]
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
@@ -211,7 +215,7 @@ class Encoder(EncoderSettings, ABC):
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """From a batch on the right device to float32 features."""
 
-    def _fingerprint(self, precision: torch.dtype) -> str:
+    def _fingerprint(self, precision: torch.dtype, **settings: Any) -> str:
         name = str(precision).removeprefix("torch.")
         content = {
             "format": FORMAT,
@@ -220,6 +224,7 @@ class Encoder(EncoderSettings, ABC):
             # Loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone.
             "dtype": f"auto-{name}" if self.dtype == "auto" else name,
             **self._settings(),
+            **settings,
         }
         if self.trained is not None:
             self.trained.check_base(self.model, self.identity)
@@ -244,7 +249,9 @@ class Encoder(EncoderSettings, ABC):
 
     @cached_property
     def _features(self) -> FeatureCache | None:
-        return None if self._cache_folder is None else FeatureCache(self._cache_folder, self.fingerprint)
+        return (
+            None if self._cache_folder is None else FeatureCache(self._cache_folder, self._fingerprint(self.precision))
+        )
 
     @property
     def _cache_folder(self) -> Path | None:
@@ -268,12 +275,9 @@ class Encoder(EncoderSettings, ABC):
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
         tokens = self._tokenized(texts)
-        if tokens.n_truncated and not self.n_truncated:
-            log.warning(
-                f"{tokens.n_truncated} of {len(texts)} texts are longer than the encoder reads (max_length="
-                f"{self.max_length} tokens) and were cut. Set encoder.max_length to a larger number, or to null for "
-                f"all that the model allows."
-            )
+        if tokens.n_truncated and not self.n_truncated and self.long_texts == "cut" and not is_reported():
+            limit = None if (window := self._window()) is None else window.limit
+            log.warning(cut_message(tokens.n_truncated, len(texts), limit, "cut", "encoder.long_texts=chunk"))
         self.n_truncated += tokens.n_truncated
 
         def embed(indices: list[int]) -> Tensor:

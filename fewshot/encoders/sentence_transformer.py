@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
+from fewshot.encoders.long_texts import Window
 from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
 from fewshot.encoders.source import BUNDLED, Source, check_bundled, locate
-from fewshot.encoders.tokens import Tokens, token_limit, tokenize
+from fewshot.encoders.tokens import CHARACTERS_PER_TOKEN, Tokens, token_limit, tokenize
 
 _INPUTS = frozenset({"input_ids", "token_type_ids"})
 
@@ -74,7 +75,18 @@ class SentenceTransformerEncoder(Encoder):
         module: Any = self.module
         if self._plain:
             return tokenize(module.tokenizer, texts, self._limit, _INPUTS)
-        return _Preprocessed(module, texts, self._prompt)
+        window = self._window()
+        most = None if window is None or window.limit is None else CHARACTERS_PER_TOKEN * window.limit
+        return _Preprocessed(module, [text[:most] for text in texts], self._prompt)
+
+    def _window(self) -> Window | None:
+        module: Any = self.load()
+        tokenizer: Any = getattr(module, "tokenizer", None)
+        if not hasattr(tokenizer, "num_special_tokens_to_add"):
+            return None  # static embeddings, which read all of a text
+        limit = self._limit if self._plain else module.max_seq_length
+        prompt = len(tokenizer(self._prompt, add_special_tokens=False)["input_ids"]) if self._prompt else 0
+        return Window(tokenizer, limit, tokenizer.num_special_tokens_to_add() + prompt)
 
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         return widen(self.module(dict(batch))["sentence_embedding"])

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 from fewshot.encoders.precision import DTYPES
 from fewshot.ranges import POSITIVE, Range, RangedSettings, one_of, or_null
 
+LONG_TEXTS = ("cut", "chunk", "chunk_max")
+
 
 @dataclass(eq=False, repr=False)
 class EncoderSettings(RangedSettings):
@@ -29,6 +31,9 @@ class EncoderSettings(RangedSettings):
             `"auto"`: 3 with the bundled model, for which that was measured, else none.
         shallow_weight: its length, when that of the embedding is 1.
         weights: folder that `TrainableEncoder.save` wrote; its weights replace the published ones.
+        long_texts: what is read of a text of more than `max_length` tokens: `"cut"`: its beginning; `"chunk"`: all of
+            it in pieces that overlap, whose mean counts; `"chunk_max"`: likewise, and a classifier takes the largest
+            logit of each label over the pieces (see `long_texts`). Training reads the beginning.
         quantise: `"4bit"` keeps the published linear maps in 4 bits (see `loading`); None does not.
     """
 
@@ -46,6 +51,7 @@ class EncoderSettings(RangedSettings):
     shallow_weight: float = 0.6
     weights: str | Path | None = None
     quantise: str | None = None
+    long_texts: str = "cut"
 
     GROUP: ClassVar[str] = "encoder"
     RANGES: ClassVar[dict[str, Range]] = {
@@ -53,6 +59,7 @@ class EncoderSettings(RangedSettings):
         "max_length": or_null(POSITIVE),
         "dtype": one_of("auto", *DTYPES),
         "quantise": or_null(one_of("4bit")),
+        "long_texts": one_of(*LONG_TEXTS),
     }
 
     def settings(self) -> dict[str, Any]:

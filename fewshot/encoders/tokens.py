@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fewshot.errors import EncoderError
 
+CHARACTERS_PER_TOKEN = 64  # a text is cut behind so many, before a tokenizer takes time and memory for megabytes
 _NO_LIMIT = 10**9
 _COUNT_FROM_PADDING = {"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod"}
 
@@ -72,8 +73,8 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int | None, accep
 
     A text without any token gets one, the padding or end-of-text token, so that pooling has one.
     """
-    # Tokenizers fail on half a surrogate pair.
-    cleaned = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+    most = None if max_length is None else CHARACTERS_PER_TOKEN * max_length
+    cleaned = [without_surrogates(text[:most]) for text in texts]
     cut = max_length is not None
     encoded = tokenizer(cleaned, truncation=cut, max_length=max_length, return_attention_mask=False)
     special = (tokenizer.pad_token_id, tokenizer.eos_token_id)
@@ -84,7 +85,14 @@ def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int | None, accep
     full = [index for index, length in enumerate(lengths) if max_length is not None and length >= max_length]
     if getattr(encoded, "encodings", None):  # only the fast kind knows whether a text just fits or was cut
         full = [index for index in full if encoded.encodings[index].overflowing]
+    if most is not None:
+        full = sorted({*full, *(index for index, text in enumerate(texts) if len(text) > most)})
     return TokenizedTexts(columns, padding, len(full))
+
+
+def without_surrogates(text: str) -> str:
+    """A text with a question mark for each half of a surrogate pair, on which tokenizers fail."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int | None:

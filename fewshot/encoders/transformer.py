@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
+from fewshot.encoders.long_texts import Window
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
@@ -100,6 +101,10 @@ class TransformerEncoder(Encoder):
     def _tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
         self.load()
         return tokenize(self._tokenizer, texts, self._limit, self._accepted)
+
+    def _window(self) -> Window:
+        self.load()
+        return Window(self._tokenizer, self._limit, self._tokenizer.num_special_tokens_to_add())
 
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         hidden = self.module(**batch).last_hidden_state

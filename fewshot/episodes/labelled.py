@@ -80,8 +80,8 @@ class LabelledTexts:
             >>> LabelledTexts.of(["a b", "c d", "e"], ["y", "x", "y"]).classes.tolist()
             [1, 0, 1]
         """
-        texts, labels = list(texts), [_plain(label) for label in labels]
-        names_of = None if label_names is None else {_plain(label): name for label, name in label_names.items()}
+        texts, labels = list(texts), [plain_label(label) for label in labels]
+        names_of = None if label_names is None else {plain_label(label): name for label, name in label_names.items()}
         known = tuple(sorted({*labels, *(names_of or {})}, key=lambda label: (isinstance(label, str), label)))
         nameless = [] if names_of is None else [label for label in known if label not in names_of]
         if nameless:
@@ -148,7 +148,7 @@ class LabelledTexts:
         return [((fold != held).nonzero().flatten(), (fold == held).nonzero().flatten()) for held in range(n_folds)]
 
 
-def _plain(label: Any) -> str | int:
+def plain_label(label: Any) -> str | int:
     """A label as JSON can hold it: numpy's scalars are unwrapped."""
     plain = label.item() if hasattr(label, "item") else label
     if isinstance(plain, (str, int)):

@@ -3,12 +3,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from fewshot.episodes.labelled import LabelledTexts
+from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.fitted.explanation import Contribution, Explanation, weights
 from fewshot.learners.learner import Classifier, Learner
 from fewshot.learners.saving import load_learner, save_learner
@@ -28,7 +30,7 @@ class Evidence:
         learner: adapted to it.
     """
 
-    support: LabelledTexts
+    support: LabelledTexts | MultiLabelledTexts
     features: Float[Tensor, "n_evidence dim"]
     learner: Learner
 
@@ -46,14 +48,21 @@ class Evidence:
         with torch.no_grad():
             found, cosine = weights(classifier, query, self.features, everything.classes, number)
         contributions = [
-            Contribution(of, labels[own], place >= len(self.support.texts), similar, weight)
+            Contribution(of, own, place >= len(self.support.texts), similar, weight)
             for place, (of, own, similar, weight) in enumerate(
-                zip(everything.texts, everything.classes.tolist(), cosine.tolist(), found.tolist(), strict=True)
+                zip(everything.texts, own_labels(everything), cosine.tolist(), found.tolist(), strict=True)
             )
         ]
         contributions.sort(key=lambda one: -one.weight)
         rest = logit - sum(one.weight for one in contributions)
         return Explanation(text, labels[number], probability, logit, tuple(contributions), rest)
+
+
+def own_labels(support: LabelledTexts | MultiLabelledTexts) -> list[Any]:
+    """The label of each text of a support, or a tuple of its labels."""
+    if isinstance(support, MultiLabelledTexts):
+        return list(support.label_sets())
+    return [support.labels[number] for number in support.classes.tolist()]
 
 
 def write_evidence(folder: Path, evidence: Evidence, tensors: dict[str, Tensor]) -> None:
@@ -71,9 +80,11 @@ def read_evidence(folder: Path, tensors: dict[str, Tensor]) -> Evidence | None:
         return None
     content = json.loads((folder / SUPPORT).read_text(encoding="utf-8"))
     names = content["label_names"]
-    support = LabelledTexts(
+    classes = tensors.pop(_CLASSES)
+    kind = MultiLabelledTexts if classes.dtype == torch.bool else LabelledTexts
+    support = kind(
         [str(text) for text in content["texts"]],
-        tensors.pop(_CLASSES),
+        classes,
         tuple(content["labels"]),
         None if names is None else tuple(map(str, names)),
     )

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fewshot.learners.attention_prototypical import AttentionClassifier
 from fewshot.learners.centroid import NearestPrototype
 from fewshot.learners.learner import Classifier
+from fewshot.learners.one_vs_rest import OneVsRest
 from fewshot.learners.ridge import DualLinear
+
+LabelOrLabels = str | int | tuple[str | int, ...]  # of a text
 
 _SHOWN = 5
 
@@ -26,7 +29,7 @@ class Contribution:
     """A piece of evidence and what it adds to the logit of the explained label."""
 
     text: str
-    label: str | int
+    label: LabelOrLabels
     is_label_name: bool
     cosine: float
     weight: float
@@ -42,7 +45,8 @@ class Explanation:
         probability: of this label.
         logit: its score, which the weights of `contributions` and `rest` add up to.
         contributions: all evidence, the largest weight first.
-        rest: what no evidence accounts for; 0 but for rounding where the score is linear in the evidence.
+        rest: what no evidence accounts for: the bias of a label where texts have several; else 0 but for rounding where
+            the score is linear in the evidence.
     """
 
     text: str
@@ -77,7 +81,7 @@ def weights(
     classifier: Classifier,
     query: Float[Tensor, "1 dim"],
     evidence: Float[Tensor, "n_evidence dim"],
-    classes: Int[Tensor, " n_evidence"],
+    classes: Int[Tensor, " n_evidence"] | Bool[Tensor, "n_evidence n_classes"],
     label: int,
 ) -> tuple[Float[Tensor, " n_evidence"], Float[Tensor, " n_evidence"]]:
     """What each piece of evidence adds to the logit of a label, and its cosine to the query.
@@ -98,6 +102,8 @@ def weights(
     if isinstance(classifier, DualLinear):
         row = classifier.support[0].T @ classifier.coefficients[0, :, label]
         return classifier.scale * _shares(row, embedded) * cosine, cosine
+    if isinstance(classifier, OneVsRest):
+        return _shares(classifier.weight[0, label], embedded) * cosine, cosine
     own = (classes == label).to(cosine.dtype)
     logit = classifier.logits(query[None])[0, 0, label]
     share = (10 * cosine).softmax(0) * own

@@ -24,6 +24,7 @@ from fewshot.learners.maml.maml import AdaptedNetwork
 from fewshot.learners.maml.network import Layer, Network
 from fewshot.learners.maml.settings import MAMLSettings
 from fewshot.learners.names import NAMES
+from fewshot.learners.one_vs_rest import OneVsRest
 from fewshot.learners.prototypical import ProjectedPrototype, Prototypical, ResidualProjection
 from fewshot.learners.ridge import DualLinear, Ridge
 from fewshot.storage import write_json, write_tensors
@@ -31,7 +32,7 @@ from fewshot.storage import write_json, write_tensors
 LEARNERS: dict[str, type[Learner]] = dict(
     zip(NAMES, (Centroid, Logistic, Ridge, Prototypical, AttentionPrototypical, MAML), strict=True)
 )
-_CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, AdaptedNetwork)
+_CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, OneVsRest, AdaptedNetwork)
 _PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
 
 

@@ -1,0 +1,235 @@
+"""Texts that are longer than an encoder reads at once: cut, or read in pieces that overlap.
+
+    features(text) = mean_p f(p) / |f(p)|        logit_c(text) = max_p logit_c(f(p))  with `chunk_max`
+
+With `chunk_max` too, a classifier is fitted to the means. The model's own tokenizer says where a piece may end. Pieces
+of a text are about equally long, and the last eighth of one is the beginning of the next, so that what stands across a
+border is read as a whole somewhere.
+"""
+
+import copy
+import logging
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.encoders.settings import EncoderSettings
+from fewshot.encoders.tokens import CHARACTERS_PER_TOKEN, checked_texts, without_surrogates
+from fewshot.errors import ConfigError, EncoderError
+
+log = logging.getLogger(__name__)
+Reader = TypeVar("Reader", bound="LongTexts")
+
+MAX_CHARACTERS = 100_000  # of a text that is read in pieces; some 80 pieces of 256 tokens
+_AT_ONCE = 32  # texts whose tokens are in memory at once
+_OVERLAP = 1 / 8  # of the tokens of a piece
+_SLACK = 2  # tokens by which a piece may grow because it begins in the middle of a text
+_reported: ContextVar[bool] = ContextVar("cut texts are reported by a caller", default=False)
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a model reads of a text at once.
+
+    Args:
+        tokenizer: the model's own.
+        limit: tokens that it reads at most, special ones included; None: no limit.
+        taken: tokens of the limit that special ones and a prompt take.
+    """
+
+    tokenizer: Any
+    limit: int | None
+    taken: int
+
+    @property
+    def room(self) -> int | None:
+        """Tokens that are left for a text."""
+        return None if self.limit is None else max(1, self.limit - self.taken)
+
+    def offsets(self, texts: Sequence[str]) -> Iterator[list[tuple[int, int]]]:
+        """First character and end of each token of each text, without holding those of all texts."""
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise EncoderError(
+                f"The tokenizer {type(self.tokenizer).__name__} does not say where its tokens stand, so a long text "
+                f"cannot be read in pieces. Expected one of the `tokenizers` library. Set encoder.long_texts=cut."
+            )
+        for start in range(0, len(texts), _AT_ONCE):
+            encoded = self.tokenizer(
+                list(texts[start : start + _AT_ONCE]),
+                add_special_tokens=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                return_offsets_mapping=True,
+                truncation=False,
+                verbose=False,
+            )
+            yield from encoded["offset_mapping"]
+
+    def may_be_long(self, text: str) -> bool:
+        """False if a text fits for certain: no tokenizer makes more tokens than bytes."""
+        return self.room is not None and len(text.encode("utf-8", "replace")) > self.room
+
+    def n_cut(self, texts: Sequence[str]) -> int:
+        """Number of texts that lose their end where long texts are cut."""
+        if self.room is None or not getattr(self.tokenizer, "is_fast", False):
+            return 0
+        most = CHARACTERS_PER_TOKEN * (self.room + self.taken)
+        doubtful = [without_surrogates(text) for text in texts if len(text) <= most and self.may_be_long(text)]
+        n_longer = sum(len(offsets) > self.room for offsets in self.offsets(doubtful))
+        return n_longer + sum(len(text) > most for text in texts)
+
+    def pieces(self, texts: Sequence[str]) -> list[list[str]]:
+        """Each text in pieces that fit; a text that fits is its only piece."""
+        found = [[text] for text in texts]
+        doubtful = [place for place, text in enumerate(texts) if self.may_be_long(text)]
+        read = [without_surrogates(texts[place][:MAX_CHARACTERS]) for place in doubtful]
+        for place, text, offsets in zip(doubtful, read, self.offsets(read), strict=True):
+            assert self.room is not None
+            found[place] = _cut(text, offsets, self.room)
+        return found
+
+
+class LongTexts(EncoderSettings):
+    """The part of an encoder that is about long texts."""
+
+    @abstractmethod
+    def _encode(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
+        """Features of texts, each read as far as the model reads at once."""
+
+    def _window(self) -> Window | None:
+        """What the model reads at once; None if nothing is known of it. It may load the model."""
+        return None
+
+    def encode_pieces(self, texts: Iterable[str]) -> tuple[Float[Tensor, "n_pieces dim"], list[int]]:
+        """Unit features of all pieces of some texts, one text after the other, and the number of pieces of each.
+
+        Arguments and errors are those of `encode`.
+        """
+        texts = checked_texts(texts)
+        window = self._window() if texts else None
+        pieces = [[text] for text in texts] if window is None else window.pieces(texts)
+        features = self._encode([piece for own in pieces for piece in own])
+        return normalize(features, dim=-1), [len(own) for own in pieces]
+
+    def _mean_of_pieces(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
+        """Features of short texts, and for a long one the mean of the unit features of its pieces."""
+        window = self._window() if texts else None
+        pieces = [[text] for text in texts] if window is None else window.pieces(texts)
+        features = self._encode([piece for own in pieces for piece in own])
+        if len(features) == len(texts):
+            return features
+        parts = features.split([len(own) for own in pieces])
+        return torch.stack([part[0] if len(part) == 1 else normalize(part, dim=-1).mean(0) for part in parts])
+
+    def reading(self: Reader, long_texts: str) -> Reader:
+        """The same encoder, with the same loaded weights, that reads long texts in another way.
+
+        Raises:
+            ConfigError: there is no such way.
+        """
+        test, expected = EncoderSettings.RANGES["long_texts"]
+        if not test(long_texts):
+            raise ConfigError(f"Got long_texts={long_texts!r}, expected {expected}. Correct it.")
+        if long_texts == self.long_texts:
+            return self
+        other = copy.copy(self)
+        other.long_texts = long_texts
+        vars(other).pop("fingerprint", None)
+        return other
+
+    @contextmanager
+    def cuts_reported(self, texts: Sequence[str]) -> Iterator[None]:
+        """Say in one warning how many of some texts lose their end, and nothing more of it within the block.
+
+        For texts that are short by any measure the model is not loaded to count tokens.
+        """
+        if not _reported.get():
+            if self._plainly_short(texts):
+                yield  # should one of them be cut all the same, the encoder says so itself
+                return
+            n_cut, limit = self._cuts(texts)
+            if n_cut:
+                log.warning(cut_message(n_cut, len(texts), limit, self.long_texts, 'long_texts="chunk"'))
+        token = _reported.set(True)
+        try:
+            yield
+        finally:
+            _reported.reset(token)
+
+    def _plainly_short(self, texts: Sequence[str]) -> bool:
+        """Whether no text can be long, or the model is not loaded yet and two bytes a token would be enough."""
+        if self.max_length is None:
+            return False
+        longest = max((len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str)), default=0)
+        return longest <= self.max_length * (0.5 if vars(self).get("_module") is not None else 2)
+
+    def _cuts(self, texts: Sequence[str]) -> tuple[int, int | None]:
+        """Number of texts that lose their end, and the limit of tokens."""
+        if self.long_texts != "cut":
+            return sum(len(text) > MAX_CHARACTERS for text in texts if isinstance(text, str)), None
+        window = self._window()
+        if window is None:
+            return 0, None
+        return window.n_cut([text for text in texts if isinstance(text, str)]), window.limit
+
+
+def is_reported() -> bool:
+    """Whether a caller says how many texts are cut."""
+    return _reported.get()
+
+
+def cut_message(n_cut: int, n_texts: int, limit: int | None, long_texts: str, cure: str) -> str:
+    """A warning that some texts are not read to their end.
+
+    Args:
+        n_cut, n_texts: texts that are cut, of how many.
+        limit: tokens that the model reads.
+        long_texts: the encoder's setting.
+        cure: how pieces are asked for.
+    """
+    are = f"text{'' if n_texts == 1 else 's'} {'is' if n_cut == 1 else 'are'}"
+    if long_texts != "cut":
+        return (
+            f"{n_cut} of {n_texts} {are} longer than {MAX_CHARACTERS:,} characters, and only so many are read. Cut "
+            f"long documents into several texts."
+        )
+    return (
+        f"{n_cut} of {n_texts} {are} longer than the {limit} tokens that the encoder reads, and what is behind them "
+        f"is cut off. Set {cure} to read long texts in pieces, or encoder.max_length to a larger number where the "
+        f"model allows more."
+    )
+
+
+def _cut(text: str, offsets: Sequence[tuple[int, int]], room: int) -> list[str]:
+    """A text in as few pieces of at most `room` tokens as there can be, of about the same number of tokens."""
+    n_tokens = len(offsets)
+    if n_tokens <= room:
+        return [text]
+    size = max(1, room - _SLACK)
+    overlap = int(size * _OVERLAP)
+    n_pieces = ceil((n_tokens - overlap) / (size - overlap))
+    step = (n_tokens - overlap) / n_pieces
+    pieces = []
+    for number in range(n_pieces):
+        first = _word(text, offsets, round(number * step), overlap // 2)
+        last = min(n_tokens, first + size, round((number + 1) * step) + overlap) - 1
+        pieces.append(text[offsets[first][0] : offsets[last][1]])
+    return pieces
+
+
+def _word(text: str, offsets: Sequence[tuple[int, int]], token: int, most: int) -> int:
+    """The first token at or behind another one, at most so many further, that begins a word; else that one itself."""
+    for place in range(token, min(token + most + 1, len(offsets))):
+        start = offsets[place][0]
+        if start == 0 or text[start - 1].isspace() or text[start].isspace():
+            return place
+    return token
