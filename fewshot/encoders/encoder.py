@@ -55,11 +55,16 @@ class Encoder(LongTexts, ABC):
         # Puts this encoder's weights into the module, where several share one: see `fewshot.encoders.shared`.
         self._turn: Callable[[Encoder], None] | None = None
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """16 hex digits for the weights and all settings that change the features; EncoderError without weights."""
-        # The cache holds pieces, so its own fingerprint goes without this.
-        return self._fingerprint(self.precision, **({} if self.long_texts == "cut" else {"long_texts": "chunk"}))
+        of_pieces = self._piece_fingerprint
+        return of_pieces if self.long_texts == "cut" else hashlib.sha256(f"{of_pieces} chunk".encode()).hexdigest()[:16]
+
+    @cached_property
+    def _piece_fingerprint(self) -> str:
+        """The same for what is read at once, which the cache holds; the precision is that of the first call."""
+        return self._fingerprint(self.precision)
 
     @property
     def portable_fingerprint(self) -> str:
@@ -215,7 +220,7 @@ class Encoder(LongTexts, ABC):
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """From a batch on the right device to float32 features."""
 
-    def _fingerprint(self, precision: torch.dtype, **settings: Any) -> str:
+    def _fingerprint(self, precision: torch.dtype) -> str:
         name = str(precision).removeprefix("torch.")
         content = {
             "format": FORMAT,
@@ -224,7 +229,6 @@ class Encoder(LongTexts, ABC):
             # Loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone.
             "dtype": f"auto-{name}" if self.dtype == "auto" else name,
             **self._settings(),
-            **settings,
         }
         if self.trained is not None:
             self.trained.check_base(self.model, self.identity)
@@ -249,9 +253,7 @@ class Encoder(LongTexts, ABC):
 
     @cached_property
     def _features(self) -> FeatureCache | None:
-        return (
-            None if self._cache_folder is None else FeatureCache(self._cache_folder, self._fingerprint(self.precision))
-        )
+        return None if self._cache_folder is None else FeatureCache(self._cache_folder, self._piece_fingerprint)
 
     @property
     def _cache_folder(self) -> Path | None:

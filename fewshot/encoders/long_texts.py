@@ -143,7 +143,6 @@ class LongTexts(EncoderSettings):
             return self
         other = copy.copy(self)
         other.long_texts = long_texts
-        vars(other).pop("fingerprint", None)
         return other
 
     @contextmanager

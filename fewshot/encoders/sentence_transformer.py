@@ -82,7 +82,7 @@ class SentenceTransformerEncoder(Encoder):
     def _window(self) -> Window | None:
         module: Any = self.load()
         tokenizer: Any = getattr(module, "tokenizer", None)
-        if not hasattr(tokenizer, "num_special_tokens_to_add"):
+        if not hasattr(tokenizer, "is_fast"):
             return None  # static embeddings, which read all of a text
         limit = self._limit if self._plain else module.max_seq_length
         prompt = len(tokenizer(self._prompt, add_special_tokens=False)["input_ids"]) if self._prompt else 0

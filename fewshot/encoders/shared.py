@@ -7,7 +7,7 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.trained import TrainedWeights
 from fewshot.errors import ConfigError
 
-_OF_ONE_ENCODER = frozenset({"fingerprint", "_features", "trained"})  # cached properties that are not shared
+_OF_ONE_ENCODER = frozenset({"_piece_fingerprint", "_features", "trained"})  # cached properties that are not shared
 
 
 class SharedModel:
