@@ -86,18 +86,17 @@ class TextClassifier:
 
     def predict(self, texts: Iterable[str]) -> list[Any]:
         """The most probable label of each text, or `reject_label`; with thresholds a tuple of all that reach theirs."""
-        said = self.predictions(texts)
+        logits, rejected = self._scored(texts)
         if self.thresholds is not None:
-            return chosen_labels(self.labels, said.probabilities >= self.thresholds)
-        return [self.reject_label if one.rejected else one.label for one in said]
+            return chosen_labels(self.labels, self._probabilities(logits) >= self.thresholds)
+        best = [self.labels[number] for number in logits.argmax(-1).tolist()]
+        if rejected is None:
+            return best
+        return [self.reject_label if out else label for label, out in zip(best, rejected.tolist(), strict=True)]
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
         """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
-        read = checked_texts(texts)
-        whole = self.long_texts != "chunk_max"
-        features = self._features(read) if whole or self.rejection is not None else None
-        logits = self.logits(read) if features is None or not whole else self._logits(features)
-        rejected = None if features is None else self._rejected(features)
+        logits, rejected = self._scored(texts)
         return Predictions(self.labels, self._probabilities(logits), rejected, self.thresholds)
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
@@ -299,6 +298,15 @@ class TextClassifier:
     def _probabilities(self, logits: Float[Tensor, "*n_texts n_classes"]) -> Float[Tensor, "*n_texts n_classes"]:
         scaled = logits / self.temperature
         return scaled.softmax(-1) if self.thresholds is None else scaled.sigmoid()
+
+    def _scored(self, texts: Iterable[str]) -> tuple[Tensor, Bool[Tensor, " n_texts"] | None]:
+        """Logits, and which texts are rejected."""
+        read = checked_texts(texts)
+        if self.long_texts == "chunk_max" and self.rejection is None:
+            return self.logits(read), None
+        features = self._features(read)
+        logits = self.logits(read) if self.long_texts == "chunk_max" else self._logits(features)
+        return logits, self._rejected(features)
 
     def _rejected(self, features: Float[Tensor, "n_texts dim"]) -> Bool[Tensor, " n_texts"] | None:
         if self.rejection is None:

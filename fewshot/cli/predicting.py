@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,11 @@ def predict_table(model: Path, path: Path, output: str, text: str | None, resume
     inputs = [] if str(path) == "-" else [path]
     with PredictionWriter(output, [*table.columns, *added], resume, inputs) as writer, _resumable(writer):
         rows = islice(table, writer.rows_there, None)
-        with track("Predicting", total=None, unit="texts") as advance:
-            while block := list(islice(rows, BLOCK)):
+        blocks = iter(lambda: list(islice(rows, BLOCK)), [])
+        first = next(blocks, [])
+        seen = [_text(record, columns.text, place) for place, record in first]
+        with classifier.encoder.cuts_reported(seen), track("Predicting", total=None, unit="texts") as advance:
+            for block in chain([first], blocks):
                 said = classifier.predictions([_text(record, columns.text, place) for place, record in block])
                 writer.write(
                     [*(record.get(column) for column in table.columns), *_cells(prediction)]

@@ -50,10 +50,13 @@ class Predictions:
         if self.thresholds is not None:
             yield from self._of_several(self.probabilities >= self.thresholds)
             return
-        best = self.probabilities.topk(2)
-        rejected = [False] * len(self.probabilities) if self.rejected is None else self.rejected.tolist()
-        for (first, second), numbers, out in zip(best.values.tolist(), best.indices.tolist(), rejected, strict=True):
-            yield Prediction(self.labels[numbers[0]], first, out, self.labels[numbers[1]], second)
+        first = self.probabilities.argmax(1, keepdim=True)
+        second = self.probabilities.scatter(1, first, -1).argmax(1, keepdim=True)
+        places = torch.cat([first, second], dim=1)
+        best = self.probabilities.gather(1, places)
+        rejected = [False] * len(best) if self.rejected is None else self.rejected.tolist()
+        for numbers, (one, other), out in zip(places.tolist(), best.tolist(), rejected, strict=True):
+            yield Prediction(self.labels[numbers[0]], one, out, self.labels[numbers[1]], other)
 
     def _of_several(self, chosen: Bool[Tensor, "n_texts n_classes"]) -> Iterator[Prediction]:
         others = self.probabilities.masked_fill(chosen, -1).max(1)
