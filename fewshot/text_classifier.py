@@ -244,6 +244,7 @@ class TextClassifier:
             labels, temperature = tuple(content["labels"]), float(content["temperature"])
             features, digest, details = content["features"], content["trained"], dict(content["details"])
             reject_label = content["reject_label"]
+            _check_width(classifier, evidence, len(labels))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError) as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no classifier that can be read ({type(error).__name__}: {error}). Expected "
@@ -317,3 +318,13 @@ class TextClassifier:
     def _logits(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts n_classes"]:
         with torch.no_grad():
             return torch.cat([self.classifier.logits(part[None])[0] for part in features.split(_CHUNK)])
+
+
+def _check_width(classifier: Classifier, evidence: Evidence | None, n_labels: int) -> None:
+    """Refuse a classifier of another number of classes than there are labels, with a ValueError."""
+    if evidence is None:
+        return
+    with torch.no_grad():
+        width = classifier.logits(evidence.features[None, :1]).shape[-1]
+    if width != n_labels:
+        raise ValueError(f"it tells {width} classes apart and has {n_labels} labels")

@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fewshot.classifier import FewShotClassifier
 from fewshot.encoders import SentenceTransformerEncoder
+from fewshot.episodes import LabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS
 from fewshot.meta_model import MetaModel
@@ -130,3 +132,30 @@ def test_what_only_the_caller_decides_is_not_taken_from_a_folder(adapted, tmp_pa
     (tmp_path / "classifier.json").write_text(json.dumps(content))
     loaded = TextClassifier.from_pretrained(tmp_path).encoder
     assert (loaded.trust_remote_code, loaded.cache) == (False, "auto")
+
+
+def test_a_folder_whose_labels_are_not_those_of_its_classifier_is_refused(tmp_path, encoder):
+    fitted = FewShotClassifier(encoder=encoder).fit(["red a", "red b", "blue a", "blue b"], ["x", "x", "y", "y"])
+    fitted.save_pretrained(tmp_path / "m")
+    path = tmp_path / "m" / "classifier.json"
+    content = json.loads(path.read_text())
+    content["labels"].append("z")
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="it tells 2 classes apart and has 3 labels"):
+        TextClassifier.from_pretrained(tmp_path / "m")
+
+
+def test_a_run_is_a_meta_model_for_other_classes(tmp_path, encoder):
+    model = MetaModel(encoder, primed("attention_prototypical", encoder.encode(["a"]).shape[1]))
+    model.save_pretrained(tmp_path / "run")
+    fitted = FewShotClassifier(tmp_path / "run", stage="prototypes").fit(TEXTS[:4], ["x", "x", "y", "y"])
+    support = LabelledTexts.of(TEXTS[:4], ["x", "x", "y", "y"], None)
+    expected = MetaModel(encoder, model.learner).adapt_to(support).logits(TEXTS)
+    fitted_without_names = FewShotClassifier(tmp_path / "run", stage="prototypes", label_names=None)
+    got = fitted_without_names.fit(TEXTS[:4], ["x", "x", "y", "y"]).model_
+    assert torch.equal(got.logits(TEXTS), expected)
+    fitted.save_pretrained(tmp_path / "m")
+    again = FewShotClassifier.from_pretrained(tmp_path / "m")
+    assert torch.equal(again.model_.logits(TEXTS), fitted.model_.logits(TEXTS))
+    assert again.explain(TEXTS[0]).contributions == fitted.explain(TEXTS[0]).contributions
+    assert again.partial_fit(["another"], ["z"]).classes_.tolist() == ["x", "y", "z"]
