@@ -12,7 +12,7 @@ def shipped(name: str) -> Path:
     """Folder of shipped files.
 
     Args:
-        name: `"conf"` or `"episodes"`.
+        name: `"conf"`, `"episodes"` or `"weights"`.
 
     Returns:
         An existing folder.
