@@ -4,8 +4,8 @@
 
 DIR holds `text/*.txt.gz`, a text a line, and `meta_sources/*/texts.jsonl`; only the sources named in `SOURCES` are
 read, and of labelled ones only the texts. A training that was stopped goes on from the checkpoint in FOLDER. At the
-end FOLDER holds the model, for `encoder=deepseek_small encoder.model=FOLDER`, and the SHA-256 of its weights is
-printed: on the CPU, the same seed and steps repeat it.
+end FOLDER/model holds the model, for `encoder=deepseek_small encoder.model=FOLDER/model`, and the SHA-256 of its
+weights is printed: on the CPU, the same seed and steps repeat it.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     log = train(
         training, held_out, chosen.out / "checkpoint.safetensors", chosen.report_every, 60 * chosen.save_minutes
     )
-    return write_student(training, tokenizer, held_out, chosen.out, {"seed": chosen.seed, "log": log})
+    return write_student(training, tokenizer, held_out, chosen.out / "model", {"seed": chosen.seed, "log": log})
 
 
 def parser() -> argparse.ArgumentParser:

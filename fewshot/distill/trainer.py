@@ -159,6 +159,7 @@ class Distillation:
 
     def _advance(self) -> Tensor:
         progress = self.schedule.progress(self.step, self.seconds)
+        self.balance.reset()  # of held-out lines that were looked at in between
         loss = self._loss(self.corpus.draw(self.schedule.batch, self.mixture, self._generator), progress)
         loss.backward()
         for name, parameter in self._exact.items():

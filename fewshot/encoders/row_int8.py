@@ -43,16 +43,22 @@ def write_packed(folder: Path, weights: Mapping[str, Tensor]) -> None:
     write_tensors(folder / WEIGHTS, pack(weights), _MARK)
 
 
-def read_packed(folder: Path) -> dict[str, Tensor] | None:
-    """Unpack the weights of a model's folder; None if they are not packed by rows."""
-    from safetensors import safe_open
+def is_packed(folder: Path) -> bool:
+    """True if a model's folder holds weights that are packed by rows."""
+    from safetensors import SafetensorError, safe_open
 
-    if not (folder / WEIGHTS).is_file():
-        return None
-    with safe_open(str(folder / WEIGHTS), framework="pt") as file:
-        if (file.metadata() or {}).get("packing") != _MARK["packing"]:
-            return None
-        return unpack({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
+    try:
+        with safe_open(str(folder / WEIGHTS), framework="pt") as file:
+            return (file.metadata() or {}).get("packing") == _MARK["packing"]
+    except (OSError, SafetensorError):  # loading the folder says what is wrong with it
+        return False
+
+
+def read_packed(folder: Path) -> dict[str, Tensor]:
+    """The weights of a model's folder, unpacked."""
+    from safetensors.torch import load_file
+
+    return unpack(load_file(folder / WEIGHTS))
 
 
 def _packed(weight: Float[Tensor, "*rows dim"]) -> tuple[Int8[Tensor, "*rows dim"], Float[Tensor, "*rows 1"]]:

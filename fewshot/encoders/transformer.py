@@ -14,7 +14,7 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
-from fewshot.encoders.row_int8 import WEIGHTS, read_packed
+from fewshot.encoders.row_int8 import WEIGHTS, is_packed, read_packed
 from fewshot.encoders.source import DEEPSEEK_SMALL, DEEPSEEK_SMALL_SHA256, check_bundled
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
 from fewshot.errors import EncoderError
@@ -87,8 +87,9 @@ class TransformerEncoder(Encoder):
                 "attn_implementation": attention_kernel(self.max_length, self._place),
                 **loading_arguments(self.quantise, self._place),
             }
-            if (packed := read_packed(folder)) is not None:  # `AutoModel` insists on a folder
-                module = MODEL_MAPPING[type(config)].from_pretrained(None, state_dict=packed, **arguments)
+            if is_packed(folder):  # `AutoModel` insists on a folder
+                weights = read_packed(folder)
+                module = MODEL_MAPPING[type(config)].from_pretrained(None, state_dict=weights, **arguments)
             else:
                 module = AutoModel.from_pretrained(
                     folder,

@@ -43,7 +43,7 @@ def test_two_steps_make_an_encoder_and_a_second_call_goes_on(data, tmp_path, cap
     first = main([*options, "--steps", "2"])
     assert (first["steps"], first["texts"]) == (2, 32)
     assert first["sha256"] in capsys.readouterr().out
-    features = TransformerEncoder(str(out), cache=None).encode(["heart attack", "tax form"])
+    features = TransformerEncoder(str(out / "model"), cache=None).encode(["heart attack", "tax form"])
     assert features.shape == (2, 384)
     assert torch.isfinite(features).all()
     again = main([*options, "--steps", "3"])

@@ -65,6 +65,14 @@ def test_a_resumed_training_ends_with_the_same_bits(begin, tmp_path, dtype):
     assert second.step == STEPS
 
 
+def test_looking_at_held_out_lines_changes_nothing(begin, corpus):
+    quiet, watched = begin(), begin()
+    quiet.run()
+    watched.run(lambda _: watched.held_out_cosine(corpus), every=2)
+    expected = weights(quiet)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(watched).items())
+
+
 def test_the_student_is_in_the_teachers_precision_and_its_biases_are_not(begin):
     training = begin(dtype=torch.bfloat16)
     training.run(until=2)

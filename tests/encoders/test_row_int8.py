@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fewshot.encoders import TransformerEncoder
-from fewshot.encoders.row_int8 import WEIGHTS, pack, read_packed, unpack, write_packed
+from fewshot.encoders import SentenceTransformerEncoder, TransformerEncoder
+from fewshot.encoders.row_int8 import WEIGHTS, is_packed, pack, unpack, write_packed
 from fewshot.encoders.source import DEEPSEEK_SMALL, DEEPSEEK_SMALL_SHA256, locate
 from fewshot.errors import EncoderError
 
@@ -52,8 +52,13 @@ def test_the_encoder_reads_a_packed_folder(checkpoints, tmp_path, architecture):
 
 
 def test_ordinary_weights_are_not_taken_for_packed_ones(checkpoints, tmp_path):
-    assert read_packed(checkpoints["bert"]) is None
-    assert read_packed(tmp_path) is None
+    assert not is_packed(checkpoints["bert"])
+    assert not is_packed(tmp_path)
+
+
+def test_sentence_transformers_would_misread_them_and_is_not_asked_to():
+    with pytest.raises(EncoderError, match=r"8 bits.*Set encoder=deepseek_small"):
+        SentenceTransformerEncoder(DEEPSEEK_SMALL, cache=None).load()
 
 
 def test_the_shipped_encoder_sees_both_sides_and_knows_related_texts():
