@@ -12,7 +12,7 @@ def shipped(name: str) -> Path:
     """Folder of shipped files.
 
     Args:
-        name: `"conf"`, `"episodes"` or `"samples"`.
+        name: `"conf"`, `"episodes"`, `"samples"` or `"weights"`.
 
     Returns:
         An existing folder.

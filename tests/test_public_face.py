@@ -92,6 +92,8 @@ def test_a_wheel_holds_configs_and_bundled_tasks(tmp_path):
     assert configs <= names
     assert "fewshot/_shipped/episodes/medical_terms/texts.tsv" in names
     assert {"fewshot/_shipped/samples/mails.csv", "fewshot/_shipped/samples/new_mails.csv"} <= names
+    weights = {"config.json", "model.safetensors", "tokenizer.json", "NOTICE.md"}
+    assert {f"fewshot/_shipped/weights/deepseek_small/{name}" for name in weights} <= names
     assert {"fewshot/py.typed", "fewshot/run.py"} <= names
     assert not [name for name in names if name.endswith((".pyc", ".pkl", ".pt", ".bin"))]
     assert not [name for name in names if name.startswith("tests/")]

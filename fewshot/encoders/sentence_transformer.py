@@ -15,8 +15,10 @@ from fewshot.encoders.loading import attention_kernel, loading, loading_argument
 from fewshot.encoders.long_texts import Window
 from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
+from fewshot.encoders.row_int8 import is_packed
 from fewshot.encoders.source import BUNDLED, Source, check_bundled, locate
 from fewshot.encoders.tokens import CHARACTERS_PER_TOKEN, Tokens, token_limit, tokenize
+from fewshot.errors import EncoderError
 
 _INPUTS = frozenset({"input_ids", "token_type_ids"})
 
@@ -46,6 +48,11 @@ class SentenceTransformerEncoder(Encoder):
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
         if self.model == BUNDLED:
             check_bundled(folder / "model.safetensors")
+        if is_packed(folder):
+            raise EncoderError(
+                f"Encoder model {self.model!r} has weights in 8 bits, which sentence-transformers would misread. "
+                f"Expected an ordinary folder. Set encoder=deepseek_small encoder.model={self.model}."
+            )
         with loading(self.model):
             from sentence_transformers import SentenceTransformer
 

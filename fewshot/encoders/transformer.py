@@ -15,6 +15,8 @@ from fewshot.encoders.loading import attention_kernel, loading, loading_argument
 from fewshot.encoders.long_texts import Window
 from fewshot.encoders.pooling import POOLINGS
 from fewshot.encoders.precision import DTYPES
+from fewshot.encoders.row_int8 import WEIGHTS, is_packed, read_packed
+from fewshot.encoders.source import DEEPSEEK_SMALL, DEEPSEEK_SMALL_SHA256, check_bundled
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
 from fewshot.errors import EncoderError
 from fewshot.ranges import Range, one_of
@@ -28,7 +30,7 @@ class TransformerEncoder(Encoder):
     (`precision.settle`).
 
     Args:
-        model: a folder or a hub id.
+        model: `"bundled/deepseek-small"`, a folder or a hub id.
         pooling: `"mean"`, `"weighted_mean"`, `"last"` or `"cls"`, see `pooling`.
         attention: `"causal"` is the model's own attention (an encoder such as BERT sees both sides anyway);
             `"bidirectional"` lets each token of a decoder see later ones, which helps after training
@@ -73,21 +75,31 @@ class TransformerEncoder(Encoder):
         return config
 
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
+        if self.model == DEEPSEEK_SMALL:
+            check_bundled(folder / WEIGHTS, DEEPSEEK_SMALL_SHA256, "fewshot-text")
         config = self._config(folder)
         with loading(self.model):
-            from transformers import AutoModel
+            from transformers import MODEL_MAPPING, AutoModel
 
             self._tokenizer = _tokenizer(folder, self.trust_remote_code)
-            module = AutoModel.from_pretrained(
-                folder,
-                config=config,
-                dtype=dtype,
-                attn_implementation=attention_kernel(self.max_length, self._place),
-                use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
-                weights_only=True,
-                trust_remote_code=self.trust_remote_code,
+            arguments = {
+                "config": config,
+                "dtype": dtype,
+                "attn_implementation": attention_kernel(self.max_length, self._place),
                 **loading_arguments(self.quantise, self._place),
-            ).to(self._place)
+            }
+            if is_packed(folder):  # `AutoModel` insists on a folder
+                weights = read_packed(folder)
+                module = MODEL_MAPPING[type(config)].from_pretrained(None, state_dict=weights, **arguments)
+            else:
+                module = AutoModel.from_pretrained(
+                    folder,
+                    use_safetensors=None if self.pickled_weights else True,  # None: first safetensors, then .bin
+                    weights_only=True,
+                    trust_remote_code=self.trust_remote_code,
+                    **arguments,
+                )
+            module = module.to(self._place)
         self._accepted = frozenset(inspect.signature(module.forward).parameters) | {"input_ids"}
         self._limit = token_limit(self.max_length, self._tokenizer, config)
         if self.attention == "bidirectional" and not _sees_later_tokens(module.eval()):

@@ -1,0 +1,11 @@
+from .balance import ExpertBalance as ExpertBalance
+from .corpus import Corpus as Corpus
+from .corpus import Mixture as Mixture
+from .losses import LossWeights as LossWeights
+from .losses import distillation_loss as distillation_loss
+from .student import deepseek_config as deepseek_config
+from .student import deepseek_student as deepseek_student
+from .student import fuse_norms as fuse_norms
+from .trainer import Distillation as Distillation
+from .trainer import Report as Report
+from .trainer import Schedule as Schedule
