@@ -18,7 +18,7 @@ _WIDTH, _COLUMN, _LONGEST = 100, 38, 60
 MAIN: dict[str, dict[str, str]] = {
     "What is classified": {
         "task": "labelled texts: {}.",
-        "task.path": "folder of texts.jsonl, .csv, .tsv or .parquet (task=folder).",
+        "task.path": "a table, or a folder of texts.jsonl or the like (task=folder).",
         "task.split": "which split of the classes into train, valid and test.",
     },
     "With what": {
