@@ -2,8 +2,8 @@
 
 from pathlib import Path
 from typing import ClassVar
+from unittest.mock import Mock
 
-import httpx
 import huggingface_hub
 import pytest
 from huggingface_hub import ModelCard
@@ -29,15 +29,11 @@ class Hub:
         assert private
         assert exist_ok
         if self.token == "wrong":
-            raise HfHubHTTPError("403 Forbidden: you may not", response=_response())
+            raise HfHubHTTPError("403 Forbidden: you may not", response=Mock(headers={}))
         return f"https://hub/{repository}"
 
     def upload_folder(self, repo_id, folder_path):
         self.repositories[repo_id] = {path.name: path.read_bytes() for path in Path(folder_path).iterdir()}
-
-
-def _response():
-    return httpx.Response(403, request=httpx.Request("POST", "https://hub"))
 
 
 @pytest.fixture
