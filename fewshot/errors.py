@@ -2,9 +2,32 @@
 
 import re
 
+_LONGEST = 1900  # characters of a message
+
+
+def printable(text: str) -> str:
+    """Text for a terminal: control characters, but for line ends and tabs, as their escapes.
+
+    Example:
+        >>> printable("red\\x1b[31m")
+        'red\\\\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode("ascii") for one in text
+    )
+
 
 class FewshotError(Exception):
     """A problem that the user can mend; the command line prints its message without a traceback."""
+
+    def __str__(self) -> str:
+        """The message as a terminal can show it: long values shortened, control characters escaped."""
+        message = printable(super().__str__())
+        if len(message) <= _LONGEST:
+            return message
+        return f"{message[: _LONGEST // 2]} [...] {message[-_LONGEST // 2 :]}"
 
 
 class ConfigError(FewshotError, ValueError):

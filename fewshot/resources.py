@@ -3,6 +3,8 @@
 from importlib.metadata import version
 from pathlib import Path
 
+from fewshot.errors import ConfigError
+
 __version__ = version("fewshot-text")
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -26,3 +28,13 @@ def shipped(name: str) -> Path:
     raise FileNotFoundError(
         f"The folder {name!r} that comes with fewshot-text is missing beside {_PACKAGE}. Install the package again."
     )
+
+
+def bundled_task(name: str) -> Path:
+    """The folder of a task that comes with the package, by its name alone; ConfigError if there is none."""
+    folders = {path.name: path for path in sorted(shipped("episodes").iterdir()) if path.is_dir()}
+    if name not in folders:
+        raise ConfigError(
+            f"Got {name!r}, expected the name of a task of the package: {', '.join(folders)}. Correct it."
+        )
+    return folders[name]

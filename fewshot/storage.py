@@ -3,16 +3,31 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from fewshot.errors import StorageError
 
 ADVICE = "Free some space or choose another folder."
+
+
+def file_name(text: str) -> str:
+    """A name for a file or folder from what a user calls something: no separator, no dots at its ends, 80 characters.
+
+    Example:
+        >>> file_name("mails_2025"), file_name("../../etc/passwd")
+        ('mails_2025', 'etc-passwd-3754d6cb')
+    """
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip(".-")[:80].rstrip(".-")
+    if plain and plain == text:
+        return plain
+    return f"{plain}-{sha256(text.encode()).hexdigest()[:8]}".lstrip("-")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from fewshot.errors import FewshotError
+from fewshot.cli.logs import PrintableFormatter
+from fewshot.errors import FewshotError, printable
 
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -62,7 +63,7 @@ def fit(
 
     settings = FitSettings(text, label, label_names, encoder, meta_model, stage, reject, seed)
     for line in fit_table(table, output, settings, shlex.join(["fewshot", *_typed])):
-        typer.echo(line)
+        typer.echo(printable(line))
 
 
 @app.command()
@@ -97,7 +98,7 @@ def evaluate(
         else score_table(model, table, text, label)
     )
     for line in lines:
-        typer.echo(line)
+        typer.echo(printable(line))
 
 
 @app.command()
@@ -132,7 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
     _typed[:] = typed
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    handler = logging.StreamHandler()
+    handler.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
     logging.getLogger("fewshot").setLevel(logging.INFO if typed[:1] == ["fit"] else logging.WARNING)
     try:
         status = app(typed, standalone_mode=False, prog_name="fewshot")

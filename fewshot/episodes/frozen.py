@@ -20,7 +20,7 @@ from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import check_request, sample_episodes, sample_realistic_episodes, too_many_ways
 from fewshot.errors import TaskError
 from fewshot.randomness import child_generator
-from fewshot.storage import write_tensors
+from fewshot.storage import file_name, write_tensors
 from fewshot.tasks.task import ClassPools, Part, Task
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def frozen_episodes(task: Task, request: EpisodeRequest, shipped: Path | None, k
     found = None if shipped is None or request.realistic else _from_shipped(task, request, shipped)
     if found is not None or kept is None:
         return draw(task, request) if found is None else found
-    path = kept / f"{task.name}-{task.split}-{task.texts_sha256[:12]}" / request.file_name
+    path = kept / f"{file_name(task.name)}-{file_name(task.split)}-{task.texts_sha256[:12]}" / request.file_name
     episodes = load_episodes(path, task)
     if episodes is None:
         episodes = draw(task, request)

@@ -17,6 +17,7 @@ from fewshot.features import TaskFeatures, encoded_features
 from fewshot.processes import main_first
 from fewshot.randomness import child_generator
 from fewshot.resources import shipped
+from fewshot.storage import file_name
 from fewshot.tasks.task import Task
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> Epi
         request = EpisodeRequest(
             "test", protocol.ways, protocol.shots, protocol.queries, protocol.episodes, protocol.realistic
         )
-        folder = shipped("episodes") / task.name
+        folder = shipped("episodes") / file_name(task.name)
         episodes = frozen_episodes(task, request, folder if folder.is_dir() else None, kept)
     noise = protocol.support_noise
     if not noise:

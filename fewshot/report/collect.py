@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, printable
 from fewshot.evaluation import paired_difference
 from fewshot.report.table import percent
 
@@ -64,7 +64,7 @@ def sweep_table(runs: Iterable[Run]) -> Table:
     first: dict[str, Run] = {}
     for run in runs:
         reference = first.setdefault(run.results["episodes_sha256"] + run.results["task_sha256"], run)
-        table.add_row(*_row(run, reference, varying))
+        table.add_row(*map(printable, _row(run, reference, varying)))
     return table
 
 

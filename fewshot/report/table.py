@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from fewshot.errors import printable
 from fewshot.evaluation import Estimate
 from fewshot.experiment.result import ITSELF
 
@@ -33,7 +34,7 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     itself = [name for name in ITSELF if name in results["baselines"]]
     own = "".join(f"; {name}: the same learner" for name in itself)
     table = Table(
-        title=f"{results['task']}, {asked}, {names}{noise}",
+        title=printable(f"{results['task']}, {asked}, {names}{noise}"),
         caption=f"{_episodes(results)}; {_covered(results)}{own}",
     )
     for column in ("learner", "accuracy %", "95 % interval", "difference", "macro-F1 %", "ECE", "intra", "inter"):
@@ -91,8 +92,8 @@ def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:
 
 def show(table: Table) -> None:
     """Print to standard output; in a file, as wide as the table needs."""
-    console = Console()
+    console = Console(markup=False, emoji=False)  # a task or label may be called [/red]
     if not console.is_terminal:
         needed = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-        console = Console(width=max(80, needed))
+        console = Console(width=max(80, needed), markup=False, emoji=False)
     console.print(table)

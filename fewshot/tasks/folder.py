@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from fewshot.errors import ConfigError, TaskError
-from fewshot.resources import shipped
+from fewshot.resources import bundled_task
 from fewshot.tasks.assemble import build_task, clean_rows
 from fewshot.tasks.readers import find_texts, labelled_rows, read_json, task_path
 from fewshot.tasks.splits import MADE, choose_split
@@ -78,7 +78,7 @@ def load_bundled(name: str, split: str | int = "01", min_texts: int = 0) -> Task
 
     Other arguments: as for `load_folder`.
     """
-    return load_folder(shipped("episodes") / name, name, split, min_texts=min_texts, published=name)
+    return load_folder(bundled_task(name), name, split, min_texts=min_texts, published=name)
 
 
 def data_folder(name: str) -> Path | None:
@@ -91,7 +91,7 @@ def data_folder(name: str) -> Path | None:
 def _own_or_published(folder: Path | None, name: str, published: str | None) -> Path | None:
     """The file of a task folder, else the one that comes with the package, if there is one."""
     candidates = [folder / name] if folder else []
-    candidates += [shipped("episodes") / published / name] if published else []
+    candidates += [bundled_task(published) / name] if published else []
     return next((path for path in candidates if path.is_file()), None)
 
 

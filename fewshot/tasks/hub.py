@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fewshot.errors import ConfigError, TaskError
-from fewshot.resources import shipped
+from fewshot.resources import bundled_task
 from fewshot.tables import Row
 from fewshot.tables.rows import check_column
 from fewshot.tasks.assemble import build_task, clean_rows
@@ -67,7 +67,7 @@ def load_hub(
     tables = _download(dataset, config, revision)
     rows = (row for row in _rows(tables, dataset, text_column, label_column) if row.label not in set(leave_out))
     split_id = f"{split:02d}" if isinstance(split, int) else split
-    own = shipped("episodes") / published if published else None
+    own = bundled_task(published) if published else None
     splits_file = own / "class_splits.json" if own else None
     if splits_file is None and split_id != MADE:
         raise ConfigError(f"Got task.split={split_id}, but only the split {MADE} is made for {dataset!r}. Set it.")

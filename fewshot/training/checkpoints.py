@@ -30,7 +30,7 @@ from torch import Tensor
 from fewshot.errors import StorageError
 from fewshot.processes import process_count
 from fewshot.resources import __version__
-from fewshot.storage import atomic_folder, write_json, write_tensors, write_text
+from fewshot.storage import atomic_folder, file_name, write_json, write_tensors, write_text
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Checkpoints:
     def __init__(self, root: Path | str, name: str, training: Mapping[str, Any], resume: bool = False):
         self.training = json.loads(json.dumps(training, sort_keys=True))
         digest = hashlib.sha256(json.dumps(self.training, sort_keys=True).encode()).hexdigest()
-        self.folder = Path(root) / f"{re.sub('[^A-Za-z0-9_.-]+', '-', name)}-{digest[:16]}"
+        self.folder = Path(root) / f"{file_name(name)}-{digest[:16]}"
         self.resume = resume
 
     def newest(self) -> int | None:
@@ -220,5 +220,5 @@ class Store:
         everything = {**determining, "version": __version__, "processes": process_count()}
         return TrainingFiles(
             None if self.checkpoints is None else Checkpoints(self.checkpoints, name, everything, self.resume),
-            None if self.events is None else self.events / name,
+            None if self.events is None else self.events / file_name(name),
         )
