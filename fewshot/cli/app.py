@@ -106,10 +106,9 @@ def report(
     folders: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps")],
 ) -> None:
     """One table of all runs at or below some folders."""
-    from fewshot.report.collect import collect, sweep_table
-    from fewshot.report.table import show
+    from fewshot.report.collect import show_runs
 
-    show(sweep_table([run for folder in folders for run in collect(folder)]))
+    show_runs(folders)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
