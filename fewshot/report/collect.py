@@ -11,7 +11,8 @@ from rich.table import Table
 
 from fewshot.errors import ConfigError, printable
 from fewshot.evaluation import paired_difference
-from fewshot.report.table import percent
+from fewshot.report.jobs import failed_jobs
+from fewshot.report.table import failed_table, percent, show
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ def collect(folder: Path) -> list[Run]:
     if not runs:
         raise ConfigError(f"{str(folder)!r} has no results.json at any depth. Give a folder that finished runs are in.")
     return sorted(runs, key=lambda run: tuple(run.results[key] for key in _SORTED_BY))
+
+
+def show_runs(folders: Sequence[Path]) -> None:
+    """Print a table of all finished runs at or below some folders, and one of the jobs that failed."""
+    failed = failed_jobs(folders)
+    if not failed or any(True for folder in folders for _ in folder.rglob("results.json")):
+        show(sweep_table([run for folder in folders for run in collect(folder)]))
+    if failed:
+        show(failed_table(failed))
 
 
 def sweep_table(runs: Iterable[Run]) -> Table:
