@@ -2,18 +2,26 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewshot.errors import StorageError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SEAL = "blake2b"  # of the metadata of a safetensors file
+_JSON_SEAL = "sha256"
+_LEFTOVER_SECONDS = 600.0  # no writing takes so long
 ADVICE = "Free some space or choose another folder."
 
 
@@ -115,19 +123,91 @@ def write_json(path: Path | str, content: Any, advice: str = ADVICE) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice)
 
 
+def write_sealed(path: Path | str, content: Mapping[str, Any], advice: str = ADVICE) -> None:
+    """Write a JSON object with a digest of it, which `read_sealed` checks; errors as in `write_json`."""
+    write_json(path, {**content, _JSON_SEAL: _json_digest(content)}, advice)
+
+
+def read_sealed(path: Path | str) -> dict[str, Any]:
+    """Read what `write_sealed` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON object, or not as it was written.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object")
+    if content.pop(_JSON_SEAL, None) != _json_digest(content):
+        raise ValueError(f"{path.name} is not as it was written, or an earlier version wrote it")
+    return content
+
+
 def write_tensors(
     path: Path | str, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None, advice: str = ADVICE
 ) -> None:
-    """Write a safetensors file, whole or not at all; StorageError as in `atomic`."""
+    """Write a safetensors file with a digest, whole or not at all; StorageError as in `atomic`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    sealed = {**(metadata or {}), SEAL: tensors_digest(plain, metadata or {})}
     with atomic(path, advice) as temporary:
         try:
-            save_file(plain, str(temporary), metadata=dict(metadata or {}))
+            save_file(plain, str(temporary), metadata=sealed)
         except SafetensorError as error:  # safetensors wraps the operating system's error
             raise OSError(None, str(error)) from error
+
+
+def read_tensors(path: Path | str) -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """Tensors, mapped into memory, and metadata of what `write_tensors` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not as it was written, or holds NaN or infinity.
+    """
+    from safetensors import SafetensorError, safe_open
+    from torch import float64
+
+    path = Path(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"reading {path.name} failed with {str(error).rstrip('.')!r}") from error
+    if metadata.pop(SEAL, None) != tensors_digest(tensors, metadata):
+        raise ValueError(f"{path.name} is not as it was written, or an earlier version wrote it")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not math.isfinite(float(tensor.sum(dtype=float64))):
+            raise ValueError(f"{name} in {path.name} has NaN or infinity")
+    return tensors, metadata
+
+
+def tensors_digest(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> str:
+    """Digest of names, dtypes, shapes, bytes and metadata, 32 hex digits."""
+    from torch import uint8
+
+    total = blake2b(json.dumps(dict(metadata), sort_keys=True).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        total.update(tensor.contiguous().reshape(-1).view(uint8).numpy().data)
+    return total.hexdigest()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files and folders that a killed process left in a folder."""
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # another process has just finished or removed it
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+def _json_digest(content: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(dict(content), sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager

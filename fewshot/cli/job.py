@@ -64,7 +64,6 @@ def run(config: DictConfig) -> float:
     result = run_experiment(recipe, task, settings.scored, store)
     results = build_results(task, context.runtime.choices["learner"], result)
     if is_main():
-        _save(folder, task, result, results)
         n_encoded = sum(encoder.n_encoded for encoder in {recipe.encoder, result.model.encoder})
         typed = [override.removeprefix("++") for override in context.overrides.task]
         add_process(results, time.perf_counter() - started, n_encoded, typed)
@@ -78,6 +77,7 @@ def run(config: DictConfig) -> float:
             f"{timings['total']:.1f} s in all, {timings['episodes_per_second']:.0f} episodes a second, "
             f"{n_encoded:,} texts encoded; results in {_relative(folder)}"
         )
+        _save(folder, task, result, results)  # last: a full disk then costs the model and not the numbers
     return _metric(results, settings.metric)
 
 

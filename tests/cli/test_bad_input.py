@@ -403,7 +403,7 @@ def no_space(*args, **kwargs):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_cache_disk_gets_a_sentence(folder, command, monkeypatch, tmp_path):
+def test_a_full_cache_disk_costs_a_warning_alone(folder, command, monkeypatch, tmp_path):
     fsync = os.fsync
 
     def full(handle: int) -> None:
@@ -415,7 +415,9 @@ def test_a_full_cache_disk_gets_a_sentence(folder, command, monkeypatch, tmp_pat
 
     outcome = command("task=folder", f"task.path={folder}", f"encoder.cache={tmp_path / 'cache'}")
 
-    assert_sentence(outcome, ["No space left on device", str(tmp_path / "cache")])
+    assert outcome.status == 0
+    assert outcome.out.count("Features are not kept. Could not write") >= 1
+    assert "No space left on device" in outcome.out
     assert list((tmp_path / "cache").rglob("*.safetensors")) == []
 
 
@@ -518,13 +520,3 @@ def test_a_byte_order_mark_and_windows_line_ends_change_nothing(suffix, folder, 
     assert windows.err == ""
     for key in ("task_sha256", "episodes_sha256", "accuracy", "macro_f1", "ece", "baselines", "notes"):
         assert windows.results[key] == clean.results[key]
-
-
-def test_a_mistake_in_a_sweep_ends_it_with_the_sentence(folder, command):
-    outcome = command("task=folder", f"task.path={folder}", "-m", "shots=2,50")
-
-    assert outcome.status == 2
-    assert outcome.err.splitlines()[-1].startswith("error: Class ")
-    assert "shots=50" in outcome.err, "which job it was"
-    assert "Traceback" not in outcome.err
-    assert len(outcome.results_files) == 1, "the job before it has its results"
