@@ -3,6 +3,7 @@
 import re
 
 _LONGEST = 1900  # characters of a message
+_USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 
 
 def printable(text: str) -> str:
@@ -19,12 +20,22 @@ def printable(text: str) -> str:
     )
 
 
+def redacted(text: str) -> str:
+    """Text without the user names and passwords of addresses in it.
+
+    Example:
+        >>> redacted("base_url=https://me:secret@host/v1")
+        'base_url=https://…@host/v1'
+    """
+    return _USER_INFO.sub("…", text)
+
+
 class FewshotError(Exception):
     """A problem that the user can mend; the command line prints its message without a traceback."""
 
     def __str__(self) -> str:
-        """The message as a terminal can show it: long values shortened, control characters escaped."""
-        message = printable(super().__str__())
+        """The message as a terminal can show it: long values shortened, control characters escaped, no passwords."""
+        message = printable(redacted(super().__str__()))
         if len(message) <= _LONGEST:
             return message
         return f"{message[: _LONGEST // 2]} [...] {message[-_LONGEST // 2 :]}"
