@@ -30,15 +30,18 @@ def redacted(text: str) -> str:
     return _USER_INFO.sub("…", text)
 
 
+def sentence(message: str) -> str:
+    """A message as it is shown: without passwords and control characters, and below 2,000 characters."""
+    plain = printable(redacted(message))
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST // 2]} [...] {plain[-_LONGEST // 2 :]}"
+
+
 class FewshotError(Exception):
     """A problem that the user can mend; the command line prints its message without a traceback."""
 
     def __str__(self) -> str:
-        """The message as a terminal can show it: long values shortened, control characters escaped, no passwords."""
-        message = printable(redacted(super().__str__()))
-        if len(message) <= _LONGEST:
-            return message
-        return f"{message[: _LONGEST // 2]} [...] {message[-_LONGEST // 2 :]}"
+        """The message as `sentence` shows it."""
+        return sentence(super().__str__())
 
 
 class ConfigError(FewshotError, ValueError):

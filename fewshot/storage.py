@@ -14,7 +14,7 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.errors import StorageError, redacted
+from fewshot.errors import ConfigError, StorageError, redacted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,14 @@ SEAL = "blake2b"  # of the metadata of a safetensors file
 _JSON_SEAL = "sha256"
 _LEFTOVER_SECONDS = 600.0  # no writing takes so long
 ADVICE = "Free some space or choose another folder."
+
+
+def user_path(path: Any, setting: str = "a path") -> Path:
+    """A path as a user may give it, with ~ and, as settings are read, a number; ConfigError for anything else."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if type(text) not in (str, int, float):
+        raise ConfigError(f"Got {path!r} as {setting}, expected text such as 'my_folder'. Correct it.")
+    return Path(os.path.expanduser(str(text)))
 
 
 def file_name(text: str) -> str:

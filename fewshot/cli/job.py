@@ -16,7 +16,7 @@ from fewshot.cli.settings import RunSettings
 from fewshot.cli.sweep import finished_run, in_sweep, settings_sha256
 from fewshot.errors import ConfigError, redacted
 from fewshot.processes import is_main
-from fewshot.storage import redact_files
+from fewshot.storage import redact_files, user_path
 
 if TYPE_CHECKING:
     from fewshot.experiment.result import ExperimentResult
@@ -56,7 +56,7 @@ def run(config: DictConfig) -> float:
     if done is not None:
         log.info(f"This run is done: {_relative(done[0])}")
         return _metric(done[1], settings.metric)
-    folder, output = Path(context.runtime.output_dir), Path(config.output)
+    folder, output = Path(context.runtime.output_dir), user_path(config.output, "output")
     store = Store(
         episodes=output / "episodes" if is_main() else None,
         checkpoints=output / "checkpoints",

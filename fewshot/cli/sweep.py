@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fewshot.errors import FewshotError, redacted
 from fewshot.report.jobs import JOB, failed_jobs, read_json
-from fewshot.storage import redact_files, write_json
+from fewshot.storage import redact_files, user_path, write_json
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +112,8 @@ class SweepEnd(Callback):
 
 def _finished(output: str, sweep: str) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Folder and results of the jobs of this sweep and of others in the same output folder that are done."""
-    paths = {path for folder in (Path(output) / "sweeps", Path(sweep)) for path in folder.rglob("results.json")}
-    for path in sorted(paths):
+    folders = (user_path(output, "output") / "sweeps", Path(sweep))
+    for path in sorted({path for folder in folders for path in folder.rglob("results.json")}):
         results = _read(path, path.stat().st_mtime_ns)
         if "settings_sha256" in results:
             yield path.parent, results
