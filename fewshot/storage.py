@@ -14,7 +14,7 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fewshot.errors import StorageError
+from fewshot.errors import ConfigError, StorageError, redacted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +23,14 @@ SEAL = "blake2b"  # of the metadata of a safetensors file
 _JSON_SEAL = "sha256"
 _LEFTOVER_SECONDS = 600.0  # no writing takes so long
 ADVICE = "Free some space or choose another folder."
+
+
+def user_path(path: Any, setting: str = "a path") -> Path:
+    """A path as a user may give it, with ~ and, as settings are read, a number; ConfigError for anything else."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if type(text) not in (str, int, float):
+        raise ConfigError(f"Got {path!r} as {setting}, expected text such as 'my_folder'. Correct it.")
+    return Path(os.path.expanduser(str(text)))
 
 
 def file_name(text: str) -> str:
@@ -39,10 +47,10 @@ def file_name(text: str) -> str:
 
 
 @contextmanager
-def atomic(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
+def atomic(path: Path | str, advice: str = ADVICE, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends without an error; its folder is made.
 
-    `advice` is the last sentence of the error message, here and below.
+    `advice` is the last sentence of the error message, here and below. A `private` file is its owner's alone.
 
     Raises:
         StorageError: the folder or the file cannot be written; `path` is as it was before.
@@ -53,7 +61,7 @@ def atomic(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
         os.close(handle)
         cleaning.callback(_remove, Path(name))
         yield Path(name)
-        _flush_file(Path(name))
+        _flush_file(Path(name), private)
         os.replace(name, path)
 
 
@@ -70,7 +78,7 @@ def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
         cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
         yield temporary
         for written in sorted(temporary.iterdir()):
-            _flush_file(written)
+            _flush_file(written, False)
         os.chmod(temporary, 0o777 & ~_umask())
         _flush_folder(temporary)
         os.rename(temporary, path)  # fails if `path` holds files
@@ -112,15 +120,23 @@ def replaced_folder(path: Path | str, marker: str, advice: str = ADVICE) -> Iter
         _flush_folder(path.parent)
 
 
-def write_text(path: Path | str, text: str, advice: str = ADVICE) -> None:
-    """Write UTF-8 text, whole or not at all; StorageError as in `atomic`."""
-    with atomic(path, advice) as temporary:
+def write_text(path: Path | str, text: str, advice: str = ADVICE, private: bool = False) -> None:
+    """Write UTF-8 text, whole or not at all; arguments and StorageError as in `atomic`."""
+    with atomic(path, advice, private) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, content: Any, advice: str = ADVICE) -> None:
+def write_json(path: Path | str, content: Any, advice: str = ADVICE, private: bool = False) -> None:
     """Write JSON, keys in the order given; StorageError as in `atomic`, ValueError for a NaN or an infinity."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice)
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice, private)
+
+
+def redact_files(folder: Path) -> None:
+    """Take user names and passwords out of the addresses in the YAML files of a folder."""
+    for path in folder.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        if redacted(text) != text:
+            write_text(path, redacted(text))
 
 
 def write_sealed(path: Path | str, content: Mapping[str, Any], advice: str = ADVICE) -> None:
@@ -227,10 +243,10 @@ def _remove(file: Path) -> None:
         file.unlink()
 
 
-def _flush_file(file: Path) -> None:
+def _flush_file(file: Path, private: bool) -> None:
     with open(file, "rb+") as written:
         os.fsync(written.fileno())
-    os.chmod(file, 0o666 & ~_umask())
+    os.chmod(file, 0o600 if private else 0o666 & ~_umask())
 
 
 def _flush_folder(folder: Path) -> None:

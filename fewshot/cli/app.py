@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fewshot.cli.logs import PrintableFormatter
-from fewshot.errors import FewshotError, printable
+from fewshot.errors import FewshotError, printable, sentence
 
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -161,5 +161,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, status: int = 2) -> int:
-    print(message, file=sys.stderr, flush=True)
+    print(sentence(message), file=sys.stderr, flush=True)
     return status

@@ -14,8 +14,9 @@ from fewshot.cli.build import build
 from fewshot.cli.check import BY_STAGE, check
 from fewshot.cli.settings import RunSettings
 from fewshot.cli.sweep import finished_run, in_sweep, settings_sha256
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, redacted
 from fewshot.processes import is_main
+from fewshot.storage import redact_files, user_path
 
 if TYPE_CHECKING:
     from fewshot.experiment.result import ExperimentResult
@@ -38,6 +39,7 @@ def run(config: DictConfig) -> float:
     """
     started = time.perf_counter()
     context = HydraConfig.get()
+    redact_files(Path(context.runtime.output_dir) / ".hydra")
     settings = check(config, context.runtime.choices, context.overrides.task)
     recipe = recipe_of(config, settings, context.runtime.choices)
     # Imported here: what `check` refuses needs neither torch nor the rest.
@@ -54,7 +56,7 @@ def run(config: DictConfig) -> float:
     if done is not None:
         log.info(f"This run is done: {_relative(done[0])}")
         return _metric(done[1], settings.metric)
-    folder, output = Path(context.runtime.output_dir), Path(config.output)
+    folder, output = Path(context.runtime.output_dir), user_path(config.output, "output")
     store = Store(
         episodes=output / "episodes" if is_main() else None,
         checkpoints=output / "checkpoints",
@@ -65,7 +67,7 @@ def run(config: DictConfig) -> float:
     results = build_results(task, context.runtime.choices["learner"], result)
     if is_main():
         n_encoded = sum(encoder.n_encoded for encoder in {recipe.encoder, result.model.encoder})
-        typed = [override.removeprefix("++") for override in context.overrides.task]
+        typed = [redacted(override.removeprefix("++")) for override in context.overrides.task]
         add_process(results, time.perf_counter() - started, n_encoded, typed)
         results["settings_sha256"] = settings_sha256(config)
         write_results(folder, results, result)

@@ -16,7 +16,7 @@ from fewshot.cli import job
 from fewshot.cli.compose import CONF, reworded
 from fewshot.cli.sweep import in_sweep, run_job
 from fewshot.cli.typed import NoTask, config_folders, for_this_process, normalise_arguments
-from fewshot.errors import FewshotError, StorageError
+from fewshot.errors import ConfigError, FewshotError, StorageError, sentence
 from fewshot.processes import disconnect, is_main, process_index
 
 _GRACE = 3.0  # seconds
@@ -92,6 +92,13 @@ def _run(config: DictConfig) -> float:
             f"Could not read or write {what}: {error.strerror or error}. Expected a file that is there and may be "
             f"used, on a disk with space. Check it, or set output=/another/folder."
         ) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise ConfigError(
+            f"There is not enough memory for this run ({str(error)[-200:] or 'MemoryError'}). Expected one that fits. "
+            f"Lower ways, shots, queries or episodes, or choose a smaller encoder."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -114,5 +121,5 @@ def _complain(message: object, before: str = "error: ") -> int:
         # What is wrong here is most often wrong in the first process too, which says so; the launcher then ends this.
         time.sleep(_GRACE)
         before = f"process {process_index()}: {before}"
-    print(f"{before}{message}", file=sys.stderr, flush=True)
+    print(f"{before}{sentence(str(message))}", file=sys.stderr, flush=True)
     return 2

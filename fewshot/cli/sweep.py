@@ -20,9 +20,9 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from fewshot.errors import FewshotError
+from fewshot.errors import FewshotError, redacted
 from fewshot.report.jobs import JOB, failed_jobs, read_json
-from fewshot.storage import write_json
+from fewshot.storage import redact_files, user_path, write_json
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +62,12 @@ def finished_run(config: DictConfig, task_sha256: str) -> tuple[Path, Mapping[st
 def run_job(config: DictConfig, run: Callable[[DictConfig], float]) -> float:
     """Run a job of a sweep; if it fails, its folder says why, and the value is NaN."""
     context = HydraConfig.get()
-    job: dict[str, Any] = {"settings_sha256": settings_sha256(config), "overrides": list(context.overrides.task)}
+    job: dict[str, Any] = {
+        "settings_sha256": settings_sha256(config),
+        "overrides": [redacted(one) for one in context.overrides.task],
+    }
     folder = Path(context.runtime.output_dir)
+    redact_files(Path(context.sweep.dir))
     try:
         value = run(config)
     except FewshotError as error:
@@ -108,8 +112,8 @@ class SweepEnd(Callback):
 
 def _finished(output: str, sweep: str) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     """Folder and results of the jobs of this sweep and of others in the same output folder that are done."""
-    paths = {path for folder in (Path(output) / "sweeps", Path(sweep)) for path in folder.rglob("results.json")}
-    for path in sorted(paths):
+    folders = (user_path(output, "output") / "sweeps", Path(sweep))
+    for path in sorted({path for folder in folders for path in folder.rglob("results.json")}):
         results = _read(path, path.stat().st_mtime_ns)
         if "settings_sha256" in results:
             yield path.parent, results
