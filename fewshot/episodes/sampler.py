@@ -161,18 +161,43 @@ def _draw_texts(
     longer one. A class with fewer than `count` texts repeats itself at the end; callers mask those places.
     """
     uniforms = torch.rand(count, *ways.shape, generator=generator, dtype=torch.float64)
-    size = max(1, _DECK_ELEMENTS // (ways.shape[1] * pools.members.shape[1]))
+    largest = pools.members.shape[1]
+    if count**2 < largest:
+        return pools.members[ways[..., None], _shuffled_places(largest, pools.sizes[ways], uniforms)]
+    size = max(1, _DECK_ELEMENTS // (ways.shape[1] * largest))
     pieces = zip(ways.split(size), uniforms.split(size, dim=1), strict=True)
     return torch.cat([_shuffled(pools.members[w], pools.sizes[w], u) for w, u in pieces])
 
 
-def _shuffled(deck: Tensor, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
-    last = deck.shape[-1] - 1
+def _shuffled_places(largest: int, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
+    """Places in a class that `_shuffled` would draw from, without a copy of the class: few of its places move."""
+    moves: list[tuple[Tensor, Tensor]] = []  # (place, what is put there)
+
+    def at(place: Tensor) -> Tensor:
+        found = place
+        for target, value in moves:
+            found = torch.where(place == target, value, found)
+        return found
+
     drawn = []
     for step, uniform in enumerate(uniforms):
-        left = (sizes - step).clamp(min=1)
-        place = (torch.minimum((uniform * left).long(), left - 1) + step).clamp(max=last)[..., None]
-        here = torch.full_like(place, min(step, last))
+        place, here = _exchanged(largest, sizes, step, uniform)
+        drawn.append(at(place))
+        moves.append((place, at(here)))
+    return torch.stack(drawn, dim=-1)
+
+
+def _shuffled(deck: Tensor, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
+    drawn = []
+    for step, uniform in enumerate(uniforms):
+        place, here = (places[..., None] for places in _exchanged(deck.shape[-1], sizes, step, uniform))
         drawn.append(deck.gather(-1, place))
         deck.scatter_(-1, place, deck.gather(-1, here))
     return torch.cat(drawn, dim=-1)
+
+
+def _exchanged(largest: int, sizes: Tensor, step: int, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """The place that a step of the shuffle draws, and the one whose text goes there."""
+    left = (sizes - step).clamp(min=1)
+    place = (torch.minimum((uniform * left).long(), left - 1) + step).clamp(max=largest - 1)
+    return place, torch.full_like(place, min(step, largest - 1))

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _MAX_VALID_SHOTS = 20  # with more, evaluations of them cost most of the time of a meta-training
 # Meta-valid episodes: enough that half a point can be seen, few enough that an evaluation takes a tenth of a second.
 VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
+_VALID_LOGITS = 750_000  # of all-way episodes, for each query of a class: the fewer, the more classes there are
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,11 @@ def valid_episodes(
     queries = max(1, min(_VALID_QUERIES, smallest - 1))
     shots = min(protocol.shots, max(1, smallest - queries), _MAX_VALID_SHOTS)
     ways = min(protocol.ways or n_classes, n_classes)
-    requests = [EpisodeRequest("valid", ways, shots, queries, VALID_EPISODES // fewer)]
+    most = max(8, _VALID_LOGITS // n_classes**2)
+    sampled = VALID_EPISODES if ways < n_classes else min(VALID_EPISODES, most)
+    requests = [EpisodeRequest("valid", ways, shots, queries, sampled // fewer)]
     if ways < n_classes:
-        requests.append(EpisodeRequest("valid", None, shots, queries, _VALID_ALL_WAY_EPISODES // fewer))
+        requests.append(EpisodeRequest("valid", None, shots, queries, min(_VALID_ALL_WAY_EPISODES, most) // fewer))
     return [draw(task, request, pools, purpose) for request in requests]
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from fewshot.episodes import sample_episodes, sample_realistic_episodes
+from fewshot.episodes import sample_episodes, sample_realistic_episodes, sampler
 from fewshot.errors import ConfigError, TaskError
 from fewshot.tasks.task import ClassPools
 from tests.synthetic import pools_of, seeded
@@ -209,3 +209,11 @@ def test_shuffling_in_turns_changes_nothing(monkeypatch):
     whole = sample_episodes(pools, 20, 2, 3, 4, torch.Generator().manual_seed(0))
     monkeypatch.setattr("fewshot.episodes.sampler._DECK_ELEMENTS", 2 * 30 * 7)
     assert sample_episodes(pools, 20, 2, 3, 4, torch.Generator().manual_seed(0)).sha256() == whole.sha256()
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 30])
+def test_large_classes_are_drawn_from_as_small_ones_are(count):
+    sizes = torch.tensor([[5, 40], [40, 3], [1, 40]])
+    uniforms = torch.rand(count, 3, 2, generator=seeded(0), dtype=torch.float64)
+    deck = torch.arange(40).expand(3, 2, 40).clone()
+    assert torch.equal(sampler._shuffled_places(40, sizes, uniforms), sampler._shuffled(deck, sizes, uniforms))
