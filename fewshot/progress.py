@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -62,6 +63,16 @@ def track(description: str, total: int | None, unit: str = "") -> Iterator[Calla
         if bar is not None:
             bar.stop()
             _visible = False
+
+
+def import_tqdm() -> None:
+    """Import tqdm, as transformers and accelerate do, without its warning in a notebook that has no ipywidgets.
+
+    The bars here need no widgets, so there is nothing that its reader has to install.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import tqdm.auto  # noqa: F401
 
 
 def _is_terminal() -> bool:
