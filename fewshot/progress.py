@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from fewshot.processes import is_main
 
@@ -72,7 +73,7 @@ def import_tqdm() -> None:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")
-        import tqdm.auto  # noqa: F401
+        import_module("tqdm.auto")
 
 
 def _is_terminal() -> bool:
