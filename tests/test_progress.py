@@ -1,7 +1,5 @@
-import sys
 import warnings
-from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
@@ -125,23 +123,14 @@ def test_a_file_gets_a_line_every_half_minute(clock, started, monkeypatch, caplo
 
 
 def test_tqdm_is_imported_without_its_advice_on_widgets(monkeypatch):
-    def warned():
+    imported = []
+
+    def warned(name):
+        imported.append(name)
         warnings.warn("IProgress not found. Please update jupyter and ipywidgets.", stacklevel=2)
-        return ModuleType("tqdm.auto")
 
-    class Finder:
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            return ModuleSpec(name, Loader) if name == "tqdm.auto" else None
-
-    class Loader:
-        create_module = staticmethod(lambda spec: warned())
-        exec_module = staticmethod(lambda module: None)
-
-    monkeypatch.delitem(sys.modules, "tqdm.auto", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [Finder, *sys.meta_path])
+    monkeypatch.setattr(progress, "import_module", warned)
 
     progress.import_tqdm()  # a warning would be an error
 
-    assert "tqdm.auto" in sys.modules
-    monkeypatch.delitem(sys.modules, "tqdm.auto")
+    assert imported == ["tqdm.auto"]
