@@ -23,7 +23,7 @@ def as_markdown(source: str, name: str) -> tuple[str, dict[str, bytes]]:
     for cell in nbformat.reads(source, as_version=4).cells:
         if cell.cell_type == "markdown":
             parts.append(cell.source)
-            heading = ([heading] + re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE))[-1]
+            heading = [heading, *re.findall(r"^#+ (.+)$", cell.source, re.MULTILINE)][-1]
             continue
         parts.append(f"```python\n{cell.source}\n```")
         parts += [_shown(output, name, pictures, heading) for output in cell.outputs]
