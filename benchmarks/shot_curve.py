@@ -12,7 +12,7 @@ What was tuned on the supports has a table of its own: trained parameters, secon
 that of the learner, and of the tuned head, on the same support, the lowest of all supports too.
 
 Points are kept in `benchmarks/results/NAME.json` as they are measured, and not measured again.  The picture is
-`docs/NAME.png`.
+`docs/NAME.png`, see `benchmarks.shot_curve_picture`, which draws it again.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from typing import Any
 import torch
 
 from benchmarks.record import RESULTS, record, show_rows
+from benchmarks.shot_curve_picture import PICTURES, draw
 from fewshot.adaptation import Ladder
 from fewshot.evaluation import Estimate, paired_difference
 from fewshot.run import main as run_main
@@ -47,7 +48,6 @@ SAME = {"zero_shot": "label names", "attention": "attention + head", "lora": "Lo
 HEAD, TUNED = "attention + head", ("light", "LoRA", "adapter", "full")
 FEWEST = {"auto": 0, "label names": 0, "prototypes": 1, HEAD: 2, "light": 2, "full": 50}  # shots; others: 10
 DRAWN = [stage for stage in STAGES if stage not in ("light", "adapter")]
-PICTURES = RESULTS.parents[1] / "docs"
 Point = dict[str, Any]
 Asked = tuple[str, int, Sequence[str]]  # task, supports, overrides
 
@@ -80,7 +80,7 @@ def main() -> None:
             record(chosen.name, f"FEWSHOT_DATA=DIR {command}", table(points), **details)
     if tuned(points):
         show_rows(f"{chosen.name}: tuned on the supports", tuned(points))
-    draw(points, PICTURES / f"{chosen.name}.png", chosen.task)
+    draw(points, PICTURES / f"{chosen.name}.png")
 
 
 def applies(stage: str, shots: int) -> bool:
@@ -176,36 +176,6 @@ def tuned(points: Sequence[Point]) -> list[dict[str, str]]:
                 row[f"against {name}, lowest"] = f"{100 * float((pair[0] - pair[1]).min()):+.1f}"
         rows.append(row)
     return rows
-
-
-def draw(points: Sequence[Point], path: Path, task: str) -> None:
-    """A line for each stage, and a ring for auto."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4))
-    shown = sorted({p["shots"] for p in points})
-    places = {shots: place for place, shots in enumerate(shown)}
-    for stage in DRAWN:
-        own = sorted((p for p in points if p["stage"] == stage), key=lambda p: p["shots"])
-        if not own:
-            continue
-        estimates = [Estimate.of(torch.tensor(p["accuracies"], dtype=torch.double)) for p in own]
-        x, y = [places[p["shots"]] for p in own], [100 * estimate.mean for estimate in estimates]
-        if stage == "auto":
-            axes.plot(x, y, "o", markersize=11, markerfacecolor="none", color="black", label="auto", zorder=5)
-        else:
-            axes.errorbar(x, y, [100 * (e.ci95 or 0) for e in estimates], marker=".", capsize=2, label=stage)
-    axes.set_xticks(range(len(shown)), [str(shots) for shots in shown])
-    axes.set(xlabel="labelled texts per class", ylabel="accuracy %", title=f"{task}, {points[0]['ways']} classes")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from fewshot.processes import is_main
 
@@ -62,6 +64,16 @@ def track(description: str, total: int | None, unit: str = "") -> Iterator[Calla
         if bar is not None:
             bar.stop()
             _visible = False
+
+
+def import_tqdm() -> None:
+    """Import tqdm, as transformers and accelerate do, without its warning in a notebook that has no ipywidgets.
+
+    The bars here need no widgets, so there is nothing that its reader has to install.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")
+        import_module("tqdm.auto")
 
 
 def _is_terminal() -> bool:

@@ -1,3 +1,4 @@
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -119,3 +120,17 @@ def test_a_file_gets_a_line_every_half_minute(clock, started, monkeypatch, caplo
         "Encoding: 6 of 9 after 66 s  fast",
         "Encoding: 9 of 9 after 99 s  fast",
     ]
+
+
+def test_tqdm_is_imported_without_its_advice_on_widgets(monkeypatch):
+    imported = []
+
+    def warned(name):
+        imported.append(name)
+        warnings.warn("IProgress not found. Please update jupyter and ipywidgets.", stacklevel=2)
+
+    monkeypatch.setattr(progress, "import_module", warned)
+
+    progress.import_tqdm()  # a warning would be an error
+
+    assert imported == ["tqdm.auto"]

@@ -2,22 +2,16 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.markdown import blocks, commands, copy_samples, run_command
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
-COMMANDS = [
-    line.split("#")[0].strip()
-    for language, block in BLOCKS
-    if language == "bash"
-    for line in block.splitlines()
-    if line.startswith(("python -m", "fewshot "))
-]
+COMMANDS = commands(README)
 
 
 def test_the_readme_is_short_and_has_commands():
@@ -40,12 +34,11 @@ def test_the_commands_run_in_order(tmp_path):
     words |= {f"class {letter}": f"{letter} thing" for letter in "abcdefghijklmnopqrstuvw"}
     rows = [{"text": f"{word} number {n}", "label": label} for label, word in words.items() for n in range(25)]
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    shutil.copytree(Path(__file__).parents[1] / "samples", tmp_path / "samples")
+    copy_samples(tmp_path)
     for command in COMMANDS:
         if "task=hub" in command or "banking77" in command:  # needs the network
             continue
-        typed = command.removeprefix("python ").split() if command.startswith("python") else ["-m", *command.split()]
-        done = subprocess.run([sys.executable, *typed], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = run_command(command, tmp_path)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         if not command.startswith(("fewshot fit", "fewshot predict")):
             assert "accuracy %" in done.stdout, command
@@ -54,7 +47,7 @@ def test_the_commands_run_in_order(tmp_path):
 
 @pytest.mark.slow
 def test_the_python_examples_run_one_after_the_other(tmp_path):
-    code = "".join(block for language, block in BLOCKS if language == "python")
+    code = "".join(blocks(README, "python"))
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("['card']\n")
     assert "with a probability of" in done.stdout

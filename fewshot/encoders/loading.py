@@ -14,6 +14,7 @@ from torch import nn
 
 from fewshot.encoders.precision import fast_in_bfloat16
 from fewshot.errors import ConfigError, EncoderError
+from fewshot.progress import import_tqdm
 
 
 def attention_kernel(max_length: int | None, device: torch.device) -> str | None:
@@ -25,6 +26,7 @@ def attention_kernel(max_length: int | None, device: torch.device) -> str | None
 @contextmanager
 def loading(model: str) -> Iterator[None]:
     """Wrap the calls that read a tokenizer or weights, to raise EncoderError with the user's name of the model."""
+    import_tqdm()
     from transformers.utils import logging
 
     bars = logging.is_progress_bar_enabled()

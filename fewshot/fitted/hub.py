@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.errors import ConfigError, StorageError
+from fewshot.progress import import_tqdm
 
 _LISTED = 50  # labels in a card
 
@@ -18,6 +19,7 @@ def card(labels: Sequence[str | int], encoder: str, details: Mapping[str, Any]) 
         encoder: what encodes.
         details: `stage`, `command`, `n_texts`, `accuracy` (a sentence) and so on; what is absent is left out.
     """
+    import_tqdm()
     from huggingface_hub import ModelCard, ModelCardData
 
     data = ModelCardData(library_name="fewshot-text", pipeline_tag="text-classification", tags=["few-shot", "fewshot"])

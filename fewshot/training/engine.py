@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fewshot.errors import FewshotError
 from fewshot.processes import connect
+from fewshot.progress import import_tqdm
 from fewshot.training.settings import LoopSettings
 
 
@@ -23,6 +24,7 @@ class Engine:
     """
 
     def __init__(self, objective: nn.Module, groups: Sequence[dict[str, Any]], settings: LoopSettings):
+        import_tqdm()
         from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
 
         connect()

@@ -1,6 +1,12 @@
 """The tables of the shot curve, from points as they are kept."""
 
+import json
+
+import pytest
+
+from benchmarks.record import RESULTS
 from benchmarks.shot_curve import applies, table, tuned
+from benchmarks.shot_curve_picture import STYLES, draw, series
 
 POINT = {"task": "banking77", "ways": 3, "queries": 4, "seconds": 1.0}
 
@@ -53,3 +59,33 @@ def test_stages_begin_where_there_are_texts_enough_for_them():
         "prototypes",
         "LoRA",
     ]
+
+
+def test_a_series_is_accuracy_or_the_difference_on_the_same_supports():
+    assert series(POINTS, "LoRA")[0][:2] == (51, pytest.approx(87.5))
+    ((shots, mean, half),) = series(POINTS, "LoRA", "attention + head")
+    assert (shots, mean) == (51, pytest.approx(2.5))
+    assert half == pytest.approx(12.706 * 7.5, abs=0.01)  # of +10 and -5 points: t times the standard error
+    assert series(POINTS, "auto", "LoRA")[-1][0] == 51  # at 100 there is nothing to compare it with
+
+
+def test_the_picture_has_50_and_51_side_by_side_the_zero_and_lines_of_their_own(tmp_path, monkeypatch):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    monkeypatch.setattr(pyplot, "close", lambda figure: None)
+    points = json.loads((RESULTS / "shot_curve.json").read_text(encoding="utf-8"))["points"]
+
+    draw(points, tmp_path / "shot_curve.png")
+
+    figure = pyplot.gcf()
+    top, zero, below = figure.axes
+    place = {shots: below.transData.transform((shots, 0))[0] for shots in (0, 1, 20, 50, 51, 100)}
+    assert place[51] - place[50] < (place[50] - place[20]) / 20
+    assert place[1] > place[0] + 50
+    assert zero.get_ylim()[0] == 0 < top.get_ylim()[0]
+    assert [label.get_text() for label in below.get_xticklabels()][-3:] == ["50, 51", "", "100"]
+    (caption,) = [text.get_text() for text in figure.texts]
+    assert "95 % interval" in caption
+    for name in ("color", "marker", "linestyle"):
+        assert len({str(style[name]) for style in STYLES.values()}) == len(STYLES)
+    pyplot.clf()
+    assert (tmp_path / "shot_curve.png").stat().st_size < 200_000
