@@ -249,6 +249,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             given = self._names(flat) or {}
             new = [label for label in dict.fromkeys(flat) if label not in names]
             names |= {label: given.get(label, readable(str(label))) for label in new}
+        texts = self.model_.masked(texts)
         with self.model_.encoder.cuts_reported(texts):
             if not self.multi_label_:
                 return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))

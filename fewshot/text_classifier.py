@@ -24,6 +24,7 @@ from fewshot.fitted.explanation import Explanation
 from fewshot.fitted.hub import card, fetched, push
 from fewshot.fitted.predictions import Predictions
 from fewshot.fitted.rejection import Rejection
+from fewshot.housekeeping.personal import mask_personal_data
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
 from fewshot.storage import replaced_folder, write_json, write_tensors, write_text
@@ -34,6 +35,7 @@ TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "READM
 ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
 # What only the caller decides: where and how fast to compute, what to trust, where to keep features.
 OF_THE_CALLER = ("device", "tokens_per_batch", "cache", "trust_remote_code", "pickled_weights", "weights")
+MASKED = "mask_personal_data"  # in the details: personal data is masked in all that is read
 _CHUNK = 1024  # texts that the classifier scores at once, to bound its memory
 
 
@@ -160,6 +162,14 @@ class TextClassifier:
         """Texts in the space whose Euclidean distances the classifier goes by."""
         with torch.no_grad():
             return self.classifier.metric(self._features(texts)[None])[0]
+
+    def masked(self, texts: list[str]) -> list[str]:
+        """The texts as it reads them: with personal data masked, if those that it was fitted on were so.
+
+        Raises:
+            ConfigError: they were, and presidio-analyzer is not installed.
+        """
+        return mask_personal_data(texts)[0] if self.details.get(MASKED) else texts
 
     def without_cache(self) -> "TextClassifier":
         """The same classifier, which keeps no features of the texts that it sees."""
@@ -291,7 +301,7 @@ class TextClassifier:
     @contextmanager
     def _read(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The texts as a list, with warnings of what the encoder does not read or know."""
-        read = checked_texts(texts)
+        read = self.masked(checked_texts(texts))
         warn_of_language(self.encoder.model, read, once=True)
         with self.encoder.cuts_reported(read):
             yield read

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.errors import ConfigError, TaskError
+from fewshot.housekeeping import mask_personal_data
 from fewshot.tables import LabelledRows, guess_columns, open_table
 
 
@@ -23,6 +24,7 @@ class FitSettings:
     stage: str = "auto"
     reject: float | None = None
     seed: int = 0
+    mask_personal_data: bool = False
 
 
 def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> Iterator[str]:
@@ -34,7 +36,11 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     texts, labels, notes = labelled(path, settings.text, settings.label)
     yield from notes
     names = _label_names(settings.label_names)
+    if settings.mask_personal_data:
+        texts, masked = mask_personal_data(texts)
+        yield _masked(masked)
     from fewshot.classifier import FewShotClassifier  # what can be refused without torch was refused
+    from fewshot.text_classifier import MASKED
 
     classifier = FewShotClassifier(
         settings.meta_model,
@@ -46,6 +52,8 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
     found = details.get("out_of_fold")
+    if settings.mask_personal_data:
+        details[MASKED] = True
     if found:
         right = round(found["accuracy"] * found["n_texts"])
         details["accuracy"] = _share(right, found["n_texts"], " held out in turn")
@@ -111,7 +119,7 @@ def score_table(model: Path, path: Path, text: str | None, label: str | None) ->
     for name, size in Counter(labels).items():
         yield f"  {name}: {_share(sum(ok for ok, own in zip(right, labels, strict=True) if own == name), size)}"
     if classifier.evidence is not None:
-        seen = len(set(classifier.evidence.support.texts) & set(texts))
+        seen = len(set(classifier.evidence.support.texts) & set(classifier.masked(texts)))
         if seen:
             yield f"{seen} of these texts are among those that it was fitted on, which flatters it."
     mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)
@@ -141,6 +149,13 @@ def _label_names(path: Path | None) -> dict[str, str] | None:
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content.values()):
         raise ConfigError(f'{path} was expected to map labels to names, like {{"card": "lost card"}}. Mend it.')
     return content
+
+
+def _masked(counts: Counter[str]) -> str:
+    if not counts:
+        return "No personal data was found to mask. New texts are masked as well."
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
+    return f"Masked {counts.total():,} pieces of personal data ({kinds}). New texts are masked as well."
 
 
 def _share(right: int, n_texts: int, which: str = "") -> str:

@@ -1,0 +1,90 @@
+"""`fewshot check`: what is wrong with the texts and labels of a table, and a repaired copy of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fewshot.errors import ConfigError, TaskError
+from fewshot.housekeeping import check_texts, repair_texts
+from fewshot.tables import Columns, PredictionWriter, Table, guess_columns, open_table
+from fewshot.tables.rows import check_column
+
+Rows = list[tuple[str, dict[str, Any]]]
+
+
+def check_table(
+    path: Path, text: str | None, label: str | None, fix: bool, output: Path | None, encoder: str | None
+) -> Iterator[str]:
+    """Look at a table, and write a repaired copy if asked; gives what there is to say, a line each.
+
+    Args:
+        path: the table; it is never written.
+        text, label: columns, where they cannot be guessed. A table of one column has no labels.
+        fix: repair what is safe.
+        output: of the repaired table.
+        encoder: by whose features labels are doubted; None is MiniLM.
+
+    Raises:
+        FewshotError: anything that the user can mend.
+    """
+    if fix != (output is not None) or str(output) == "-":
+        got = "--fix with standard output" if fix and output else "--fix alone" if fix else f"-o {output} without --fix"
+        raise ConfigError(f"Got {got}, expected both: --fix -o clean.csv, or neither. Correct it.")
+    table = open_table(path)
+    columns = guess_columns(table, text, label, with_label=label is not None or len(table.columns) > 1)
+    yield from table.notes
+    rows = list(table)
+    if not rows:
+        raise TaskError(f"{path} has no texts. Add some, or name another file.")
+    texts = [_cell(record, columns.text, place, "--text") for place, record in rows]
+    labels = [] if columns.label is None else [_cell(record, columns.label, place, "--label") for place, record in rows]
+    places = [place.rpartition(", ")[2] for place, _ in rows]
+    if output is None:
+        yield from _found(texts, labels, places, encoder)
+        return
+    inputs = [] if str(path) == "-" else [path]
+    with PredictionWriter(output, table.columns, False, inputs) as writer:
+        yield from _found(texts, labels, places, encoder)
+        yield ""
+        yield from _repaired(writer, table, columns, rows, texts, labels)
+
+
+def _found(texts: list[str], labels: list[str], places: list[str], encoder: str | None) -> Iterator[str]:
+    several = bool(labels) and _several(labels)
+    if not labels or several:
+        found = check_texts(texts, None if several or not labels else labels, places=places)
+    else:
+        from fewshot.encoders import SentenceTransformerEncoder
+
+        model = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
+        found = check_texts(texts, labels, model, places)
+    yield from found.lines()
+    if several:
+        yield "Some texts have several labels (a|b), which are not looked at."
+
+
+def _several(labels: list[str]) -> bool:
+    """Whether labels are joined, as `fewshot fit` understands it."""
+    from fewshot.episodes.multi_labelled import label_sets
+
+    return label_sets([label for label in labels if label.strip()], "auto") is not None
+
+
+def _repaired(
+    writer: PredictionWriter, table: Table, columns: Columns, rows: Rows, texts: list[str], labels: list[str]
+) -> Iterator[str]:
+    repaired = repair_texts(texts, labels or [""] * len(texts))
+    for row in repaired.kept:
+        record = dict(rows[row][1])
+        record[columns.text] = repaired.texts[row]
+        if columns.label is not None:
+            record[columns.label] = repaired.labels[row]
+        writer.write([[record.get(column) for column in table.columns]])
+    yield from repaired.lines()
+    yield f"Wrote {writer.rows_written:,} of {len(rows):,} rows to {writer.name}."
+
+
+def _cell(record: dict[str, Any], column: str, place: str, setting: str) -> str:
+    check_column(record, column, place, f"Rename the column, or set {setting}.")
+    value = record[column]
+    return "" if value is None else str(value).strip()
