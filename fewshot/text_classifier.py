@@ -35,7 +35,6 @@ TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "READM
 ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
 # What only the caller decides: where and how fast to compute, what to trust, where to keep features.
 OF_THE_CALLER = ("device", "tokens_per_batch", "cache", "trust_remote_code", "pickled_weights", "weights")
-MASKED = "mask_personal_data"  # in the details: personal data is masked in all that is read
 _CHUNK = 1024  # texts that the classifier scores at once, to bound its memory
 
 
@@ -54,6 +53,7 @@ class TextClassifier:
         rejection: tells texts that belong to no class; None: nothing is rejected.
         reject_label: the label of a text that is rejected.
         thresholds: of the probability of each label, if a text can have several labels or none; None: it has one.
+        mask_personal_data: whether personal data is masked in every text before it is read, as it was in the support.
     """
 
     encoder: Encoder
@@ -66,6 +66,7 @@ class TextClassifier:
     rejection: Rejection | None = field(default=None, repr=False)
     reject_label: str | int | None = None
     thresholds: Float[Tensor, " n_classes"] | None = field(default=None, repr=False)
+    mask_personal_data: bool = False
 
     @property
     def long_texts(self) -> str:
@@ -156,7 +157,9 @@ class TextClassifier:
         probability = float(self._probabilities(logits)[number])
         place = int(pieces[:, number].argmax())
         features = features[place : place + 1]  # the piece that decided
-        return self.evidence.explained(self.classifier, features, text, number, probability, float(logits[number]))
+        return self.evidence.explained(
+            self.classifier, features, self.masked([text])[0], number, probability, float(logits[number])
+        )
 
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
         """Texts in the space whose Euclidean distances the classifier goes by."""
@@ -164,12 +167,12 @@ class TextClassifier:
             return self.classifier.metric(self._features(texts)[None])[0]
 
     def masked(self, texts: list[str]) -> list[str]:
-        """The texts as it reads them: with personal data masked, if those that it was fitted on were so.
+        """The texts as the classifier reads them.
 
         Raises:
-            ConfigError: they were, and presidio-analyzer is not installed.
+            ConfigError: personal data is to be masked, and presidio-analyzer is not installed.
         """
-        return mask_personal_data(texts)[0] if self.details.get(MASKED) else texts
+        return mask_personal_data(texts)[0] if self.mask_personal_data else texts
 
     def without_cache(self) -> "TextClassifier":
         """The same classifier, which keeps no features of the texts that it sees."""
@@ -208,6 +211,7 @@ class TextClassifier:
             "details": dict(self.details),
             "rejection": rejection,
             "reject_label": self.reject_label,
+            "mask_personal_data": self.mask_personal_data,
         }
         with replaced_folder(folder, DESCRIPTION) as new:
             if self.encoder.trained is not None:
@@ -253,7 +257,7 @@ class TextClassifier:
             encoder = encoder.reading(settings.get("long_texts", "cut"))
             labels, temperature = tuple(content["labels"]), float(content["temperature"])
             features, digest, details = content["features"], content["trained"], dict(content["details"])
-            reject_label = content["reject_label"]
+            reject_label, masks = content["reject_label"], bool(content.get("mask_personal_data", False))
             _check_width(classifier, evidence, len(labels))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError) as error:
             raise ConfigError(
@@ -284,6 +288,7 @@ class TextClassifier:
             rejection=rejection,
             reject_label=reject_label,
             thresholds=thresholds,
+            mask_personal_data=masks,
         )
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:

@@ -110,15 +110,15 @@ def check(
     table: Table,
     text: TextColumn = None,
     label: LabelColumn = None,
-    fix: Annotated[bool, typer.Option("--fix", help="write a copy in which is repaired what is safe")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="write a copy with safe repairs")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="of the copy: .csv, .tsv or .jsonl")] = None,
     encoder: EncoderName = None,
 ) -> None:
-    """What is wrong with texts and labels: copies, contradictions, likely wrong labels, personal data and more."""
+    """Find what is wrong with texts and labels: copies, contradictions, likely wrong labels, personal data and more."""
     from fewshot.cli.checking import check_table
 
     for line in check_table(table, text, label, fix, output, encoder):
-        typer.echo(line)
+        typer.echo(printable(line))
 
 
 @app.command()

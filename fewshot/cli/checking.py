@@ -1,4 +1,4 @@
-"""`fewshot check`: what is wrong with the texts and labels of a table, and a repaired copy of it."""
+"""`fewshot check`: findings about the texts and labels of a table, and a repaired copy of it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 from fewshot.errors import ConfigError, TaskError
 from fewshot.housekeeping import check_texts, repair_texts
+from fewshot.housekeeping.personal import has_presidio
 from fewshot.tables import Columns, PredictionWriter, Table, guess_columns, open_table
 from fewshot.tables.rows import check_column
 
@@ -15,14 +16,14 @@ Rows = list[tuple[str, dict[str, Any]]]
 def check_table(
     path: Path, text: str | None, label: str | None, fix: bool, output: Path | None, encoder: str | None
 ) -> Iterator[str]:
-    """Look at a table, and write a repaired copy if asked; gives what there is to say, a line each.
+    """Check a table, and write a repaired copy if asked; gives what to print, a line each.
 
     Args:
         path: the table; it is never written.
         text, label: columns, where they cannot be guessed. A table of one column has no labels.
         fix: repair what is safe.
         output: of the repaired table.
-        encoder: by whose features labels are doubted; None is MiniLM.
+        encoder: its features find likely wrong labels; None is MiniLM.
 
     Raises:
         FewshotError: anything that the user can mend.
@@ -40,34 +41,32 @@ def check_table(
     labels = [] if columns.label is None else [_cell(record, columns.label, place, "--label") for place, record in rows]
     places = [place.rpartition(", ")[2] for place, _ in rows]
     if output is None:
-        yield from _found(texts, labels, places, encoder)
+        yield from _findings(texts, labels, places, encoder)
         return
     inputs = [] if str(path) == "-" else [path]
     with PredictionWriter(output, table.columns, False, inputs) as writer:
-        yield from _found(texts, labels, places, encoder)
+        yield from _findings(texts, labels, places, encoder)
         yield ""
         yield from _repaired(writer, table, columns, rows, texts, labels)
 
 
-def _found(texts: list[str], labels: list[str], places: list[str], encoder: str | None) -> Iterator[str]:
-    several = bool(labels) and _several(labels)
-    if not labels or several:
-        found = check_texts(texts, None if several or not labels else labels, places=places)
-    else:
-        from fewshot.encoders import SentenceTransformerEncoder
-
-        model = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
-        found = check_texts(texts, labels, model, places)
-    yield from found.lines()
-    if several:
-        yield "Some texts have several labels (a|b), which are not looked at."
-
-
-def _several(labels: list[str]) -> bool:
-    """Whether labels are joined, as `fewshot fit` understands it."""
+def _findings(texts: list[str], labels: list[str], places: list[str], encoder: str | None) -> Iterator[str]:
+    if not any(labels):
+        yield from check_texts(texts, places=places).lines()
+        return
     from fewshot.episodes.multi_labelled import label_sets
 
-    return label_sets([label for label in labels if label.strip()], "auto") is not None
+    if label_sets([label for label in labels if label], "auto") is not None:
+        yield from check_texts(texts, places=places).lines()
+        yield "Some texts have several labels (a|b); labels were not checked."
+        return
+    from fewshot.encoders import SentenceTransformerEncoder
+
+    cache = "auto" if has_presidio() else None  # nothing of personal data is kept
+    how = (
+        SentenceTransformerEncoder(cache=cache) if encoder is None else SentenceTransformerEncoder(encoder, cache=cache)
+    )
+    yield from check_texts(texts, labels, how, places).lines()
 
 
 def _repaired(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.errors import ConfigError, TaskError
-from fewshot.housekeeping import mask_personal_data
+from fewshot.housekeeping.personal import check_presidio
 from fewshot.tables import LabelledRows, guess_columns, open_table
 
 
@@ -37,10 +37,8 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     yield from notes
     names = _label_names(settings.label_names)
     if settings.mask_personal_data:
-        texts, masked = mask_personal_data(texts)
-        yield _masked(masked)
+        check_presidio()
     from fewshot.classifier import FewShotClassifier  # what can be refused without torch was refused
-    from fewshot.text_classifier import MASKED
 
     classifier = FewShotClassifier(
         settings.meta_model,
@@ -49,11 +47,10 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         stage=settings.stage,
         reject=settings.reject,
         random_state=settings.seed,
+        mask_personal_data=settings.mask_personal_data,
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
     found = details.get("out_of_fold")
-    if settings.mask_personal_data:
-        details[MASKED] = True
     if found:
         right = round(found["accuracy"] * found["n_texts"])
         details["accuracy"] = _share(right, found["n_texts"], " held out in turn")
@@ -149,13 +146,6 @@ def _label_names(path: Path | None) -> dict[str, str] | None:
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content.values()):
         raise ConfigError(f'{path} was expected to map labels to names, like {{"card": "lost card"}}. Mend it.')
     return content
-
-
-def _masked(counts: Counter[str]) -> str:
-    if not counts:
-        return "No personal data was found to mask. New texts are masked as well."
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
-    return f"Masked {counts.total():,} pieces of personal data ({kinds}). New texts are masked as well."
 
 
 def _share(right: int, n_texts: int, which: str = "") -> str:

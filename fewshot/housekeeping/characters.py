@@ -3,13 +3,14 @@
 import html
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 from fewshot.errors import ConfigError
 
-# Tab and line ends are left alone, and so are the joiners U+200C and U+200D, by which emoji and Persian are written.
+# Tab and line ends stay, and so do the joiners U+200C and U+200D, by which emoji and Persian are written.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
@@ -21,8 +22,19 @@ _TAGS = (
     "strong style sub sup table tbody td textarea th thead title tr tt u ul video"
 )
 _TAG = re.compile(rf"</?(?:{'|'.join(_TAGS.split())})(?:\s[^<>]*)?/?>|<!--|<!doctype", re.IGNORECASE)
-# ftfy is asked only where its own sequences can stand: letters of Latin-1 and Windows-1252 beyond ASCII.
+# Only texts with such letters are given to ftfy: those of Latin-1 and Windows-1252 beyond ASCII.
 _SUSPICIOUS = re.compile("[\x80-\xff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u2122]")
+FTFY_NOTE = (
+    "Letters of a wrong encoding were not checked: that needs ftfy. Install it with: pip install 'fewshot-text[check]'"
+)
+
+
+class Repair(NamedTuple):
+    """A repair that is safe: its finding's name, what it repairs, and how."""
+
+    name: str
+    trouble: str
+    repaired: Callable[[str], str]
 
 
 def has_tags(text: str) -> bool:
@@ -61,7 +73,7 @@ def in_normal_form(text: str) -> str:
 
 
 def without_mojibake(text: str) -> str:
-    """The text with letters mended that were read in a wrong encoding, by ftfy.
+    """The text with letters repaired that were read in a wrong encoding, by ftfy.
 
     Raises:
         ConfigError: ftfy is not installed.
@@ -73,9 +85,22 @@ def without_mojibake(text: str) -> str:
     return _ftfy().fix_encoding(text) if _SUSPICIOUS.search(text) else text
 
 
-def mojibake_is_told() -> bool:
-    """Whether the library that tells broken encodings is installed."""
+def has_ftfy() -> bool:
+    """Whether ftfy is installed."""
     return find_spec("ftfy") is not None
+
+
+def possible_repairs() -> tuple[Repair, ...]:
+    """All safe repairs of a text, in their order; without ftfy all but that of wrong encodings."""
+    return _REPAIRS if has_ftfy() else _REPAIRS[1:]
+
+
+_REPAIRS = (
+    Repair("wrong encoding", "letters that were read in a wrong encoding", without_mojibake),
+    Repair("entities", "entities of HTML", without_entities),
+    Repair("control characters", "control characters or marks of no width", without_control),
+    Repair("normal form", "accents apart from their letters (Unicode's form NFC joins them)", in_normal_form),
+)
 
 
 @cache
@@ -84,6 +109,6 @@ def _ftfy() -> Any:
         import ftfy
     except ImportError as error:
         raise ConfigError(
-            "Mending letters of a wrong encoding needs ftfy. Install it with: pip install 'fewshot-text[check]'"
+            "Repairing letters of a wrong encoding needs ftfy. Install it with: pip install 'fewshot-text[check]'"
         ) from error
     return ftfy

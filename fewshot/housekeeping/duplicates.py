@@ -1,4 +1,4 @@
-"""Texts that stand several times: the same, the same but for case and punctuation, or with one word changed.
+"""Duplicates: texts that are equal, equal but for case and punctuation, or differ in one word.
 
     near(a, b) = same letters and digits
                  or one word changed, 5 words or more
@@ -67,21 +67,21 @@ def near_duplicates(texts: Sequence[str]) -> list[Pair]:
         [(0, 1), (0, 2), (1, 2)]
     """
     of_words = [words(text) for text in texts]
-    found = set(_grouped((letters(text), place) for place, text in enumerate(texts)))
-    found |= set(_grouped(_with_gaps(of_words)))
+    found = set(pairs_by_key((letters(text), place) for place, text in enumerate(texts)))
+    found |= set(pairs_by_key(_with_gaps(of_words)))
     runs = {place: _runs(own) for place, own in enumerate(of_words) if len(own) >= LONG}
     sketches = ((key, place) for place, own in runs.items() for key in sorted(own)[:_SKETCH])
-    found |= {(a, b) for a, b in _grouped(sketches) if len(runs[a] & runs[b]) >= ALIKE * len(runs[a] | runs[b])}
+    found |= {(a, b) for a, b in pairs_by_key(sketches) if len(runs[a] & runs[b]) >= ALIKE * len(runs[a] | runs[b])}
     return sorted(found)
 
 
-def mean_the_same(first: str, second: str) -> bool:
-    """Whether two near duplicates surely say the same: what differs is case, punctuation, a small word or a letter.
+def say_the_same(first: str, second: str) -> bool:
+    """Whether two near duplicates surely say the same: they differ in case, punctuation, a small word or a letter.
 
     Example:
-        >>> mean_the_same("How do I block my card?", "how do i block the card")
+        >>> say_the_same("How do I block my card?", "how do i block the card")
         True
-        >>> mean_the_same("How do I block my card?", "How do I find my card?")
+        >>> say_the_same("How do I block my card?", "How do I find my card?")
         False
     """
     if letters(first) == letters(second):
@@ -125,8 +125,8 @@ def _runs(own: Sequence[str]) -> set[int]:
     }
 
 
-def _grouped(keyed: Iterable[tuple[object, int]]) -> Iterator[Pair]:
-    """Pairs of places that share a key."""
+def pairs_by_key(keyed: Iterable[tuple[object, int]]) -> Iterator[Pair]:
+    """Pairs of places that share a key; where very many do, each one with the next alone."""
     groups: dict[object, list[int]] = defaultdict(list)
     for key, place in keyed:
         if key:

@@ -1,10 +1,13 @@
-"""What a check found: counts, places, examples, and a sentence of what to do."""
+"""Findings of a check: counts, places, examples, and a sentence that says what to do."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fewshot.housekeeping.personal import has_presidio, mask_personal_data
+
 N_EXAMPLES = 3
-_SHOWN = 100  # characters of a text in an example
+_LONGEST = 100  # characters of a text in an example
+_PLURAL = {"is": "are", "has": "have", "does": "do"}
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,11 @@ class Finding:
 
     Args:
         name: short and stable, such as `near duplicates`.
-        sentence: what there is, with its count.
+        sentence: the trouble, with its count.
         advice: what to do.
         rows: the texts concerned, as places in the list that was checked: the later one of a pair, the first one of a
             label.
-        examples: three at most, each with its line.
+        examples: three at most, each with its line; personal data in them is masked.
     """
 
     name: str
@@ -39,12 +42,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that a check found.
+    """All findings of a check.
 
     Args:
-        n_texts: number of texts that were looked at.
-        found: one of each kind of trouble that there is.
-        notes: what was not looked at, and why.
+        n_texts: number of texts that were checked.
+        found: one finding for each kind of trouble.
+        notes: what was not checked, and why.
     """
 
     n_texts: int
@@ -52,11 +55,8 @@ class Findings:
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Finding:
-        """The finding of a name; KeyError where there is none."""
-        for finding in self.found:
-            if finding.name == name:
-                return finding
-        raise KeyError(name)
+        """The finding of a name; KeyError if there is none."""
+        return {finding.name: finding for finding in self.found}[name]
 
     def __contains__(self, name: object) -> bool:
         return any(finding.name == name for finding in self.found)
@@ -73,6 +73,35 @@ class Findings:
         yield from self.notes
 
 
+@dataclass(frozen=True)
+class PlacedTexts:
+    """Texts, and the place of each for examples, such as its line."""
+
+    texts: Sequence[str]
+    places: Sequence[str]
+
+    def example(self, row: int) -> str:
+        """A text with its place, as findings show it."""
+        return f"{self.places[row]}: {quoted(self.texts[row])}"
+
+    def about(self, name: str, rows: Sequence[int], trouble: str, advice: str) -> list[Finding]:
+        """A finding about single texts; nothing if there are none.
+
+        Args:
+            name, rows, advice: see `Finding`.
+            trouble: the rest of the sentence behind "1 text", such as "is empty".
+
+        Example:
+            >>> PlacedTexts(["", "a", ""], ["line 1", "line 2", "line 3"]).about("empty", [0, 2], "is empty", "")
+            [Finding(name='empty', sentence='2 texts are empty.', advice='', rows=(0, 2), examples=("line 1: ''", ...))]
+        """
+        if not rows:
+            return []
+        verb, rest = trouble.split(" ", 1)
+        sentence = f"{counted(len(rows), f'text {verb}', f'texts {_PLURAL[verb]}')} {rest}."
+        return [Finding(name, sentence, advice, tuple(rows), tuple(map(self.example, rows[:N_EXAMPLES])))]
+
+
 def counted(count: int, one: str, many: str) -> str:
     """A number with its noun.
 
@@ -84,29 +113,12 @@ def counted(count: int, one: str, many: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as an example shows it: control characters made visible, its end cut off.
+    """A text or label as examples show it: personal data masked, control characters visible, cut off if long.
 
     Example:
-        >>> quoted("a\\x00b"), len(quoted("long " * 100))
-        ("'a\\\\x00b'", 103)
+        >>> quoted("a\\x00b"), quoted("from anna@example.com"), len(quoted("long " * 100))
+        ("'a\\\\x00b'", "'from <EMAIL>'", 103)
     """
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-
-
-def of_rows(
-    name: str, rows: Sequence[int], sentence: tuple[str, str], advice: str, places: Sequence[str], shown: Sequence[str]
-) -> list[Finding]:
-    """A finding of single texts, or nothing if there are no such texts.
-
-    Args:
-        name: see `Finding`.
-        rows: the texts concerned.
-        sentence: what they are, for one and for several: `("text is empty", "texts are empty")`.
-        advice: see `Finding`.
-        places: where each text stands.
-        shown: each text as examples show it.
-    """
-    if not rows:
-        return []
-    examples = tuple(f"{places[row]}: {quoted(shown[row])}" for row in rows[:N_EXAMPLES])
-    return [Finding(name, f"{counted(len(rows), *sentence)}.", advice, tuple(rows), examples)]
+    if has_presidio():
+        text = mask_personal_data([text])[0][0]
+    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")

@@ -3,16 +3,15 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import combinations
 
-from fewshot.housekeeping.duplicates import Pair, is_misspelt, mean_the_same
-from fewshot.housekeeping.findings import N_EXAMPLES, Finding, counted, quoted
+from fewshot.housekeeping.duplicates import Pair, is_misspelt, pairs_by_key, say_the_same
+from fewshot.housekeeping.findings import N_EXAMPLES, Finding, PlacedTexts, counted, quoted
 
-SMALL, SMALLEST = 5, 2  # texts of a class, below which it is hard to learn, and cannot be tested
+SMALL = 5  # texts; a class of fewer is hard to learn
 
 
 def folded(label: str) -> str:
-    """A label without what its ways of writing differ in: case, spaces, hyphens, underscores.
+    """A label without case, spaces, hyphens, underscores and dots.
 
     Example:
         >>> folded("Lost card") == folded("lost_card ") == folded("lost-card")
@@ -36,67 +35,38 @@ def spellings(labels: Sequence[str]) -> dict[str, str]:
 
 
 def label_findings(labels: Sequence[str], places: Sequence[str]) -> list[Finding]:
-    """Labels that differ only in case, spacing or spelling, and classes of few texts."""
+    """Labels that differ only in case, spacing or one letter, and classes of few texts."""
     sizes = Counter(label for label in labels if label.strip())
     first = {label: row for row, label in reversed(list(enumerate(labels)))}
-    other = spellings(list(sizes.elements()))
-    found = []
-    if other:
-        examples = [
-            f"{places[first[label]]}: {quoted(label)} ({sizes[label]}) beside {quoted(main)} ({sizes[main]})"
-            for label, main in other.items()
-        ]
-        sentence = counted(len(other), "label differs", "labels differ") + " from another one only in case or spacing."
-        rows = tuple(first[label] for label in other)
-        found.append(_labels("label spelling", sentence, "--fix writes the more frequent one.", rows, examples))
-    found += _misspelt(sizes, other, first, places)
-    return found + _small(Counter(other.get(label, label) for label in sizes.elements()), first, places)
+    main_of = spellings(list(sizes.elements()))
 
+    def differing(name: str, pairs: Sequence[Sequence[str]], how: str, advice: str) -> list[Finding]:
+        if not pairs:
+            return []
+        examples = tuple(
+            f"{places[first[rare]]}: {quoted(rare)} ({sizes[rare]}) beside {quoted(main)} ({sizes[main]})"
+            for rare, main in pairs[:N_EXAMPLES]
+        )
+        sentence = counted(len(pairs), "label differs", "labels differ") + f" from another one only in {how}."
+        return [Finding(name, sentence, advice, tuple(first[rare] for rare, _ in pairs), examples)]
 
-def _misspelt(
-    sizes: Counter[str], other: dict[str, str], first: dict[str, int], places: Sequence[str]
-) -> list[Finding]:
-    mains = [label for label in sizes if label not in other]
-    pairs = [sorted(pair, key=lambda label: sizes[label]) for pair in combinations(mains, 2) if _alike(*pair)]
-    if not pairs:
-        return []
-    examples = [
-        f"{places[first[rare]]}: {quoted(rare)} ({sizes[rare]}) beside {quoted(main)} ({sizes[main]})"
-        for rare, main in pairs
+    different = [label for label in sizes if label not in main_of]
+    misspelt = [sorted(pair, key=sizes.__getitem__) for pair in _misspelt(different)]
+    merged = Counter(main_of.get(label, label) for label in sizes.elements())
+    return [
+        *differing("label spelling", list(main_of.items()), "case or spacing", "--fix writes the more frequent one."),
+        *differing("label misspelt", misspelt, "one letter", "Correct them if they mean the same class."),
+        *_small(merged, first, places),
     ]
-    sentence = counted(len(pairs), "label differs", "labels differ") + " from another one in one letter."
-    rows = tuple(first[rare] for rare, _ in pairs)
-    return [_labels("label misspelt", sentence, "Correct them where they mean the same class.", rows, examples)]
 
 
-def _alike(one: str, other: str) -> bool:
-    return is_misspelt(folded(one), folded(other))
-
-
-def _small(sizes: Counter[str], first: dict[str, int], places: Sequence[str]) -> list[Finding]:
-    small = [label for label, size in sizes.items() if size < SMALL]
-    if not small:
-        return []
-    single = sum(sizes[label] < SMALLEST for label in small)
-    examples = [
-        f"{places[first[label]]}: {quoted(label)} has {counted(sizes[label], 'text', 'texts')}"
-        for label in sorted(small, key=lambda label: sizes[label])
-    ]
-    alone = f", {single} of them a single one" if single else ""
-    sentence = counted(len(small), "class has", "classes have") + f" fewer than {SMALL} texts{alone}."
-    advice = f"Add texts, or merge classes: one of fewer than {SMALLEST} cannot be tested."
-    rows = tuple(first[label] for label in small)
-    return [_labels("small classes", sentence, advice, rows, examples)]
-
-
-def contradictions(
-    pairs: Sequence[Pair], texts: Sequence[str], labels: Sequence[str], places: Sequence[str], shown: Sequence[str]
-) -> list[Finding]:
-    """Texts that say the same and have different labels; ways to write one label are the same label.
+def contradictions(pairs: Sequence[Pair], checked: PlacedTexts, labels: Sequence[str]) -> list[Finding]:
+    """Texts that say the same and have different labels; spellings of one label are the same label.
 
     Args:
         pairs: of near duplicates.
-        texts, labels, places, shown: of all texts, as in `of_rows`.
+        checked: all texts.
+        labels: of all texts.
     """
     found = [
         (a, b)
@@ -104,19 +74,37 @@ def contradictions(
         if labels[a].strip()
         and labels[b].strip()
         and folded(labels[a]) != folded(labels[b])
-        and mean_the_same(texts[a], texts[b])
+        and say_the_same(checked.texts[a], checked.texts[b])
     ]
     if not found:
         return []
     examples = [
-        "; ".join(f"{places[row]}: {quoted(shown[row])} is {quoted(labels[row])}" for row in (b, a))
-        for a, b in found[:N_EXAMPLES]
+        "; ".join(f"{checked.example(row)} is {quoted(labels[row])}" for row in (b, a)) for a, b in found[:N_EXAMPLES]
     ]
     sentence = counted(len(found), "pair of texts says the same and has", "pairs of texts say the same and have")
-    sentence += " different labels."
+    rows = tuple(b for _, b in found)
     advice = "Decide which one is right, or give both."
-    return [_labels("contradictory labels", sentence, advice, tuple(b for _, b in found), examples)]
+    return [Finding("contradictory labels", f"{sentence} different labels.", advice, rows, tuple(examples))]
 
 
-def _labels(name: str, sentence: str, advice: str, rows: tuple[int, ...], examples: Sequence[str]) -> Finding:
-    return Finding(name, sentence, advice, rows, tuple(examples[:N_EXAMPLES]))
+def _misspelt(labels: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of labels that differ in one letter; such labels are equal if a letter is left out of each or of one."""
+    plain = list(map(folded, labels))
+    keyed = ((own[:gap] + own[gap + 1 :], n) for n, own in enumerate(plain) for gap in range(len(own) + 1))
+    pairs = sorted(set(pairs_by_key(keyed)))
+    return [(labels[a], labels[b]) for a, b in pairs if is_misspelt(plain[a], plain[b])]
+
+
+def _small(sizes: Counter[str], first: dict[str, int], places: Sequence[str]) -> list[Finding]:
+    small = sorted((label for label, size in sizes.items() if size < SMALL), key=sizes.__getitem__)
+    if not small:
+        return []
+    single = sum(sizes[label] == 1 for label in small)
+    examples = tuple(
+        f"{places[first[label]]}: {quoted(label)} has {counted(sizes[label], 'text', 'texts')}"
+        for label in small[:N_EXAMPLES]
+    )
+    sentence = counted(len(small), "class has", "classes have") + f" fewer than {SMALL} texts"
+    sentence += f", {single} of them a single one." if single else "."
+    advice = "Add texts, or merge classes: one of a single text cannot be tested."
+    return [Finding("small classes", sentence, advice, tuple(first[label] for label in small), examples)]

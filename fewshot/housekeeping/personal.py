@@ -2,7 +2,7 @@
 
 presidio's pattern recognisers are called one by one, without its engine: no language model, and nothing from the
 network. (Its recogniser of mail addresses asks for the list of public suffixes, so ours is a pattern of its own.)
-Checksums are theirs: a card, an IBAN and most numbers of identity have to add up. Names and streets are not told.
+Checksums are theirs: a card, an IBAN and most numbers of identity have to add up. Names and streets are not found.
 """
 
 import re
@@ -83,16 +83,16 @@ def mask_personal_data(texts: Iterable[str]) -> tuple[list[str], Counter[str]]:
     return masked, counts
 
 
-def personal_data_is_told() -> bool:
-    """Whether the library that tells personal data is installed."""
+def has_presidio() -> bool:
+    """Whether presidio-analyzer is installed."""
     return find_spec("presidio_analyzer") is not None
 
 
 def check_presidio() -> None:
-    """Refuse to look for personal data without presidio, before anything is read or encoded."""
-    if not personal_data_is_told():
+    """Raise a ConfigError if presidio-analyzer is not installed."""
+    if not has_presidio():
         raise ConfigError(
-            "Telling personal data needs presidio-analyzer. Install it with: pip install 'fewshot-text[check]'"
+            "Finding personal data needs presidio-analyzer. Install it with: pip install 'fewshot-text[check]'"
         )
 
 

@@ -42,8 +42,8 @@ def test_findings_have_lines_and_nothing_is_written(mails, encoder, capsys):
     assert main(["check", str(mails), "--encoder", encoder]) == 0
     said = capsys.readouterr().out
     assert "22 texts: " in said
-    assert "1 text has entities of HTML. --fix writes the characters that they stand for.\n  line 20: " in said
-    assert "1 text is empty. Fill them in or leave them out.\n  line 22: ''" in said
+    assert "1 text has entities of HTML. --fix repairs them.\n  line 20: " in said
+    assert "1 text is empty. Fill them in, or leave them out.\n  line 22: ''" in said
     assert "line 20: 'Red' (1) beside 'red' (8)" in said
     assert "line 23: 'red, write to <EMAIL>'" in said
     assert mails.read_bytes() == before
@@ -91,7 +91,7 @@ def test_several_labels_are_said_not_to_be_looked_at(tmp_path, capsys):
 )
 def test_mistakes_get_a_sentence_before_torch_is_loaded(typed, expected, mails):
     before = mails.read_bytes()
-    code = "import sys; from fewshot.cli.app import main; status = main(sys.argv[1:]); print('torch' in sys.modules, status)"
+    code = "import sys; from fewshot.cli.app import main; out = main(sys.argv[1:]); print('torch' in sys.modules, out)"
     words = ["check", *(word.format(mails=mails) for word in typed)]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert done.stdout.split()[-2:] == ["False", "2"]
@@ -99,13 +99,13 @@ def test_mistakes_get_a_sentence_before_torch_is_loaded(typed, expected, mails):
     assert mails.read_bytes() == before
 
 
-def test_masked_texts_are_all_that_is_kept_and_new_ones_are_masked(mails, encoder, tmp_path, capsys):
+def test_masked_texts_are_all_that_is_kept_and_new_ones_are_masked(mails, encoder, tmp_path, caplog):
     rows = [row for row in TABLE if row[1]]
     with mails.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     folder = tmp_path / "m"
     assert main(["fit", str(mails), "-o", str(folder), "--encoder", encoder, "--mask-personal-data"]) == 0
-    assert "Masked 1 pieces of personal data (1 EMAIL)." in capsys.readouterr().out
+    assert "Masked personal data: 1 EMAIL." in caplog.text
     assert not [path for path in folder.rglob("*") if path.is_file() and b"anna@" in path.read_bytes()]
     assert "red, write to <EMAIL>" in json.loads((folder / "support.json").read_text())["texts"]
 

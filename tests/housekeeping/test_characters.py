@@ -2,7 +2,13 @@ import pytest
 
 from fewshot.errors import ConfigError
 from fewshot.housekeeping import characters
-from fewshot.housekeeping.characters import has_tags, in_normal_form, without_control, without_entities, without_mojibake
+from fewshot.housekeeping.characters import (
+    has_tags,
+    in_normal_form,
+    without_control,
+    without_entities,
+    without_mojibake,
+)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fewshot.errors import TaskError
-from fewshot.housekeeping import check, check_texts
-from fewshot.housekeeping.suspects import features_and_pieces, out_of_fold
+from fewshot.housekeeping import characters, check_texts, personal
+from fewshot.housekeeping.suspects import SUSPECT, features_and_pieces, out_of_fold
 from tests.adaptation.conftest import coloured
 from tests.fakes import FakeEncoder
 
@@ -13,7 +13,7 @@ ENCODER = FakeEncoder(32)
 
 def test_clean_texts_have_no_finding():
     texts = [f"{word} is what I ask about {word}" for word in ("rain", "snow", "hail", "wind", "fog", "heat")]
-    found = check_texts(texts * 1, ["wet", "wet", "wet", "wet", "wet", "wet"])
+    found = check_texts(texts, ["wet", "wet", "wet", "wet", "wet", "wet"])
     assert list(found.lines()) == ["6 texts: nothing found."]
 
 
@@ -70,10 +70,12 @@ def test_wrong_labels_are_found_the_worst_first():
     wrong = [4, 31, 50]
     for row in wrong:
         labels[row] = next(label for label in ("red", "green", "blue") if label != labels[row])
+    scores = out_of_fold(features_and_pieces(ENCODER, TEXTS)[0], labels).scores
+    assert set(scores.argsort()[:3].tolist()) == set(wrong)
     found = check_texts(TEXTS, labels, ENCODER)["mislabelled"]
-    assert set(wrong) <= set(found.rows)
-    assert found.count <= 9
-    assert f"the others say '{LABELS[found.rows[0]]}'" in found.examples[0]
+    assert found.rows == tuple(row for row in scores.argsort().tolist() if scores[row] < SUSPECT)
+    assert 1 <= found.count <= 3
+    assert f"like texts of '{LABELS[found.rows[0]]}'" in found.examples[0]
 
 
 def test_one_class_under_two_names_is_found():
@@ -102,8 +104,8 @@ def test_a_text_does_not_speak_for_itself():
 
 
 def test_what_is_missing_is_a_note(monkeypatch):
-    monkeypatch.setattr(check, "personal_data_is_told", lambda: False)
-    monkeypatch.setattr(check.characters, "mojibake_is_told", lambda: False)
+    for module in (personal, characters):
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
     found = check_texts(["write to anna@example.com", "Ã¼ber"])
     assert not found.found
     assert [note.count("fewshot-text[check]") for note in found.notes] == [1, 1]

@@ -2,9 +2,11 @@ import time
 
 import pytest
 
-from fewshot.housekeeping.duplicates import exact_duplicates, is_misspelt, mean_the_same, near_duplicates
+from fewshot.housekeeping.duplicates import exact_duplicates, is_misspelt, near_duplicates, say_the_same
 
-LONG = "the parcel that i ordered three weeks ago has not arrived and nobody at your hotline could tell me where it is today"
+LONG = (
+    "the parcel that i ordered three weeks ago has not arrived and nobody at your hotline could tell me where it is now"
+)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +48,8 @@ def test_exact_duplicates_have_the_same_label():
         ("block it", "block it now", False),
     ],
 )
-def test_what_means_the_same(first, second, same):
-    assert mean_the_same(first, second) == same
+def test_what_says_the_same(first, second, same):
+    assert say_the_same(first, second) == same
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from fewshot.housekeeping import repair_texts, repairs
+from fewshot.housekeeping import characters, repair_texts
 
 TEXTS = ["A &amp; B\x00", "A & B", "cafe\u0301", "Ã¼ber", "A & B", "Hello\nworld "]
 LABELS = ["x", "x", "Big X", "big_x", "y", "big_x"]
@@ -9,13 +9,13 @@ def test_each_repair_is_counted_and_the_rest_stays():
     assert repaired.texts == ["A & B", "A & B", "café", "über", "A & B", "Hello\nworld "]
     assert repaired.labels == ["x", "x", "big_x", "big_x", "y", "big_x"]
     assert repaired.changed == {
-        "letters of a wrong encoding": 1,
+        "letters that were read in a wrong encoding": 1,
         "entities of HTML": 1,
-        "control characters": 1,
-        "another normal form": 1,
+        "control characters or marks of no width": 1,
+        "accents apart from their letters (Unicode's form NFC joins them)": 1,
         "the spelling of a label": 1,
     }
-    assert repaired.dropped == (1,)  # not the one of another label
+    assert repaired.left_out == (1,)  # not the one of another label
     assert repaired.kept == [0, 2, 3, 4, 5]
     assert "Left out 1 exact duplicate of the same label." in repaired.lines()
 
@@ -31,7 +31,7 @@ def test_texts_without_labels_are_repaired_too():
 
 
 def test_without_ftfy_the_rest_is_repaired_and_it_is_said(monkeypatch):
-    monkeypatch.setattr(repairs, "mojibake_is_told", lambda: False)
+    monkeypatch.setattr(characters, "find_spec", lambda _: None)
     repaired = repair_texts(TEXTS, LABELS)
     assert repaired.texts[3] == "Ã¼ber"
     assert repaired.texts[0] == "A & B"
