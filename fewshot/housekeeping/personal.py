@@ -2,12 +2,13 @@
 
 presidio's pattern recognisers are called one by one, without its engine: no language model, and nothing from the
 network. (Its recogniser of mail addresses asks for the list of public suffixes, so ours is a pattern of its own.)
-Checksums are theirs: a card, an IBAN and most numbers of identity have to add up. Names and streets are not found.
+Checksums are theirs: a card, an IBAN and most numbers of identity have to add up; one in ten numbers does by chance, so
+a number of identity counts only if it has letters or the text names it. Names and streets are not found.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -24,9 +25,11 @@ _FEWEST_DIGITS = 5  # in anything but a mail address
 _SURE = 0.5  # of presidio's scores of numbers of identity
 _MAIL = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]*[\w!#$%&'*+/=?^`{|}~-]@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,}")
 _WORDS_OF_PHONES = re.compile(
-    r"(?:phone|call|ring|tel|mobile|mob|cell|fax|whatsapp|sms|text me|reach|contact|handy|numéro|teléfono|nummer)\W",
+    r"(?:phone|call|ring|tel|mobile|mob|cell|fax|whatsapp|sms|text me|reach|my number|contact|handy|numéro|teléfono"
+    r"|nummer)\W",
     re.IGNORECASE,
 )
+_DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?\b|\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d\b")
 _BEFORE = 40  # characters in which such a word may stand
 
 
@@ -57,10 +60,13 @@ def find_personal_data(text: str) -> list[PersonalData]:
     """
     check_presidio()
     found: list[PersonalData] = []
-    for kind, start, end in _candidates(text):
-        if all(end <= other.start or start >= other.end for other in found):
-            found.append(PersonalData(kind, start, end))
-    return sorted(found, key=lambda piece: piece.start)
+    for piece in sorted(_candidates(text), key=lambda piece: (piece.start, -piece.end)):
+        if found and piece.start < found[-1].end:  # all of both is masked, under the kind of the longer one
+            longer = max(found[-1], piece, key=lambda one: one.end - one.start)
+            found[-1] = PersonalData(longer.kind, found[-1].start, max(found[-1].end, piece.end))
+        else:
+            found.append(piece)
+    return found
 
 
 def mask_personal_data(texts: Iterable[str]) -> tuple[list[str], Counter[str]]:
@@ -96,28 +102,42 @@ def check_presidio() -> None:
         )
 
 
-def _candidates(text: str) -> Iterable[tuple[str, int, int]]:
-    """Kind, start and end of all that may be personal data; where two overlap, the first one counts."""
+def _candidates(text: str) -> Iterator[PersonalData]:
+    """All that may be personal data, some of it twice."""
     if "@" in text:
-        yield from ((EMAIL, found.start(), found.end()) for found in _MAIL.finditer(text))
+        yield from (PersonalData(EMAIL, found.start(), found.end()) for found in _MAIL.finditer(text))
     if sum(letter.isdigit() for letter in text) < _FEWEST_DIGITS:
         return
     capitals = "".join(letter.upper() if letter.isascii() else letter for letter in text)  # of the same length
     for kind, recogniser in _recognisers():
         for result in recogniser.analyze(capitals, recogniser.supported_entities, None):
-            sure = kind != ID or result.score >= _SURE
-            if sure and (kind != PHONE or _is_phone(text, result.start, result.end)):
-                yield kind, result.start, result.end
+            piece = PersonalData(kind, result.start, result.end)
+            likely = kind in (IBAN, CARD)
+            if kind == ID:
+                likely = result.score >= _SURE and _is_identity(text, piece, recogniser.context or ())
+            if likely or (kind == PHONE and _is_phone(text, piece)):
+                yield piece
 
 
-def _is_phone(text: str, start: int, end: int) -> bool:
+def _is_identity(text: str, piece: PersonalData, context: Iterable[str]) -> bool:
+    """Whether a number that adds up, as one in ten does, is that of a person: it has letters, or the text names it."""
+    if any(map(str.isalpha, text[piece.start : piece.end])):
+        return True
+    names = "|".join(re.escape(word.strip()) for word in context)
+    return re.search(rf"\b(?:{names})\b", text, re.IGNORECASE) is not None
+
+
+def _is_phone(text: str, piece: PersonalData) -> bool:
     """Whether digits that a country may have as a number are one: they are set like it, or a word before says so."""
-    groups = re.findall(r"\d+", text[start:end])
-    if text[start] in "+0(":
+    number = text[piece.start : piece.end]
+    if _DATE.match(number):
+        return False
+    groups = re.findall(r"\d+", number)
+    if number[0] in "+(" or (number[0] == "0" and len(groups[0]) > 1):
         return True
     if len(groups) > 1 and all(2 <= len(group) <= 5 for group in groups) and sum(map(len, groups)) >= 9:
         return True
-    return _WORDS_OF_PHONES.search(text[max(0, start - _BEFORE) : start]) is not None
+    return _WORDS_OF_PHONES.search(text[max(0, piece.start - _BEFORE) : piece.start]) is not None
 
 
 @cache

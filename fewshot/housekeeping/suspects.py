@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOLDS = 5
 C = 10.0  # inverse strength of the penalty, of unit features
-NEIGHBOURS = 10
+NEIGHBOURS = 30
 _SHARPNESS = 20.0  # of the weight exp(s cosine) of a neighbour
 _RARE = 1e-3  # of the weight of all neighbours, which each class has
 SUSPECT = -1.5  # score below which a label is likely wrong
@@ -96,7 +96,7 @@ def out_of_fold(features: np.ndarray, labels: Sequence[str], seed: int = 0) -> O
     numbers = {label: number for number, label in enumerate(classes)}
     given = np.array([numbers[named[row]] for row in rows])
     own = features[rows]
-    probabilities = (_logistic(own, given, seed) + _neighbours(own, given)) / 2
+    probabilities = (logistic_probabilities(own, given, seed) + neighbour_probabilities(own, given)) / 2
     return OutOfFold(rows, classes, given, probabilities)
 
 
@@ -141,7 +141,8 @@ def confused(found: OutOfFold) -> list[Finding]:
     return [Finding("confused classes", sentence, advice, rows, examples)]
 
 
-def _logistic(features: np.ndarray, given: np.ndarray, seed: int) -> np.ndarray:
+def logistic_probabilities(features: np.ndarray, given: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Probabilities `[n_texts, n_classes]` of a logistic regression that did not see the text."""
     classes = tuple(range(int(given.max()) + 1))
     probabilities = np.zeros((len(given), len(classes)))
     support = LabelledTexts([""] * len(given), torch.as_tensor(given), classes)
@@ -152,7 +153,7 @@ def _logistic(features: np.ndarray, given: np.ndarray, seed: int) -> np.ndarray:
     return probabilities
 
 
-def _neighbours(features: np.ndarray, given: np.ndarray) -> np.ndarray:
+def neighbour_probabilities(features: np.ndarray, given: np.ndarray) -> np.ndarray:
     """Share of each class among the nearest other texts, weighted by how near they are."""
     n_texts, k = len(features), min(NEIGHBOURS, len(features) - 1)
     weights = np.zeros((n_texts, int(given.max()) + 1))
