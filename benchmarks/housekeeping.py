@@ -49,6 +49,7 @@ from fewshot.tasks.task import normalise
 TASKS = {"banking77": 20, "medical_terms": None, "bank_bot": None}  # → texts of each class; None: all
 WRONG = 0.05
 N_TEXTS, N_PLANTED = 10_000, 300
+OURS = "ratio, logistic and neighbours (ours)"
 CLEAN = ("banking77", "clinc150", "medical_terms", "bank_bot", "failure_modes")
 
 
@@ -74,13 +75,19 @@ def label_rows(draws: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     found: dict[str, dict[str, list[float]]] = {}
     for name, shots in TASKS.items():
         task, counts = load(name), []
+        labels = task.labels.numpy()
         features, _ = features_and_pieces(encoder, task.texts)
+        clean = None
         for seed in range(draws):
-            rows, given, wrong = with_wrong_labels(task.labels.numpy(), shots, seed)
-            counts.append(flags(features[rows], task.labels.numpy()[rows], given, wrong))
-            for score, values in scores(features[rows], given).items():
+            rows, given, wrong = with_wrong_labels(labels, shots, seed)
+            found_here = scores(features[rows], given)
+            for score, values in found_here.items():
                 worst = np.argsort(values, kind="stable")[: wrong.sum()]
                 found.setdefault(score, {}).setdefault(name, []).append(wrong[worst].mean())
+            if clean is None or shots is not None:  # else the texts are the same in each draw
+                clean = (scores(features[rows], labels[rows])[OURS] < SUSPECT).mean()
+            noisy = found_here[OURS] < SUSPECT
+            counts.append((clean, noisy[wrong].mean(), wrong[noisy].mean()))
         columns = zip(
             ("clean texts flagged", "wrong labels flagged", "of those flagged wrong"), np.array(counts).T, strict=True
         )
@@ -105,7 +112,7 @@ def scores(features: np.ndarray, given: np.ndarray) -> dict[str, np.ndarray]:
     logistic = logistic_probabilities(features, given)
     both = (logistic + neighbour_probabilities(features, given)) / 2
     found = {
-        "ratio, logistic and neighbours (ours)": ratio(both, given),
+        OURS: ratio(both, given),
         "ratio, logistic": ratio(logistic, given),
     }
     if importlib.util.find_spec("cleanlab") is None:
@@ -124,15 +131,6 @@ def scores(features: np.ndarray, given: np.ndarray) -> dict[str, np.ndarray]:
 def ratio(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
     """The score of `fewshot check`."""
     return OutOfFold(np.arange(len(given)), (), given, probabilities).scores
-
-
-def flags(features: np.ndarray, right: np.ndarray, given: np.ndarray, wrong: np.ndarray) -> tuple[float, float, float]:
-    """Share of texts flagged without wrong labels, of wrong labels that are flagged, and of those flagged wrong."""
-    clean, noisy = (
-        ratio((logistic_probabilities(features, y) + neighbour_probabilities(features, y)) / 2, y) < SUSPECT
-        for y in (right, given)
-    )
-    return float(clean.mean()), float(noisy[wrong].mean()), float(wrong[noisy].mean())
 
 
 def duplicate_rows() -> list[dict[str, Any]]:

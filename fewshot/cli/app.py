@@ -91,15 +91,19 @@ def evaluate(
     text: TextColumn = None,
     label: LabelColumn = None,
     encoder: EncoderName = None,
+    group: Annotated[str | None, typer.Option("--group", help="column whose groups are compared")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="score texts with typos, in capitals and with synonyms too")
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """How good a classifier of these texts is, by cross-validation; or how good a fitted one is on them."""
     from fewshot.cli.fitting import cross_validate_table, score_table
 
     lines = (
-        cross_validate_table(table, text, label, encoder, seed)
+        cross_validate_table(table, text, label, encoder, seed, group, robustness)
         if model is None
-        else score_table(model, table, text, label)
+        else score_table(model, table, text, label, group, robustness)
     )
     for line in lines:
         typer.echo(printable(line))

@@ -1,8 +1,10 @@
-"""Robustness: the classifiers of a cross-validation, scored on held-out texts that were changed."""
+"""Robustness: classifiers scored on texts that were changed without a change of meaning."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from fewshot.augment.changes import CHANGES
 from fewshot.episodes.cross_validation import FOLDS
@@ -53,8 +55,38 @@ def robustness(result: ExperimentResult, task: Task, seed: int = 0) -> list[Chan
     order = tested.argsort()
     rows = [of_version[:, number][query >= 0][order][None] for number in range(n_versions)]
     sample = Sample("cross_validation", tested[order][None], folds=FOLDS)
+    texts = [[version[place] for place in tested[order].tolist()] for version in versions]
+    return _effects(texts, rows, sample)
+
+
+def robustness_of(
+    answers: Callable[[list[str]], Sequence[str]], texts: Sequence[str], labels: Sequence[str], seed: int = 0
+) -> list[ChangeEffect]:
+    """Score a fitted classifier on changed texts.
+
+    Args:
+        answers: texts → labels, such as `predict` of a classifier.
+        texts, labels: that it was not fitted on.
+        seed: of the changes.
+
+    Example:
+        >>> effects = robustness_of(lambda texts: ["loud" if text.isupper() else "low" for text in texts], ["hi", "ho"],
+        ...     ["low", "low"])
+        >>> [(effect.name, effect.difference.mean) for effect in effects]
+        [('capitals', -1.0)]
+    """
+    versions = [list(texts), *(change(texts, seed) for change in CHANGES.values())]
+    rows = [
+        torch.tensor([[own == said for own, said in zip(labels, answers(version), strict=True)]]).double()
+        for version in versions
+    ]
+    return _effects(versions, rows, Sample("fixed_test", torch.arange(len(texts))[None]))
+
+
+def _effects(versions: Sequence[Sequence[str]], rows: Sequence[Tensor], sample: Sample) -> list[ChangeEffect]:
+    """From the texts as they are and changed in each way, and the hits on them."""
     effects = []
     for name, version, after in zip(CHANGES, versions[1:], rows[1:], strict=True):
-        changed = torch.tensor([version[place] != task.texts[place] for place in tested[order].tolist()])
+        changed = torch.tensor([one != other for one, other in zip(version, versions[0], strict=True)])
         effects.append(change_effect(name, rows[0], after, changed, sample))
     return [effect for effect in effects if effect is not None]

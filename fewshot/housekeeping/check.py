@@ -46,7 +46,7 @@ def check_texts(
         >>> found["contradictory labels"].count
         1
         >>> print(*found["near duplicates"].lines(), sep="\\n")
-        1 pair of texts is nearly the same. Keep one of each, or held-out texts are not new ones.
+        1 text is nearly the same as an earlier one. Keep one of each, or held-out texts are not new ones.
           text 2: 'my card is lost!' is like text 1: 'My card is lost'
     """
     if labels is not None and len(labels) != len(texts):
@@ -79,14 +79,14 @@ def _of_copies(checked: PlacedTexts, labels: Sequence[str] | None) -> list[Findi
     texts = checked.texts
     same = exact_duplicates(texts, [""] * len(texts) if labels is None else labels)
     near = near_duplicates(texts)
-    different = [(a, b) for a, b in near if texts[a] != texts[b]]
+    different = {b: a for a, b in reversed(near) if texts[a] != texts[b]}  # of each text the first that is like it
     repeated = counted(len(same), "text repeats", "texts repeat") + " an earlier one"
     repeated += "." if labels is None else " with the same label."
-    nearly = counted(len(different), "pair of texts is", "pairs of texts are") + " nearly the same."
+    nearly = counted(len(different), "text is", "texts are") + " nearly the same as an earlier one."
     advice = "Keep one of each, or held-out texts are not new ones."
     return [
         *_of_pairs("exact duplicates", same, repeated, "--fix keeps the first of each.", checked),
-        *_of_pairs("near duplicates", different, nearly, advice, checked),
+        *_of_pairs("near duplicates", [(a, b) for b, a in sorted(different.items())], nearly, advice, checked),
         *([] if labels is None else contradictions(near, checked, labels)),
     ]
 

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.housekeeping.findings import N_EXAMPLES, Finding, PlacedTexts, counted, quoted
-from fewshot.housekeeping.labels import folded, spellings
+from fewshot.housekeeping.labels import SMALL, folded, spellings
 
 if TYPE_CHECKING:
     from fewshot.encoders import Encoder
@@ -39,7 +39,7 @@ class OutOfFold:
     """Probabilities of each text by classifiers that did not see it.
 
     Args:
-        rows: places of the texts; classes of one text are left out.
+        rows: places of the texts; classes of fewer than `SMALL` texts are left out.
         classes: their labels, sorted.
         given: the class of each text.
         probabilities: `[n_texts, n_classes]`.
@@ -79,7 +79,7 @@ def features_and_pieces(encoder: "Encoder", texts: Sequence[str]) -> tuple[np.nd
 
 
 def out_of_fold(features: np.ndarray, labels: Sequence[str], seed: int = 0) -> OutOfFold | None:
-    """Cross-validate labelled texts; None if fewer than two classes have two texts.
+    """Cross-validate labelled texts; None if fewer than two classes have `SMALL` texts.
 
     Args:
         features: unit features `[n_texts, dim]`.
@@ -89,7 +89,7 @@ def out_of_fold(features: np.ndarray, labels: Sequence[str], seed: int = 0) -> O
     main_of = spellings(labels)
     named = [main_of.get(label, label) for label in labels]
     sizes = Counter(named)
-    rows = np.array([row for row, label in enumerate(named) if folded(label) and sizes[label] > 1], dtype=int)
+    rows = np.array([row for row, label in enumerate(named) if folded(label) and sizes[label] >= SMALL], dtype=int)
     classes = tuple(sorted({named[row] for row in rows}))
     if len(classes) < 2:
         return None
@@ -147,9 +147,8 @@ def logistic_probabilities(features: np.ndarray, given: np.ndarray, seed: int = 
     probabilities = np.zeros((len(given), len(classes)))
     support = LabelledTexts([""] * len(given), torch.as_tensor(given), classes)
     for kept, held in support.folds(FOLDS, seed):
-        if len(held):
-            model = LogisticRegression(C=C, max_iter=300, tol=1e-3).fit(features[kept], given[kept])
-            probabilities[held] = model.predict_proba(features[held])
+        model = LogisticRegression(C=C, max_iter=300, tol=1e-3).fit(features[kept.numpy()], given[kept.numpy()])
+        probabilities[held.numpy()] = model.predict_proba(features[held.numpy()])
     return probabilities
 
 

@@ -46,6 +46,22 @@ def test_personal_data_is_not_shown():
     assert "<EMAIL>" in said
 
 
+def test_no_example_shows_personal_data_not_in_labels_either():
+    texts = ["where is it now", "Where is it now?", "where is my parcel", "see anna@example.com &amp; <b>me</b>", " "]
+    labels = ["anna@example.com", "bob@example.com", "Anna@example.com", "eva@mail.org", ""]
+    findings = check_texts(texts * 3, labels * 3, ENCODER).found
+    said = "\n".join(line for finding in findings for line in finding.lines())
+    assert "contradictory labels" in {finding.name for finding in findings}
+    assert not [name for name in ("anna", "bob", "eva@") if name in said.casefold()]
+
+
+def test_a_table_in_another_language_is_one_finding():
+    texts = ["Wo ist meine Karte?", "Ich habe mein Geld nicht", "Warum ist das so teuer", "我的卡丢了"]
+    assert [finding.name for finding in check_texts(texts).found] == ["other scripts"]
+    known = check_texts([*texts, *["Where is the money"] * 5])
+    assert known["other languages"].rows == (0, 1, 2, 3)
+
+
 def test_three_examples_at_most():
     finding = check_texts(["a&amp;b", "c&amp;d", "e&amp;f", "g&amp;h"])["entities"]
     assert finding.count == 4
