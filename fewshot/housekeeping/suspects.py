@@ -29,7 +29,7 @@ C = 10.0  # inverse strength of the penalty, of unit features
 NEIGHBOURS = 30
 _SHARPNESS = 20.0  # of the weight exp(s cosine) of a neighbour
 _RARE = 1e-3  # of the weight of all neighbours, which each class has
-SUSPECT = -1.5  # score below which a label is likely wrong
+SUSPECT = -3.0  # score below which a label is likely wrong: another is 20 times as probable; chosen on failure_modes
 CONFUSED = 0.3  # share of the texts of two classes that are taken for the other, from which they may be one
 _FEWEST_CONFUSED = 5  # texts
 
