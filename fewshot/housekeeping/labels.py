@@ -105,6 +105,6 @@ def _small(sizes: Counter[str], first: dict[str, int], places: Sequence[str]) ->
         for label in small[:N_EXAMPLES]
     )
     sentence = counted(len(small), "class has", "classes have") + f" fewer than {SMALL} texts"
-    sentence += f", {single} of them a single one." if single else "."
+    sentence += f", {single:,} of them a single one." if single else "."
     advice = "Add texts, or merge classes: one of a single text cannot be tested."
     return [Finding("small classes", sentence, advice, tuple(first[label] for label in small), examples)]
