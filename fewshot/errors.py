@@ -3,6 +3,7 @@
 import re
 
 _LONGEST = 1900  # characters of a message
+_USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 
 
 def printable(text: str) -> str:
@@ -19,15 +20,28 @@ def printable(text: str) -> str:
     )
 
 
+def redacted(text: str) -> str:
+    """Text without the user names and passwords of addresses in it.
+
+    Example:
+        >>> redacted("base_url=https://me:secret@host/v1")
+        'base_url=https://…@host/v1'
+    """
+    return _USER_INFO.sub("…", text)
+
+
+def sentence(message: str) -> str:
+    """A message as it is shown: without passwords and control characters, and below 2,000 characters."""
+    plain = printable(redacted(message))
+    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST // 2]} [...] {plain[-_LONGEST // 2 :]}"
+
+
 class FewshotError(Exception):
     """A problem that the user can mend; the command line prints its message without a traceback."""
 
     def __str__(self) -> str:
-        """The message as a terminal can show it: long values shortened, control characters escaped."""
-        message = printable(super().__str__())
-        if len(message) <= _LONGEST:
-            return message
-        return f"{message[: _LONGEST // 2]} [...] {message[-_LONGEST // 2 :]}"
+        """The message as `sentence` shows it."""
+        return sentence(super().__str__())
 
 
 class ConfigError(FewshotError, ValueError):

@@ -1,6 +1,5 @@
 """An encoder and a learner, meta-trained or as published: it adapts to labelled texts."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +21,11 @@ from fewshot.fitted.hub import fetched
 from fewshot.learners import Learner
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import check_encoder, frozen, load_learner, save_learner
-from fewshot.storage import write_json
-from fewshot.text_classifier import ENCODERS, OF_THE_CALLER, TextClassifier
+from fewshot.storage import read_sealed, write_sealed
+from fewshot.text_classifier import ENCODERS, TextClassifier, portable
 from fewshot.training.checkpoints import Store
 
-FORMAT = 1
+FORMAT = 2
 DESCRIPTION, _LEARNER = "meta_model.json", "learner"
 
 
@@ -128,7 +127,7 @@ class MetaModel:
             StorageError: the folder cannot be written.
         """
         folder, encoder = Path(folder), self.encoder
-        settings = {name: value for name, value in encoder.settings().items() if name not in OF_THE_CALLER}
+        settings = portable(encoder.settings())
         if encoder.trained is not None:
             write_trained(folder / RUN_FOLDER, encoder.trained, settings)
         save_learner(self.learner, folder / _LEARNER, encoder, details)
@@ -138,7 +137,7 @@ class MetaModel:
             "trained": None if encoder.trained is None else encoder.trained.digest,
             "details": dict(details or {}),
         }
-        write_json(folder / DESCRIPTION, content)
+        write_sealed(folder / DESCRIPTION, content)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "MetaModel":
@@ -154,10 +153,10 @@ class MetaModel:
         """
         folder = fetched(folder, DESCRIPTION)
         try:
-            content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+            content = read_sealed(folder / DESCRIPTION)
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
-            settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in OF_THE_CALLER}
+            settings = portable(content["encoder"]["settings"])
             if encoder is None:
                 encoder = ENCODERS[content["encoder"]["class"]](**settings)
             digest = content["trained"]

@@ -9,7 +9,7 @@ from fewshot.errors import ConfigError, to_type
 Range = tuple[Callable[[Any], bool], str]
 
 POSITIVE: Range = (lambda value: not isinstance(value, bool) and 0 < value < math.inf, "a positive number")
-NOT_NEGATIVE: Range = (lambda value: value >= 0, "a number of 0 or more")
+NOT_NEGATIVE: Range = (lambda value: 0 <= value < math.inf, "a number of 0 or more")
 SHARE: Range = (lambda value: not isinstance(value, bool) and 0 <= value <= 1, "a share between 0 and 1")
 BELOW_ONE: Range = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 DECAY: Range = (lambda value: 0 < value <= 1, "a factor above 0 and at most 1")
@@ -34,9 +34,10 @@ def or_word(word: str, limits: Range) -> Range:
     return lambda value: value == word or test(value), f"{words}, or {word},"
 
 
-def whole(least: int) -> Range:
-    """The range of whole numbers of `least` or more."""
-    return lambda value: type(value) is int and value >= least, f"a whole number of {least} or more"
+def whole(least: int, most: int | None = None) -> Range:
+    """The range of whole numbers of `least` or more, `most` at most."""
+    words = f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most:,}"
+    return lambda value: type(value) is int and least <= value <= (value if most is None else most), words
 
 
 def one_of(*options: str) -> Range:

@@ -2,19 +2,35 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fewshot.errors import StorageError
+from fewshot.errors import ConfigError, StorageError, redacted
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SEAL = "blake2b"  # of the metadata of a safetensors file
+_JSON_SEAL = "sha256"
+_LEFTOVER_SECONDS = 600.0  # no writing takes so long
 ADVICE = "Free some space or choose another folder."
+
+
+def user_path(path: Any, setting: str = "a path") -> Path:
+    """A path as a user may give it, with ~ and, as settings are read, a number; ConfigError for anything else."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if type(text) not in (str, int, float):
+        raise ConfigError(f"Got {path!r} as {setting}, expected text such as 'my_folder'. Correct it.")
+    return Path(os.path.expanduser(str(text)))
 
 
 def file_name(text: str) -> str:
@@ -31,10 +47,10 @@ def file_name(text: str) -> str:
 
 
 @contextmanager
-def atomic(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
+def atomic(path: Path | str, advice: str = ADVICE, private: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends without an error; its folder is made.
 
-    `advice` is the last sentence of the error message, here and below.
+    `advice` is the last sentence of the error message, here and below. A `private` file is its owner's alone.
 
     Raises:
         StorageError: the folder or the file cannot be written; `path` is as it was before.
@@ -45,7 +61,7 @@ def atomic(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
         os.close(handle)
         cleaning.callback(_remove, Path(name))
         yield Path(name)
-        _flush_file(Path(name))
+        _flush_file(Path(name), private)
         os.replace(name, path)
 
 
@@ -62,7 +78,7 @@ def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
         cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
         yield temporary
         for written in sorted(temporary.iterdir()):
-            _flush_file(written)
+            _flush_file(written, False)
         os.chmod(temporary, 0o777 & ~_umask())
         _flush_folder(temporary)
         os.rename(temporary, path)  # fails if `path` holds files
@@ -104,30 +120,110 @@ def replaced_folder(path: Path | str, marker: str, advice: str = ADVICE) -> Iter
         _flush_folder(path.parent)
 
 
-def write_text(path: Path | str, text: str, advice: str = ADVICE) -> None:
-    """Write UTF-8 text, whole or not at all; StorageError as in `atomic`."""
-    with atomic(path, advice) as temporary:
+def write_text(path: Path | str, text: str, advice: str = ADVICE, private: bool = False) -> None:
+    """Write UTF-8 text, whole or not at all; arguments and StorageError as in `atomic`."""
+    with atomic(path, advice, private) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path | str, content: Any, advice: str = ADVICE) -> None:
+def write_json(path: Path | str, content: Any, advice: str = ADVICE, private: bool = False) -> None:
     """Write JSON, keys in the order given; StorageError as in `atomic`, ValueError for a NaN or an infinity."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice)
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice, private)
+
+
+def redact_files(folder: Path) -> None:
+    """Take user names and passwords out of the addresses in the YAML files of a folder."""
+    for path in folder.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        if redacted(text) != text:
+            write_text(path, redacted(text))
+
+
+def write_sealed(path: Path | str, content: Mapping[str, Any], advice: str = ADVICE) -> None:
+    """Write a JSON object with a digest of it, which `read_sealed` checks; errors as in `write_json`."""
+    write_json(path, {**content, _JSON_SEAL: _json_digest(content)}, advice)
+
+
+def read_sealed(path: Path | str) -> dict[str, Any]:
+    """Read what `write_sealed` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no JSON object, or not as it was written.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} holds no JSON object")
+    if content.pop(_JSON_SEAL, None) != _json_digest(content):
+        raise ValueError(f"{path.name} is not as it was written, or an earlier version wrote it")
+    return content
 
 
 def write_tensors(
     path: Path | str, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None, advice: str = ADVICE
 ) -> None:
-    """Write a safetensors file, whole or not at all; StorageError as in `atomic`."""
+    """Write a safetensors file with a digest, whole or not at all; StorageError as in `atomic`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    sealed = {**(metadata or {}), SEAL: tensors_digest(plain, metadata or {})}
     with atomic(path, advice) as temporary:
         try:
-            save_file(plain, str(temporary), metadata=dict(metadata or {}))
+            save_file(plain, str(temporary), metadata=sealed)
         except SafetensorError as error:  # safetensors wraps the operating system's error
             raise OSError(None, str(error)) from error
+
+
+def read_tensors(path: Path | str) -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """Tensors, mapped into memory, and metadata of what `write_tensors` wrote.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not as it was written, or holds NaN or infinity.
+    """
+    from safetensors import SafetensorError, safe_open
+    from torch import float64
+
+    path = Path(path)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, RuntimeError) as error:
+        raise ValueError(f"reading {path.name} failed with {str(error).rstrip('.')!r}") from error
+    if metadata.pop(SEAL, None) != tensors_digest(tensors, metadata):
+        raise ValueError(f"{path.name} is not as it was written, or an earlier version wrote it")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not math.isfinite(float(tensor.sum(dtype=float64))):
+            raise ValueError(f"{name} in {path.name} has NaN or infinity")
+    return tensors, metadata
+
+
+def tensors_digest(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> str:
+    """Digest of names, dtypes, shapes, bytes and metadata, 32 hex digits."""
+    from torch import uint8
+
+    total = blake2b(json.dumps(dict(metadata), sort_keys=True).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        total.update(tensor.contiguous().reshape(-1).view(uint8).numpy().data)
+    return total.hexdigest()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files and folders that a killed process left in a folder."""
+    for leftover in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # another process has just finished or removed it
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+def _json_digest(content: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(dict(content), sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
@@ -147,10 +243,10 @@ def _remove(file: Path) -> None:
         file.unlink()
 
 
-def _flush_file(file: Path) -> None:
+def _flush_file(file: Path, private: bool) -> None:
     with open(file, "rb+") as written:
         os.fsync(written.fileno())
-    os.chmod(file, 0o666 & ~_umask())
+    os.chmod(file, 0o600 if private else 0o666 & ~_umask())
 
 
 def _flush_folder(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """One fitted text classifier: an encoder, a classifier on its features, and the user's own labels."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,15 +26,22 @@ from fewshot.fitted.rejection import Rejection
 from fewshot.housekeeping.personal import mask_personal_data
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
-from fewshot.storage import replaced_folder, write_json, write_tensors, write_text
+from fewshot.storage import read_sealed, read_tensors, replaced_folder, write_sealed, write_tensors, write_text
 
-FORMAT = 3
+FORMAT = 4
 _REJECTION = "rejection."
 TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
 ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
-# What only the caller decides: where and how fast to compute, what to trust, where to keep features.
-OF_THE_CALLER = ("device", "tokens_per_batch", "cache", "trust_remote_code", "pickled_weights", "weights")
+# Settings of an encoder that may come from a saved folder. The others are the caller's alone: where and how fast to
+# compute, where features are kept, and what is trusted (remote code, pickled weights).
+_OF_ALL = ("model", "revision", "dtype", "max_length", "shallow_layer", "shallow_weight", "quantise", "long_texts")
+PORTABLE = frozenset((*_OF_ALL, "pooling", "attention", "normalize"))
 _CHUNK = 1024  # texts that the classifier scores at once, to bound its memory
+
+
+def portable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an encoder that may come from a folder."""
+    return {name: value for name, value in settings.items() if name in PORTABLE}
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ class TextClassifier:
         Raises:
             StorageError: the folder cannot be written, or holds something else; what is in it stays.
         """
-        settings = {name: value for name, value in self.encoder.settings().items() if name not in OF_THE_CALLER}
+        settings = portable(self.encoder.settings())
         description, tensors = described_classifier(self.classifier)
         rejection = None
         if self.nonconformity is not None:
@@ -220,7 +226,7 @@ class TextClassifier:
                 write_evidence(new, self.evidence, tensors)
             write_tensors(new / TENSORS, tensors)
             write_text(new / CARD, card(self.labels, self.encoder.described, self.details))
-            write_json(new / DESCRIPTION, content)
+            write_sealed(new / DESCRIPTION, content)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "TextClassifier":
@@ -235,15 +241,12 @@ class TextClassifier:
             ConfigError: the folder holds no classifier, or the encoder is another one.
             EncoderError: the trained weights cannot be read.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         folder = fetched(folder, DESCRIPTION)
         try:
-            content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+            content = read_sealed(folder / DESCRIPTION)
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
-            tensors = load_file(folder / TENSORS)
+            tensors, _ = read_tensors(folder / TENSORS)
             nonconformity, thresholds = tensors.pop("nonconformity", None), tensors.pop("thresholds", None)
             evidence, rejection = read_evidence(folder, tensors), None
             if content["rejection"] is not None:
@@ -251,7 +254,7 @@ class TextClassifier:
                 own = {name.removeprefix(_REJECTION): tensor for name, tensor in own.items()}
                 rejection = Rejection.from_described(content["rejection"], own)
             classifier = classifier_from(content["classifier"], tensors)
-            settings = {k: v for k, v in content["encoder"]["settings"].items() if k not in OF_THE_CALLER}
+            settings = portable(content["encoder"]["settings"])
             if encoder is None:
                 encoder = ENCODERS[content["encoder"]["class"]](**settings)
             encoder = encoder.reading(settings.get("long_texts", "cut"))
@@ -259,7 +262,7 @@ class TextClassifier:
             features, digest, details = content["features"], content["trained"], dict(content["details"])
             reject_label, masks = content["reject_label"], bool(content.get("mask_personal_data", False))
             _check_width(classifier, evidence, len(labels))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no classifier that can be read ({type(error).__name__}: {error}). Expected "
                 f"{DESCRIPTION} and {TENSORS} as save_pretrained writes them. Fit the classifier again."

@@ -41,6 +41,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return LoadFileScheduling(config, log)
 
 
+@pytest.fixture(autouse=True)
+def level_of_log_lines() -> Iterator[None]:
+    """The command line sets how much is said; the next test does not depend on it."""
+    yield
+    logging.getLogger("fewshot").setLevel(logging.NOTSET)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A task folder with 8 classes of 8 texts, 4/2/2 of them train/valid/test."""
@@ -109,7 +116,6 @@ def command(
     before, level = list(root.handlers), root.level
     yield call
     root.setLevel(level)
-    logging.getLogger("fewshot").setLevel(logging.NOTSET)
     for handler in list(root.handlers):  # Hydra leaves run.log open and a console on the captured output
         if handler not in before:
             root.removeHandler(handler)

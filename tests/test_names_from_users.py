@@ -84,3 +84,21 @@ def test_labels_of_a_csv_are_said_literally(tmp_path, capsys):
     assert app(["evaluate", str(tmp_path / "mails.csv")]) == 0
     said = capsys.readouterr().out
     assert "\x1b" not in said
+
+
+def test_a_password_in_an_address_is_written_nowhere(folder, command):
+    where = "augment.sources.llm"
+    typed = ["task=folder", f"task.path={folder}", "augment=semantic", "augment/source=[llm]", f"{where}.retries=0"]
+    typed += [
+        f"{where}.base_url=https://me:hunter2@127.0.0.1:9/v1",
+        f"{where}.key_variable=null",
+        f"{where}.cache=null",
+    ]
+    for more in ([], ["-m", "shots=1,2"]):
+        outcome = command(*typed, *more)
+        assert outcome.status == 2
+        assert "127.0.0.1:9" in outcome.out + outcome.err
+        written = files_of(outcome.output)
+        assert {"overrides.yaml", "run.log"} <= {path.name for path in written}
+        assert not [path for path in written if b"hunter2" in path.read_bytes()]
+        assert "hunter2" not in outcome.err

@@ -1,5 +1,6 @@
 """Files are whole or as they were before, with nothing left beside them."""
 
+import contextlib
 import errno
 import json
 import os
@@ -10,7 +11,18 @@ import torch
 
 from fewshot import storage
 from fewshot.errors import FewshotError, StorageError
-from fewshot.storage import atomic, atomic_folder, replaced_folder, write_json, write_tensors, write_text
+from fewshot.storage import (
+    atomic,
+    atomic_folder,
+    read_sealed,
+    read_tensors,
+    remove_leftovers,
+    replaced_folder,
+    write_json,
+    write_sealed,
+    write_tensors,
+    write_text,
+)
 
 
 def fail(code: int):
@@ -111,14 +123,66 @@ def test_json_keeps_order_and_letters(tmp_path):
 
 
 def test_tensors_come_back_with_their_metadata(tmp_path):
-    from safetensors import safe_open
-
     matrix = torch.arange(6.0).reshape(2, 3)
-    write_tensors(tmp_path / "a.safetensors", {"transposed": matrix.T}, {"task": "animals"})
+    write_tensors(tmp_path / "a.safetensors", {"transposed": matrix.T, "n": torch.tensor(3)}, {"task": "animals"})
 
-    with safe_open(str(tmp_path / "a.safetensors"), "pt") as file:
-        assert torch.equal(file.get_tensor("transposed"), matrix.T)
-        assert file.metadata() == {"task": "animals"}
+    tensors, metadata = read_tensors(tmp_path / "a.safetensors")
+
+    assert torch.equal(tensors["transposed"], matrix.T)
+    assert tensors["n"].item() == 3
+    assert metadata == {"task": "animals"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int16, torch.bool])
+def test_each_flipped_bit_and_each_missing_byte_of_tensors_is_found(tmp_path, dtype):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"a": torch.ones(2, 3).to(dtype), "b": torch.zeros(0)}, {"task": "animals"})
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 5):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"a\.safetensors"):
+            read_tensors(path)
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"a\.safetensors"):
+            read_tensors(path)
+
+
+def test_tensors_that_are_not_finite_are_refused(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {"weight": torch.tensor([1.0, float("nan")])})
+    with pytest.raises(ValueError, match=r"weight in a\.safetensors has NaN"):
+        read_tensors(tmp_path / "a.safetensors")
+
+
+def test_each_change_of_a_sealed_object_is_found(tmp_path):
+    path, content = tmp_path / "a.json", {"labels": ["x", "\u00e9"], "temperature": 0.25, "none": None}
+    write_sealed(path, content)
+    assert read_sealed(path) == content
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        changed = bytearray(whole)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        with contextlib.suppress(ValueError):
+            assert read_sealed(path) == content, "white space may change"
+    for damaged in ("[]", "{}", "[" * 100_000, "null", '{"temperature": NaN}'):
+        path.write_text(damaged)
+        with pytest.raises(ValueError):
+            read_sealed(path)
+
+
+def test_what_a_killed_process_left_goes_after_a_while(tmp_path):
+    old, new, folder = tmp_path / ".a.x1.tmp", tmp_path / ".a.x2.tmp", tmp_path / ".b.x3.tmp"
+    for path in (old, new):
+        path.write_text("half")
+    folder.mkdir()
+    (folder / "part").write_text("half")
+    for path in (old, folder):
+        os.utime(path, (0, 0))
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == [new]
 
 
 def test_a_disk_that_fills_up_under_tensors_is_a_sentence(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from fewshot.episodes import LabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.learners import LEARNERS
 from fewshot.meta_model import MetaModel
+from fewshot.storage import read_sealed, write_sealed
 from fewshot.text_classifier import TextClassifier
 from tests.adaptation.conftest import *  # noqa: F403  (its fixtures)
 from tests.adaptation.conftest import coloured
@@ -129,7 +130,7 @@ def test_what_only_the_caller_decides_is_not_taken_from_a_folder(adapted, tmp_pa
     content = json.loads((tmp_path / "classifier.json").read_text())
     assert not {"cache", "device", "trust_remote_code", "pickled_weights"} & set(content["encoder"]["settings"])
     content["encoder"]["settings"] |= {"trust_remote_code": True, "cache": str(tmp_path / "elsewhere")}
-    (tmp_path / "classifier.json").write_text(json.dumps(content))
+    write_sealed(tmp_path / "classifier.json", {key: value for key, value in content.items() if key != "sha256"})
     loaded = TextClassifier.from_pretrained(tmp_path).encoder
     assert (loaded.trust_remote_code, loaded.cache) == (False, "auto")
 
@@ -138,9 +139,9 @@ def test_a_folder_whose_labels_are_not_those_of_its_classifier_is_refused(tmp_pa
     fitted = FewShotClassifier(encoder=encoder).fit(["red a", "red b", "blue a", "blue b"], ["x", "x", "y", "y"])
     fitted.save_pretrained(tmp_path / "m")
     path = tmp_path / "m" / "classifier.json"
-    content = json.loads(path.read_text())
+    content = read_sealed(path)
     content["labels"].append("z")
-    path.write_text(json.dumps(content))
+    write_sealed(path, content)
     with pytest.raises(ConfigError, match="it tells 2 classes apart and has 3 labels"):
         TextClassifier.from_pretrained(tmp_path / "m")
 

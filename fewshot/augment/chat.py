@@ -1,5 +1,6 @@
 """Questions to a language model behind an OpenAI-compatible endpoint: several at a time, within a budget."""
 
+import base64
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ _REFUSED = re.compile(r"content.{0,3}(filter|policy|exists risk|management)|safe
 _NO_CREDIT = re.compile(r"insufficient.{0,3}(quota|balance|credit)", re.IGNORECASE)
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_PART = 5  # letters and digits in a row by which a part of a key is known
 _ITEM = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s+(.+)$", re.MULTILINE)
 
 
@@ -138,7 +140,7 @@ class Endpoint:
         except OpenAIError as error:
             if getattr(error, "status_code", None) == 400 and _REFUSED.search(str(error)):
                 return ""
-            raise EndpointError(f"{who} {self._failure(error).replace(client.api_key, '…')}") from error
+            raise EndpointError(f"{who} {without_key(self._failure(error), client.api_key)}") from error
         except (ValueError, AttributeError, IndexError, TypeError) as error:
             raise EndpointError(f"{who} gave no answer of a chat. Correct {GROUP}.base_url.") from error
 
@@ -167,6 +169,27 @@ class Endpoint:
         if status >= 500:
             return f"failed by itself {said}. Wait and run again, or choose another endpoint."
         return f"did not accept the request {said}. Check {GROUP}.model, or set thinking or temperature to null."
+
+
+def without_key(text: str, key: str) -> str:
+    """Text without words in which a part of a key is left, however it is written: cut, reversed, encoded.
+
+    Example:
+        >>> without_key("Got sk-abc***defgh, which is wrong", "sk-abcxyzdefgh")
+        'Got …, which is wrong'
+    """
+    forms = (key, key[::-1], base64.b64encode(key.encode()).decode(), key.encode().hex())
+    parts = {form[i : i + _PART].casefold() for form in map(_letters, forms) for i in range(len(form) - _PART + 1)}
+
+    def shown(word: str) -> str:
+        letters = _letters(word).casefold()
+        return "…" if any(letters[i : i + _PART] in parts for i in range(len(letters) - _PART + 1)) else word
+
+    return re.sub(r"[^\s?!,;:'\"()]+", lambda found: shown(found[0]), text)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]", "", text)
 
 
 def texts_of(answer: str) -> list[str]:

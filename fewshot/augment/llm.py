@@ -152,7 +152,7 @@ class LanguageModel(Endpoint, RangedSettings, Source):
                 if (file := files[missing[number]]) is not None:
                     content = {"model": self.model, "host": self.host, "answer": _encodable(answer)}
                     advice = f"Free some space, or set {GROUP}.cache to another folder, or to null to keep no answers."
-                    write_json(file, content, advice)
+                    write_json(file, content, advice, private=True)
                 yield missing[number], answer
                 advance()
 

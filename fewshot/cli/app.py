@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fewshot.cli.logs import PrintableFormatter
-from fewshot.errors import FewshotError, printable
+from fewshot.errors import FewshotError, printable, sentence
 
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -130,10 +130,9 @@ def report(
     folders: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps")],
 ) -> None:
     """One table of all runs at or below some folders."""
-    from fewshot.report.collect import collect, sweep_table
-    from fewshot.report.table import show
+    from fewshot.report.collect import show_runs
 
-    show(sweep_table([run for folder in folders for run in collect(folder)]))
+    show_runs(folders)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -179,10 +178,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"error: Could not read or write{where}: {error.strerror or error}. Check the path.")
     except TyperException as error:
         message = error.format_message() if hasattr(error, "format_message") else str(error)
-        return _complain(f"error: {message} `fewshot {typed[0]} --help` shows how.")
+        commands = {command.callback.__name__ for command in app.registered_commands if command.callback}
+        known = [name for name in typed[:1] if name in commands]
+        return _complain(f"error: {message} `{shlex.join(['fewshot', *known, '--help'])}` shows how.")
     return int(status or 0)
 
 
 def _complain(message: str, status: int = 2) -> int:
-    print(message, file=sys.stderr, flush=True)
+    print(sentence(message), file=sys.stderr, flush=True)
     return status

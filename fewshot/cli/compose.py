@@ -24,6 +24,7 @@ KNOWN = (  # what may stand at the top of the config
     *("ladder", "output", "task", "encoder", "trainable", "learner", "training", "encoder_training"),
     *("quick_training", "augment", "adaptation"),
 )
+EXTRAS = {"hydra/launcher/joblib": "sweep"}  # what a choice needs
 ConfigStore.instance().store("settings", DEFAULTS)  # first in the defaults list of run.yaml
 
 
@@ -55,6 +56,9 @@ def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (
     if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         known = list(error.options or choices(group, folders))
+        extra = EXTRAS.get(f"{group}/{name}")
+        if extra is not None:
+            return f"{group}={name} is not installed. Install it with: pip install 'fewshot-text[{extra}]'"
         plus = "+" if group == "task" else ""
         return (
             f"There is no {group} {name!r}.{near_matches(name, known)} Expected one of {', '.join(known)}; write "

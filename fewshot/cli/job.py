@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from omegaconf import DictConfig
 from fewshot.cli.build import build
 from fewshot.cli.check import BY_STAGE, check
 from fewshot.cli.settings import RunSettings
-from fewshot.errors import ConfigError
+from fewshot.cli.sweep import finished_run, in_sweep, settings_sha256
+from fewshot.errors import ConfigError, redacted
 from fewshot.processes import is_main
+from fewshot.storage import redact_files, user_path
 
 if TYPE_CHECKING:
     from fewshot.experiment.result import ExperimentResult
@@ -36,6 +39,7 @@ def run(config: DictConfig) -> float:
     """
     started = time.perf_counter()
     context = HydraConfig.get()
+    redact_files(Path(context.runtime.output_dir) / ".hydra")
     settings = check(config, context.runtime.choices, context.overrides.task)
     recipe = recipe_of(config, settings, context.runtime.choices)
     # Imported here: what `check` refuses needs neither torch nor the rest.
@@ -48,20 +52,24 @@ def run(config: DictConfig) -> float:
     log.info(str(task))
     for note in task.notes:
         log.info(f"  {note}")
-    folder, output = Path(context.runtime.output_dir), Path(config.output)
+    done = finished_run(config, task.sha256) if in_sweep() else None
+    if done is not None:
+        log.info(f"This run is done: {_relative(done[0])}")
+        return _metric(done[1], settings.metric)
+    folder, output = Path(context.runtime.output_dir), user_path(config.output, "output")
     store = Store(
         episodes=output / "episodes" if is_main() else None,
         checkpoints=output / "checkpoints",
         events=folder / "tensorboard",
-        resume=settings.resume,
+        resume=settings.resume or in_sweep(),
     )
     result = run_experiment(recipe, task, settings.scored, store)
     results = build_results(task, context.runtime.choices["learner"], result)
     if is_main():
-        _save(folder, task, result, results)
         n_encoded = sum(encoder.n_encoded for encoder in {recipe.encoder, result.model.encoder})
-        typed = [override.removeprefix("++") for override in context.overrides.task]
+        typed = [redacted(override.removeprefix("++")) for override in context.overrides.task]
         add_process(results, time.perf_counter() - started, n_encoded, typed)
+        results["settings_sha256"] = settings_sha256(config)
         write_results(folder, results, result)
         show(comparison_table(results))
         for line in results["advice"]:
@@ -71,8 +79,8 @@ def run(config: DictConfig) -> float:
             f"{timings['total']:.1f} s in all, {timings['episodes_per_second']:.0f} episodes a second, "
             f"{n_encoded:,} texts encoded; results in {_relative(folder)}"
         )
-    value = results[settings.metric]
-    return float(value["mean"] if isinstance(value, dict) else value)
+        _save(folder, task, result, results)  # last: a full disk then costs the model and not the numbers
+    return _metric(results, settings.metric)
 
 
 def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe":
@@ -126,6 +134,11 @@ def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[
         from fewshot.report.augmentation import write_table
 
         write_table(folder / "augmented.tsv", result.augmentation, task)
+
+
+def _metric(results: Mapping[str, Any], name: str) -> float:
+    value = results[name]
+    return float(value["mean"] if isinstance(value, Mapping) else value)
 
 
 def _relative(folder: Path) -> str:

@@ -2,12 +2,12 @@
 
 import logging
 
-from fewshot.errors import printable
+from fewshot.errors import printable, redacted
 
 
 class PrintableFormatter(logging.Formatter):
-    """Control characters in names and texts stand as their escapes, so that they do nothing to a terminal."""
+    """Control characters stand as their escapes, so that they do nothing to a terminal; addresses have no passwords."""
 
     def format(self, record: logging.LogRecord) -> str:
         """A line, or several."""
-        return printable(super().format(record))
+        return printable(redacted(super().format(record)))

@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from fewshot.cli import job
 from fewshot.cli.compose import CONF, reworded
+from fewshot.cli.sweep import in_sweep, run_job
 from fewshot.cli.typed import NoTask, config_folders, for_this_process, normalise_arguments
-from fewshot.errors import FewshotError, StorageError
+from fewshot.errors import ConfigError, FewshotError, StorageError, sentence
 from fewshot.processes import disconnect, is_main, process_index
 
 _GRACE = 3.0  # seconds
@@ -63,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"written. Set output=/another/folder."
         )
     except KeyboardInterrupt:
-        print("\nStopped. Texts encoded so far stay in the cache; the run has no results.", file=sys.stderr)
+        left = "the same command goes on from here" if {"-m", "--multirun"} & set(typed) else "the run has no results"
+        print(f"\nStopped. Texts encoded so far stay in the cache; {left}.", file=sys.stderr)
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
@@ -72,23 +72,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _task_function(mistakes: list[FewshotError]) -> Callable[[DictConfig], float]:
     def task_function(config: DictConfig) -> float:
+        if in_sweep():
+            return run_job(config, _run)
         try:
-            return job.run(config)
+            return _run(config)
         except FewshotError as error:
-            mistake = error
-        except OSError as error:
-            what = repr(str(error.filename)) if error.filename else "a file"
-            mistake = StorageError(
-                f"Could not read or write {what}: {error.strerror or error}. Expected a file that is there and may be "
-                f"used, on a disk with space. Check it, or set output=/another/folder."
-            )
-        # Hydra announces a job that raises with all that was typed: good to know in a sweep, else only noise.
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise mistake
-        mistakes.append(mistake)
-        return math.nan
+            mistakes.append(error)  # Hydra announces a job that raises with all that was typed: noise
+            return math.nan
 
     return task_function
+
+
+def _run(config: DictConfig) -> float:
+    try:
+        return job.run(config)
+    except OSError as error:
+        what = repr(str(error.filename)) if error.filename else "a file"
+        raise StorageError(
+            f"Could not read or write {what}: {error.strerror or error}. Expected a file that is there and may be "
+            f"used, on a disk with space. Check it, or set output=/another/folder."
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise ConfigError(
+            f"There is not enough memory for this run ({str(error)[-200:] or 'MemoryError'}). Expected one that fits. "
+            f"Lower ways, shots, queries or episodes, or choose a smaller encoder."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -111,5 +121,5 @@ def _complain(message: object, before: str = "error: ") -> int:
         # What is wrong here is most often wrong in the first process too, which says so; the launcher then ends this.
         time.sleep(_GRACE)
         before = f"process {process_index()}: {before}"
-    print(f"{before}{message}", file=sys.stderr, flush=True)
+    print(f"{before}{sentence(str(message))}", file=sys.stderr, flush=True)
     return 2

@@ -1,5 +1,6 @@
 """What is typed, before Hydra sees it: `task=x` as well as `+task=x`, flags anywhere, and the list of tasks."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,8 @@ def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CON
     overrides: list[str] = []
     takes_value = False
     for argument in renamed(arguments):
+        if digits := re.search(r"\d{4300}\d*", argument):
+            raise ConfigError(f"Got a number of {len(digits[0]):,} digits in {argument[:40]!r}. Write a smaller one.")
         key, _, value = argument.lstrip("+").partition("=")
         if takes_value or argument.startswith("-"):
             flags.append(argument)

@@ -2,24 +2,23 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from fewshot.errors import StorageError
-from fewshot.storage import write_tensors
+from fewshot.storage import read_tensors, remove_leftovers, tensors_digest, write_tensors
 
 log = logging.getLogger(__name__)
 
 MAX_SMALL_SHARDS = 32  # more than these are merged into one
 SMALL = 64 * 2**20  # bytes; larger shards are left alone, so that merging never rewrites the whole cache
 KEY_BYTES = 16
-_CHECKSUM = "blake2b"
 _ADVICE = "Free space, or set encoder.cache=/another/folder or encoder.cache=null."
 
 
@@ -50,46 +49,44 @@ def write_shard(folder: Path, keys: Sequence[bytes], features: Float[Tensor, "n_
     joined = bytearray(b"".join(keys[index] for index in order))
     key_rows = torch.frombuffer(joined, dtype=torch.uint8).view(len(keys), KEY_BYTES)
     features = features.detach().to("cpu", torch.float32)[order]
-    checksum = _checksum(key_rows, features)
-    path = folder / f"{checksum}.safetensors"
-    write_tensors(path, {"keys": key_rows, "features": features}, {_CHECKSUM: checksum}, _ADVICE)
+    tensors = {"keys": key_rows, "features": features}
+    path = folder / f"{tensors_digest(tensors, {})}.safetensors"
+    write_tensors(path, tensors, advice=_ADVICE)
     return path
 
 
-def read_shard(path: Path) -> Shard | None:
-    """Map a shard into memory; None if it is gone, cannot be read, or is truncated or changed: then it is removed."""
-    from safetensors import SafetensorError, safe_open
+def read_shard(path: Path, dim: int | None = None) -> Shard | None:
+    """Map a shard into memory.
 
+    None if it is gone or cannot be read now. One that is damaged, or has features of another size than `dim`, is
+    removed, and None as well.
+    """
     try:
-        with safe_open(str(path), framework="pt") as file:
-            keys, features = file.get_tensor("keys"), file.get_tensor("features")
-            expected = (file.metadata() or {}).get(_CHECKSUM)
-        damage = None if _checksum(keys, features) == expected else "its content does not match its checksum"
+        tensors, _ = read_tensors(path)
+        return _checked(tensors, dim)
     except FileNotFoundError:
         return None
     except OSError as error:
         log.warning(f"The feature file {path} cannot be read now ({error}); its texts are encoded again.")
         return None
-    except (SafetensorError, ValueError) as error:
-        damage = f"reading it failed with {str(error).rstrip('.')!r}"
-    except RuntimeError:  # torch opens the file once more, and by then another process may have merged it
-        if path.exists():
-            raise
+    except ValueError as error:
+        if not path.exists():  # another process has merged it
+            return None
+        done = "It is removed" if _remove(path) else "It is left out"
+        log.warning(f"The feature file {path} cannot be used: {error}. {done}, and its texts are encoded again.")
         return None
-    if damage is not None:
-        log.warning(
-            f"The feature file {path} cannot be used: {damage}. It is removed, and its texts are encoded again."
-        )
-        _remove(path)
-        return None
+
+
+def _checked(tensors: Mapping[str, Tensor], dim: int | None) -> Shard:
+    if tensors.keys() != {"keys", "features"}:
+        raise ValueError("it holds no features")
+    keys, features = tensors["keys"], tensors["features"]
+    if keys.dtype != torch.uint8 or keys.dim() != 2 or keys.shape[1] != KEY_BYTES or features.dtype != torch.float32:
+        raise ValueError("it holds no keys and features")
+    if features.dim() != 2 or len(keys) != len(features) or features.shape[1] != (dim or features.shape[1]):
+        raise ValueError(f"its features are of shape {tuple(features.shape)}")
     content = keys.numpy().tobytes()
     return Shard([content[start : start + KEY_BYTES] for start in range(0, len(content), KEY_BYTES)], features)
-
-
-def _checksum(keys: UInt8[Tensor, "n_keys 16"], features: Float[Tensor, "n_keys dim"]) -> str:
-    content = blake2b(keys.contiguous().numpy().data, digest_size=16)
-    content.update(features.contiguous().numpy().data)
-    return content.hexdigest()
 
 
 class FeatureCache:
@@ -128,6 +125,7 @@ class FeatureCache:
         Raises StorageError, with the cache as it was before, if it cannot be written.
         """
         file = write_shard(self.folder, [text_key(text) for text in texts], features)
+        remove_leftovers(self.folder)
         self._seen.discard(file.name)  # a damaged file of this name may have been refused before
 
     def _refresh(self) -> None:
@@ -137,7 +135,7 @@ class FeatureCache:
         while unseen := [file for file in self._files() if file.name not in self._seen]:
             for file in unseen:
                 self._seen.add(file.name)
-                shard = read_shard(file)
+                shard = read_shard(file, self._shards[0].features.shape[1] if self._shards else None)
                 if shard is None:
                     continue
                 self._rows.update((key, (len(self._shards), row)) for row, key in enumerate(shard.keys))
@@ -169,11 +167,14 @@ class FeatureCache:
                 _remove(file)
 
 
-def _remove(file: Path) -> None:
+def _remove(file: Path) -> bool:
+    """Whether the file is gone."""
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
         log.warning(f"The feature file {file} could not be removed: {error.strerror or error}.")
+        return False
+    return True
 
 
 def filled(
@@ -183,7 +184,8 @@ def filled(
 ) -> Float[Tensor, "n_texts dim"]:
     """Features of distinct texts, float32: from the cache, if there is one, or computed and put there.
 
-    `encode` computes features part by part; each part is put into the cache before the next one is computed.
+    `encode` computes features part by part; each part is put into the cache before the next one is computed. A cache
+    that cannot be written is left as it is, with a warning.
     """
     rows, missing = (None, list(range(len(texts)))) if cache is None else cache.lookup(texts)
     if rows is not None and not missing:
@@ -193,7 +195,11 @@ def filled(
     for part in encode(absent):
         done = sum(map(len, computed))
         if cache is not None:
-            cache.store(absent[done : done + len(part)], part)
+            try:
+                cache.store(absent[done : done + len(part)], part)
+            except StorageError as error:
+                log.warning(f"Features are not kept. {error}")
+                cache = None
         computed.append(part)
     if rows is None:
         return torch.cat(computed)

@@ -159,7 +159,6 @@ class Encoder(LongTexts, ABC):
 
         Raises:
             EncoderError: the weights cannot be loaded, or give NaN or infinity.
-            StorageError: the cache cannot be written.
             TypeError: something among them is no text.
         """
         texts = checked_texts(texts)

@@ -16,7 +16,7 @@ from fewshot.encoders.adapter import PlacedAdapter
 from fewshot.encoders.loading import is_quantised
 from fewshot.encoders.lora import PlacedLoRA
 from fewshot.errors import ConfigError, EncoderError
-from fewshot.storage import write_json, write_tensors
+from fewshot.storage import read_sealed, read_tensors, write_json, write_sealed, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -129,13 +129,12 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
         description["below"] = BELOW
     if weights.seen:
         description["seen"] = dict(weights.seen)
-    write_json(folder / DESCRIPTION, description | {"settings": dict(settings)})
+    write_sealed(folder / DESCRIPTION, description | {"settings": dict(settings)})
 
 
 def read_trained(folder: Path | str) -> TrainedWeights:
     """Read what `write_trained` wrote; EncoderError if the folder holds no trained weights, or damaged ones."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     folder = Path(folder).expanduser()
     if not (folder / DESCRIPTION).is_file() and (folder / RUN_FOLDER / DESCRIPTION).is_file():
@@ -143,11 +142,11 @@ def read_trained(folder: Path | str) -> TrainedWeights:
         folder = folder / RUN_FOLDER
     advice = "Set encoder.weights to a folder that was saved whole, or to null."
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        description = read_sealed(folder / DESCRIPTION)
         below = read_trained(folder / BELOW) if "below" in description else None
         kind = None if description["kind"] == "full" else _PLACED[description["kind"]]
         placed = None if kind is None else kind.from_json(json.loads((folder / kind.CONFIG).read_text("utf-8")))
-        tensors = load_file(folder / (CHANGED if kind is None else kind.TENSORS))
+        tensors, _ = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
         model, base, seen = description["model"], description["base"], dict(description.get("seen", {}))
         weights, expected = TrainedWeights(model, base, tensors, placed, below, seen), description["digest"]
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import check_request, sample_episodes, sample_realistic_episodes, too_many_ways
 from fewshot.errors import TaskError
 from fewshot.randomness import child_generator
-from fewshot.storage import file_name, write_tensors
+from fewshot.storage import file_name, read_tensors, write_tensors
 from fewshot.tasks.task import ClassPools, Part, Task
 
 log = logging.getLogger(__name__)
@@ -72,20 +71,41 @@ def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
     if not path.is_file():
         return None
     try:
-        with safe_open(str(path), "pt") as file:
-            if (file.metadata() or {}).get("task_sha256") != task.texts_sha256:
-                log.info(f"{path} was made for other texts than this task's: drawing episodes anew")
-                return None
-            classes, support, query = (file.get_tensor(name).long() for name in ("classes", "support", "query"))
-    except (SafetensorError, OSError) as error:
+        tensors, metadata = read_tensors(path)
+        if metadata.get("task_sha256") != task.texts_sha256:
+            log.info(f"{path} was made for other texts than this task's: drawing episodes anew")
+            return None
+        classes, support, query = (tensors[name].long() for name in ("classes", "support", "query"))
+        check_episodes(classes, support, query, task)
+    except (OSError, ValueError, KeyError) as error:
         log.warning(f"{path} is damaged ({error}): drawing the episodes again")
         return None
+    return EpisodeBatch(classes, support, support >= 0, query)
+
+
+def check_episodes(classes: Tensor, support: Tensor, query: Tensor, task: Task) -> None:
+    """Refuse indices, as in `EpisodeBatch`, that are no episodes of a task with a ValueError.
+
+    1. Classes of an episode are different ones of the task.
+    2. Each text is one of its class, or -1 where there is none; -1 stands behind the texts of a class.
+    3. No text is in an episode twice, so none is both labelled and asked for.
+    """
+    if classes.dim() != 2 or bool(((classes < 0) | (classes >= len(task.classes))).any()):
+        raise ValueError("it has classes that are none of the task's")
+    if len(classes) and bool((classes.sort(1).values.diff(dim=1) == 0).any()):
+        raise ValueError("it has a class twice in an episode")
+    if any(part.dim() != 3 or part.shape[:2] != classes.shape for part in (support, query)):
+        raise ValueError("its support or queries are not those of its classes")
     texts = torch.cat([support, query], dim=-1)
-    right = task.labels[texts.clamp(0, len(task.texts) - 1)] == classes[..., None]
-    if bool(((right & (texts < len(task.texts))) | (texts == -1)).all()):
-        return EpisodeBatch(classes, support, support >= 0, query)
-    log.warning(f"{path} is damaged (texts of other classes): drawing the episodes again")
-    return None
+    if bool(((texts < -1) | (texts >= len(task.texts))).any()):
+        raise ValueError("it has texts that are none of the task's")
+    if bool(((task.labels[texts.clamp(min=0)] != classes[..., None]) & (texts >= 0)).any()):
+        raise ValueError("it has texts of other classes")
+    ordered = texts.sort(-1).values
+    if bool(((ordered.diff(dim=-1) == 0) & (ordered[..., 1:] >= 0)).any()):
+        raise ValueError("it has a text twice in an episode")
+    if any(bool(((part[..., :-1] < 0) & (part[..., 1:] >= 0)).any()) for part in (support, query)):
+        raise ValueError("it has gaps among the texts of a class")
 
 
 def frozen_episodes(task: Task, request: EpisodeRequest, shipped: Path | None, kept: Path | None) -> EpisodeBatch:

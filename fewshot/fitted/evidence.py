@@ -1,6 +1,5 @@
 """What a classifier was fitted on, kept to explain its predictions and to learn more."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.fitted.explanation import Contribution, Explanation, weights
 from fewshot.learners.learner import Classifier, Learner
 from fewshot.learners.saving import load_learner, save_learner
-from fewshot.storage import write_json
+from fewshot.storage import read_sealed, write_sealed
 
 SUPPORT = "support.json"
 _FEATURES, _CLASSES = "evidence.features", "evidence.classes"
@@ -70,7 +69,7 @@ def write_evidence(folder: Path, evidence: Evidence, tensors: dict[str, Tensor])
     support = evidence.support
     tensors |= {_FEATURES: evidence.features, _CLASSES: support.classes}
     names = None if support.label_names is None else list(support.label_names)
-    write_json(folder / SUPPORT, {"texts": list(support.texts), "labels": list(support.labels), "label_names": names})
+    write_sealed(folder / SUPPORT, {"texts": list(support.texts), "labels": list(support.labels), "label_names": names})
     save_learner(evidence.learner, folder)
 
 
@@ -78,7 +77,7 @@ def read_evidence(folder: Path, tensors: dict[str, Tensor]) -> Evidence | None:
     """Read what `write_evidence` wrote, and take its tensors out; None where there is none."""
     if _FEATURES not in tensors:
         return None
-    content = json.loads((folder / SUPPORT).read_text(encoding="utf-8"))
+    content = read_sealed(folder / SUPPORT)
     names = content["label_names"]
     classes = tensors.pop(_CLASSES)
     kind = MultiLabelledTexts if classes.dtype == torch.bool else LabelledTexts

@@ -65,8 +65,10 @@ def fetched(name: Path | str, description: str) -> Path:
         ConfigError: there is neither such a folder nor such a repository.
     """
     folder = Path(name).expanduser()
-    if folder.exists() or str(name).count("/") != 1 or str(name).startswith((".", "/", "~")):
+    if folder.exists():
         return folder
+    if str(name).count("/") != 1 or str(name).startswith((".", "/", "~")):
+        raise ConfigError(f"There is no folder {str(name)!r}, expected one with {description}. Correct the name.")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -1,7 +1,6 @@
 """Learners by name, and learners and adapted classifiers as safetensors and JSON.  No pickle, no class of others."""
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fewshot.encoders import Adapter, Encoder, Full, LoRA
@@ -27,7 +25,7 @@ from fewshot.learners.names import NAMES
 from fewshot.learners.one_vs_rest import OneVsRest
 from fewshot.learners.prototypical import ProjectedPrototype, Prototypical, ResidualProjection
 from fewshot.learners.ridge import DualLinear, Ridge
-from fewshot.storage import write_json, write_tensors
+from fewshot.storage import read_sealed, read_tensors, write_sealed, write_tensors
 
 LEARNERS: dict[str, type[Learner]] = dict(
     zip(NAMES, (Centroid, Logistic, Ridge, Prototypical, AttentionPrototypical, MAML), strict=True)
@@ -61,7 +59,7 @@ def save_learner(
         content["encoder"] = {"model": encoder.model, "fingerprint": encoder.portable_fingerprint}
     if isinstance(learner, EncoderMAML):
         content["trainable"] = {"kind": learner.trainable.kind, **dataclasses.asdict(learner.trainable)}
-    write_json(folder / "learner.json", content)
+    write_sealed(folder / "learner.json", content)
 
 
 def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner | EncoderMAML:
@@ -80,7 +78,7 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
     classes = {kind.__name__: kind for kind in LEARNERS.values()}
     learner: Learner | EncoderMAML
     with _readable(folder):
-        content = json.loads((folder / "learner.json").read_text(encoding="utf-8"))
+        content = read_sealed(folder / "learner.json")
         kind, arguments = content["class"], dict(content["arguments"])
         trained_on = content.get("encoder", {}).get("fingerprint")
     if encoder is not None and trained_on is not None:
@@ -91,7 +89,7 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
         if kind != EncoderMAML.__name__:
             learner = classes[kind](**arguments)
             learner.trained_on = trained_on
-        learner.load_state_dict(load_file(folder / "learner.safetensors"))
+        learner.load_state_dict(read_tensors(folder / "learner.safetensors")[0])
     return learner
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewshot.errors import FewshotError
-from fewshot.report.collect import collect, sweep_table
-from fewshot.report.table import show
+from fewshot.report.collect import show_runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fewshot.report", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of a run or of a sweep")
     try:
-        show(sweep_table(collect(parser.parse_args(arguments).folder)))
+        show_runs([parser.parse_args(arguments).folder])
     except FewshotError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,11 +1,13 @@
 """What augmentation made: for `results.json`, and as a table of every new text."""
 
 import csv
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fewshot.errors import redacted
 from fewshot.experiment.augmentation import AugmentationResult, NewTexts
 from fewshot.storage import atomic
 from fewshot.tasks.task import Task
@@ -29,7 +31,7 @@ def augmentation_json(result: AugmentationResult) -> dict[str, Any]:
     used, sources = result.used, list(result.asked.sources or ())
     augments = result.support is not None or result.meta_training
     return {
-        "settings": result.asked.settings(),
+        "settings": json.loads(redacted(json.dumps(result.asked.settings()))),
         "support": result.support is not None,
         "meta_training": result.meta_training,
         "sources": list(used.sources or ()) if augments else [],

@@ -1,6 +1,7 @@
 """One table from many run folders."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from rich.table import Table
 
 from fewshot.errors import ConfigError, printable
 from fewshot.evaluation import paired_difference
-from fewshot.report.table import percent
+from fewshot.report.jobs import failed_jobs
+from fewshot.report.table import failed_table, percent, show
+from fewshot.tables.wording import short
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Run:
     @property
     def stage(self) -> str:
         """The stage of the ladder, and the final stage if that differs."""
-        strategy = self.results.get("strategy", {})
+        strategy = self.results.get("strategy") or {}
         names = (strategy.get("stage"), strategy.get("final_stage"))
         return " + ".join(name for name in dict.fromkeys(names) if name)
 
@@ -52,6 +55,15 @@ def collect(folder: Path) -> list[Run]:
     return sorted(runs, key=lambda run: tuple(run.results[key] for key in _SORTED_BY))
 
 
+def show_runs(folders: Sequence[Path]) -> None:
+    """Print a table of all finished runs at or below some folders, and one of the jobs that failed."""
+    failed = failed_jobs(folders)
+    if not failed or any(True for folder in folders for _ in folder.rglob("results.json")):
+        show(sweep_table([run for folder in folders for run in collect(folder)]))
+    if failed:
+        show(failed_table(failed))
+
+
 def sweep_table(runs: Iterable[Run]) -> Table:
     """One row per run, with the paired difference to the first run on the same episodes."""
     runs = list(runs)
@@ -61,15 +73,26 @@ def sweep_table(runs: Iterable[Run]) -> Table:
     varying = [key for key in _VARYING if len({run.shown(key) for run in runs}) > 1]
     for column in (*_SORTED_BY, *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE"):
         table.add_column(column, justify="left" if column in ("task", "learner", "encoder") else "right")
-    first: dict[str, Run] = {}
+    first: dict[tuple[str, str, int], Run] = {}
     for run in runs:
-        reference = first.setdefault(run.results["episodes_sha256"] + run.results["task_sha256"], run)
+        reference = first.setdefault(
+            (run.results["episodes_sha256"], run.results["task_sha256"], len(run.accuracies)), run
+        )
         table.add_row(*map(printable, _row(run, reference, varying)))
     return table
 
 
 _SORTED_BY = ("task", "split", "ways", "shots")
-_NEEDED = ("learner", "encoder", *_SORTED_BY, "accuracy", "macro_f1", "ece", "episodes_sha256", "task_sha256")
+_NUMBER, _TEXT_OR_NONE = (int, float), (str, type(None))
+_STAGES = ("stage", "final_stage", "protocol")
+_SHAPE: Mapping[str, Any] = {  # of what is read of results.json: types, or the shape of what is in an object
+    **dict.fromkeys(("task", "split", "learner", "episodes_sha256", "task_sha256"), str),
+    **dict.fromkeys(("ways", "shots"), int),
+    "encoder": {"model": str},
+    "accuracy": {"mean": _NUMBER, "ci95": (*_NUMBER, type(None))},
+    "macro_f1": {"mean": _NUMBER},
+    "ece": _NUMBER,
+}
 _COLUMNS = {"task", "task.split", "task.path", "ways", "shots", "learner", "output", "encoder", "encoder.model"}
 _COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic", "strategy", "final_stage"}
 _VARYING = ("stage", "encoder", "label_names", "queries", "seed", "support_noise", "realistic", "further")
@@ -94,15 +117,30 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else -1, part) for part in path.parts]
 
 
+def _check_shape(value: Any, shape: Any, name: str) -> None:
+    if isinstance(shape, Mapping):
+        if not isinstance(value, Mapping):
+            raise TypeError(f"{name or 'the content'} is no object")
+        for key, inner in shape.items():
+            _check_shape(value[key], inner, f"{name}.{key}".lstrip("."))
+    elif not isinstance(value, shape) or (isinstance(value, _NUMBER) and not math.isfinite(value)):
+        raise TypeError(f"{name} is {short(value)}")
+
+
 def _read(path: Path) -> Run:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        missing = [key for key in _NEEDED if key not in results]
-        if missing:
-            raise KeyError(missing[0])
+        _check_shape(results, _SHAPE, "")
+        strategy, overrides = results.get("strategy") or {}, results.get("overrides", [])
+        _check_shape(dict.fromkeys(_STAGES) | strategy, dict.fromkeys(_STAGES, _TEXT_OR_NONE), "strategy")
+        if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
+            raise TypeError(f"overrides is {short(overrides)}")
         accuracies = json.loads((path.parent / "episode_accuracies.json").read_text(encoding="utf-8"))
-        return Run(path.parent, results, torch.tensor(accuracies[results["learner"]], dtype=torch.float64))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        own = torch.tensor(accuracies[results["learner"]], dtype=torch.float64)
+        if own.dim() != 1 or not len(own) or not own.isfinite().all():
+            raise ValueError("episode_accuracies.json holds no list of accuracies")
+        return Run(path.parent, results, own)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             f"{path} cannot be read ({type(error).__name__}: {error}). Expected what a run writes, with "
             f"episode_accuracies.json beside it. Run it again, or move the folder away."

@@ -23,6 +23,7 @@
     peak_memory_mb      of the process
     texts_encoded       texts that went through the encoder; 0 if all were cached
     overrides, command  the typed settings; the command that makes this result
+    settings_sha256     of all settings, the code and the versions; a sweep skips what has this hash and task_sha256
 
 `episode_accuracies.json` beside it holds the accuracy of every episode for every learner.
 """

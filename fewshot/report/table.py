@@ -10,6 +10,7 @@ from rich.table import Table
 from fewshot.errors import printable
 from fewshot.evaluation import Estimate
 from fewshot.experiment.result import ITSELF
+from fewshot.report.jobs import FailedJob
 
 
 def percent(value: Mapping[str, Any], sign: bool = False) -> str:
@@ -43,6 +44,14 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     table.add_row(*_row(f"{results['learner']} + {final}" if final else results["learner"], results), style="bold")
     for name, scores in results["baselines"].items():
         table.add_row(*_row(name, scores))
+    return table
+
+
+def failed_table(jobs: Sequence[FailedJob]) -> Table:
+    """Jobs without results, and why they have none."""
+    table = Table("settings", "why", title="No results", show_lines=True)
+    for job in jobs:
+        table.add_row(*map(printable, (" ".join(job.overrides), job.message)))
     return table
 
 
@@ -92,6 +101,8 @@ def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:
 
 def show(table: Table) -> None:
     """Print to standard output; in a file, as wide as the table needs."""
+    for column in table.columns:
+        column.overflow = "fold"  # values are shown whole
     console = Console(markup=False, emoji=False)  # a task or label may be called [/red]
     if not console.is_terminal:
         needed = Measurement.get(console, console.options.update(max_width=1000), table).maximum

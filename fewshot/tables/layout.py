@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -80,10 +81,14 @@ def name_columns(rows: Sequence[Sequence[str]], name: str) -> tuple[tuple[str, .
     while header and len(first) > 1 and not first[-1] and all(not "".join(row[len(first) - 1 :]) for row in rows):
         first.pop()  # separators at the end of each line
     columns: list[str] = []
+    seen = Counter[str]()
     for number, cell in enumerate(first, start=1):
-        wanted = cell if header and cell else f"column {number}"
-        same = sum(column == wanted or column.startswith(f"{wanted} (") for column in columns)
-        columns.append(f"{wanted} ({same + 1})" if wanted in columns else wanted)
+        column = wanted = cell if header and cell else f"column {number}"
+        while seen[column]:
+            seen[wanted] += 1
+            column = f"{wanted} ({seen[wanted]})"
+        seen[column] += 1
+        columns.append(column)
     if header:
         return tuple(columns), True, ()
     called = "column is called" if len(columns) == 1 else "columns are called"

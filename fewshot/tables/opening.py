@@ -1,9 +1,9 @@
 """One door to all formats: `open_table`."""
 
-import os
 from pathlib import Path
 
 from fewshot.errors import ConfigError, TaskError
+from fewshot.storage import user_path
 from fewshot.tables.encoding import detect_encoding
 from fewshot.tables.excel import read_excel
 from fewshot.tables.files import ARCHIVE, WORKBOOK, check_file, foreign, is_stream, opened, refuse_foreign
@@ -53,7 +53,7 @@ def open_table(path: Path | str) -> Table:
         raise ConfigError(f"Got no file. Name {EXPECTED}, or - for standard input.")
     if str(path) == STANDARD_INPUT:
         return read_stream(None, "standard input")
-    given, name = Path(os.path.expanduser(path)), shown(path)
+    given, name = user_path(path), shown(path)
     if is_stream(given):
         return read_stream(given, name)
     check_file(given, EXPECTED)

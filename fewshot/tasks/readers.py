@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.errors import ConfigError, TaskError
+from fewshot.storage import user_path
 from fewshot.tables import LabelledRows, guess_columns, open_table
 from fewshot.tables.files import nearest
 from fewshot.tables.opening import SUFFIXES
@@ -17,14 +18,14 @@ TEXT_COLUMN, LABEL_COLUMN = "text", "label"
 _SETTINGS = ("task.text_column", "task.label_column")
 
 
-def task_path(path: str | Path | None) -> Path:
+def task_path(path: str | int | Path | None) -> Path:
     """The folder or file `task.path`; ConfigError if that is not set."""
     if not path:
         raise ConfigError(
             "Got no task.path. Set task.path to the folder with texts.jsonl, .csv, .tsv, .parquet or .xlsx, or to one "
             "such file."
         )
-    return Path(os.path.expanduser(path))
+    return user_path(path)
 
 
 def find_texts(path: Path, setting: str = "task.path") -> Path:

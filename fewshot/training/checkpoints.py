@@ -12,13 +12,11 @@ safetensors and JSON, never unpickled:
     SHA256SUMS              as `sha256sum` writes and checks it
 """
 
-import contextlib
 import hashlib
 import json
 import logging
 import re
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,13 +28,12 @@ from torch import Tensor
 from fewshot.errors import StorageError
 from fewshot.processes import process_count
 from fewshot.resources import __version__
-from fewshot.storage import atomic_folder, file_name, write_json, write_tensors, write_text
+from fewshot.storage import atomic_folder, file_name, remove_leftovers, write_json, write_tensors, write_text
 
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
 _KEPT = 2  # the newest, and the one before it in case the newest is damaged
-_LEFTOVER_SECONDS = 600  # no writing takes so long: a temporary folder of this age was left by a run that was killed
 _SUMS = "SHA256SUMS"
 _TENSORS = ("last", "best", "optimizer", "generators", "history")
 
@@ -150,10 +147,7 @@ class Checkpoints:
             write_text(folder / _SUMS, "".join(sums))
         for number in self._numbers()[:-_KEPT]:
             shutil.rmtree(self._path(number), ignore_errors=True)
-        for leftover in self.folder.glob(".*.tmp"):
-            with contextlib.suppress(FileNotFoundError):  # another run has just finished it
-                if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
-                    shutil.rmtree(leftover, ignore_errors=True)
+        remove_leftovers(self.folder)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"checkpoint-{number:06d}"

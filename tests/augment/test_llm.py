@@ -1,5 +1,6 @@
 """Texts by a language model, asked over real HTTP on loopback: good answers, bad ones, none at all."""
 
+import base64
 import json
 import logging
 import re
@@ -182,6 +183,22 @@ def test_the_key_is_written_nowhere(server, ask, tmp_path, caplog):
     shown = [repr(model(server, tmp_path)), str(caught.value), kept]
     assert all(KEY not in text for text in shown)
     assert not [record for record in caplog.records if record.name.startswith("fewshot") and KEY in record.getMessage()]
+
+
+@pytest.mark.parametrize(
+    "form", [KEY[::-1], KEY.upper(), f"{KEY[:7]}***{KEY[-6:]}", base64.b64encode(KEY.encode()).decode()]
+)
+def test_a_key_that_the_endpoint_says_in_other_words_is_not_shown(server, ask, form):
+    server.script = [Reply(status=400, message=f"the key {form} is wrong")]
+
+    with pytest.raises(EndpointError, match=r"status 400: the key … is wrong"):
+        ask()
+
+
+def test_kept_answers_are_their_owners_alone(server, ask, tmp_path):
+    server.script = [written("a")]
+    ask()
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "answers").iterdir()} == {0o600}
 
 
 def test_failures_that_pass_are_tried_again(server, ask, monkeypatch):

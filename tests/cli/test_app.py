@@ -145,3 +145,8 @@ def test_run_is_the_researchers_command(capsys):
     assert "shots" in capsys.readouterr().out
     assert main(["run", "shots=-1", "+task=medical_terms"]) == 2
     assert "shots=-1" in capsys.readouterr().err
+
+
+def test_a_command_that_is_not_there_is_offered_the_near_ones(capsys):
+    assert main(["fitt"]) == 2
+    assert capsys.readouterr().err == "error: No such command 'fitt'. Did you mean 'fit'? `fewshot --help` shows how.\n"

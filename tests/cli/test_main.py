@@ -32,7 +32,7 @@ def test_a_sweep_writes_results_for_each_job_and_one_table(folder, command, caps
     assert len(outcome.results_files) == 4
 
     assert report([str(outcome.output)]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if "animals" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("\u2502 animals")]
     cells = [[cell.strip() for cell in line.split("\u2502")[1:-1]] for line in lines]
     assert [(row[3], row[4]) for row in cells] == [
         ("1", "centroid"),
@@ -119,5 +119,6 @@ def test_a_mistake_in_a_process_of_the_joblib_launcher_gets_a_sentence(folder, t
     result = with_joblib(folder, tmp_path, "shots=2,50")
 
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith("error: Class ")
+    assert result.stderr.splitlines()[-1] == "error: 1 of 2 runs has no results, as the table says."
+    assert "error: Class " in result.stdout
     assert "Traceback" not in result.stderr

@@ -35,7 +35,7 @@ def test_each_metric_is_accepted(metric):
         ("shots", True, "Got shots=true"),
         ("support_noise", 2, "between 0 and 1"),
         ("queries", 0, "1 or more"),
-        ("episodes", 0, "1 or more"),
+        ("episodes", 0, "from 1 to 1,000,000"),
         ("episodes", 1.0, "whole number"),
         ("seed", -1, "0 or more"),
         ("label_names", "yes", "true or false"),
@@ -71,7 +71,7 @@ def test_every_mistake_is_named_at_once():
 
     assert str(caught.value) == (
         "Got shots=-1, queries=0, episodes=0, metric=f1. Expected a whole number of 0 or more, or auto, for shots; a "
-        "whole number of 1 or more for queries, episodes; one of accuracy, macro_f1, ece for metric. "
+        "whole number of 1 or more for queries; a whole number from 1 to 1,000,000 for episodes; one of accuracy, macro_f1, ece for metric. "
         "Write shots=auto queries=15 episodes=600 metric=accuracy, for example."
     )
 

@@ -5,6 +5,7 @@ import torch
 
 from fewshot.encoders import FeatureCache, cache
 from fewshot.errors import StorageError
+from fewshot.storage import write_tensors
 
 
 def rows(texts, dim=4):
@@ -187,7 +188,7 @@ def test_a_shard_is_read_once_however_often_it_is_looked_up(tmp_path, monkeypatc
     FeatureCache(tmp_path, "f").store(texts, torch.randn(9000, 8))
     reads = []
     read = cache.read_shard
-    monkeypatch.setattr(cache, "read_shard", lambda path: reads.append(path) or read(path))
+    monkeypatch.setattr(cache, "read_shard", lambda path, dim: reads.append(path) or read(path, dim))
     warm = FeatureCache(tmp_path, "f")
     for _ in range(3):
         _, missing = warm.lookup(texts)
@@ -201,3 +202,50 @@ def test_the_default_folder_follows_the_environment(monkeypatch, tmp_path):
     assert cache.default_folder() == tmp_path / "fewshot" / "features"
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "own"))
     assert cache.default_folder() == tmp_path / "own"
+
+
+def forge(folder, name, **tensors):
+    write_tensors(folder / "f" / f"{name}.safetensors", tensors)
+
+
+@pytest.mark.parametrize(
+    ("keys", "features"),
+    [
+        (torch.zeros(1, 16, dtype=torch.uint8), torch.full((1, 4), float("nan"))),
+        (torch.zeros(1, 16, dtype=torch.uint8), torch.zeros(1, 4, dtype=torch.float64)),
+        (torch.zeros(1, 16, dtype=torch.uint8), torch.zeros(2, 4)),
+        (torch.zeros(1, 8, dtype=torch.uint8), torch.zeros(1, 4)),
+        (torch.zeros(16, dtype=torch.uint8), torch.zeros(4)),
+        (torch.zeros(1, 16, dtype=torch.uint8), torch.zeros(1, 5)),
+    ],
+)
+def test_a_forged_file_is_removed_and_said_so(tmp_path, caplog, keys, features):
+    FeatureCache(tmp_path, "f").store(["a"], rows(["a"]))
+    forge(tmp_path, "z", keys=keys, features=features)
+    found, missing = FeatureCache(tmp_path, "f").lookup(["a"])
+    assert missing == []
+    assert torch.equal(found, rows(["a"]))
+    assert "cannot be used" in caplog.text
+    assert "It is removed" in caplog.text
+    assert len(files(tmp_path)) == 1
+
+
+def test_a_damaged_file_that_cannot_be_removed_is_not_said_to_be(tmp_path, caplog, monkeypatch):
+    FeatureCache(tmp_path, "f").store(["a"], rows(["a"]))
+    truncate(files(tmp_path)[0])
+
+    def refused(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.unlink", refused)
+    assert FeatureCache(tmp_path, "f").lookup(["a"]) == (None, [0])
+    assert "It is left out" in caplog.text
+    assert "It is removed" not in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_costs_a_warning_alone(tmp_path, caplog):
+    (tmp_path / "f").write_text("in the way")
+    parts = [["a"], ["bb"]]
+    features = cache.filled(FeatureCache(tmp_path, "f"), ["a", "bb"], lambda texts: map(rows, parts))
+    assert torch.equal(features, torch.cat([rows(part) for part in parts]))
+    assert caplog.text.count("Features are not kept.") == 1

@@ -151,9 +151,9 @@ def another_scale(folder):
     [
         (no_folder, "holds no trained encoder"),
         (no_weights, "holds no trained encoder"),
-        (no_description, "holds no trained encoder.*KeyError"),
-        (half_a_file, "holds no trained encoder.*SafetensorError"),
-        (one_other_number, "is damaged"),
+        (no_description, "holds no trained encoder.*not as it was written"),
+        (half_a_file, "holds no trained encoder.*adapter_model.safetensors failed"),
+        (one_other_number, "adapter_model.safetensors is not as it was written"),
         (another_scale, "is damaged"),
     ],
 )

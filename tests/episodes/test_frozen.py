@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from fewshot.episodes import sample_episodes
 from fewshot.episodes.frozen import (
     EpisodeRequest,
+    check_episodes,
     draw,
     fixed_test_episodes,
     frozen_episodes,
@@ -257,3 +258,31 @@ def test_what_cannot_be_drawn_is_refused():
         drawn(ways=5)
     with pytest.raises(TaskError, match=r"'class1' has 1 text, but one is needed for the support"):
         drawn(uneven(5, 1), range(2))
+
+
+def test_each_way_episodes_can_be_wrong_is_found(task):
+    drawn = draw(task, EpisodeRequest("test", 2, 2, 2, 4))
+    classes, support, query = drawn.classes, drawn.support, drawn.query
+    check_episodes(classes, support, query, task)
+    overlap, below, above, other, gap, twice = (support.clone() for _ in range(6))
+    overlap[0, 0, 0] = query[0, 0, 0]
+    below[0, 0, 0] = -2
+    above[0, 0, 0] = len(task.texts)
+    other[0, 0, 0] = support[0, 1, 0]
+    gap[0, 0, 0] = -1
+    twice[0, 0, 1] = twice[0, 0, 0]
+    one_class = classes.clone()
+    one_class[0, 1] = one_class[0, 0]
+    for words, wrong in (
+        ("a text twice", (classes, overlap, query)),
+        ("a text twice", (classes, twice, query)),
+        ("texts that are none of the task's", (classes, below, query)),
+        ("texts that are none of the task's", (classes, above, query)),
+        ("texts of other classes", (classes, other, query)),
+        ("gaps", (classes, gap, query)),
+        ("a class twice", (one_class, support, query)),
+        ("classes that are none of the task's", (classes - 99, support, query)),
+        ("those of its classes", (classes, support, query[:, :1])),
+    ):
+        with pytest.raises(ValueError, match=words):
+            check_episodes(*wrong, task)

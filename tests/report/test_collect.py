@@ -100,10 +100,13 @@ def test_the_folder_of_one_run_will_do(tmp_path, capsys):
     [
         (lambda folder: (folder / "results.json").unlink(), "has no results.json at any depth"),
         (lambda folder: (folder / "results.json").write_text("{"), "cannot be read (JSONDecodeError"),
-        (lambda folder: (folder / "results.json").write_text("[]"), "cannot be read (KeyError: 'learner')"),
+        (
+            lambda folder: (folder / "results.json").write_text("[]"),
+            "cannot be read (TypeError: the content is no object",
+        ),
         (
             lambda folder: (folder / "results.json").write_text('{"learner": "a"}'),
-            "cannot be read (KeyError: 'encoder')",
+            "cannot be read (KeyError: 'task')",
         ),
         (lambda folder: (folder / "episode_accuracies.json").unlink(), "cannot be read (FileNotFoundError"),
         (lambda folder: (folder / "episode_accuracies.json").write_text("{}"), "cannot be read (KeyError: 'centroid')"),
@@ -135,3 +138,23 @@ def test_the_table_fits_a_file(tmp_path, capsys):
 
     assert Console().width < 140
     assert "\u2026" not in capsys.readouterr().out, "no cell is cut"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"overrides": [True]},
+        {"overrides": "x"},
+        {"strategy": {"stage": {}}},
+        {"strategy": [1]},
+        {"macro_f1": []},
+        {"accuracy": {"mean": 10**400, "ci95": 0.1}},
+        {"accuracy": {"mean": 0.5, "ci95": "x"}},
+        {"ways": "many"},
+        {"ece": float("nan")},
+    ],
+)
+def test_results_of_a_strange_shape_get_a_sentence(tmp_path, capsys, changes):
+    write(tmp_path / "run", [0.5], **changes)
+    assert main([str(tmp_path)]) == 2
+    assert "cannot be read (" in capsys.readouterr().err

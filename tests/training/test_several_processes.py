@@ -98,8 +98,8 @@ def settings(tmp_path):
     return ["-m", "fewshot.run", *config, *small, f"output={tmp_path / 'output'}", f"task.path={tmp_path / 'animals'}"]
 
 
-def test_the_main_job_is_told_and_written_once(settings, tmp_path):
-    done = torchrun(*settings, "+task=folder", cwd=tmp_path / "here")
+def test_the_main_job_is_shown_and_written_once(settings, tmp_path):
+    done = torchrun(*settings, "+task=folder", "classes=test", cwd=tmp_path / "here")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Evaluating on 20 episodes") == 1
     assert done.stdout.count("\u2502 prototypical") == 1

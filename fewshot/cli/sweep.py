@@ -1,0 +1,135 @@
+"""A sweep that survives: jobs that are done are skipped, one that fails does not stop the others, a table ends it.
+
+Each job folder has `job.json` with `settings_sha256`, `overrides`, `status` (done, skipped or failed) and, where it
+failed, a `message`. Two jobs are the same if all settings that could change a number are equal, and so are the
+texts, the code and the versions of the libraries.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from fewshot.errors import FewshotError, redacted
+from fewshot.report.jobs import JOB, failed_jobs, read_json
+from fewshot.storage import redact_files, user_path, write_json
+
+log = logging.getLogger(__name__)
+
+_OF_NO_NUMBER = ("output", "resume", "metric")  # settings that change no number
+
+
+def settings_sha256(config: DictConfig) -> str:
+    """A hash of what determines the numbers of a run, but for its texts: settings, code and versions of libraries."""
+    from fewshot.report.results import versions
+
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    kept = {name: value for name, value in settings.items() if name not in _OF_NO_NUMBER}
+    whole = json.dumps([kept, versions(), _code_sha256()], sort_keys=True, default=str)
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def in_sweep() -> bool:
+    """Whether this is a job of a sweep."""
+    return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
+def finished_run(config: DictConfig, task_sha256: str) -> tuple[Path, Mapping[str, Any]] | None:
+    """Folder and results of a run of this sweep or an earlier one that this job would repeat; None if there is none.
+
+    Args:
+        config: of the job.
+        task_sha256: hash of the texts, their labels and their split.
+    """
+    asked = (settings_sha256(config), task_sha256)
+    for folder, results in _finished(config.output, HydraConfig.get().sweep.dir):
+        if (results["settings_sha256"], results.get("task_sha256")) == asked:
+            return folder, results
+    return None
+
+
+def run_job(config: DictConfig, run: Callable[[DictConfig], float]) -> float:
+    """Run a job of a sweep; if it fails, its folder says why, and the value is NaN."""
+    context = HydraConfig.get()
+    job: dict[str, Any] = {
+        "settings_sha256": settings_sha256(config),
+        "overrides": [redacted(one) for one in context.overrides.task],
+    }
+    folder = Path(context.runtime.output_dir)
+    redact_files(Path(context.sweep.dir))
+    try:
+        value = run(config)
+    except FewshotError as error:
+        message = str(error)
+    except Exception as error:
+        log.exception("A job of the sweep failed with an error that should not happen.")
+        message = f"{type(error).__name__}: {error}"
+    else:
+        status = "done" if (folder / "results.json").is_file() else "skipped"
+        write_json(folder / JOB, job | {"status": status})
+        return value
+    write_json(folder / JOB, job | {"status": "failed", "message": message})
+    log.error(f"error: {message} The sweep goes on.")
+    return math.nan
+
+
+class SweepEnd(Callback):
+    """Ends a sweep with a table of its runs, those that were skipped and those that failed too.
+
+    `SystemExit(2)` leaves Hydra if a job failed.
+    """
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """See `hydra.experimental.callback.Callback`."""
+        from fewshot.report.collect import collect, sweep_table
+        from fewshot.report.table import failed_table, show
+
+        sweep = config.hydra.sweep.dir
+        jobs = [read_json(path) for path in Path(sweep).rglob(JOB)]
+        hashes = {job.get("settings_sha256") for job in jobs if job.get("status") != "failed"}
+        finished = {results["settings_sha256"]: folder for folder, results in _finished(config.output, sweep)}
+        runs = [run for name, folder in finished.items() if name in hashes for run in collect(folder)]
+        if runs:
+            show(sweep_table(runs))
+        failed = failed_jobs([Path(sweep)])
+        if failed:
+            show(failed_table(failed))
+            has = "has" if len(failed) == 1 else "have"
+            print(f"error: {len(failed)} of {len(jobs)} runs {has} no results, as the table says.", file=sys.stderr)
+            raise SystemExit(2)
+
+
+def _finished(output: str, sweep: str) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Folder and results of the jobs of this sweep and of others in the same output folder that are done."""
+    folders = (user_path(output, "output") / "sweeps", Path(sweep))
+    for path in sorted({path for folder in folders for path in folder.rglob("results.json")}):
+        results = _read(path, path.stat().st_mtime_ns)
+        if "settings_sha256" in results:
+            yield path.parent, results
+
+
+@functools.cache
+def _read(path: Path, changed: int) -> Mapping[str, Any]:
+    """A file of JSON as it was when it was last `changed`, in nanoseconds."""
+    return read_json(path)
+
+
+@functools.cache
+def _code_sha256() -> str:
+    """Of the modules of this package."""
+    package = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
