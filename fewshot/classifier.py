@@ -1,5 +1,6 @@
 """The front door: a scikit-learn classifier of texts, from a handful of examples of each label."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,20 @@ from fewshot.adaptation.multi_label import MultiLabelTuner
 from fewshot.adaptation.refit import calibrated, held_evidence, refitted
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
 from fewshot.encoders.languages import warn_of_language
+from fewshot.encoders.tokens import checked_texts
 from fewshot.episodes.labelled import LabelledTexts, readable
 from fewshot.episodes.multi_labelled import MultiLabelledTexts, as_array, indicator_columns, is_indicator, label_sets
 from fewshot.errors import ConfigError, TaskError
 from fewshot.fitted.evidence import own_labels
 from fewshot.fitted.explanation import Explanation
+from fewshot.housekeeping import mask_personal_data
 from fewshot.learners import Centroid
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.ranges import one_of
 from fewshot.text_classifier import TextClassifier
+
+log = logging.getLogger(__name__)
 
 STAGES = ("auto", "prototypes", "head", "light", "lora", "adapter", "full")
 
@@ -53,6 +58,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         long_texts: what is read of a text of more tokens than the encoder reads at once: `"cut"` its beginning, with a
             warning; `"chunk"` all of it in pieces, of which the mean counts; `"chunk_max"` likewise, and for a label
             the piece that fits best. None is as the encoder has it, which is `"cut"` unless set.
+        mask_personal_data: mask mail addresses, phones, IBANs, cards and ids in every text, also of predictions, before
+            it is encoded or kept; labels stay as they are. Needs the extra `check`.
 
     Attributes:
         classes_: labels, sorted.
@@ -83,6 +90,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         random_state: int = 0,
         multi_label: bool | str = "auto",
         long_texts: str | None = None,
+        mask_personal_data: bool = False,
     ):
         self.meta_model = meta_model
         self.encoder = encoder
@@ -94,6 +102,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.multi_label = multi_label
         self.long_texts = long_texts
+        self.mask_personal_data = mask_personal_data
 
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Fit to labelled texts, all of them; parts are held out only to decide and to calibrate.
@@ -112,18 +121,22 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         labels: list[Any] = _column(y, "y") if several is None else several
         if len(texts) != len(labels):
             raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
+        texts = self._masked(texts)
         model = self._meta_model()
         warn_of_language(model.encoder.model, [text for text in texts if isinstance(text, str)])
         with model.encoder.cuts_reported(texts):
             if several is not None:
                 columns = indicator_columns(y) if is_indicator(y) else []
-                fitted = self._fitted(self._multi_label(model, texts, several, columns))
+                adapted = self._multi_label(model, texts, several, columns)
+                fitted = self._fitted(replace(adapted, mask_personal_data=self.mask_personal_data))
                 fitted.indicator_ = is_indicator(y)
                 return fitted
             support = LabelledTexts.of(texts, labels, self._names(labels))
             adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
             known = calibrated(adapted, self.random_state, self._reject())
-            return self._fitted(replace(known, reject_label=self.reject_label))
+            return self._fitted(
+                replace(known, reject_label=self.reject_label, mask_personal_data=self.mask_personal_data)
+            )
 
     def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
@@ -249,6 +262,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             given = self._names(flat) or {}
             new = [label for label in dict.fromkeys(flat) if label not in names]
             names |= {label: given.get(label, readable(str(label))) for label in new}
+        texts = self.model_.masked(texts)
         with self.model_.encoder.cuts_reported(texts):
             if not self.multi_label_:
                 return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))
@@ -293,7 +307,15 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                     f"Got reject={reject!r}, expected a share between 0 and 1, texts, or None. Write reject=0.05."
                 )
             return None if reject is None else float(reject)
-        return _column(reject, "reject")
+        return self._masked(_column(reject, "reject"))
+
+    def _masked(self, texts: list[Any]) -> list[Any]:
+        if not self.mask_personal_data:
+            return texts
+        masked, counts = mask_personal_data(checked_texts(texts))
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common()) or "none found"
+        log.info(f"Masked personal data: {kinds}. It is masked in new texts as well.")
+        return masked
 
     def _meta_model(self) -> MetaModel:
         if self.stage not in STAGES:

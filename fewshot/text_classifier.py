@@ -23,6 +23,7 @@ from fewshot.fitted.explanation import Explanation
 from fewshot.fitted.hub import card, fetched, push
 from fewshot.fitted.predictions import Predictions
 from fewshot.fitted.rejection import Rejection
+from fewshot.housekeeping.personal import mask_personal_data
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
 from fewshot.storage import read_sealed, read_tensors, replaced_folder, write_sealed, write_tensors, write_text
@@ -58,6 +59,7 @@ class TextClassifier:
         rejection: tells texts that belong to no class; None: nothing is rejected.
         reject_label: the label of a text that is rejected.
         thresholds: of the probability of each label, if a text can have several labels or none; None: it has one.
+        mask_personal_data: whether personal data is masked in every text before it is read, as it was in the support.
     """
 
     encoder: Encoder
@@ -70,6 +72,7 @@ class TextClassifier:
     rejection: Rejection | None = field(default=None, repr=False)
     reject_label: str | int | None = None
     thresholds: Float[Tensor, " n_classes"] | None = field(default=None, repr=False)
+    mask_personal_data: bool = False
 
     @property
     def long_texts(self) -> str:
@@ -160,12 +163,22 @@ class TextClassifier:
         probability = float(self._probabilities(logits)[number])
         place = int(pieces[:, number].argmax())
         features = features[place : place + 1]  # the piece that decided
-        return self.evidence.explained(self.classifier, features, text, number, probability, float(logits[number]))
+        return self.evidence.explained(
+            self.classifier, features, self.masked([text])[0], number, probability, float(logits[number])
+        )
 
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
         """Texts in the space whose Euclidean distances the classifier goes by."""
         with torch.no_grad():
             return self.classifier.metric(self._features(texts)[None])[0]
+
+    def masked(self, texts: list[str]) -> list[str]:
+        """The texts as the classifier reads them.
+
+        Raises:
+            ConfigError: personal data is to be masked, and presidio-analyzer is not installed.
+        """
+        return mask_personal_data(texts)[0] if self.mask_personal_data else texts
 
     def without_cache(self) -> "TextClassifier":
         """The same classifier, which keeps no features of the texts that it sees."""
@@ -204,6 +217,7 @@ class TextClassifier:
             "details": dict(self.details),
             "rejection": rejection,
             "reject_label": self.reject_label,
+            "mask_personal_data": self.mask_personal_data,
         }
         with replaced_folder(folder, DESCRIPTION) as new:
             if self.encoder.trained is not None:
@@ -246,7 +260,7 @@ class TextClassifier:
             encoder = encoder.reading(settings.get("long_texts", "cut"))
             labels, temperature = tuple(content["labels"]), float(content["temperature"])
             features, digest, details = content["features"], content["trained"], dict(content["details"])
-            reject_label = content["reject_label"]
+            reject_label, masks = content["reject_label"], bool(content.get("mask_personal_data", False))
             _check_width(classifier, evidence, len(labels))
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
             raise ConfigError(
@@ -277,6 +291,7 @@ class TextClassifier:
             rejection=rejection,
             reject_label=reject_label,
             thresholds=thresholds,
+            mask_personal_data=masks,
         )
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
@@ -294,7 +309,7 @@ class TextClassifier:
     @contextmanager
     def _read(self, texts: Iterable[str]) -> Iterator[list[str]]:
         """The texts as a list, with warnings of what the encoder does not read or know."""
-        read = checked_texts(texts)
+        read = self.masked(checked_texts(texts))
         warn_of_language(self.encoder.model, read, once=True)
         with self.encoder.cuts_reported(read):
             yield read

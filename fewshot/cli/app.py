@@ -1,4 +1,4 @@
-"""The command `fewshot`: fit, predict, evaluate, report and run."""
+"""The command `fewshot`: fit, predict, evaluate, check, report and run."""
 
 import logging
 import os
@@ -56,12 +56,16 @@ def fit(
     reject: Annotated[
         float | None, typer.Option(help="share of texts of the known labels that may be rejected as none of these")
     ] = None,
+    mask_personal_data: Annotated[
+        bool,
+        typer.Option("--mask-personal-data", help="mask mail addresses, phones, IBANs, cards and ids in all texts"),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Fit a classifier to a table of labelled texts and keep it."""
     from fewshot.cli.fitting import FitSettings, fit_table
 
-    settings = FitSettings(text, label, label_names, encoder, meta_model, stage, reject, seed)
+    settings = FitSettings(text, label, label_names, encoder, meta_model, stage, reject, seed, mask_personal_data)
     for line in fit_table(table, output, settings, shlex.join(["fewshot", *_typed])):
         typer.echo(printable(line))
 
@@ -87,17 +91,37 @@ def evaluate(
     text: TextColumn = None,
     label: LabelColumn = None,
     encoder: EncoderName = None,
+    group: Annotated[str | None, typer.Option("--group", help="column whose groups are compared")] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="score texts with typos, in capitals and with synonyms too")
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """How good a classifier of these texts is, by cross-validation; or how good a fitted one is on them."""
     from fewshot.cli.fitting import cross_validate_table, score_table
 
     lines = (
-        cross_validate_table(table, text, label, encoder, seed)
+        cross_validate_table(table, text, label, encoder, seed, group, robustness)
         if model is None
-        else score_table(model, table, text, label)
+        else score_table(model, table, text, label, group, robustness)
     )
     for line in lines:
+        typer.echo(printable(line))
+
+
+@app.command()
+def check(
+    table: Table,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    fix: Annotated[bool, typer.Option("--fix", help="write a copy with safe repairs")] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="of the copy: .csv, .tsv or .jsonl")] = None,
+    encoder: EncoderName = None,
+) -> None:
+    """Find what is wrong with texts and labels: copies, contradictions, likely wrong labels, personal data and more."""
+    from fewshot.cli.checking import check_table
+
+    for line in check_table(table, text, label, fix, output, encoder):
         typer.echo(printable(line))
 
 

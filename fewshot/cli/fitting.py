@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fewshot.cli.gaps import gaps_of_answers, gaps_of_result, groups_of
 from fewshot.errors import ConfigError, TaskError
+from fewshot.housekeeping.personal import check_presidio
 from fewshot.tables import LabelledRows, guess_columns, open_table
 
 
@@ -23,6 +25,7 @@ class FitSettings:
     stage: str = "auto"
     reject: float | None = None
     seed: int = 0
+    mask_personal_data: bool = False
 
 
 def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> Iterator[str]:
@@ -34,6 +37,8 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     texts, labels, notes = labelled(path, settings.text, settings.label)
     yield from notes
     names = _label_names(settings.label_names)
+    if settings.mask_personal_data:
+        check_presidio()
     from fewshot.classifier import FewShotClassifier  # what can be refused without torch was refused
 
     classifier = FewShotClassifier(
@@ -43,6 +48,7 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         stage=settings.stage,
         reject=settings.reject,
         random_state=settings.seed,
+        mask_personal_data=settings.mask_personal_data,
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
     found = details.get("out_of_fold")
@@ -65,10 +71,17 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
 
 
 def cross_validate_table(
-    path: Path, text: str | None, label: str | None, encoder: str | None, seed: int
+    path: Path,
+    text: str | None,
+    label: str | None,
+    encoder: str | None,
+    seed: int,
+    group: str | None = None,
+    robust: bool = False,
 ) -> Iterator[str]:
-    """Score what `fit_table` makes of a table by cross-validation; shows a table, and gives further lines."""
+    """Score what `fit_table` makes of a table by cross-validation; shows tables, and gives further lines."""
     open_table(path)  # its mistakes show before torch is loaded
+    grouped = groups_of(path, text, label, group)
     from fewshot.encoders import SentenceTransformerEncoder
     from fewshot.experiment.experiment import run_experiment
     from fewshot.experiment.protocol import Protocol
@@ -86,10 +99,14 @@ def cross_validate_table(
     results = build_results(task, "classifier", result)
     show(comparison_table(results))
     yield from results["advice"]
+    yield from gaps_of_result(result, task, grouped, robust)
 
 
-def score_table(model: Path, path: Path, text: str | None, label: str | None) -> Iterator[str]:
+def score_table(
+    model: Path, path: Path, text: str | None, label: str | None, group: str | None = None, robust: bool = False
+) -> Iterator[str]:
     """Score a saved classifier on a labelled table."""
+    grouped = groups_of(path, text, label, group)
     texts, labels, notes = labelled(path, text, label)
     yield from notes
     from fewshot.text_classifier import TextClassifier
@@ -104,19 +121,24 @@ def score_table(model: Path, path: Path, text: str | None, label: str | None) ->
             f"{path} has the label {strange[0]!r}, which the classifier in {str(model)!r} does not know. Expected "
             f"{', '.join(known)}. Correct it, or fit a classifier with it."
         )
-    predicted = ["|".join(map(str, said)) if several else str(said) for said in classifier.predict(texts)]
+
+    def answers(texts: list[str]) -> list[str]:
+        return ["|".join(map(str, said)) if several else str(said) for said in classifier.predict(texts)]
+
+    predicted = answers(texts)
     labels = ["|".join(sorted(of_text)) for of_text in parts]
     right = [own == said for own, said in zip(labels, predicted, strict=True)]
     yield f"Accuracy: {_share(sum(right), len(right))}"
     for name, size in Counter(labels).items():
         yield f"  {name}: {_share(sum(ok for ok, own in zip(right, labels, strict=True) if own == name), size)}"
     if classifier.evidence is not None:
-        seen = len(set(classifier.evidence.support.texts) & set(texts))
+        seen = len(set(classifier.evidence.support.texts) & set(classifier.masked(texts)))
         if seen:
             yield f"{seen} of these texts are among those that it was fitted on, which flatters it."
     mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)
     for (own, said), count in mistakes.most_common(3):
         yield f"{count} of {own!r} {'was' if count == 1 else 'were'} taken for {said!r}."
+    yield from gaps_of_answers(answers, texts, labels, right, grouped, robust)
 
 
 def labelled(path: Path, text: str | None, label: str | None) -> tuple[list[str], list[str], Sequence[str]]:

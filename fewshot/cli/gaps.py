@@ -1,0 +1,100 @@
+"""`fewshot evaluate --group COLUMN --robustness`: the accuracy of groups, and on changed texts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fewshot.errors import ConfigError
+from fewshot.tables import LabelledRows, guess_columns, open_table
+from fewshot.tables.rows import check_column
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fewshot.evaluation.intervals import Sample
+    from fewshot.experiment.result import ExperimentResult
+    from fewshot.tasks.task import Task
+
+Grouped = Sequence[tuple[str, str]]  # the text and the group of each row
+
+
+def groups_of(path: Path, text: str | None, label: str | None, group: str | None) -> Grouped | None:
+    """The text and the group of each row of a table; the group of an empty cell is "(none)". None for no column.
+
+    Raises:
+        ConfigError: the table is standard input, which cannot be read twice.
+        TaskError: there is no such column.
+    """
+    if group is None:
+        return None
+    if str(path) == "-":
+        raise ConfigError("Got --group with standard input, expected a file. Save the texts in one.")
+    table = open_table(path)
+    groups = []
+    for place, record in table:
+        check_column(record, group, place, "Name another column with --group.")
+        groups.append(str("" if record[group] is None else record[group]).strip() or "(none)")
+    texts, _ = LabelledRows(table, guess_columns(table, text, label)).lists()
+    return list(zip(texts, groups, strict=True))
+
+
+def gaps_of_result(result: "ExperimentResult", task: "Task", grouped: Grouped | None, robust: bool) -> Iterator[str]:
+    """Show the tables of a cross-validation, and give a sentence.
+
+    Args:
+        result, task: the cross-validation.
+        grouped: see `groups_of`; None compares no groups.
+        robust: whether changed texts are scored.
+    """
+    from fewshot.experiment.robustness import robustness
+    from fewshot.report.gaps import change_table
+    from fewshot.report.table import show
+    from fewshot.tasks.task import normalise
+
+    if grouped is not None:
+        of_text = {normalise(text): group for text, group in reversed(grouped)}  # of equal texts the first one counts
+        sample = result.evaluation.sample
+        groups = [of_text[normalise(task.texts[place])] for place in sample.texts[0].tolist()]
+        yield _shown(result.evaluation.hits, sample, groups)
+    if robust:
+        show(change_table(robustness(result, task)))
+
+
+def gaps_of_answers(
+    answers: Callable[[list[str]], list[str]],
+    texts: list[str],
+    labels: list[str],
+    right: Sequence[bool],
+    grouped: Grouped | None,
+    robust: bool,
+) -> Iterator[str]:
+    """The same for a fitted classifier.
+
+    Args:
+        answers: texts → labels.
+        texts, labels: of the table.
+        right: whether the answer to each text is its label.
+        grouped, robust: see `gaps_of_result`.
+    """
+    import torch
+
+    from fewshot.evaluation.intervals import Sample
+    from fewshot.experiment.robustness import robustness_of
+    from fewshot.report.gaps import change_table
+    from fewshot.report.table import show
+
+    if grouped is not None:
+        sample = Sample("fixed_test", torch.arange(len(texts))[None])
+        yield _shown(torch.tensor([right]).double(), sample, [group for _, group in grouped])
+    if robust:
+        show(change_table(robustness_of(answers, texts, labels)))
+
+
+def _shown(hits: "Tensor", sample: "Sample", groups: Sequence[str]) -> str:
+    from fewshot.evaluation.gaps import group_gap
+    from fewshot.report.gaps import gap_sentence, group_table
+    from fewshot.report.table import show
+
+    found = group_gap(hits, sample, groups)
+    show(group_table(found))
+    return gap_sentence(found)
