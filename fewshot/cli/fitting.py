@@ -8,7 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.errors import ConfigError, TaskError
+from fewshot.storage import file_name
 from fewshot.tables import LabelledRows, guess_columns, open_table
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Where the page of an evaluation goes, and the command that it shows."""
+
+    path: Path
+    command: str
+
+    @classmethod
+    def of(cls, table: Path, output: Path | None, command: str) -> "PageRequest":
+        """The page at `output`, or, as it may not lie beside the data, `outputs/evaluate/TABLE/report.html`.
+
+        Raises:
+            StorageError: there is a file already that is no page of this package.
+        """
+        from fewshot.page.replaceable import check_replaceable
+
+        path = Path("outputs", "evaluate", file_name(table.stem), PAGE) if output is None else output
+        check_replaceable(path)
+        return cls(path, command)
 
 
 @dataclass(frozen=True)
@@ -61,11 +85,20 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     )
     if found:
         yield f"Accuracy: {details['accuracy']}"
-    yield f"Saved in {output}. Next: fewshot predict {output} new.csv -o out.csv"
+    from fewshot.page.of_classifier import page_of_fit
+    from fewshot.page.render import write_page
+
+    write_page(output / PAGE, page_of_fit(classifier.model_, classifier.held_out_, path.name, command))
+    yield f"Saved in {output}, with {PAGE} to look at. Next: fewshot predict {output} new.csv -o out.csv"
 
 
 def cross_validate_table(
-    path: Path, text: str | None, label: str | None, encoder: str | None, seed: int
+    path: Path,
+    text: str | None,
+    label: str | None,
+    encoder: str | None,
+    seed: int,
+    page: PageRequest,
 ) -> Iterator[str]:
     """Score what `fit_table` makes of a table by cross-validation; shows a table, and gives further lines."""
     open_table(path)  # its mistakes show before torch is loaded
@@ -74,7 +107,7 @@ def cross_validate_table(
     from fewshot.experiment.protocol import Protocol
     from fewshot.learners import Centroid
     from fewshot.recipe import Recipe
-    from fewshot.report.results import build_results
+    from fewshot.report.results import build_results, versions
     from fewshot.report.table import comparison_table, show
     from fewshot.tasks import load_folder
 
@@ -86,9 +119,14 @@ def cross_validate_table(
     results = build_results(task, "classifier", result)
     show(comparison_table(results))
     yield from results["advice"]
+    from fewshot.page.of_run import page_of_run
+    from fewshot.page.render import write_page
+
+    write_page(page.path, page_of_run(task, result, results | {"versions": versions(), "command": page.command}))
+    yield f"Page: {page.path}"
 
 
-def score_table(model: Path, path: Path, text: str | None, label: str | None) -> Iterator[str]:
+def score_table(model: Path, path: Path, text: str | None, label: str | None, page: PageRequest) -> Iterator[str]:
     """Score a saved classifier on a labelled table."""
     texts, labels, notes = labelled(path, text, label)
     yield from notes
@@ -117,6 +155,12 @@ def score_table(model: Path, path: Path, text: str | None, label: str | None) ->
     mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)
     for (own, said), count in mistakes.most_common(3):
         yield f"{count} of {own!r} {'was' if count == 1 else 'were'} taken for {said!r}."
+    from fewshot.page.of_classifier import page_of_table
+    from fewshot.page.render import write_page
+
+    named = [[known[name] for name in of_text] for of_text in parts]
+    write_page(page.path, page_of_table(classifier, texts, named, path.name, page.command))
+    yield f"Page: {page.path}"
 
 
 def labelled(path: Path, text: str | None, label: str | None) -> tuple[list[str], list[str], Sequence[str]]:
