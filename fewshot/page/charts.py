@@ -19,24 +19,19 @@ _COLOURS = ("own", "bad", "mark", "soft")  # each with a dash of its own
 def accuracies(rows: Sequence[Row], measure: str, name: str = "accuracies") -> Chart:
     """The share of each row as a dot, its interval as a line."""
     rows = [row for row in rows if row.share is not None]
-    axis = Axis.around(
-        (each for row in rows for each in (row.share, row.low, row.high) if each is not None),
-        min(170.0, 16 + LETTER * max(len(row.name) for row in rows)),
-        WIDTH - 16,
-    )
-    bottom = 26.0 * len(rows) + 6
-    parts = [grid_x(axis, bottom)]
+    numbers = (each for row in rows for each in (row.share, row.low, row.high) if each is not None)
+    axis, bottom = Axis.around(numbers, 20.0, WIDTH - 20), 40.0 * len(rows) + 6
+    parts, said = [grid_x(axis, bottom)], []
     for place, row in enumerate(rows):
-        y, kind = 26.0 * place + 18, "soft" if place else "own"
-        parts.append(text(axis.start - 10, y + 4, short(row.name, 20), "end"))
+        y, kind = 40.0 * place + 30, "soft" if place else "own"
+        said.append(f"{row.name}: {row.accuracy} % ({row.interval})")
+        parts.append(text(axis.start + 4, y - 12, short(row.name, 56), "start", "name"))
         if row.low is not None and row.high is not None:
             parts.append(path(f"{kind} line", f"M{axis.at(row.low):.1f} {y}H{axis.at(row.high):.1f}"))
         if row.share is not None:
-            said = f"{row.name}: {row.accuracy} % ({row.interval})"
-            parts.append(dot(kind, axis.at(row.share), y, 5.0, said))
-    parts.append(text((axis.start + axis.end) / 2, bottom + 34, f"{measure} %; line: 95 % interval"))
-    said = "; ".join(f"{row.name}: {row.accuracy} % ({row.interval})" for row in rows)
-    return picture(name, f"{measure} and its interval", said, (WIDTH, bottom + _FOOT), parts)
+            parts.append(dot(kind, axis.at(row.share), y, 5.0, said[-1]))
+    parts.append(text(WIDTH / 2, bottom + 34, f"{measure} %; line: 95 % interval"))
+    return picture(name, f"{measure} and its interval", "; ".join(said), (WIDTH, bottom + _FOOT), parts)
 
 
 def confusion(page: Page) -> Chart:
@@ -52,14 +47,15 @@ def confusion(page: Page) -> Chart:
         parts.append(text(left - 6, top + middle + 4, f"{short(label, 20)} {place + 1}", "end", "small"))
         parts.append(text(left + middle, top - 6, str(place + 1), kind="small"))
     cells = [(row, column, count) for row, of_row in enumerate(counts) for column, count in enumerate(of_row) if count]
+    most = [max((count for row, column, count in cells if (row == column) is right), default=1) for right in (0, 1)]
+    numbered = cell >= 26
     for row, column, count in sorted(cells, key=lambda one: one[0] != one[1]):  # what is wrong lies above
-        kind = "own" if row == column else "bad"
-        numbered = cell >= 26
-        opacity = (0.1 + 0.3 * count / sum(counts[row])) if numbered else 0.3 + 0.7 * count / sum(counts[row])
-        size = max(cell - 1, 3.0 if row == column else 6.0) if not named else cell - 1
+        right = row == column
+        size = cell - 1 if named else 3.0 if right else 6.0  # a mistake among many labels must be seen
         x, y = (start + (place + 0.5) * cell for start, place in ((left, column), (top, row)))
-        said = f"{labels[row]} → {labels[column]}: {number(count)}"
-        parts.append(box(kind, (x - size / 2, y - size / 2), (size, size), said, opacity if named else 1.0))
+        said, kind = f"{labels[row]} → {labels[column]}: {number(count)}", "own" if right else "bad"
+        opacity = (0.1 if numbered else 0.2) + (0.3 if numbered else 0.8) * count / most[right]
+        parts.append(box(kind, (x - size / 2, y - size / 2), (size, size), said, opacity))
         if numbered:
             parts.append(text(x, y + 4, number(count)))
     edge = n * cell
@@ -165,7 +161,7 @@ def lines(curve: Curve, place: int) -> Chart:
     xs = sorted({x for x, *_ in points})
     scale = {x: math.log(x) if curve.log else x for x in xs}
     bottom = 250.0
-    across = Axis(scale[xs[0]], scale[xs[-1]] if len(xs) > 1 else scale[xs[0]] + 1, _LEFT, WIDTH - 16)
+    across = Axis(scale[xs[0]], scale[xs[-1]] if len(xs) > 1 else scale[xs[0]] + 1, _LEFT, WIDTH - 30)
     up = Axis.around((y for _, *ys in points for y in ys if y is not None), bottom, 12.0)
     ticks = xs if len(xs) <= 8 else [xs[round(step * (len(xs) - 1) / 5)] for step in range(6)]
     parts = [grid_y(up, across.start, across.end)]
@@ -175,10 +171,11 @@ def lines(curve: Curve, place: int) -> Chart:
     rows = []
     for order, (name, line) in enumerate(curve.lines.items()):
         kind = f"{_COLOURS[order % 4]} line dash{order % 4}"
-        shape = "L".join(f"{across.at(scale[x]):.1f} {up.at(y):.1f}" for x, y, *_ in line)
+        aside = 4.0 * order  # so that intervals do not hide each other
+        shape = "L".join(f"{across.at(scale[x]) + aside:.1f} {up.at(y):.1f}" for x, y, *_ in line)
         parts.append(path(kind, f"M{shape}"))
         for x, y, low, high in line:
-            where, cells = across.at(scale[x]), (name, f"{x:.4g}", f"{100 * y:.1f}")
+            where, cells = across.at(scale[x]) + aside, (name, f"{x:.4g}", f"{100 * y:.1f}")
             if low is not None and high is not None:
                 parts.append(
                     path(f"{_COLOURS[order % 4]} line thin", f"M{where:.1f} {up.at(low):.1f}V{up.at(high):.1f}")

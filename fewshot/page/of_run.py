@@ -110,6 +110,7 @@ def _augmented(task: Task, result: ExperimentResult, made: Mapping[str, Any] | N
     if found is None or made is None:
         return None
     decision = (made["decision"] or {}).get("sentence", "")
+    decision = f"{decision}." if decision and not decision.endswith(".") else decision
     where = [name.replace("_", "-") for name in ("support", "meta_training") if made[name]]
     sentence = f"New texts are used in: {', '.join(where)}." if where else "No new texts are used."
     counts = [

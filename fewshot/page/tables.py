@@ -95,7 +95,7 @@ def made(augmented: Augmented) -> Table:
 def examples(augmented: Augmented) -> Table:
     """Some new texts."""
     rows = tuple(tuple(short(cell, TEXT_LENGTH) for cell in row) for row in augmented.examples)
-    return Table("examples of new texts", ("label", "text", "new text", "source"), "hwwt", rows)
+    return Table("examples of new texts", ("label", "text", "new text", "source"), "hwww", rows)
 
 
 def _percent(share: float | None) -> str:
