@@ -16,8 +16,8 @@ _BARS = 40
 _COLOURS = ("own", "bad", "mark", "soft")  # each with a dash of its own
 
 
-def accuracies(rows: Sequence[Row], measure: str, name: str = "accuracies") -> Chart:
-    """The share of each row as a dot, its interval as a line."""
+def accuracies(rows: Sequence[Row], measure: str, of: str = "", name: str = "accuracies") -> Chart:
+    """The share of each row as a dot, its interval as a line; `of` tells it from other charts of the page."""
     rows = [row for row in rows if row.share is not None]
     numbers = (each for row in rows for each in (row.share, row.low, row.high) if each is not None)
     axis, bottom = Axis.around(numbers, 20.0, WIDTH - 20), 40.0 * len(rows) + 6
@@ -31,7 +31,7 @@ def accuracies(rows: Sequence[Row], measure: str, name: str = "accuracies") -> C
         if row.share is not None:
             parts.append(dot(kind, axis.at(row.share), y, 5.0, said[-1]))
     parts.append(text(WIDTH / 2, bottom + 34, f"{measure} %; line: 95 % interval"))
-    return picture(name, f"{measure} and its interval", "; ".join(said), (WIDTH, bottom + _FOOT), parts)
+    return picture(name, f"{measure} and its interval{of}", "; ".join(said), (WIDTH, bottom + _FOOT), parts)
 
 
 def confusion(page: Page) -> Chart:

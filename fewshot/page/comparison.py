@@ -75,7 +75,10 @@ def comparison_of(runs: Sequence[Run], output: Path, failed: Sequence[FailedJob]
         title=f"{len(runs)} run{'' if len(runs) == 1 else 's'} of {', '.join(dict.fromkeys(_tasks(runs)))}",
         summary=f"{caption}.",
         table=Table("runs", tuple(columns), kinds, tuple(map(tuple, rows)), sortable=True),
-        groups=tuple(map(_group, groups.values())),
+        groups=tuple(
+            _group(of_group, f"{number}. " if len(groups) > 1 else "")
+            for number, of_group in enumerate(groups.values(), 1)
+        ),
         curves=tuple(_shot_curves(runs)),
         failed=_failed(failed),
         runs=tuple(
@@ -88,8 +91,8 @@ def _tasks(runs: Sequence[Run]) -> list[str]:
     return [str(run.results["task"]) for run in runs]
 
 
-def _group(runs: Sequence[Run]) -> Group:
-    names = [name_of(run, runs) for run in runs]
+def _group(runs: Sequence[Run], number: str) -> Group:
+    title, names = f"{number}{asked(runs[0].results)}", [name_of(run, runs) for run in runs]
     rows = []
     for name, run in zip(names, runs, strict=True):
         accuracy = run.results["accuracy"]
@@ -105,8 +108,8 @@ def _group(runs: Sequence[Run]) -> Group:
             for place, (name, run) in enumerate(zip(names, runs, strict=True), 1)
         ]
         columns = ("run", *(f"minus {place}" for place in range(1, len(runs) + 1)))
-        differences = Table("paired differences, points", columns, "h" + "n" * len(runs), tuple(cells))
-    return Group(asked(runs[0].results), tuple(rows), differences)
+        differences = Table(f"paired differences in points, {title}", columns, "h" + "n" * len(runs), tuple(cells))
+    return Group(title, tuple(rows), differences)
 
 
 def _failed(jobs: Sequence[FailedJob]) -> Table | None:

@@ -26,11 +26,13 @@ def by_evidence(
     """
     everything, n_texts = evidence.support.with_names_as_texts(), len(evidence.support.texts)
     known = [place for place, number in enumerate(numbers) if 0 <= number < len(evidence.support.labels)]
+    said = [""] * len(numbers)
+    if not known:
+        return said
     with torch.no_grad():
         found = strongest(
             classifier, queries[known], evidence.features, everything.classes, [numbers[place] for place in known]
         )
-    said = [""] * len(numbers)
     for place, (row, added) in zip(known, found, strict=True):
         kind = "label name" if row >= n_texts else f"text of {evidence.support.labels[int(everything.classes[row])]}"
         said[place] = f"{added:+.2f} from the {kind} “{everything.texts[row]}”"

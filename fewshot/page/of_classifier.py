@@ -135,9 +135,9 @@ def _of_several(
         WrongText(place, texts[place], named(own[place]), named(chosen[place]), -1, 1, 1, float("nan"))
         for place in (own != chosen).any(1).nonzero().flatten().tolist()
     ]
-    counts = (each.sum(0).tolist() for each in (own & chosen, own, chosen))
+    counts = (each.double().sum(0).tolist() for each in (own & chosen, own, chosen))
     n, right = len(texts), len(texts) - len(wrong)
-    low, high = share_interval(right / n, 0, n)
+    low, high = share_interval(right / n, 0.0, n)
     return Page(
         summary=f"Accuracy is the share of texts whose labels are all right, of {summary}",
         rows=(_row(str(classifier.details["stage"]), right / n, (low, high)),),
@@ -174,8 +174,8 @@ def _rows(answers: Answers, stage: str, ece: float) -> tuple[Row, ...]:
     sizes = torch.bincount(answers.targets)
     most = int(sizes.argmax())
     share = int(sizes[most]) / n
-    own = _row(stage, accuracy, share_interval(accuracy, 0, n), f"{100 * sum(f1) / len(f1):.1f}", f"{ece:.3f}")
-    return (own, _row(f"always “{answers.labels[most]}”", share, share_interval(share, 0, n)))
+    own = _row(stage, accuracy, share_interval(accuracy, 0.0, n), f"{100 * sum(f1) / len(f1):.1f}", f"{ece:.3f}")
+    return (own, _row(f"always “{answers.labels[most]}”", share, share_interval(share, 0.0, n)))
 
 
 def _row(name: str, share: float, interval: tuple[float, float], macro_f1: str = "", ece: str = "") -> Row:

@@ -46,7 +46,9 @@ class Axis:
         low, high = (
             step * turn(round(value / step, 6)) for turn, value in ((math.floor, min(values)), (math.ceil, max(values)))
         )
-        return cls(low, high if high > low else low + step, start, end)
+        if low == high:
+            low, high = (low - step, high) if low > 0 else (low, high + step)
+        return cls(low, high, start, end)
 
     def at(self, value: float) -> float:
         """The place of a value."""
