@@ -1,6 +1,6 @@
 """The classes that were predicted for texts: scores by class, confusions, wrong texts, calibration."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,29 +130,34 @@ class Answers:
         return len(self.places) // len(self.places.unique()) if self.even else 1
 
     @cached_property
-    def confusion(self) -> Float[Tensor, "n_classes n_classes"]:
-        """How many texts of each class (row) get each class (column), see `even`."""
-        n = len(self.labels)
-        counts = torch.bincount(self.targets * n + self.predicted, minlength=n * n)
-        return counts.view(n, n).double() / self.times
+    def confusion(self) -> dict[tuple[int, int], float]:
+        """(own class, class that it gets) → how many texts, see `even`; pairs without any are left out."""
+        cells, counts = (self.targets * len(self.labels) + self.predicted).unique(return_counts=True)
+        shares = (counts.double() / self.times).tolist()
+        return {divmod(cell, len(self.labels)): share for cell, share in zip(cells.tolist(), shares, strict=True)}
 
     def by_class(self) -> tuple[ClassScores, ...]:
         """Scores of each class that was asked for or answered, in their order."""
-        counts = (self.confusion.diagonal(), self.confusion.sum(1), self.confusion.sum(0))
-        return scores_of(self.labels, *(each.tolist() for each in counts))
+        each = (self.targets[self.right], self.targets, self.predicted)
+        counts = (torch.bincount(one, minlength=len(self.labels)).double() / self.times for one in each)
+        return scores_of(self.labels, *(one.tolist() for one in counts))
 
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs of labels that are confused most, with texts."""
-        both = (self.confusion + self.confusion.T).triu(1)
-        counts, order = both.flatten().sort(descending=True, stable=True)
-        found = []
-        for count, flat in zip(counts[:MOST_PAIRS].tolist(), order[:MOST_PAIRS].tolist(), strict=True):
-            if count:
-                one, other = divmod(flat, len(self.labels))
-                there, back = float(self.confusion[one, other]), float(self.confusion[other, one])
-                texts = self._taken(one, other) + self._taken(other, one)
-                found.append(Pair(self.labels[one], self.labels[other], there, back, texts))
-        return tuple(found)
+        both = defaultdict[tuple[int, int], float](float)
+        for (own, other), count in self.confusion.items():
+            if own != other:
+                both[min(own, other), max(own, other)] += count
+        return tuple(
+            Pair(
+                one=self.labels[one],
+                other=self.labels[other],
+                there=self.confusion.get((one, other), 0.0),
+                back=self.confusion.get((other, one), 0.0),
+                texts=self._taken(one, other) + self._taken(other, one),
+            )
+            for one, other in sorted(both, key=lambda pair: -both[pair])[:MOST_PAIRS]
+        )
 
     def wrong(self) -> tuple[WrongText, ...]:
         """All texts that are wrong at least once: the most often wrong first, of these the surest."""

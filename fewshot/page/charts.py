@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from fewshot.page.answers import Answers
 from fewshot.page.map import Map, Point
 from fewshot.page.page import Curve, Page, Row, Scope
 from fewshot.page.svg import LETTER, WIDTH, Axis, Chart, box, dot, grid_x, grid_y, number, path, picture, short, text
@@ -11,7 +12,7 @@ from fewshot.page.tables import Table
 _FOOT = 40.0  # below an axis, for its values and its name
 _LEFT = 46.0
 _NAMED = 40  # labels whose names fit beside a confusion matrix
-_MOST_ROWS = 500  # of a table behind a chart
+_MOST_CELLS, _MOST_ROWS = 2000, 500  # off the diagonal, in the picture and in the table behind it
 _BARS = 40
 _COLOURS = ("own", "bad", "mark", "soft")  # each with a dash of its own
 
@@ -34,33 +35,36 @@ def accuracies(rows: Sequence[Row], measure: str, of: str = "", name: str = "acc
     return picture(name, f"{measure} and its interval{of}", "; ".join(said), (WIDTH, bottom + _FOOT), parts)
 
 
-def confusion(page: Page) -> Chart:
+def confusion(answers: Answers) -> Chart:
     """How many texts of each label (row) get each label (column)."""
-    counts, labels = page.confusion, [one.label for one in page.classes]
-    n = len(labels)
+    ways = sorted({way for cell in answers.confusion for way in cell})
+    n, place = len(ways), {way: place for place, way in enumerate(ways)}
+    labels = [short(answers.labels[way], 60) for way in ways]
+    cells = [(place[own], place[other], count) for (own, other), count in answers.confusion.items()]
+    wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
+    right = [cell for cell in cells if cell[0] == cell[1]]
     named = n <= _NAMED
     left, top = (170.0, 22.0) if named else (4.0, 4.0)
     cell = min((640 - left - 4) / n, 44.0)
     parts = []
-    for place, label in enumerate(labels) if named else ():
-        middle = (place + 0.5) * cell
-        parts.append(text(left - 6, top + middle + 4, f"{short(label, 20)} {place + 1}", "end", "small"))
-        parts.append(text(left + middle, top - 6, str(place + 1), kind="small"))
-    cells = [(row, column, count) for row, of_row in enumerate(counts) for column, count in enumerate(of_row) if count]
-    most = [max((count for row, column, count in cells if (row == column) is right), default=1) for right in (0, 1)]
-    numbered = cell >= 26
-    for row, column, count in sorted(cells, key=lambda one: one[0] != one[1]):  # what is wrong lies above
-        right = row == column
-        size = cell - 1 if named else 3.0 if right else 6.0  # a mistake among many labels must be seen
-        x, y = (start + (place + 0.5) * cell for start, place in ((left, column), (top, row)))
-        said, kind = f"{labels[row]} → {labels[column]}: {number(count)}", "own" if right else "bad"
-        opacity = (0.1 if numbered else 0.2) + (0.3 if numbered else 0.8) * count / most[right]
-        parts.append(box(kind, (x - size / 2, y - size / 2), (size, size), said, opacity))
-        if numbered:
-            parts.append(text(x, y + 4, number(count)))
+    for order, label in enumerate(labels if named else (), 1):
+        middle = (order - 0.5) * cell
+        parts.append(text(left - 6, top + middle + 4, f"{short(label, 20)} {order}", "end", "small"))
+        parts.append(text(left + middle, top - 6, str(order), kind="small"))
+    for kind, of_kind, least in (("own", right, 3.0), ("bad", wrong[:_MOST_CELLS], 6.0)):
+        most = max((count for *_, count in of_kind), default=1.0)
+        size = cell - 1 if named else least  # a mistake among many labels must be seen
+        for row, column, count in of_kind:
+            x, y = (start + (at + 0.5) * cell for start, at in ((left, column), (top, row)))
+            share = count / most
+            said = f"{labels[row]} → {labels[column]}: {number(count)}"
+            numbered = cell >= 26  # and pale, so that the number can be read
+            opacity = 0.1 + 0.3 * share if numbered else 0.2 + 0.8 * share
+            parts.append(box(kind, (x - size / 2, y - size / 2), (size, size), said, opacity))
+            if numbered:
+                parts.append(text(x, y + 4, number(count)))
     edge = n * cell
     parts.append(box("frame", (left, top), (edge, edge)))
-    wrong = sorted((one for one in cells if one[0] != one[1]), key=lambda one: -one[2])
     said = f"Rows are the own labels, columns the predicted ones; {len(wrong)} cells off the diagonal have texts."
     rows = tuple((labels[row], labels[column], number(count)) for row, column, count in wrong[:_MOST_ROWS])
     behind = Table("confused labels", ("own label", "taken for", "how many"), "htn", rows)
@@ -100,13 +104,13 @@ def texts_map(found: Map) -> Chart:
     )
     parts, names = [], []
     for one in sorted(found.texts, key=lambda one: one.wrong):
-        x, y, said = across.at(one.x), up.at(one.y), f"{one.label}: {short(one.text)}"
+        x, y, said = across.at(one.x), up.at(one.y), f"{short(one.label, 60)}: {short(one.text)}"
         cross = path("bad", f"M{x - 3:.0f} {y - 3:.0f}l6 6m0 -6l-6 6", said)
         parts.append(cross if one.wrong else dot("text", x, y, 3.0, said))
     taken: list[tuple[float, float, float]] = []
     for one in found.prototypes:
         x, y = across.at(one.x), up.at(one.y)
-        parts.append(path("mean", f"M{x:.0f} {y - 6:.0f}l6 6l-6 6l-6 -6z", one.label))
+        parts.append(path("mean", f"M{x:.0f} {y - 6:.0f}l6 6l-6 6l-6 -6z", short(one.label)))
         names += _name(one, x, y, width, taken)
     said = f"{len(found.texts)} texts and the means of {len(found.prototypes)} labels on their two principal axes."
     rows = tuple((label, other, f"{cosine:.2f}") for label, other, cosine in found.closest)

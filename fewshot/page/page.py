@@ -109,15 +109,6 @@ class Page:
         """What is counted: texts, or answers where some texts were asked for more often than others."""
         return "texts" if self.answers is None or self.answers.even else "answers"
 
-    @property
-    def confusion(self) -> Sequence[Sequence[float]]:
-        """How many texts of each label (row) get each label (column), of the labels in `classes`."""
-        if self.answers is None:
-            return []
-        shown = {one.label for one in self.classes}
-        there = [number for number, label in enumerate(self.answers.labels) if label in shown]
-        return self.answers.confusion[there][:, there].tolist()
-
 
 def answered(answers: Answers, decided: Sequence[str]) -> dict[str, Any]:
     """The fields of a page that follow from answers; `decided` has a sentence for each of the first wrong texts."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fewshot.page.page import Augmented, Page
 from fewshot.page.svg import number, short
 
-TEXT_LENGTH = 400  # characters of a text
+TEXT_LENGTH, LABEL_LENGTH = 400, 100  # characters that are shown
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def baselines(page: Page) -> Table:
 def labels(page: Page) -> Table:
     """Precision, recall and F1 of each label."""
     rows = tuple(
-        (one.label, _percent(one.f1), _percent(one.precision), _percent(one.recall), number(one.n))
+        (short(one.label, LABEL_LENGTH), _percent(one.f1), _percent(one.precision), _percent(one.recall), number(one.n))
         for one in page.classes
     )
     columns = ("label", "F1 %", "precision %", "recall %", page.counted)
@@ -57,9 +57,9 @@ def pairs(page: Page) -> Table:
     """The labels that are confused most, with texts."""
     rows = tuple(
         (
-            f"{pair.one} and {pair.other}",
+            f"{short(pair.one, LABEL_LENGTH)} and {short(pair.other, LABEL_LENGTH)}",
             number(pair.there + pair.back),
-            tuple(f"{short(text, TEXT_LENGTH // 2)} ({label})" for text, label in pair.texts),
+            tuple(f"{short(text, TEXT_LENGTH // 2)} ({short(label, LABEL_LENGTH)})" for text, label in pair.texts),
         )
         for pair in page.pairs
     )
@@ -71,8 +71,8 @@ def wrong(page: Page) -> Table:
     cells = [
         {
             "text": short(one.text, TEXT_LENGTH),
-            "own label": one.label,
-            "taken for": one.predicted,
+            "own label": short(one.label, LABEL_LENGTH),
+            "taken for": short(one.predicted, LABEL_LENGTH),
             "confidence %": _percent(one.confidence) if one.confidence == one.confidence else "",
             "wrong": f"{one.wrong} of {one.asked}" if one.asked > 1 else "",
             "what decided": short(listed.decided, TEXT_LENGTH),

@@ -37,10 +37,10 @@ def test_a_class_that_is_neither_asked_for_nor_given_is_left_out():
 def test_texts_are_counted_where_each_is_asked_for_equally_often_and_else_answers():
     even = answers([0, 1, 0, 1], [0, 0, 0, 1], places=[0, 1, 0, 1])
     assert even.even
-    assert even.confusion.tolist() == [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0]]
+    assert even.confusion == {(0, 0): 1, (1, 0): 0.5, (1, 1): 0.5}
     odd = answers([0, 0, 1], [0, 1, 1], places=[0, 0, 1])
     assert not odd.even
-    assert odd.confusion.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert odd.confusion == {(0, 0): 1, (0, 1): 1, (1, 1): 1}
 
 
 def test_pairs_count_both_directions_and_show_the_surest_texts_first():

@@ -3,9 +3,11 @@
 import re
 
 import pytest
+import torch
 
 from fewshot.errors import StorageError
-from fewshot.page.page import Page, Row
+from fewshot.page.answers import Answers
+from fewshot.page.page import Page, Row, answered
 from fewshot.page.render import render, write_page
 from tests.page.pages import HOSTILE, page_of
 
@@ -31,6 +33,16 @@ def test_texts_of_users_are_escaped_wherever_they_are(html):
     assert "<img" not in html
     assert html.count("</script>") == 1
     assert html.count("&lt;/script&gt;&lt;img") > 10
+
+
+def test_many_labels_of_long_names_that_are_all_confused_are_still_small():
+    n = 150
+    labels = tuple(f"{number} {'label ' * 100}" for number in range(n))
+    targets, predicted = (grid.flatten() for grid in torch.meshgrid(torch.arange(n), torch.arange(n), indexing="ij"))
+    places = torch.arange(n * n)
+    answers = Answers(labels, ["text " * 200] * (n * n), places, targets, predicted, torch.full((n * n,), 0.5))
+    html = render(Page("title", "summary", (), **answered(answers, ["why " * 200] * 200)))
+    assert len(html.encode()) < 2_000_000
 
 
 def test_nothing_is_loaded(html):
