@@ -121,7 +121,7 @@ def texts_map(found: Map) -> Chart:
 def _name(one: Point, x: float, y: float, width: float, taken: list[tuple[float, float, float]]) -> list[str]:
     """The name of a label above or below its diamond, where it covers no other name; this adds it to `taken`."""
     name = short(one.label, 24)
-    half = LETTER * len(name) / 2
+    half = 1.1 * LETTER * len(name) / 2  # bold
     middle = min(max(x, half + 2), width - half - 2)
     for base in (y - 11, y + 19):
         if base > 14 and all(abs(middle - at) > half + own + 4 or abs(base - line) > 14 for at, line, own in taken):
