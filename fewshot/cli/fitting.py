@@ -30,7 +30,8 @@ class PageRequest:
         """
         from fewshot.page.replaceable import check_replaceable
 
-        path = Path("outputs", "evaluate", file_name(table.stem), PAGE) if output is None else output
+        name = "standard_input" if str(table) == "-" else file_name(table.stem)
+        path = Path("outputs", "evaluate", name, PAGE) if output is None else output
         check_replaceable(path)
         return cls(path, command)
 

@@ -59,7 +59,7 @@ def confusion(answers: Answers) -> Chart:
             share = count / most
             said = f"{labels[row]} → {labels[column]}: {number(count)}"
             numbered = cell >= 26  # and pale, so that the number can be read
-            opacity = 0.1 + 0.3 * share if numbered else 0.2 + 0.8 * share
+            opacity = 0.1 + 0.3 * share if numbered else 0.2 + 0.8 * share if named else 0.5 + 0.5 * share
             parts.append(box(kind, (x - size / 2, y - size / 2), (size, size), said, opacity))
             if numbered:
                 parts.append(text(x, y + 4, number(count)))

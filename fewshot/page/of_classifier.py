@@ -100,20 +100,32 @@ def page_of_table(
         named = {"texts taken for their own label, or for none": right, "texts taken for another label": ~right}
         scope = _scope(classifier, {which: scores[mask] for which, mask in named.items() if mask.any()})
     ece = expected_calibration_error(found.probabilities.log()[None], targets[None])
-    wrong, decided = answers.wrong(), [""] * min(len(answers.wrong()), MOST_WRONG)
-    if classifier.evidence is not None:
-        first = wrong[:MOST_WRONG]
-        queries, numbers = features[[one.place for one in first]], [one.number for one in first]
-        decided = by_evidence(classifier.classifier, classifier.evidence, queries, numbers)
+    wrong = answers.wrong()
     return Page(
         summary=f"Accuracy on {len(texts)} texts; the interval is for other texts of the same kind.{but}",
         rows=_rows(answers, str(classifier.details.get("stage", "classifier")), ece),
-        **answered(answers, decided),
+        **answered(answers, _decided(classifier, wrong[:MOST_WRONG], features, points)),
         ece=ece,
         map=map_of(points, targets, answers.labels, texts, {one.place for one in wrong}),
         scope=scope,
         **common,
     )
+
+
+def _decided(classifier: TextClassifier, wrong: Sequence[WrongText], features: Tensor, points: Tensor) -> list[str]:
+    """What decided on some of the texts that have these features, and these points of the classifier's own space."""
+    places = [one.place for one in wrong]
+    said = [""] * len(wrong)
+    if classifier.evidence is not None:
+        numbers = [one.number for one in wrong]
+        said = by_evidence(classifier.classifier, classifier.evidence, features[places], numbers)
+    if classifier.rejection is None or not wrong:
+        return said
+    scores, below = classifier.rejection.scores(points[places]).tolist(), classifier.rejection.threshold
+    return [
+        f"score {score:.2f}, below {below:.2f}" if one.number == len(classifier.labels) else reason
+        for one, score, reason in zip(wrong, scores, said, strict=True)
+    ]
 
 
 def _of_several(

@@ -49,7 +49,9 @@ def test_a_text_that_is_rejected_is_taken_for_none_of_these():
     texts, labels = [*NEW, "zebra zebra"], [*OWN, "red"]
     assert model.predict(texts)[-1] is None
     page = page_of_table(model, texts, [[one] for one in labels], "new.csv", "")
-    assert "zebra zebra" in {one.one.text for one in page.wrong if one.one.predicted == NONE_OF_THESE}
+    reasons = {one.one.text: one.decided for one in page.wrong if one.one.predicted == NONE_OF_THESE}
+    score = float(model.rejection.scores(model.embed(["zebra zebra"])))
+    assert reasons["zebra zebra"] == f"score {score:.2f}, below {model.rejection.threshold:.2f}"
     assert page.scope is not None
 
 
