@@ -16,10 +16,8 @@ from markupsafe import Markup
 from fewshot.page import charts, svg, tables
 from fewshot.page.comparison import Comparison
 from fewshot.page.page import Page
-from fewshot.page.replaceable import MARK, check_replaceable
+from fewshot.page.replaceable import check_replaceable
 from fewshot.storage import write_text
-
-HERE = Path(__file__).parent
 
 
 def write_page(path: Path | str, page: Page | Comparison) -> None:
@@ -34,18 +32,17 @@ def write_page(path: Path | str, page: Page | Comparison) -> None:
 
 def render(page: Page | Comparison) -> str:
     """The HTML of a page."""
-    script = (HERE / "page.js").read_text(encoding="utf-8")
+    environment = _environment()
+    script = environment.get_template("page.js").render()
+    template = environment.get_template("comparison.html" if isinstance(page, Comparison) else "page.html")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    template = _environment().get_template("comparison.html" if isinstance(page, Comparison) else "page.html")
-    return template.render(
-        page=page, charts=charts, tables=tables, mark=Markup(MARK), script=Markup(script), script_hash=digest
-    )
+    return template.render(page=page, charts=charts, tables=tables, script_hash=digest)
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         finalize=_finalize,
         undefined=StrictUndefined,

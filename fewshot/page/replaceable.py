@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fewshot.errors import StorageError
 
-MARK = '<meta name="generator" content="fewshot">'  # stands in each page
+MARK = '<meta name="generator" content="fewshot">'  # stands in frame.html
 
 
 def check_replaceable(path: Path | str) -> None:
