@@ -12,7 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from fewshot.adaptation.multi_label import MultiLabelTuner
-from fewshot.adaptation.refit import calibrated, held_evidence, refitted
+from fewshot.adaptation.refit import HeldOut, calibrated, held_evidence, out_of_fold, refitted
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.tokens import checked_texts
@@ -65,6 +65,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         classes_: labels, sorted.
         multi_label_: whether `predict` gives several labels.
         model_: the fitted `TextClassifier`.
+        held_out_: the texts that were held out in turn, and what they were taken for; None if `fit` held out none.
 
     Example:
         >>> texts = ["my card is lost", "card stolen", "what do I own", "how much is on my account"]
@@ -133,10 +134,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 return fitted
             support = LabelledTexts.of(texts, labels, self._names(labels))
             adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
-            known = calibrated(adapted, self.random_state, self._reject())
-            return self._fitted(
-                replace(known, reject_label=self.reject_label, mask_personal_data=self.mask_personal_data)
-            )
+            held = out_of_fold(adapted, self.random_state)
+            known = calibrated(adapted, held, self._reject())
+            decided = replace(known, reject_label=self.reject_label, mask_personal_data=self.mask_personal_data)
+            return self._fitted(decided, held)
 
     def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
@@ -243,8 +244,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.multi_label = True
         return tags
 
-    def _fitted(self, model: TextClassifier) -> "FewShotClassifier":
+    def _fitted(self, model: TextClassifier, held: HeldOut | None = None) -> "FewShotClassifier":
         self.model_ = model
+        self.held_out_ = held
         self.multi_label_ = model.thresholds is not None
         self.indicator_ = vars(self).get("indicator_", False)
         words = any(isinstance(label, str) for label in model.labels)

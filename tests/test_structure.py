@@ -65,7 +65,7 @@ def test_no_circle_between_rooms():
     packages = {room(name) for name in FILES if room(name) in FACES and room(name) != "fewshot"}
     rooms: dict[str, set[str]] = {name: set() for name in packages}
     for name, others in GRAPH.items():
-        for other in others:
+        for other in others if not name.endswith("__main__") else ():  # nothing imports an entry point
             if room(name) in packages and room(other) in packages and room(name) != room(other):
                 rooms[room(name)].add(room(other))
     assert circle(rooms) == []

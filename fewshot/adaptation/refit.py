@@ -77,6 +77,21 @@ def embedded(classifier: Classifier, evidence: Evidence) -> EmbeddedSupport:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """A classifier that was fitted to a part of the evidence.
+
+    Args:
+        classifier: of the part.
+        rows: of the evidence that it was fitted to.
+        n_held: texts that it scored.
+    """
+
+    classifier: Classifier
+    rows: Int[Tensor, " n_rows"]
+    n_held: int
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """The texts of a support, scored by classifiers that were fitted without them.
 
@@ -84,11 +99,13 @@ class HeldOut:
         places: of the texts in the support; the only text of a class is never held out.
         logits: not divided by a temperature.
         classes: the class of each.
+        folds: the classifiers, in the order of the texts that they scored.
     """
 
     places: Int[Tensor, " n_held"]
     logits: Float[Tensor, "n_held n_classes"]
     classes: Int[Tensor, " n_held"]
+    folds: tuple[Fold, ...] = ()
 
     @property
     def right(self) -> Bool[Tensor, " n_held"]:
@@ -112,27 +129,31 @@ def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
     at_most = MOST_LOGITS // (FOLDS * len(support.labels))  # of a fold; enough to calibrate by
     places = [torch.zeros(0, dtype=torch.long)]
     logits = [torch.zeros(0, len(support.labels))]
+    parts = []
     for kept, held in support.folds(n_folds, seed) if n_folds > 1 else []:
         held = held[torch.linspace(0, len(held) - 1, min(at_most, len(held))).long()]
         rows = torch.cat([kept, torch.arange(len(support.texts), len(features))])
         part = Evidence(support.subset(kept), features[rows], evidence.learner)
+        fold = Fold(fitted(classifier, part), rows, len(held))
         with torch.no_grad():
-            logits.append(fitted(classifier, part).logits(features[held][None])[0])
+            logits.append(fold.classifier.logits(features[held][None])[0])
         places.append(held)
+        parts.append(fold)
     everywhere = torch.cat(places)
-    return HeldOut(everywhere, torch.cat(logits), support.classes[everywhere])
+    return HeldOut(everywhere, torch.cat(logits), support.classes[everywhere], tuple(parts))
 
 
-def calibrated(classifier: TextClassifier, seed: int, reject: float | Sequence[str] | None = None) -> TextClassifier:
+def calibrated(
+    classifier: TextClassifier, held: HeldOut, reject: float | Sequence[str] | None = None
+) -> TextClassifier:
     """The classifier with what is known from texts that were held out in turn: temperature, sets of labels, rejection.
 
     Args:
         classifier: with evidence.
-        seed: of the folds.
+        held: what `out_of_fold` gives for it.
         reject: share of texts of its classes that may be rejected; or texts of no class, to tell them from others by;
             None rejects nothing.
     """
-    held = out_of_fold(classifier, seed)
     if len(held.classes):
         smoothing = 1 / (len(held.classes) + 2)
         temperature = fit_temperature(held.logits[None], held.classes[None], label_smoothing=smoothing)

@@ -96,14 +96,18 @@ def evaluate(
         bool, typer.Option("--robustness", help="score texts with typos, in capitals and with synonyms too")
     ] = False,
     seed: Seed = 0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="page to write; else outputs/evaluate/TABLE/report.html")
+    ] = None,
 ) -> None:
     """How good a classifier of these texts is, by cross-validation; or how good a fitted one is on them."""
-    from fewshot.cli.fitting import cross_validate_table, score_table
+    from fewshot.cli.fitting import PageRequest, cross_validate_table, score_table
 
+    page = PageRequest.of(table, output, shlex.join(["fewshot", *_typed]))
     lines = (
-        cross_validate_table(table, text, label, encoder, seed, group, robustness)
+        cross_validate_table(table, text, label, encoder, seed, page, group, robustness)
         if model is None
-        else score_table(model, table, text, label, group, robustness)
+        else score_table(model, table, text, label, page, group, robustness)
     )
     for line in lines:
         typer.echo(printable(line))
@@ -128,11 +132,12 @@ def check(
 @app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="page to write: comparison.html")] = None,
 ) -> None:
-    """One table of all runs at or below some folders."""
-    from fewshot.report.collect import show_runs
+    """One table of all runs at or below some folders, and a page that compares them."""
+    from fewshot.cli.reporting import report_runs
 
-    show_runs(folders)
+    report_runs(folders, output)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -10,7 +10,32 @@ from typing import Any
 from fewshot.cli.gaps import gaps_of_answers, gaps_of_result, groups_of
 from fewshot.errors import ConfigError, TaskError
 from fewshot.housekeeping.personal import check_presidio
+from fewshot.storage import file_name
 from fewshot.tables import LabelledRows, guess_columns, open_table
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Where the page of an evaluation goes, and the command that it shows."""
+
+    path: Path
+    command: str
+
+    @classmethod
+    def of(cls, table: Path, output: Path | None, command: str) -> "PageRequest":
+        """The page at `output`, or, as it may not lie beside the data, `outputs/evaluate/TABLE/report.html`.
+
+        Raises:
+            StorageError: there is a file already that is no page of this package.
+        """
+        from fewshot.page.replaceable import check_replaceable
+
+        name = "standard_input" if str(table) == "-" else file_name(table.stem)
+        path = Path("outputs", "evaluate", name, PAGE) if output is None else output
+        check_replaceable(path)
+        return cls(path, command)
 
 
 @dataclass(frozen=True)
@@ -67,7 +92,11 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     )
     if found:
         yield f"Accuracy: {details['accuracy']}"
-    yield f"Saved in {output}. Next: fewshot predict {output} new.csv -o out.csv"
+    from fewshot.page.of_classifier import page_of_fit
+    from fewshot.page.render import write_page
+
+    write_page(output / PAGE, page_of_fit(classifier.model_, classifier.held_out_, path.name, command))
+    yield f"Saved in {output}, with {PAGE} to look at. Next: fewshot predict {output} new.csv -o out.csv"
 
 
 def cross_validate_table(
@@ -76,6 +105,7 @@ def cross_validate_table(
     label: str | None,
     encoder: str | None,
     seed: int,
+    page: PageRequest,
     group: str | None = None,
     robust: bool = False,
 ) -> Iterator[str]:
@@ -87,7 +117,7 @@ def cross_validate_table(
     from fewshot.experiment.protocol import Protocol
     from fewshot.learners import Centroid
     from fewshot.recipe import Recipe
-    from fewshot.report.results import build_results
+    from fewshot.report.results import build_results, versions
     from fewshot.report.table import comparison_table, show
     from fewshot.tasks import load_folder
 
@@ -100,10 +130,21 @@ def cross_validate_table(
     show(comparison_table(results))
     yield from results["advice"]
     yield from gaps_of_result(result, task, grouped, robust)
+    from fewshot.page.of_run import page_of_run
+    from fewshot.page.render import write_page
+
+    write_page(page.path, page_of_run(task, result, results | {"versions": versions(), "command": page.command}))
+    yield f"Page: {page.path}"
 
 
 def score_table(
-    model: Path, path: Path, text: str | None, label: str | None, group: str | None = None, robust: bool = False
+    model: Path,
+    path: Path,
+    text: str | None,
+    label: str | None,
+    page: PageRequest,
+    group: str | None = None,
+    robust: bool = False,
 ) -> Iterator[str]:
     """Score a saved classifier on a labelled table."""
     grouped = groups_of(path, text, label, group)
@@ -139,6 +180,12 @@ def score_table(
     for (own, said), count in mistakes.most_common(3):
         yield f"{count} of {own!r} {'was' if count == 1 else 'were'} taken for {said!r}."
     yield from gaps_of_answers(answers, texts, labels, right, grouped, robust)
+    from fewshot.page.of_classifier import page_of_table
+    from fewshot.page.render import write_page
+
+    named = [[known[name] for name in of_text] for of_text in parts]
+    write_page(page.path, page_of_table(classifier, texts, named, path.name, page.command))
+    yield f"Page: {page.path}"
 
 
 def labelled(path: Path, text: str | None, label: str | None) -> tuple[list[str], list[str], Sequence[str]]:

@@ -44,6 +44,8 @@ def run(config: DictConfig) -> float:
     recipe = recipe_of(config, settings, context.runtime.choices)
     # Imported here: what `check` refuses needs neither torch nor the rest.
     from fewshot.experiment.experiment import run_experiment
+    from fewshot.page.of_run import page_of_run
+    from fewshot.page.render import write_page
     from fewshot.report.results import add_process, build_results, write_results
     from fewshot.report.table import comparison_table, show
     from fewshot.training import Store
@@ -74,6 +76,7 @@ def run(config: DictConfig) -> float:
         show(comparison_table(results))
         for line in results["advice"]:
             log.info(line)
+        write_page(folder / "report.html", page_of_run(task, result, results))
         timings = results["timings"]
         log.info(
             f"{timings['total']:.1f} s in all, {timings['episodes_per_second']:.0f} episodes a second, "

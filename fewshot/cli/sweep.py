@@ -85,26 +85,24 @@ def run_job(config: DictConfig, run: Callable[[DictConfig], float]) -> float:
 
 
 class SweepEnd(Callback):
-    """Ends a sweep with a table of its runs, those that were skipped and those that failed too.
+    """Ends a sweep with a table and a page of its runs, those that were skipped and those that failed too.
 
     `SystemExit(2)` leaves Hydra if a job failed.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """See `hydra.experimental.callback.Callback`."""
-        from fewshot.report.collect import collect, sweep_table
-        from fewshot.report.table import failed_table, show
+        from fewshot.cli.reporting import show_runs
+        from fewshot.report.collect import collect
 
         sweep = config.hydra.sweep.dir
         jobs = [read_json(path) for path in Path(sweep).rglob(JOB)]
         hashes = {job.get("settings_sha256") for job in jobs if job.get("status") != "failed"}
         finished = {results["settings_sha256"]: folder for folder, results in _finished(config.output, sweep)}
         runs = [run for name, folder in finished.items() if name in hashes for run in collect(folder)]
-        if runs:
-            show(sweep_table(runs))
         failed = failed_jobs([Path(sweep)])
+        show_runs(runs, failed, Path(sweep) / "comparison.html")
         if failed:
-            show(failed_table(failed))
             has = "has" if len(failed) == 1 else "have"
             print(f"error: {len(failed)} of {len(jobs)} runs {has} no results, as the table says.", file=sys.stderr)
             raise SystemExit(2)

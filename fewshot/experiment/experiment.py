@@ -91,6 +91,7 @@ def run_experiment(
         episodes=episodes,
         timings=timings,
         with_half=with_half,
+        features=encoded(model.encoder) if isinstance(model.learner, Learner) else None,
     )
 
 

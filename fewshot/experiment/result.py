@@ -9,6 +9,7 @@ from fewshot.experiment.augmentation import AugmentationResult
 from fewshot.experiment.evaluating import Scored
 from fewshot.experiment.meta_training import MetaTrained
 from fewshot.experiment.plan import Plan
+from fewshot.features import TaskFeatures
 from fewshot.meta_model import MetaModel
 
 # Names of the rows in which the learner is compared with itself.
@@ -33,6 +34,7 @@ class ExperimentResult:
         episodes: the test episodes.
         timings: phase → seconds.
         with_half: the learner before tuning, by all texts and by half of them, in a cross-validation.
+        features: of the task's texts by the model's encoder; None where the learner reads the texts itself.
     """
 
     plan: Plan
@@ -42,6 +44,7 @@ class ExperimentResult:
     episodes: EpisodeBatch
     timings: Mapping[str, float]
     with_half: tuple[Evaluation, Evaluation] | None = None
+    features: TaskFeatures | None = None
 
     @property
     def model(self) -> MetaModel:

@@ -95,25 +95,61 @@ def weights(
     """
     embedded, z = classifier.metric(evidence[None])[0], classifier.metric(query[None])[0, 0]
     cosine = embedded @ z
+    return _added(classifier, query, cosine, coefficients(classifier, embedded), classes, label), cosine
+
+
+def strongest(
+    classifier: Classifier,
+    queries: Float[Tensor, "n dim"],
+    evidence: Float[Tensor, "n_evidence dim"],
+    classes: Int[Tensor, " n_evidence"],
+    labels: Sequence[int],
+) -> list[tuple[int, float]]:
+    """For each of many queries the piece of evidence that adds most to the logit of a label, and what it adds."""
+    embedded, points = classifier.metric(evidence[None])[0], classifier.metric(queries[None])[0]
+    shares = coefficients(classifier, embedded)
+    found = []
+    for query, point, label in zip(queries.split(1), points, labels, strict=True):
+        added = _added(classifier, query, embedded @ point, shares, classes, label)
+        found.append((int(added.argmax()), float(added.max())))
+    return found
+
+
+def _added(
+    classifier: Classifier, query: Tensor, cosine: Tensor, shares: Tensor | None, classes: Tensor, label: int
+) -> Float[Tensor, " n_evidence"]:
+    """What each piece of evidence adds to the logit of a label."""
+    if shares is not None:
+        return shares[:, label] * cosine
     if isinstance(classifier, AttentionClassifier):
-        return _attended(classifier, query, cosine, classes, label), cosine
-    if isinstance(classifier, NearestPrototype):
-        return float(classifier.scale) * _shares(classifier.prototypes[0, label], embedded) * cosine, cosine
-    if isinstance(classifier, DualLinear):
-        row = classifier.support[0].T @ classifier.coefficients[0, :, label]
-        return classifier.scale * _shares(row, embedded) * cosine, cosine
-    if isinstance(classifier, OneVsRest):
-        return _shares(classifier.weight[0, label], embedded) * cosine, cosine
+        return _attended(classifier, query, cosine, classes, label)
     own = (classes == label).to(cosine.dtype)
-    logit = classifier.logits(query[None])[0, 0, label]
     share = (10 * cosine).softmax(0) * own
-    return logit * share / share.sum().clamp(min=1e-12), cosine
+    return classifier.logits(query[None])[0, 0, label] * share / share.sum().clamp(min=1e-12)
 
 
-def _shares(row: Float[Tensor, " dim"], embedded: Float[Tensor, "n_evidence dim"]) -> Float[Tensor, " n_evidence"]:
-    """The smallest coefficients of the evidence whose weighted sum is a row."""
+def coefficients(
+    classifier: Classifier, embedded: Float[Tensor, "n_evidence dim"]
+) -> Float[Tensor, "n_evidence n_classes"] | None:
+    """How much of each piece of evidence is in the row of each label; None if the logits are not linear in a query."""
+    if isinstance(classifier, AttentionClassifier):
+        return None
+    if isinstance(classifier, NearestPrototype):
+        return float(classifier.scale) * _shares(classifier.prototypes[0], embedded)
+    if isinstance(classifier, DualLinear):
+        return classifier.scale * _shares(classifier.coefficients[0].T @ classifier.support[0], embedded)
+    if isinstance(classifier, OneVsRest):
+        return _shares(classifier.weight[0], embedded)
+    return None
+
+
+def _shares(
+    rows: Float[Tensor, "n_classes dim"], embedded: Float[Tensor, "n_evidence dim"]
+) -> Float[Tensor, "n_evidence n_classes"]:
+    """The smallest coefficients of the evidence whose weighted sums are some rows."""
     exact = embedded.double()
-    return (exact @ (torch.linalg.pinv(exact.T @ exact, hermitian=True, rtol=1e-9) @ row.double())).to(row.dtype)
+    inverse = torch.linalg.pinv(exact.T @ exact, hermitian=True, rtol=1e-9)
+    return (exact @ (inverse @ rows.double().T)).to(rows.dtype)
 
 
 def _attended(

@@ -205,6 +205,14 @@ class Rejection:
         return AGAINST * (embedded @ self.out_of_scope.T).amax(1)
 
 
+def in_scope_scores(
+    support: EmbeddedSupport, out_of_scope: Float[Tensor, "n_out dim"] | None = None
+) -> Float[Tensor, " n_scored"]:
+    """Scores of the labelled texts, each as if it were not among them; the only row of a class has none."""
+    _, scores, counted = _fitted(support, out_of_scope)
+    return scores[counted]
+
+
 def _fitted(support: EmbeddedSupport, out_of_scope: Tensor | None) -> tuple[Rejection, Tensor, Tensor]:
     """The scores' parameters; the score of each labelled text without itself, and which texts have such a score.
 

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from fewshot.errors import ConfigError, printable
 from fewshot.evaluation import paired_difference
-from fewshot.report.jobs import failed_jobs
-from fewshot.report.table import failed_table, percent, show
+from fewshot.report.table import percent
 from fewshot.tables.wording import short
 
 
@@ -24,6 +23,12 @@ class Run:
     folder: Path
     results: Mapping[str, Any]
     accuracies: torch.Tensor
+
+    @property
+    def episodes(self) -> str:
+        """Equal for runs that were scored on the same episodes, and can be compared pairwise."""
+        found = (self.results["episodes_sha256"], self.results["task_sha256"], len(self.accuracies))
+        return " ".join(map(str, found))
 
     @property
     def stage(self) -> str:
@@ -55,33 +60,38 @@ def collect(folder: Path) -> list[Run]:
     return sorted(runs, key=lambda run: tuple(run.results[key] for key in _SORTED_BY))
 
 
-def show_runs(folders: Sequence[Path]) -> None:
-    """Print a table of all finished runs at or below some folders, and one of the jobs that failed."""
-    failed = failed_jobs(folders)
-    if not failed or any(True for folder in folders for _ in folder.rglob("results.json")):
-        show(sweep_table([run for folder in folders for run in collect(folder)]))
-    if failed:
-        show(failed_table(failed))
-
-
 def sweep_table(runs: Iterable[Run]) -> Table:
     """One row per run, with the paired difference to the first run on the same episodes."""
-    runs = list(runs)
-    shared = any((run.results.get("strategy") or {}).get("protocol") == "fixed_test" for run in runs)
-    over = " (over supports alone, where these have one test part)" if shared else ""
-    table = Table(caption=f"± is the 95 % interval; difference: paired, to the first run on the same episodes{over}")
-    varying = [key for key in _VARYING if len({run.shown(key) for run in runs}) > 1]
-    for column in (*_SORTED_BY, *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE"):
-        table.add_column(column, justify="left" if column in ("task", "learner", "encoder") else "right")
-    first: dict[tuple[str, str, int], Run] = {}
-    for run in runs:
-        reference = first.setdefault(
-            (run.results["episodes_sha256"], run.results["task_sha256"], len(run.accuracies)), run
-        )
-        table.add_row(*map(printable, _row(run, reference, varying)))
+    columns, rows, caption = sweep_rows(list(runs))
+    table = Table(caption=caption)
+    for column in columns:
+        table.add_column(column, justify="left" if column in WORDS else "right")
+    for row in rows:
+        table.add_row(*map(printable, row))
     return table
 
 
+def sweep_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[str]], str]:
+    """The columns of the table of runs, its rows, and what its numbers mean."""
+    shared = any((run.results.get("strategy") or {}).get("protocol") == "fixed_test" for run in runs)
+    over = " (over supports alone, where these have one test part)" if shared else ""
+    varying = [key for key in _VARYING if len({run.shown(key) for run in runs}) > 1]
+    first: dict[str, Run] = {}
+    rows = [_row(run, first.setdefault(run.episodes, run), varying) for run in runs]
+    columns = [*_SORTED_BY, *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE"]
+    return columns, rows, f"± is the 95 % interval; difference: paired, to the first run on the same episodes{over}"
+
+
+def name_of(run: Run, runs: Sequence[Run]) -> str:
+    """What sets a run apart from others: its learner, and each setting that differs."""
+    parts = [str(run.results["learner"])]
+    for key in (*_SORTED_BY, *_VARYING):
+        if len({one.shown(key) for one in runs}) > 1 and run.shown(key):
+            parts.append(run.shown(key) if key in WORDS else f"{key.replace('_', ' ')} {run.shown(key)}")
+    return ", ".join(parts)
+
+
+WORDS = ("task", "learner", "encoder", "stage", "further")  # columns that are no numbers
 _SORTED_BY = ("task", "split", "ways", "shots")
 _NUMBER, _TEXT_OR_NONE = (int, float), (str, type(None))
 _STAGES = ("stage", "final_stage", "protocol")

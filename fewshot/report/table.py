@@ -26,21 +26,12 @@ def interval(value: Mapping[str, Any], sign: bool = False) -> str:
 
 def comparison_table(results: Mapping[str, Any]) -> Table:
     """The learner beside its baselines on the same episodes."""
-    names = "with label names" if results["label_names"] else "without label names"
-    noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
-    unequal = " (unequal)" if results["realistic"] else ""
-    strategy = results.get("strategy") or {}
-    crossed = strategy.get("protocol") == "cross_validation"
-    asked = f"{results['ways']} classes" if crossed else f"{results['ways']}-way {results['shots']}-shot{unequal}"
     itself = [name for name in ITSELF if name in results["baselines"]]
     own = "".join(f"; {name}: the same learner" for name in itself)
-    table = Table(
-        title=printable(f"{results['task']}, {asked}, {names}{noise}"),
-        caption=f"{_episodes(results)}; {_covered(results)}{own}",
-    )
+    table = Table(title=printable(asked(results)), caption=f"{covered(results)}{own}")
     for column in ("learner", "accuracy %", "95 % interval", "difference", "macro-F1 %", "ECE", "intra", "inter"):
         table.add_column(column, justify="left" if column == "learner" else "right")
-    final = strategy.get("final_stage")
+    final = (results.get("strategy") or {}).get("final_stage")
     table.add_row(*_row(f"{results['learner']} + {final}" if final else results["learner"], results), style="bold")
     for name, scores in results["baselines"].items():
         table.add_row(*_row(name, scores))
@@ -53,6 +44,21 @@ def failed_table(jobs: Sequence[FailedJob]) -> Table:
     for job in jobs:
         table.add_row(*map(printable, (" ".join(job.overrides), job.message)))
     return table
+
+
+def asked(results: Mapping[str, Any]) -> str:
+    """What was asked for: "medical_terms, 5-way 5-shot, with label names"."""
+    names = "with label names" if results["label_names"] else "without label names"
+    noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
+    unequal = " (unequal)" if results["realistic"] else ""
+    crossed = (results.get("strategy") or {}).get("protocol") == "cross_validation"
+    ways = f"{results['ways']} classes" if crossed else f"{results['ways']}-way {results['shots']}-shot{unequal}"
+    return f"{results['task']}, {ways}, {names}{noise}"
+
+
+def covered(results: Mapping[str, Any]) -> str:
+    """The episodes of the scores and what the intervals cover, in words."""
+    return f"{_episodes(results)}; {_covered(results)}"
 
 
 def _episodes(results: Mapping[str, Any]) -> str:

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -104,15 +106,39 @@ def test_one_text_a_line_from_standard_input(model, monkeypatch, capsysbinary):
     assert [row["text"] for row in rows if row["text"]] == ["red card", "blue tax"]
 
 
-def test_evaluate_crosses_the_texts_or_scores_a_model(model, mails, encoder, capsys):
+def test_evaluate_crosses_the_texts_or_scores_a_model(model, mails, encoder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = Path("outputs", "evaluate", "mails", "report.html")
     assert main(["evaluate", str(mails), "--encoder", encoder]) == 0
     said = capsys.readouterr().out
     assert "cross-validation" in said
     assert "95 % interval" in said
-    assert main(["evaluate", str(mails), "--model", str(model)]) == 0
+    assert f"Page: {page}" in said
+    assert f"fewshot evaluate {mails} --encoder {encoder}" in page.read_text()
+    assert main(["evaluate", str(mails), "--model", str(model), "-o", "scored.html"]) == 0
     said = capsys.readouterr().out
+    assert "Page: scored.html" in said
+    assert "A classifier, scored on mails.csv" in Path("scored.html").read_text()
+    assert os.listdir(mails.parent) == ["mails.csv"]
     assert "Accuracy: " in said
     assert "24 of these texts are among those that it was fitted on" in said
+
+
+def test_a_page_never_takes_the_place_of_another_file(mails, encoder, capsys):
+    before = mails.read_text()
+    assert main(["evaluate", str(mails), "--encoder", encoder, "-o", str(mails)]) == 2
+    assert "is no page of fewshot's" in capsys.readouterr().err
+    assert mails.read_text() == before
+
+
+def test_fit_leaves_a_page_beside_the_classifier_and_can_be_repeated(mails, encoder, tmp_path, capsys):
+    folder = tmp_path / "m"
+    for _ in range(2):
+        assert main(["fit", str(mails), "-o", str(folder), "--encoder", encoder, "--reject", "0.1"]) == 0
+        assert "with report.html to look at" in capsys.readouterr().out
+    html = (folder / "report.html").read_text()
+    assert f"fewshot fit {mails} -o {folder}" in html
+    assert "None of these</h2>" in html
 
 
 @pytest.mark.parametrize(

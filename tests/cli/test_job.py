@@ -54,6 +54,7 @@ def test_the_run_folder_holds_everything_and_no_pickle(folder, command):
         "learner/learner.json",
         "meta_model.json",
         "learner/learner.safetensors",
+        "report.html",
         "results.json",
         "run.log",
     }

@@ -75,8 +75,14 @@ def test_a_job_that_fails_is_a_row_and_the_others_go_on(swept, tmp_path, capsys)
     assert outcome.err.strip() == "error: 1 of 3 runs has no results, as the table says."
     assert "Traceback" not in outcome.out
 
-    assert report([str(tmp_path / "out")]) == 0
+    page = next((tmp_path / "out").rglob("comparison.html"))
+    assert f"Page: {page}" in outcome.out
+    assert "Without results" in page.read_text()
+    assert page.read_text().count('/report.html">') == 2
+
+    assert report([str(tmp_path / "out"), "-o", str(tmp_path / "both.html")]) == 0
     assert "shots=50" in capsys.readouterr().out
+    assert "Lower shots" in (tmp_path / "both.html").read_text()
 
 
 def test_an_error_that_should_not_happen_stops_one_job_alone(swept, tmp_path, monkeypatch):

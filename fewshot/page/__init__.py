@@ -1,0 +1,1 @@
+"""One self-contained HTML page of a classifier, a run, or several runs."""
