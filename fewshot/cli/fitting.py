@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fewshot.cli.gaps import gaps_of_answers, gaps_of_result, groups_of
+from fewshot.cli.gaps import gaps_of_answers, gaps_of_result, groups_of, show_gaps
 from fewshot.errors import ConfigError, TaskError
 from fewshot.housekeeping.personal import check_presidio
 from fewshot.storage import file_name
@@ -92,10 +92,13 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     )
     if found:
         yield f"Accuracy: {details['accuracy']}"
+    from fewshot.housekeeping import check_texts
     from fewshot.page.of_classifier import page_of_fit
     from fewshot.page.render import write_page
 
-    write_page(output / PAGE, page_of_fit(classifier.model_, classifier.held_out_, path.name, command))
+    page = page_of_fit(classifier.model_, classifier.held_out_, path.name, command)
+    findings = check_texts(texts, None if classifier.multi_label_ else labels)
+    write_page(output / PAGE, replace(page, findings=findings))
     yield f"Saved in {output}, with {PAGE} to look at. Next: fewshot predict {output} new.csv -o out.csv"
 
 
@@ -129,11 +132,15 @@ def cross_validate_table(
     results = build_results(task, "classifier", result)
     show(comparison_table(results))
     yield from results["advice"]
-    yield from gaps_of_result(result, task, grouped, robust)
+    gaps = gaps_of_result(result, task, grouped, robust)
+    yield from show_gaps(gaps)
+    from fewshot.housekeeping import check_texts
     from fewshot.page.of_run import page_of_run
     from fewshot.page.render import write_page
 
-    write_page(page.path, page_of_run(task, result, results | {"versions": versions(), "command": page.command}))
+    shown = page_of_run(task, result, results | {"versions": versions(), "command": page.command})
+    found = check_texts(task.texts, [task.classes[number] for number in task.labels.tolist()])
+    write_page(page.path, replace(shown, gaps=gaps, findings=found))
     yield f"Page: {page.path}"
 
 
@@ -179,12 +186,13 @@ def score_table(
     mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)
     for (own, said), count in mistakes.most_common(3):
         yield f"{count} of {own!r} {'was' if count == 1 else 'were'} taken for {said!r}."
-    yield from gaps_of_answers(answers, texts, labels, right, grouped, robust)
+    gaps = gaps_of_answers(answers, texts, labels, right, grouped, robust)
+    yield from show_gaps(gaps)
     from fewshot.page.of_classifier import page_of_table
     from fewshot.page.render import write_page
 
     named = [[known[name] for name in of_text] for of_text in parts]
-    write_page(page.path, page_of_table(classifier, texts, named, path.name, page.command))
+    write_page(page.path, replace(page_of_table(classifier, texts, named, path.name, page.command), gaps=gaps))
     yield f"Page: {page.path}"
 
 

@@ -9,9 +9,7 @@ from fewshot.tables import LabelledRows, guess_columns, open_table
 from fewshot.tables.rows import check_column
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from fewshot.evaluation.intervals import Sample
+    from fewshot.evaluation.gaps import Gaps
     from fewshot.experiment.result import ExperimentResult
     from fewshot.tasks.task import Task
 
@@ -38,26 +36,25 @@ def groups_of(path: Path, text: str | None, label: str | None, group: str | None
     return list(zip(texts, groups, strict=True))
 
 
-def gaps_of_result(result: "ExperimentResult", task: "Task", grouped: Grouped | None, robust: bool) -> Iterator[str]:
-    """Show the tables of a cross-validation, and give a sentence.
+def gaps_of_result(result: "ExperimentResult", task: "Task", grouped: Grouped | None, robust: bool) -> "Gaps":
+    """The gaps of a cross-validation.
 
     Args:
         result, task: the cross-validation.
         grouped: see `groups_of`; None compares no groups.
         robust: whether changed texts are scored.
     """
+    from fewshot.evaluation.gaps import Gaps, group_gap
     from fewshot.experiment.robustness import robustness
-    from fewshot.report.gaps import change_table
-    from fewshot.report.table import show
     from fewshot.tasks.task import normalise
 
+    found = None
     if grouped is not None:
         of_text = {normalise(text): group for text, group in reversed(grouped)}  # of equal texts the first one counts
         sample = result.evaluation.sample
         groups = [of_text[normalise(task.texts[place])] for place in sample.texts[0].tolist()]
-        yield _shown(result.evaluation.hits, sample, groups)
-    if robust:
-        show(change_table(robustness(result, task)))
+        found = group_gap(result.evaluation.hits, sample, groups)
+    return Gaps(found, tuple(robustness(result, task)) if robust else ())
 
 
 def gaps_of_answers(
@@ -67,8 +64,8 @@ def gaps_of_answers(
     right: Sequence[bool],
     grouped: Grouped | None,
     robust: bool,
-) -> Iterator[str]:
-    """The same for a fitted classifier.
+) -> "Gaps":
+    """The gaps of a fitted classifier.
 
     Args:
         answers: texts → labels.
@@ -78,23 +75,24 @@ def gaps_of_answers(
     """
     import torch
 
+    from fewshot.evaluation.gaps import Gaps, group_gap
     from fewshot.evaluation.intervals import Sample
     from fewshot.experiment.robustness import robustness_of
-    from fewshot.report.gaps import change_table
-    from fewshot.report.table import show
 
+    found = None
     if grouped is not None:
         sample = Sample("fixed_test", torch.arange(len(texts))[None])
-        yield _shown(torch.tensor([right]).double(), sample, [group for _, group in grouped])
-    if robust:
-        show(change_table(robustness_of(answers, texts, labels)))
+        found = group_gap(torch.tensor([right]).double(), sample, [group for _, group in grouped])
+    return Gaps(found, tuple(robustness_of(answers, texts, labels)) if robust else ())
 
 
-def _shown(hits: "Tensor", sample: "Sample", groups: Sequence[str]) -> str:
-    from fewshot.evaluation.gaps import group_gap
-    from fewshot.report.gaps import gap_sentence, group_table
+def show_gaps(gaps: "Gaps") -> Iterator[str]:
+    """Show the tables of gaps, and give a sentence."""
+    from fewshot.report.gaps import change_table, group_table
     from fewshot.report.table import show
 
-    found = group_gap(hits, sample, groups)
-    show(group_table(found))
-    return gap_sentence(found)
+    if gaps.groups is not None:
+        show(group_table(gaps.groups))
+        yield gaps.groups.sentence
+    if gaps.changes:
+        show(change_table(gaps.changes))

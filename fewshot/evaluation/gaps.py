@@ -46,6 +46,16 @@ class GroupGap:
         """The groups of `FEWEST` texts or more."""
         return tuple(group for group in self.groups if group.n_texts >= FEWEST)
 
+    @property
+    def sentence(self) -> str:
+        """How far the groups are apart, and how often random groups are."""
+        if self.gap is None or self.by_chance is None:
+            return f"Fewer than two groups have {FEWEST} texts or more, so no difference is computed."
+        low, high = self.compared[0], self.compared[-1]
+        chance = "less than 0.1" if self.by_chance < 0.001 else f"{100 * self.by_chance:.1f}"
+        sentence = f"{low.name!r} is {100 * self.gap:.1f} points below {high.name!r}."
+        return f"{sentence} Of random groups of these sizes {chance} % are as far apart."
+
     def as_json(self) -> dict[str, Any]:
         """Under its keys, for a report."""
         groups = [{"name": g.name, "texts": g.n_texts, "accuracy": g.accuracy.as_json()} for g in self.groups]
@@ -73,6 +83,14 @@ class ChangeEffect:
         """Under its keys, for a report."""
         figures = {name: getattr(self, name).as_json() for name in ("before", "after", "difference")}
         return {"name": self.name, "texts": self.n_texts, **figures}
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Where accuracy differs: between groups of texts, and once texts are changed; None and () are not measured."""
+
+    groups: GroupGap | None = None
+    changes: tuple[ChangeEffect, ...] = ()
 
 
 def group_gap(hits: Float[Tensor, "episodes n_texts"], sample: Sample, groups: Sequence[str]) -> GroupGap:

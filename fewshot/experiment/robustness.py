@@ -72,8 +72,8 @@ def robustness_of(
     Example:
         >>> effects = robustness_of(lambda texts: ["loud" if text.isupper() else "low" for text in texts], ["hi", "ho"],
         ...     ["low", "low"])
-        >>> [(effect.name, effect.difference.mean) for effect in effects]
-        [('capitals', -1.0)]
+        >>> {effect.name: effect.difference.mean for effect in effects}["capitals"]
+        -1.0
     """
     versions = [list(texts), *(change(texts, seed) for change in CHANGES.values())]
     rows = [

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fewshot.evaluation.gaps import Gaps
+from fewshot.housekeeping.findings import Findings
 from fewshot.page.answers import MOST_WRONG, Answers, Bin, ClassScores, Pair, WrongText
 from fewshot.page.map import Map
 
@@ -81,6 +83,8 @@ class Page:
         scope: scores of a rejection.
         curves: learning and shot curves.
         augmented: new texts.
+        gaps: accuracy of groups, and on changed texts.
+        findings: what is wrong with the texts.
         configuration: name → value.
         command: to repeat it.
     """
@@ -101,6 +105,8 @@ class Page:
     scope: Scope | None = None
     curves: tuple[Curve, ...] = ()
     augmented: Augmented | None = None
+    gaps: Gaps | None = None
+    findings: Findings | None = None
     configuration: tuple[tuple[str, str], ...] = ()
     command: str = ""
 

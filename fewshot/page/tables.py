@@ -1,9 +1,13 @@
 """The tables of a page."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fewshot.evaluation.gaps import ChangeEffect, GroupGap
+from fewshot.housekeeping.findings import Findings
 from fewshot.page.page import Augmented, Page
 from fewshot.page.svg import number, short
+from fewshot.report.table import interval
 
 TEXT_LENGTH, LABEL_LENGTH = 400, 100  # characters that are shown
 
@@ -51,6 +55,38 @@ def labels(page: Page) -> Table:
     )
     columns = ("label", "F1 %", "precision %", "recall %", page.counted)
     return Table("scores of each label", columns, "hnnnn", rows, sortable=True)
+
+
+def groups(found: GroupGap) -> Table:
+    """The accuracy of each group, the lowest first."""
+    rows = tuple(
+        (short(one.name, LABEL_LENGTH), f"{one.n_texts:,}", one.accuracy.percent(), interval(one.accuracy.as_json()))
+        for one in found.groups
+    )
+    return Table("accuracy of groups", ("group", "texts", "accuracy %", "95 % interval"), "hnnn", rows)
+
+
+def changes(effects: Sequence[ChangeEffect]) -> Table:
+    """What each change of the texts does to accuracy."""
+    rows = tuple(
+        (
+            effect.name,
+            f"{effect.n_texts:,}",
+            effect.before.percent(),
+            effect.after.percent(),
+            effect.difference.percent(sign=True),
+            interval(effect.difference.as_json(), sign=True),
+        )
+        for effect in effects
+    )
+    columns = ("change", "texts", "before %", "after %", "difference", "95 % interval")
+    return Table("accuracy on changed texts", columns, "hnnnnn", rows)
+
+
+def findings(found: Findings) -> Table:
+    """What is wrong with the texts, what to do, and where."""
+    rows = tuple((one.sentence, one.advice, one.examples) for one in found.found)
+    return Table("what was found in the texts", ("found", "what to do", "such as"), "hwq", rows)
 
 
 def pairs(page: Page) -> Table:

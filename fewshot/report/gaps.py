@@ -1,11 +1,11 @@
-"""Tables and a sentence about the accuracy of groups, and on changed texts."""
+"""Tables of the accuracy of groups, and on changed texts."""
 
 from collections.abc import Sequence
 
 from rich.table import Table
 
 from fewshot.errors import printable
-from fewshot.evaluation.gaps import FEWEST, ChangeEffect, GroupGap
+from fewshot.evaluation.gaps import ChangeEffect, GroupGap
 from fewshot.report.table import interval
 
 
@@ -17,16 +17,6 @@ def group_table(found: GroupGap) -> Table:
             printable(group.name), f"{group.n_texts:,}", group.accuracy.percent(), interval(group.accuracy.as_json())
         )
     return table
-
-
-def gap_sentence(found: GroupGap) -> str:
-    """How far the groups are apart, and how often random groups are."""
-    if found.gap is None or found.by_chance is None:
-        return f"Fewer than two groups have {FEWEST} texts or more, so no difference is computed."
-    low, high = found.compared[0], found.compared[-1]
-    chance = "less than 0.1" if found.by_chance < 0.001 else f"{100 * found.by_chance:.1f}"
-    sentence = f"{low.name!r} is {100 * found.gap:.1f} points below {high.name!r}."
-    return f"{sentence} Of random groups of these sizes {chance} % are as far apart."
 
 
 def change_table(effects: Sequence[ChangeEffect]) -> Table:

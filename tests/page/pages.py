@@ -2,6 +2,9 @@
 
 import torch
 
+from fewshot.evaluation.gaps import Gaps, change_effect, group_gap
+from fewshot.evaluation.intervals import Sample
+from fewshot.housekeeping import check_texts
 from fewshot.page.answers import Answers
 from fewshot.page.map import map_of
 from fewshot.page.page import Augmented, Curve, Page, Row, Scope, answered
@@ -29,6 +32,10 @@ def page_of(n_labels: int) -> Page:
     wrong = {one.place for one in answers.wrong()}
     features = torch.randn(len(answers.texts), 6, generator=seeded(2))
     features[:, 0] += 3 * (answers.targets % 5)
+    n_texts, hits = len(answers.texts), answers.right[None].double()
+    everything = Sample("fixed_test", torch.arange(n_texts)[None])
+    typos = change_effect("typos", hits, torch.zeros_like(hits), torch.ones(n_texts, dtype=torch.bool), everything)
+    assert typos is not None
     return Page(
         title=f"A classifier of {n_labels} labels, {HOSTILE}",
         summary="All that a page has.",
@@ -53,6 +60,8 @@ def page_of(n_labels: int) -> Page:
         augmented=Augmented(
             "New texts.", ("part", "source", "kept"), (("test", "synonym", "3"),), ((HOSTILE, "a", "b", "c"),)
         ),
+        gaps=Gaps(group_gap(hits, everything, [HOSTILE, "b"] * (n_texts // 2)), (typos,)),
+        findings=check_texts(["my card", "My card!", HOSTILE, HOSTILE], ["a", "b", HOSTILE, "a"]),
         configuration=(("encoder", HOSTILE),),
         command=f"fewshot evaluate {HOSTILE}",
     )

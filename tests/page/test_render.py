@@ -12,8 +12,8 @@ from fewshot.page.render import render, write_page
 from tests.page.pages import HOSTILE, page_of
 
 SECTIONS = (
-    *("Baselines", "Labels", "Confusions", "Wrong texts", "Confidence", "Map", "None of these", "Curves", "New texts"),
-    *("Configuration", "Command that repeats this"),
+    *("Baselines", "Labels", "Confusions", "Wrong texts", "Confidence", "Map", "None of these"),
+    *("Groups", "Changed texts", "Texts in order", "Curves", "New texts", "Configuration", "Command that repeats this"),
 )
 
 
@@ -78,3 +78,9 @@ def test_an_earlier_page_is_replaced_and_no_other_file(tmp_path):
 def test_half_a_surrogate_can_be_written(tmp_path):
     write_page(tmp_path / "page.html", Page("broken \ud83d", "", ()))
     assert "broken \\ud83d" in (tmp_path / "page.html").read_text()
+
+
+def test_what_is_wrong_with_the_texts_and_where_accuracy_differs_has_its_section(html):
+    assert "2 pairs of texts say the same and have different labels." in html
+    assert ">typos</th>" in html
+    assert "Of random groups of these sizes" in html
