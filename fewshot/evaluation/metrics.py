@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+_PART = 4_000_000  # logits whose probabilities are computed at once
+
 
 def accuracy(
     logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
@@ -19,9 +21,8 @@ def macro_f1(
     logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
 ) -> Float[Tensor, " episodes"]:
     """Mean over ways of F1; a way that is never predicted and has no queries counts as 0, as in scikit-learn."""
-    predicted, actual = _one_hot(logits, targets)
-    f1 = 2 * (predicted * actual).sum(1) / (predicted.sum(1) + actual.sum(1)).clamp(min=1)
-    return f1.mean(-1)
+    hits, sizes = _hits_and_sizes(logits.argmax(-1), targets, logits.shape[-1])
+    return (2 * hits / sizes).mean(-1)
 
 
 def macro_f1_shares(
@@ -35,16 +36,33 @@ def macro_f1_shares(
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 21.
     """
     n_query, n_way = logits.shape[1:]
-    predicted, actual = _one_hot(logits, targets)
-    hits, sizes = (predicted * actual).sum(1), (predicted.sum(1) + actual.sum(1)).clamp(min=1)
+    predicted = logits.argmax(-1)
+    hits, sizes = _hits_and_sizes(predicted, targets, n_way)
     of_hit, of_member = 2 / sizes, 2 * hits / sizes.square()  # F1 = 2 hits / sizes
-    derivative = (predicted * actual) @ of_hit[..., None] - (predicted + actual) @ of_member[..., None]
-    return macro_f1(logits, targets)[:, None] + n_query / n_way * derivative[..., 0]
+    derivative = (predicted == targets) * of_hit.gather(1, targets)
+    derivative = derivative - of_member.gather(1, predicted) - of_member.gather(1, targets)
+    return (2 * hits / sizes).mean(-1, keepdim=True) + n_query / n_way * derivative
 
 
-def _one_hot(logits: Tensor, targets: Tensor) -> list[Tensor]:
-    ways = (logits.argmax(-1), targets)
-    return [torch.nn.functional.one_hot(way, logits.shape[-1]).double() for way in ways]
+def _hits_and_sizes(predicted: Tensor, targets: Tensor, n_way: int) -> tuple[Tensor, Tensor]:
+    """For each way the queries that are right, and those that are of it plus those that get it, 1 at least."""
+    zeros = torch.zeros(len(targets), n_way, dtype=torch.double)
+    hits = zeros.scatter_add(1, targets, (predicted == targets).double())
+    ones = torch.ones_like(targets, dtype=torch.double)
+    return hits, zeros.scatter_add(1, targets, ones).scatter_add_(1, predicted, ones).clamp(min=1)
+
+
+def confidences(
+    logits: Float[Tensor, "episodes n_query n_way"],
+) -> tuple[Float[Tensor, "episodes n_query"], Int[Tensor, "episodes n_query"]]:
+    """The largest probability of each query, in double precision, and its way; in parts that fit into memory."""
+    parts = [
+        part.double().softmax(-1).max(-1) for part in logits.flatten(0, 1).split(max(1, _PART // logits.shape[-1]))
+    ]
+    shape = logits.shape[:2]
+    return torch.cat([part.values for part in parts]).view(shape), torch.cat([part.indices for part in parts]).view(
+        shape
+    )
 
 
 def expected_calibration_error(
@@ -56,7 +74,7 @@ def expected_calibration_error(
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", equation 3.
     """
-    confidence, predicted = logits.double().softmax(-1).max(-1)
+    confidence, predicted = confidences(logits)
     correct = (predicted == targets).double().flatten()
     confidence = confidence.flatten()
     bins = (confidence * n_bins).long().clamp(max=n_bins - 1)

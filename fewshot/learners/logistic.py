@@ -10,6 +10,8 @@ example.
 """
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Learner, Support
@@ -39,15 +41,31 @@ class Logistic(Learner):
     def adapt(self, support: Support) -> DualLinear:
         """Minimise the penalised loss of all episodes at once, by Nesterov's scheme."""
         features, targets, mask = support.with_names_as_shots().flat()
-        features = normalize(features, dim=-1)
+        features, mask = normalize(features, dim=-1), mask[..., None]
+        if features.shape[1] > features.shape[2]:
+            weights = self._weights(features, targets, mask)
+            # At the minimum W = X^T A with these A.
+            return DualLinear(features, self.C * (targets - (features @ weights).softmax(-1)) * mask, 1.0)
         gram = features @ features.mT
         # Softmax's curvature is at most 1/2, and the norm of the Gram matrix bounds the features' part.
         smoothness = 1 + self.C / 2 * torch.linalg.matrix_norm(gram, ord="fro")[:, None, None]
         momentum = (smoothness.sqrt() - 1) / (smoothness.sqrt() + 1)
         point = ahead = torch.zeros_like(targets)
         for _ in range(self.steps):
-            gradient = ahead + self.C * (((gram @ ahead).softmax(-1) - targets) * mask[..., None])
+            gradient = ahead + self.C * (((gram @ ahead).softmax(-1) - targets) * mask)
             updated = ahead - gradient / smoothness
             ahead = updated + momentum * (updated - point)
             point = updated
         return DualLinear(features, point, 1.0)
+
+    def _weights(self, features: Tensor, targets: Tensor, mask: Tensor) -> Float[Tensor, "episodes dim n_way"]:
+        """W itself, where it is smaller than A: by the same scheme, with the exact norm."""
+        norm = torch.linalg.matrix_norm(features.mT @ features, ord=2)[:, None, None]
+        smoothness = 1 + self.C / 2 * norm
+        momentum = (smoothness.sqrt() - 1) / (smoothness.sqrt() + 1)
+        point = ahead = features.new_zeros(len(features), features.shape[2], targets.shape[2])
+        for _ in range(self.steps):
+            errors = ((features @ ahead).softmax(-1) - targets) * mask
+            updated = ahead - (ahead + self.C * (features.mT @ errors)) / smoothness
+            ahead, point = updated + momentum * (updated - point), updated
+        return point

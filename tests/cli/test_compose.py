@@ -7,11 +7,12 @@ from dataclasses import fields
 
 import pytest
 import torch
+from hydra.errors import MissingConfigException
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from fewshot.cli.build import build
-from fewshot.cli.compose import CONF, KNOWN, choices, composed
+from fewshot.cli.compose import CONF, KNOWN, choices, composed, reworded
 from fewshot.cli.settings import RunSettings
 from fewshot.learners import LEARNERS
 from fewshot.resources import shipped
@@ -149,3 +150,11 @@ def test_nothing_in_conf_is_left_over():
     # augment/ and adaptation/ have their own tests, tests/augment/test_augmented_run.py and tests/adaptation/.
     elsewhere = re.compile("(hydra|accelerate|adaptation|augment)/")
     assert {path for path in families - known if not elsewhere.match(path)} == {"run.yaml"}
+
+
+def test_a_launcher_whose_package_is_missing_names_the_extra():
+    missing = MissingConfigException("not found", missing_cfg_file="hydra/launcher/joblib", options=["basic"])
+
+    assert reworded(missing, ["hydra/launcher=joblib"]) == (
+        "hydra/launcher=joblib is not installed. Install it with: pip install 'fewshot-text[sweep]'"
+    )
