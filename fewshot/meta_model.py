@@ -160,7 +160,7 @@ class MetaModel:
             if encoder is None:
                 encoder = ENCODERS[content["encoder"]["class"]](**settings)
             digest = content["trained"]
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no meta-model that can be read ({type(error).__name__}: {error}). Expected "
                 f"{DESCRIPTION} as a run writes it. Run the training again."

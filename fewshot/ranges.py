@@ -1,6 +1,6 @@
 """Ranges of settings, declared beside them: the test of each value, and the words for what is expected."""
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -8,8 +8,10 @@ from fewshot.errors import ConfigError, to_type
 
 Range = tuple[Callable[[Any], bool], str]
 
-POSITIVE: Range = (lambda value: not isinstance(value, bool) and 0 < value < math.inf, "a positive number")
-NOT_NEGATIVE: Range = (lambda value: 0 <= value < math.inf, "a number of 0 or more")
+_LARGEST = sys.float_info.max
+
+POSITIVE: Range = (lambda value: not isinstance(value, bool) and 0 < value <= _LARGEST, "a positive number")
+NOT_NEGATIVE: Range = (lambda value: 0 <= value <= _LARGEST, "a number of 0 or more")
 SHARE: Range = (lambda value: not isinstance(value, bool) and 0 <= value <= 1, "a share between 0 and 1")
 BELOW_ONE: Range = (lambda value: 0 <= value < 1, "a share from 0 to below 1")
 DECAY: Range = (lambda value: 0 < value <= 1, "a factor above 0 and at most 1")
@@ -38,6 +40,11 @@ def whole(least: int, most: int | None = None) -> Range:
     """The range of whole numbers of `least` or more, `most` at most."""
     words = f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most:,}"
     return lambda value: type(value) is int and least <= value <= (value if most is None else most), words
+
+
+def up_to(most: float) -> Range:
+    """The range of numbers above 0, `most` at most."""
+    return lambda value: not isinstance(value, bool) and 0 < value <= most, f"a number above 0, up to {most:g}"
 
 
 def one_of(*options: str) -> Range:

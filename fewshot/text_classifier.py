@@ -262,7 +262,7 @@ class TextClassifier:
             features, digest, details = content["features"], content["trained"], dict(content["details"])
             reject_label, masks = content["reject_label"], bool(content.get("mask_personal_data", False))
             _check_width(classifier, evidence, len(labels))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, RecursionError) as error:
+        except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no classifier that can be read ({type(error).__name__}: {error}). Expected "
                 f"{DESCRIPTION} and {TENSORS} as save_pretrained writes them. Fit the classifier again."

@@ -1,7 +1,6 @@
 """Every notebook runs from top to bottom, shows what its text says, and is stored clean."""
 
 import re
-import time
 import warnings
 
 import nbformat
@@ -12,17 +11,12 @@ from notebooks.execute import execute, notebooks
 NOTEBOOKS = {path.stem: path for path in notebooks()}
 
 
-SECONDS = 120  # of a notebook, on two cores
-
-
 @pytest.fixture(scope="module", params=NOTEBOOKS)
 def executed(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("work")
-    started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="(jupyter_client|nbclient|zmq|traitlets)")
         notebook, errors = execute(NOTEBOOKS[request.param], folder)
-    assert time.perf_counter() - started < SECONDS
     assert errors == ""  # no warning
     assert not list(folder.iterdir())  # nothing is left in the reader's folder
     return request.param, notebook

@@ -1,6 +1,7 @@
 """Values as a user writes them against the annotations of the constructor that gets them."""
 
 import difflib
+import math
 import types
 from collections.abc import Collection, Mapping, Sequence
 from inspect import Parameter
@@ -11,6 +12,7 @@ from fewshot.errors import ConfigError, as_typed
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", types.NoneType: "null"}
 _LISTS = {int: "a list of whole numbers such as [1,5]", float: "a list of numbers such as [0.1,0.5]"}
+_LARGEST = 2**63  # of whole numbers
 _MAY_BE_NEGATIVE = ("margin", "cosine")  # endings of names
 
 
@@ -81,9 +83,9 @@ def _converted(value: Any, annotation: Any) -> Any:
     """The first reading of a value that fits, or the value itself: a folder called 2024 is a text, 1 is 1.0."""
     readings = [value]
     if _is_number(value):
-        readings += [str(value), float(value)]
+        readings += [str(value), _as_float(value)]
     elif isinstance(value, list):
-        readings.append([float(item) if type(item) is int else item for item in value])
+        readings.append([_as_float(item) if type(item) is int else item for item in value])
     return next((reading for reading in readings if _fits(reading, annotation)), value)
 
 
@@ -97,7 +99,7 @@ def _fits(value: Any, annotation: Any) -> bool:
         is_list = isinstance(value, Sequence) and not isinstance(value, str)
         return is_list and all(_fits(item, inner[0]) for item in value if inner)
     if kind is int:
-        return type(value) is int
+        return type(value) is int and abs(value) < _LARGEST
     return kind not in (*_WORDS, Path) or isinstance(value, str if kind is Path else kind)
 
 
@@ -112,6 +114,13 @@ def _expected(annotation: Any) -> str:
             return f"a list of some of {', '.join(map(str, get_args(inner[0])))}"
         return _LISTS.get((*inner, None)[0], "a list such as [a,b]")
     return _WORDS.get(kind, "a text")
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # of an integer
+        return math.inf
 
 
 def _is_number(value: Any) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fewshot.encoders.precision import DTYPES
-from fewshot.ranges import POSITIVE, Range, RangedSettings, one_of, or_null
+from fewshot.ranges import POSITIVE, Range, RangedSettings, one_of, or_null, up_to
 
 LONG_TEXTS = ("cut", "chunk", "chunk_max")
 
@@ -55,7 +55,8 @@ class EncoderSettings(RangedSettings):
 
     GROUP: ClassVar[str] = "encoder"
     RANGES: ClassVar[dict[str, Range]] = {
-        **dict.fromkeys(("tokens_per_batch", "shallow_weight"), POSITIVE),
+        "tokens_per_batch": POSITIVE,
+        "shallow_weight": up_to(1000.0),
         "max_length": or_null(POSITIVE),
         "dtype": one_of("auto", *DTYPES),
         "quantise": or_null(one_of("4bit")),

@@ -174,7 +174,7 @@ def _built(description: Any, tensors: Mapping[str, Tensor]) -> Any:
 def _readable(folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
             f"{str(folder)!r} holds no learner that can be read ({type(error).__name__}: {error}). Expected "
             f"learner.json and learner.safetensors as a run writes them. Run the training again."

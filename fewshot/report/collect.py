@@ -1,7 +1,6 @@
 """One table from many run folders."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from rich.table import Table
 
 from fewshot.errors import ConfigError, printable
 from fewshot.evaluation import paired_difference
+from fewshot.report.shape import check_results
 from fewshot.report.table import percent
-from fewshot.tables.wording import short
 
 
 @dataclass(frozen=True)
@@ -93,16 +92,6 @@ def name_of(run: Run, runs: Sequence[Run]) -> str:
 
 WORDS = ("task", "learner", "encoder", "stage", "further")  # columns that are no numbers
 _SORTED_BY = ("task", "split", "ways", "shots")
-_NUMBER, _TEXT_OR_NONE = (int, float), (str, type(None))
-_STAGES = ("stage", "final_stage", "protocol")
-_SHAPE: Mapping[str, Any] = {  # of what is read of results.json: types, or the shape of what is in an object
-    **dict.fromkeys(("task", "split", "learner", "episodes_sha256", "task_sha256"), str),
-    **dict.fromkeys(("ways", "shots"), int),
-    "encoder": {"model": str},
-    "accuracy": {"mean": _NUMBER, "ci95": (*_NUMBER, type(None))},
-    "macro_f1": {"mean": _NUMBER},
-    "ece": _NUMBER,
-}
 _COLUMNS = {"task", "task.split", "task.path", "ways", "shots", "learner", "output", "encoder", "encoder.model"}
 _COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic", "strategy", "final_stage"}
 _VARYING = ("stage", "encoder", "label_names", "queries", "seed", "support_noise", "realistic", "further")
@@ -127,24 +116,10 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
     return [(int(part) if part.isdecimal() else -1, part) for part in path.parts]
 
 
-def _check_shape(value: Any, shape: Any, name: str) -> None:
-    if isinstance(shape, Mapping):
-        if not isinstance(value, Mapping):
-            raise TypeError(f"{name or 'the content'} is no object")
-        for key, inner in shape.items():
-            _check_shape(value[key], inner, f"{name}.{key}".lstrip("."))
-    elif not isinstance(value, shape) or (isinstance(value, _NUMBER) and not math.isfinite(value)):
-        raise TypeError(f"{name} is {short(value)}")
-
-
 def _read(path: Path) -> Run:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        _check_shape(results, _SHAPE, "")
-        strategy, overrides = results.get("strategy") or {}, results.get("overrides", [])
-        _check_shape(dict.fromkeys(_STAGES) | strategy, dict.fromkeys(_STAGES, _TEXT_OR_NONE), "strategy")
-        if not isinstance(overrides, list) or not all(isinstance(override, str) for override in overrides):
-            raise TypeError(f"overrides is {short(overrides)}")
+        check_results(results)
         accuracies = json.loads((path.parent / "episode_accuracies.json").read_text(encoding="utf-8"))
         own = torch.tensor(accuracies[results["learner"]], dtype=torch.float64)
         if own.dim() != 1 or not len(own) or not own.isfinite().all():
