@@ -148,6 +148,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             return self.fit(X, y)
         old = held_evidence(self.model_).support
         new = label_sets(y, True) if self.multi_label_ else _column(y, "y")
+        X = _column(X, "X")
+        if len(X) != len(new or []):
+            raise TaskError(f"Got {len(X)} texts and {len(new or [])} labels, expected one label for each text.")
         return self._learnt([*old.texts, *_column(X, "X")], [*own_labels(old), *(new or [])], set())
 
     def forget(self, label: Any) -> "FewShotClassifier":

@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b, sha256
 from pathlib import Path
@@ -86,12 +86,13 @@ def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
 
 
 @contextmanager
-def replaced_folder(path: Path | str, marker: str, advice: str = ADVICE) -> Iterator[Path]:
+def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), advice: str = ADVICE) -> Iterator[Path]:
     """A temporary folder that takes the place of `path` when the block ends well; until then the old one stays whole.
 
     Args:
         path: absent, empty, or a folder with the file `marker`, which says that it was written so before.
         marker: name of a file.
+        own: names of what may go with the old folder, the marker beside.
         advice: as in `atomic`.
 
     Raises:
@@ -102,6 +103,12 @@ def replaced_folder(path: Path | str, marker: str, advice: str = ADVICE) -> Iter
         raise StorageError(
             f"{str(path)!r} is there already and holds something else (no {marker}). Expected a new folder, or one to "
             f"write anew. Choose another folder."
+        )
+    foreign = sorted({entry.name for entry in path.iterdir()} - {marker, *own}) if path.is_dir() else []
+    if foreign:
+        raise StorageError(
+            f"{str(path)!r} also holds {foreign[0]!r}, which would be lost. Expected a new folder, or a classifier alone. "
+            f"Move it away, or choose another folder."
         )
     with _writing(path, advice), contextlib.ExitStack() as cleaning:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))

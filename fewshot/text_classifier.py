@@ -14,10 +14,12 @@ from torch.nn.functional import normalize
 from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.tokens import checked_texts
+from fewshot.encoders.trained import WRITTEN as TRAINED_FILES
 from fewshot.encoders.trained import read_trained, write_trained
 from fewshot.episodes.multi_labelled import chosen_labels
 from fewshot.errors import ConfigError
 from fewshot.fitted import prediction_sets
+from fewshot.fitted.evidence import WRITTEN as EVIDENCE_FILES
 from fewshot.fitted.evidence import Evidence, read_evidence, write_evidence
 from fewshot.fitted.explanation import Explanation
 from fewshot.fitted.hub import card, fetched, push
@@ -31,6 +33,7 @@ from fewshot.storage import read_sealed, read_tensors, replaced_folder, write_se
 FORMAT = 4
 _REJECTION = "rejection."
 TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
+_OWN = (TENSORS, CARD, "report.html", *EVIDENCE_FILES, *TRAINED_FILES)  # of a folder that is written anew
 ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
 # Settings of an encoder that may come from a saved folder. The others are the caller's alone: where and how fast to
 # compute, where features are kept, and what is trusted (remote code, pickled weights).
@@ -219,7 +222,7 @@ class TextClassifier:
             "reject_label": self.reject_label,
             "mask_personal_data": self.mask_personal_data,
         }
-        with replaced_folder(folder, DESCRIPTION) as new:
+        with replaced_folder(folder, DESCRIPTION, _OWN) as new:
             if self.encoder.trained is not None:
                 write_trained(new, self.encoder.trained, settings)
             if self.evidence is not None:

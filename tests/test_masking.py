@@ -4,9 +4,12 @@ import pytest
 
 from fewshot import FewShotClassifier
 from fewshot.adaptation.refit import held_evidence
+from fewshot.cli.app import main
 from fewshot.encoders.cache import FeatureCache
+from fewshot.housekeeping import mask_personal_data
 from tests.adaptation.conftest import coloured
 from tests.fakes import FakeEncoder
+from tests.tiny_models import save_sentence_transformer
 
 pytest.importorskip("presidio_analyzer")
 
@@ -47,3 +50,20 @@ def test_without_the_setting_texts_stay(tmp_path):
     classifier = FewShotClassifier(encoder=FakeEncoder(32)).fit([*TEXTS, MAIL], [*LABELS, "red"])
     assert classifier.model_.masked([MAIL]) == [MAIL]
     assert MAIL in held_evidence(classifier.model_).support.texts
+
+
+def test_a_page_of_a_classifier_that_masks_has_masked_texts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    encoder = str(save_sentence_transformer(tmp_path / "encoder"))
+    rows = "".join(f"{text} anna@example.com,{label}\n" for text, label in zip(TEXTS, LABELS, strict=True))
+    (tmp_path / "mails.csv").write_text("text,label\n" + rows)
+    assert main(["fit", "mails.csv", "-o", "m", "--encoder", encoder, "--mask-personal-data"]) == 0
+    assert main(["evaluate", "mails.csv", "--model", "m", "-o", "p.html"]) == 0
+    for path in (tmp_path / "p.html", *(tmp_path / "m").iterdir()):
+        assert b"anna@" not in path.read_bytes(), path
+
+
+@pytest.mark.parametrize("text", ["anna&#64;example.com", "anna@exam\u200bple.com", "anna\uff20example.com"])
+def test_an_address_in_disguise_is_masked(text):
+    assert mask_personal_data([f"write to {text}"])[0] == ["write to <EMAIL>"]
+    assert mask_personal_data(["fish &amp; chips"])[0] == ["fish &amp; chips"]

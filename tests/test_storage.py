@@ -247,16 +247,22 @@ def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
 def test_a_folder_is_replaced_once_the_new_one_is_whole(tmp_path):
     model = tmp_path / "model"
     for content in ("old", "new"):
-        with replaced_folder(model, "marker") as folder:
+        with replaced_folder(model, "marker", ("old.txt", "new.txt")) as folder:
             write_text(folder / "marker", content)
             write_text(folder / f"{content}.txt", content)
             if content == "new":
                 assert (model / "marker").read_text() == "old"
     assert sorted(path.name for path in model.iterdir()) == ["marker", "new.txt"]
-    with pytest.raises(StorageError), replaced_folder(model, "marker") as folder:
+    with pytest.raises(StorageError), replaced_folder(model, "marker", ("new.txt",)) as folder:
         raise OSError(28, "No space left on device")
     assert sorted(path.name for path in model.iterdir()) == ["marker", "new.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    with (
+        pytest.raises(StorageError, match=r"also holds 'new\.txt', which would be lost"),
+        replaced_folder(model, "marker", ("old.txt",)),
+    ):
+        pass
+    assert (model / "new.txt").read_text() == "new"
 
 
 def test_a_folder_of_other_things_is_not_replaced(tmp_path):

@@ -61,6 +61,9 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     """
     texts, labels, notes = labelled(path, settings.text, settings.label)
     yield from notes
+    from fewshot.page.replaceable import check_replaceable
+
+    check_replaceable(output / PAGE)
     names = _label_names(settings.label_names)
     if settings.mask_personal_data:
         check_presidio()
@@ -76,8 +79,8 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         mask_personal_data=settings.mask_personal_data,
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
-    found = details.get("out_of_fold")
-    if found:
+    found = details.get("out_of_fold") or {}
+    if "accuracy" in found:
         right = round(found["accuracy"] * found["n_texts"])
         details["accuracy"] = _share(right, found["n_texts"], " held out in turn")
     classifier.model_ = replace(classifier.model_, details=details)
@@ -90,8 +93,10 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         f"Fitted on {len(texts)} texts of {len(sizes)} labels ({few if few == many else f'{few} to {many}'} of each), "
         f"stage {details['stage']}."
     )
-    if found:
+    if "accuracy" in found:
         yield f"Accuracy: {details['accuracy']}"
+    elif "micro_f1" in found:
+        yield f"Micro-F1 {100 * found['micro_f1']:.1f} %, macro-F1 {100 * found['macro_f1']:.1f} %, held out in turn."
     from fewshot.housekeeping import check_texts
     from fewshot.page.of_classifier import page_of_fit
     from fewshot.page.render import write_page
@@ -116,6 +121,7 @@ def cross_validate_table(
     open_table(path)  # its mistakes show before torch is loaded
     grouped = groups_of(path, text, label, group)
     from fewshot.encoders import SentenceTransformerEncoder
+    from fewshot.episodes.multi_labelled import label_sets
     from fewshot.experiment.experiment import run_experiment
     from fewshot.experiment.protocol import Protocol
     from fewshot.learners import Centroid
@@ -125,6 +131,12 @@ def cross_validate_table(
     from fewshot.tasks import load_folder
 
     task = load_folder(path, text_column=text or "text", label_column=label or "label")
+    if label_sets(list(task.classes), "auto") is not None:
+        raise TaskError(
+            f"{path} has texts with several labels, such as {next(one for one in task.classes if '|' in one)!r}, which "
+            f"are not cross-validated. Expected one label for each text. `fewshot fit` says how good a classifier of "
+            f"them is, and evaluate --model scores it on other texts."
+        )
     yield from task.notes
     how = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
     recipe = Recipe(how, Centroid, trainable="none", augmentation=None)
@@ -160,6 +172,7 @@ def score_table(
     from fewshot.text_classifier import TextClassifier
 
     classifier = TextClassifier.from_pretrained(model)
+    texts = classifier.masked(texts)
     known = {str(name): name for name in classifier.labels}
     several = classifier.thresholds is not None
     parts = [label.split("|") if several else [label] for label in labels]
@@ -180,7 +193,7 @@ def score_table(
     for name, size in Counter(labels).items():
         yield f"  {name}: {_share(sum(ok for ok, own in zip(right, labels, strict=True) if own == name), size)}"
     if classifier.evidence is not None:
-        seen = len(set(classifier.evidence.support.texts) & set(classifier.masked(texts)))
+        seen = len(set(classifier.evidence.support.texts) & set(texts))
         if seen:
             yield f"{seen} of these texts are among those that it was fitted on, which flatters it."
     mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)

@@ -26,6 +26,7 @@ CHANGED = "changed.safetensors"
 RUN_FOLDER = "encoder"  # of the weights in the folder of a run
 BELOW = "below"  # folder of the weights that a later training started from
 _PLACED: dict[str, type[PlacedLoRA] | type[PlacedAdapter]] = {kind.KIND: kind for kind in (PlacedLoRA, PlacedAdapter)}
+WRITTEN = (DESCRIPTION, CHANGED, BELOW, *(name for kind in _PLACED.values() for name in (kind.CONFIG, kind.TENSORS)))
 
 
 @dataclass(frozen=True)

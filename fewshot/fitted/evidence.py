@@ -16,6 +16,7 @@ from fewshot.learners.saving import load_learner, save_learner
 from fewshot.storage import read_sealed, write_sealed
 
 SUPPORT = "support.json"
+WRITTEN = (SUPPORT, "learner.json", "learner.safetensors")
 _FEATURES, _CLASSES = "evidence.features", "evidence.classes"
 
 

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from fewshot.errors import ConfigError
+from fewshot.housekeeping.characters import without_control, without_entities
 
 EMAIL, IBAN, CARD, ID, PHONE = "EMAIL", "IBAN", "CARD", "ID", "PHONE"
 REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "CH", "AT", "IN", "AU", "BR")  # of numbers without a country code
@@ -72,6 +73,8 @@ def find_personal_data(text: str) -> list[PersonalData]:
 def mask_personal_data(texts: Iterable[str]) -> tuple[list[str], Counter[str]]:
     """Texts with the kind in place of each piece of personal data, and how many there were of each kind.
 
+    A text that has some also loses its entities of HTML and its control characters.
+
     Raises:
         ConfigError: presidio-analyzer is not installed.
 
@@ -80,8 +83,12 @@ def mask_personal_data(texts: Iterable[str]) -> tuple[list[str], Counter[str]]:
         (['Write to <EMAIL>', 'My card is lost'], Counter({'EMAIL': 1}))
     """
     masked, counts = [], Counter[str]()
-    for text in texts:
+    for given in texts:
+        text = without_control(without_entities(given))  # which may stand in the middle of an address
         pieces = find_personal_data(text)
+        if not pieces:
+            masked.append(given)
+            continue
         for piece in reversed(pieces):
             text = f"{text[: piece.start]}<{piece.kind}>{text[piece.end :]}"
         counts.update(piece.kind for piece in pieces)
@@ -104,6 +111,7 @@ def check_presidio() -> None:
 
 def _candidates(text: str) -> Iterator[PersonalData]:
     """All that may be personal data, some of it twice."""
+    text = text.replace("\uff20", "@")  # of full width
     if "@" in text:
         yield from (PersonalData(EMAIL, found.start(), found.end()) for found in _MAIL.finditer(text))
     if sum(letter.isdigit() for letter in text) < _FEWEST_DIGITS:

@@ -69,11 +69,14 @@ def _what_would_help(task: Task, result: ExperimentResult) -> Iterator[str]:
         full, half = result.with_half
         gain = full.difference(half)
         before, after = (f"{100 * one.accuracy.mean:.1f} %" for one in (half, full))
-        said = f"With half of the texts {before} are right, with all {after}"
+        untuned = "Before tuning, " if result.plan.final_stage is not None else ""
+        with_half = f"{'with' if untuned else 'With'} half of the texts of a support"
+        said = f"{untuned}{with_half} {before} are right, with all {after}"
         worst = min((way for way in range(len(labels)) if tested[way]), key=lambda way: (recall[way], sizes[way]))
         weakest = f"{labels[worst]!r} ({sizes[worst]} texts, {100 * recall[worst]:.0f} % right)"
-        more = gain.interval is not None and gain.interval[0] > 0
-        yield f"{said}: more texts {'should help' if more else 'may help little'}, those of {weakest} first."
+        first = f", those of {weakest} first" if recall[worst] < 1 else ""
+        sure = gain.interval is not None and gain.interval[0] > 0
+        yield f"{said}: more texts {'should help' if sure else 'may help, but the gain may be chance'}{first}."
     counts = torch.zeros(len(labels), len(labels), dtype=torch.double)
     counts.index_put_((targets.expand_as(predicted), predicted), torch.tensor(1 / len(predicted)).double(), True)
     confused = (counts + counts.T).fill_diagonal_(0)

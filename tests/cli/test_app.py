@@ -176,3 +176,37 @@ def test_run_is_the_researchers_command(capsys):
 def test_a_command_that_is_not_there_is_offered_the_near_ones(capsys):
     assert main(["fitt"]) == 2
     assert capsys.readouterr().err == "error: No such command 'fitt'. Did you mean 'fit'? `fewshot --help` shows how.\n"
+
+
+def test_fit_into_a_folder_with_files_of_the_user_loses_none(mails, encoder, tmp_path, capsys):
+    folder = tmp_path / "m"
+    assert main(["fit", str(mails), "-o", str(folder), "--encoder", encoder]) == 0
+    (folder / "mine.csv").write_text(mails.read_text())
+    capsys.readouterr()
+    assert main(["fit", str(folder / "mine.csv"), "-o", str(folder), "--encoder", encoder]) == 2
+    assert "also holds 'mine.csv', which would be lost" in capsys.readouterr().err
+    assert (folder / "mine.csv").is_file()
+    (folder / "mine.csv").unlink()
+    (folder / "report.html").write_text("mine")
+    assert main(["fit", str(mails), "-o", str(folder), "--encoder", encoder]) == 2
+    assert (folder / "report.html").read_text() == "mine"
+
+
+def test_texts_with_several_labels_are_fitted_and_not_cross_validated(encoder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"{text},{label}" for text, label in zip(TEXTS, LABELS, strict=True)]
+    rows += [f"red and blue {n},red|blue" for n in range(4)]
+    Path("several.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    assert main(["fit", "several.csv", "-o", "m", "--encoder", encoder]) == 0
+    assert "Micro-F1" in capsys.readouterr().out
+    assert main(["evaluate", "several.csv", "--encoder", encoder]) == 2
+    assert "several labels, such as 'red|blue'" in capsys.readouterr().err
+    assert main(["evaluate", "several.csv", "--model", "m"]) == 0
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_computed(mails, encoder, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert main(["evaluate", str(mails), "--encoder", encoder, "-o", str(tmp_path / "file" / "p.html")]) == 2
+    captured = capsys.readouterr()
+    assert "is no folder. Choose another place with -o." in captured.err
+    assert captured.out == ""
