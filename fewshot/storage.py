@@ -107,8 +107,8 @@ def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), ad
     foreign = sorted({entry.name for entry in path.iterdir()} - {marker, *own}) if path.is_dir() else []
     if foreign:
         raise StorageError(
-            f"{str(path)!r} also holds {foreign[0]!r}, which would be lost. Expected a new folder, or one with what was "
-            f"saved alone. Move it away, or choose another folder."
+            f"{str(path)!r} also holds {foreign[0]!r}, which would be lost. Expected a new folder, or one of "
+            f"saved files alone. Move it away, or choose another folder."
         )
     with _writing(path, advice), contextlib.ExitStack() as cleaning:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
