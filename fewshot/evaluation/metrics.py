@@ -20,9 +20,9 @@ def accuracy(
 def macro_f1(
     logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
 ) -> Float[Tensor, " episodes"]:
-    """Mean over ways of F1; a way that is never predicted and has no queries counts as 0, as in scikit-learn."""
-    hits, sizes = _hits_and_sizes(logits.argmax(-1), targets, logits.shape[-1])
-    return (2 * hits / sizes).mean(-1)
+    """Mean of F1 over the ways that have queries or are predicted, as in scikit-learn."""
+    hits, sizes, n_there = _hits_and_sizes(logits.argmax(-1), targets, logits.shape[-1])
+    return (2 * hits / sizes).sum(-1) / n_there
 
 
 def macro_f1_shares(
@@ -37,19 +37,20 @@ def macro_f1_shares(
     """
     n_query, n_way = logits.shape[1:]
     predicted = logits.argmax(-1)
-    hits, sizes = _hits_and_sizes(predicted, targets, n_way)
+    hits, sizes, n_there = _hits_and_sizes(predicted, targets, n_way)
     of_hit, of_member = 2 / sizes, 2 * hits / sizes.square()  # F1 = 2 hits / sizes
     derivative = (predicted == targets) * of_hit.gather(1, targets)
     derivative = derivative - of_member.gather(1, predicted) - of_member.gather(1, targets)
-    return (2 * hits / sizes).mean(-1, keepdim=True) + n_query / n_way * derivative
+    return ((2 * hits / sizes).sum(-1)[:, None] + n_query * derivative) / n_there[:, None]
 
 
-def _hits_and_sizes(predicted: Tensor, targets: Tensor, n_way: int) -> tuple[Tensor, Tensor]:
-    """For each way the queries that are right, and those that are of it plus those that get it, 1 at least."""
+def _hits_and_sizes(predicted: Tensor, targets: Tensor, n_way: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each way the queries that are right, and those of it plus those that get it, 1 at least; ways with any."""
     zeros = torch.zeros(len(targets), n_way, dtype=torch.double)
     hits = zeros.scatter_add(1, targets, (predicted == targets).double())
     ones = torch.ones_like(targets, dtype=torch.double)
-    return hits, zeros.scatter_add(1, targets, ones).scatter_add_(1, predicted, ones).clamp(min=1)
+    sizes = zeros.scatter_add(1, targets, ones).scatter_add_(1, predicted, ones)
+    return hits, sizes.clamp(min=1), (sizes > 0).sum(-1)
 
 
 def confidences(

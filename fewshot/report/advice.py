@@ -65,7 +65,10 @@ def _what_would_help(task: Task, result: ExperimentResult) -> Iterator[str]:
     untested = [labels[way] for way in (tested == 0).nonzero().flatten().tolist()]
     if untested:
         yield f"{len(untested)} classes have a single text and were not tested: {', '.join(map(repr, untested[:5]))}."
-    if result.with_half is not None:
+    most = int(result.episodes.support_mask.sum(-1).max())
+    if 2 * most < int(sizes.max()):
+        yield f"A support has {most} of the {int(sizes.max())} texts of the largest class; shots=auto takes all."
+    elif result.with_half is not None:
         full, half = result.with_half
         gain = full.difference(half)
         before, after = (f"{100 * one.accuracy.mean:.1f} %" for one in (half, full))

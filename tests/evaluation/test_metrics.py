@@ -34,8 +34,7 @@ def test_accuracy_is_that_of_each_episode(guesses):
 def test_macro_f1_is_that_of_scikit_learn(guesses):
     logits, targets = guesses
     expected = [
-        f1_score(t, p, labels=range(6), average="macro", zero_division=0)
-        for t, p in zip(targets, logits.argmax(-1), strict=True)
+        f1_score(t, p, average="macro", zero_division=0) for t, p in zip(targets, logits.argmax(-1), strict=True)
     ]
     np.testing.assert_allclose(macro_f1(logits, targets), expected)
 
@@ -49,7 +48,7 @@ def test_shares_of_macro_f1_are_its_derivatives_by_the_weights_of_queries(guesse
         weights = np.ones(len(truth))
         weights[query] += 1e-6
         scores = [
-            f1_score(truth, found, labels=range(6), average="macro", zero_division=0, sample_weight=w)
+            f1_score(truth, found, average="macro", zero_division=0, sample_weight=w)
             for w in (np.ones(len(truth)), weights)
         ]
         expected = scores[0] + len(truth) * (scores[1] - scores[0]) / 1e-6
@@ -60,6 +59,9 @@ def test_macro_f1_by_hand():
     """Ways 0 and 1 with two queries each, all guessed to be 0: F1 is 2/3 and 0."""
     logits = torch.tensor([[[2.0, 1.0]] * 4])
     assert macro_f1(logits, torch.tensor([[0, 0, 1, 1]])).tolist() == pytest.approx([1 / 3])
+    untested = torch.cat([logits, torch.full((1, 4, 3), -1.0)], dim=-1)
+    assert macro_f1(untested, torch.tensor([[0, 0, 1, 1]])).tolist() == pytest.approx([1 / 3])
+    assert macro_f1_shares(untested, torch.tensor([[0, 0, 1, 1]])).mean().item() == pytest.approx(1 / 3)
 
 
 def test_calibration_error_by_hand():
