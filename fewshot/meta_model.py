@@ -12,6 +12,7 @@ from fewshot.adaptation.final_stage import UNTUNED, FinalStage, by_ladder, defau
 from fewshot.adaptation.ladder import Ladder
 from fewshot.augment.augmenter import SupportAugmentation
 from fewshot.encoders import Encoder
+from fewshot.encoders.described import described_encoder, encoder_from
 from fewshot.encoders.trained import RUN_FOLDER, read_trained, write_trained
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import ConfigError
@@ -22,7 +23,7 @@ from fewshot.learners import Learner
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import check_encoder, frozen, load_learner, save_learner
 from fewshot.storage import read_sealed, write_sealed
-from fewshot.text_classifier import ENCODERS, TextClassifier, portable
+from fewshot.text_classifier import TextClassifier
 from fewshot.training.checkpoints import Store
 
 FORMAT = 2
@@ -127,13 +128,13 @@ class MetaModel:
             StorageError: the folder cannot be written.
         """
         folder, encoder = Path(folder), self.encoder
-        settings = portable(encoder.settings())
+        described = described_encoder(encoder)
         if encoder.trained is not None:
-            write_trained(folder / RUN_FOLDER, encoder.trained, settings)
+            write_trained(folder / RUN_FOLDER, encoder.trained, described["settings"])
         save_learner(self.learner, folder / _LEARNER, encoder, details)
         content = {
             "format": FORMAT,
-            "encoder": {"class": type(encoder).__name__, "settings": settings},
+            "encoder": described,
             "trained": None if encoder.trained is None else encoder.trained.digest,
             "details": dict(details or {}),
         }
@@ -156,9 +157,7 @@ class MetaModel:
             content = read_sealed(folder / DESCRIPTION)
             if content["format"] != FORMAT:
                 raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
-            settings = portable(content["encoder"]["settings"])
-            if encoder is None:
-                encoder = ENCODERS[content["encoder"]["class"]](**settings)
+            encoder = encoder or encoder_from(content["encoder"])
             digest = content["trained"]
         except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise ConfigError(

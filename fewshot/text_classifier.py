@@ -11,40 +11,22 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fewshot.encoders import Encoder, SentenceTransformerEncoder, TransformerEncoder
+from fewshot.encoders import Encoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.tokens import checked_texts
-from fewshot.encoders.trained import WRITTEN as TRAINED_FILES
-from fewshot.encoders.trained import read_trained, write_trained
 from fewshot.episodes.multi_labelled import chosen_labels
 from fewshot.errors import ConfigError
 from fewshot.fitted import prediction_sets
-from fewshot.fitted.evidence import WRITTEN as EVIDENCE_FILES
-from fewshot.fitted.evidence import Evidence, read_evidence, write_evidence
+from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.explanation import Explanation
-from fewshot.fitted.hub import card, fetched, push
+from fewshot.fitted.hub import fetched, push
 from fewshot.fitted.predictions import Predictions
 from fewshot.fitted.rejection import Rejection
+from fewshot.fitted.saved import DESCRIPTION, read_classifier, write_classifier
 from fewshot.housekeeping.personal import mask_personal_data
 from fewshot.learners.learner import Classifier
-from fewshot.learners.saving import classifier_from, described_classifier
-from fewshot.storage import read_sealed, read_tensors, replaced_folder, write_sealed, write_tensors, write_text
 
-FORMAT = 4
-_REJECTION = "rejection."
-TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
-_OWN = (TENSORS, CARD, "report.html", *EVIDENCE_FILES, *TRAINED_FILES)  # of a folder that is written anew
-ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
-# Settings of an encoder that may come from a saved folder. The others are the caller's alone: where and how fast to
-# compute, where features are kept, and what is trusted (remote code, pickled weights).
-_OF_ALL = ("model", "revision", "dtype", "max_length", "shallow_layer", "shallow_weight", "quantise", "long_texts")
-PORTABLE = frozenset((*_OF_ALL, "pooling", "attention", "normalize"))
 _CHUNK = 1024  # texts that the classifier scores at once, to bound its memory
-
-
-def portable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of an encoder that may come from a folder."""
-    return {name: value for name, value in settings.items() if name in PORTABLE}
 
 
 @dataclass(frozen=True)
@@ -199,37 +181,7 @@ class TextClassifier:
         Raises:
             StorageError: the folder cannot be written, or holds something else; what is in it stays.
         """
-        settings = portable(self.encoder.settings())
-        description, tensors = described_classifier(self.classifier)
-        rejection = None
-        if self.nonconformity is not None:
-            tensors["nonconformity"] = self.nonconformity
-        if self.rejection is not None:
-            rejection, own = self.rejection.described()
-            tensors |= {f"{_REJECTION}{name}": tensor for name, tensor in own.items()}
-        if self.thresholds is not None:
-            tensors["thresholds"] = self.thresholds
-        content = {
-            "format": FORMAT,
-            "labels": list(self.labels),
-            "temperature": self.temperature,
-            "classifier": description,
-            "encoder": {"class": type(self.encoder).__name__, "settings": settings},
-            "features": self.encoder.portable_fingerprint,
-            "trained": None if self.encoder.trained is None else self.encoder.trained.digest,
-            "details": dict(self.details),
-            "rejection": rejection,
-            "reject_label": self.reject_label,
-            "mask_personal_data": self.mask_personal_data,
-        }
-        with replaced_folder(folder, DESCRIPTION, _OWN) as new:
-            if self.encoder.trained is not None:
-                write_trained(new, self.encoder.trained, settings)
-            if self.evidence is not None:
-                write_evidence(new, self.evidence, tensors)
-            write_tensors(new / TENSORS, tensors)
-            write_text(new / CARD, card(self.labels, self.encoder.described, self.details))
-            write_sealed(new / DESCRIPTION, content)
+        write_classifier(folder, **vars(self))
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "TextClassifier":
@@ -244,58 +196,7 @@ class TextClassifier:
             ConfigError: the folder holds no classifier, or the encoder is another one.
             EncoderError: the trained weights cannot be read.
         """
-        folder = fetched(folder, DESCRIPTION)
-        try:
-            content = read_sealed(folder / DESCRIPTION)
-            if content["format"] != FORMAT:
-                raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
-            tensors, _ = read_tensors(folder / TENSORS)
-            nonconformity, thresholds = tensors.pop("nonconformity", None), tensors.pop("thresholds", None)
-            evidence, rejection = read_evidence(folder, tensors), None
-            if content["rejection"] is not None:
-                own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_REJECTION)}
-                own = {name.removeprefix(_REJECTION): tensor for name, tensor in own.items()}
-                rejection = Rejection.from_described(content["rejection"], own)
-            classifier = classifier_from(content["classifier"], tensors)
-            settings = portable(content["encoder"]["settings"])
-            if encoder is None:
-                encoder = ENCODERS[content["encoder"]["class"]](**settings)
-            encoder = encoder.reading(settings.get("long_texts", "cut"))
-            labels, temperature = tuple(content["labels"]), float(content["temperature"])
-            features, digest, details = content["features"], content["trained"], dict(content["details"])
-            reject_label, masks = content["reject_label"], bool(content.get("mask_personal_data", False))
-            _check_width(classifier, evidence, len(labels))
-        except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-            raise ConfigError(
-                f"{str(folder)!r} holds no classifier that can be read ({type(error).__name__}: {error}). Expected "
-                f"{DESCRIPTION} and {TENSORS} as save_pretrained writes them. Fit the classifier again."
-            ) from error
-        published = encoder.replace(weights=None)
-        adapted = published if digest is None else published.with_trained(read_trained(folder))
-        if adapted.trained is not None and adapted.trained.digest != digest:
-            raise ConfigError(
-                f"The classifier in {str(folder)!r} goes with other encoder weights than those beside it. Expected the "
-                f"folder as it was saved. Fit the classifier again."
-            )
-        if adapted.portable_fingerprint != features:
-            raise ConfigError(
-                f"The classifier in {str(folder)!r} was fitted on {settings['model']!r} with {settings}, and the "
-                f"encoder is another one: {encoder.settings()}. Expected the same model, pooling and shallow layer. "
-                f"Leave the encoder out, or give one with these settings."
-            )
-        return cls(
-            adapted,
-            classifier,
-            labels,
-            temperature,
-            details,
-            evidence=evidence,
-            nonconformity=nonconformity,
-            rejection=rejection,
-            reject_label=reject_label,
-            thresholds=thresholds,
-            mask_personal_data=masks,
-        )
+        return cls(**read_classifier(fetched(folder, DESCRIPTION), encoder))
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
         """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""
@@ -339,13 +240,3 @@ class TextClassifier:
     def _logits(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts n_classes"]:
         with torch.no_grad():
             return torch.cat([self.classifier.logits(part[None])[0] for part in features.split(_CHUNK)])
-
-
-def _check_width(classifier: Classifier, evidence: Evidence | None, n_labels: int) -> None:
-    """Refuse a classifier of another number of classes than there are labels, with a ValueError."""
-    if evidence is None:
-        return
-    with torch.no_grad():
-        width = classifier.logits(evidence.features[None, :1]).shape[-1]
-    if width != n_labels:
-        raise ValueError(f"it tells {width} classes apart and has {n_labels} labels")

@@ -135,14 +135,21 @@ def test_what_only_the_caller_decides_is_not_taken_from_a_folder(adapted, tmp_pa
     assert (loaded.trust_remote_code, loaded.cache) == (False, "auto")
 
 
-def test_a_folder_whose_labels_are_not_those_of_its_classifier_is_refused(tmp_path, encoder):
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("labels", ["x", "y", "z"], "it tells 2 classes apart and has 3 labels"),
+        ("labels", ["x", None], "its labels are no strings or whole numbers"),
+        ("reject_label", ["none"], "its reject_label is no string or whole number"),
+        ("temperature", -1.0, "its temperature is -1.0"),
+    ],
+)
+def test_a_folder_with_values_of_another_kind_is_refused(tmp_path, encoder, field, value, said):
     fitted = FewShotClassifier(encoder=encoder).fit(["red a", "red b", "blue a", "blue b"], ["x", "x", "y", "y"])
     fitted.save_pretrained(tmp_path / "m")
     path = tmp_path / "m" / "classifier.json"
-    content = read_sealed(path)
-    content["labels"].append("z")
-    write_sealed(path, content)
-    with pytest.raises(ConfigError, match="it tells 2 classes apart and has 3 labels"):
+    write_sealed(path, read_sealed(path) | {field: value})
+    with pytest.raises(ConfigError, match=said):
         TextClassifier.from_pretrained(tmp_path / "m")
 
 
