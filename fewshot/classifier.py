@@ -16,6 +16,8 @@ from fewshot.adaptation.refit import HeldOut, calibrated, held_evidence, out_of_
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.tokens import checked_texts
+from fewshot.episodes.columns import as_list
+from fewshot.episodes.label_names import described_names
 from fewshot.episodes.labelled import LabelledTexts, readable
 from fewshot.episodes.multi_labelled import MultiLabelledTexts, as_array, indicator_columns, is_indicator, label_sets
 from fewshot.errors import ConfigError, TaskError
@@ -117,9 +119,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             TaskError: fewer than two labels, a label that is neither a string nor a whole number, something that is no
                 text.
         """
-        texts, y = _column(X, "X"), y if is_indicator(y) else _column(y, "y")
+        texts, y = as_list(X, "X"), y if is_indicator(y) else as_list(y, "y")
         several = label_sets(y, self.multi_label)
-        labels: list[Any] = _column(y, "y") if several is None else several
+        labels: list[Any] = as_list(y, "y") if several is None else several
         if len(texts) != len(labels):
             raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
         texts = self._masked(texts)
@@ -132,7 +134,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 fitted = self._fitted(replace(adapted, mask_personal_data=self.mask_personal_data))
                 fitted.indicator_ = is_indicator(y)
                 return fitted
-            support = LabelledTexts.of(texts, labels, self._names(labels))
+            support = LabelledTexts.of(texts, labels, described_names(labels, self.label_names, self.descriptions))
             adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
             held = out_of_fold(adapted, self.random_state)
             known = calibrated(adapted, held, self._reject())
@@ -147,11 +149,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if not hasattr(self, "model_"):
             return self.fit(X, y)
         old = held_evidence(self.model_).support
-        new = label_sets(y, True) if self.multi_label_ else _column(y, "y")
-        X = _column(X, "X")
+        new = label_sets(y, True) if self.multi_label_ else as_list(y, "y")
+        X = as_list(X, "X")
         if len(X) != len(new or []):
             raise TaskError(f"Got {len(X)} texts and {len(new or [])} labels, expected one label for each text.")
-        return self._learnt([*old.texts, *_column(X, "X")], [*own_labels(old), *(new or [])], set())
+        return self._learnt([*old.texts, *as_list(X, "X")], [*own_labels(old), *(new or [])], set())
 
     def forget(self, label: Any) -> "FewShotClassifier":
         """Leave a label and the texts that have no other out from now on.
@@ -176,7 +178,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         With several labels an array of tuples, or a matrix if `fit` was given one.
         """
         check_is_fitted(self)
-        found = self.model_.predict(_column(X, "X"))
+        found = self.model_.predict(as_list(X, "X"))
         if not self.multi_label_:
             return np.asarray(found, dtype=self.classes_.dtype if self.model_.rejection is None else object)
         return as_array(found, self.classes_.tolist() if self.indicator_ else None)
@@ -187,11 +189,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         A rejected text counts as wrong.
         """
         check_is_fitted(self)
-        said = self.model_.predict(_column(X, "X"))
+        said = self.model_.predict(as_list(X, "X"))
         if self.multi_label_:
             right = [set(own) == set(other) for own, other in zip(said, label_sets(y, True) or [], strict=True)]
         else:
-            right = [own == other for own, other in zip(said, _column(y, "y"), strict=True)]
+            right = [own == other for own, other in zip(said, as_list(y, "y"), strict=True)]
         return float(np.average(right, weights=sample_weight))
 
     def predict_proba(self, X: Iterable[str]) -> np.ndarray:
@@ -200,7 +202,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         They add up to 1 unless a text can have several labels.
         """
         check_is_fitted(self)
-        return self.model_.predict_proba(_column(X, "X")).double().numpy()
+        return self.model_.predict_proba(as_list(X, "X")).double().numpy()
 
     def decision_function(self, X: Iterable[str]) -> np.ndarray:
         """Logits `[n_texts, n_classes]`; for two labels the difference of the second to the first, `[n_texts]`.
@@ -209,15 +211,15 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self.model_.thresholds is not None:
-            scaled = self.model_.logits(_column(X, "X")) / self.model_.temperature
+            scaled = self.model_.logits(as_list(X, "X")) / self.model_.temperature
             return (scaled - self.model_.thresholds.logit()).double().numpy()
-        logits = self.model_.logits(_column(X, "X")).double().numpy()
+        logits = self.model_.logits(as_list(X, "X")).double().numpy()
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def predict_set(self, X: Iterable[str], coverage: float = 0.9) -> list[tuple[Any, ...]]:
         """The labels among which the right one is as often as asked, see `TextClassifier.predict_set`."""
         check_is_fitted(self)
-        return self.model_.predict_set(_column(X, "X"), coverage)
+        return self.model_.predict_set(as_list(X, "X"), coverage)
 
     def explain(self, text: str, label: Any = None) -> Explanation:
         """What decided on a text, see `TextClassifier.explain`."""
@@ -264,7 +266,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             names = dict(zip(old.labels, old.label_names, strict=True))
             names = {label: name for label, name in names.items() if label not in forgotten}
             flat = [label for own in labels for label in own] if self.multi_label_ else labels
-            given = self._names(flat) or {}
+            given = described_names(flat, self.label_names, self.descriptions) or {}
             new = [label for label in dict.fromkeys(flat) if label not in names]
             names |= {label: given.get(label, readable(str(label))) for label in new}
         texts = self.model_.masked(texts)
@@ -287,22 +289,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 "Got reject= for texts with several labels, where a text of none gets none. Leave reject out."
             )
         known = dict.fromkeys([*columns, *(label for own in label_sets for label in own)])
-        support = MultiLabelledTexts.of(texts, label_sets, self._names(list(known)), columns)
+        names = described_names(known, self.label_names, self.descriptions)
+        support = MultiLabelledTexts.of(texts, label_sets, names, columns)
         return MultiLabelTuner().fit(model.encoder, support, model.learner, self.random_state)
-
-    def _names(self, labels: list[Any]) -> dict[Any, str] | None:
-        """Label → name and description, or None."""
-        given = self.label_names
-        if isinstance(given, str):
-            if given != "auto":
-                raise ConfigError(f"Got label_names={given!r}, expected a dict, 'auto' or None. Correct it.")
-            known = dict.fromkeys([*labels, *(self.descriptions or {})])
-            words = {label: readable(str(label)) for label in known}
-            given = words if all(words.values()) else None
-        if given is None:
-            return dict(self.descriptions) if self.descriptions else None
-        described = self.descriptions or {}
-        return {label: f"{name}: {described[label]}" if label in described else name for label, name in given.items()}
 
     def _reject(self) -> float | Sequence[str] | None:
         reject = self.reject
@@ -312,7 +301,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                     f"Got reject={reject!r}, expected a share between 0 and 1, texts, or None. Write reject=0.05."
                 )
             return None if reject is None else float(reject)
-        return self._masked(_column(reject, "reject"))
+        return self._masked(as_list(reject, "reject"))
 
     def _masked(self, texts: list[Any]) -> list[Any]:
         if not self.mask_personal_data:
@@ -338,19 +327,3 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.long_texts is not None:
             model = replace(model, encoder=model.encoder.reading(self.long_texts))
         return model.with_stage(self.stage)
-
-
-def _column(values: Any, name: str) -> list[Any]:
-    """Values of a list, an array or a column as a list."""
-    if isinstance(values, (str, bytes)):
-        raise TaskError(f"Got one text for {name}, expected a list of them. Write [{name}].")
-    if values is None:
-        raise TaskError(f"FewShotClassifier requires {name} to be passed, but the target {name} is None. Give a list.")
-    if hasattr(values, "__array__") and not hasattr(values, "tolist"):
-        values = np.asarray(values)
-    shape = tuple(getattr(values, "shape", ()))
-    if len(shape) == 2 and shape[1] == 1:
-        values = np.asarray(values)[:, 0]
-    elif len(shape) > 1:
-        raise TaskError(f"Got {name} of shape {shape}, expected one column. Choose the column of the texts.")
-    return values.tolist() if hasattr(values, "tolist") else list(values)
