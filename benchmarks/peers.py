@@ -53,7 +53,7 @@ from fewshot.encoders.source import bundled_folder
 from fewshot.episodes import EpisodeBatch, LabelledTexts
 from fewshot.episodes.frozen import fixed_test_episodes
 from fewshot.errors import ConfigError, FewshotError
-from fewshot.report.results import versions
+from fewshot.resources import versions
 from fewshot.tasks import Task
 
 TASKS, SHOTS, SEEDS, TEST_TEXTS = ("banking77", "clinc150"), (1, 5, 10), (0, 1, 2), 40

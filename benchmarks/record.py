@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from fewshot.report.results import versions
 from fewshot.report.table import show
+from fewshot.resources import versions
 from fewshot.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"

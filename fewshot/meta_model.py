@@ -24,7 +24,7 @@ from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import check_encoder, frozen, load_learner, save_learner
 from fewshot.storage import read_sealed, write_sealed
 from fewshot.text_classifier import TextClassifier
-from fewshot.training.checkpoints import Store
+from fewshot.training.store import Store
 
 FORMAT = 2
 DESCRIPTION, _LEARNER = "meta_model.json", "learner"

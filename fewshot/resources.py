@@ -1,6 +1,9 @@
-"""What the installation holds: the version and the shipped files, in the wheel under `fewshot/_shipped`."""
+"""What the installation holds: versions, the code, and the shipped files, in the wheel under `fewshot/_shipped`."""
 
-from importlib.metadata import version
+import functools
+import hashlib
+import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fewshot.errors import ConfigError
@@ -8,6 +11,28 @@ from fewshot.errors import ConfigError
 __version__ = version("fewshot-text")
 
 _PACKAGE = Path(__file__).resolve().parent
+LIBRARIES = ("fewshot-text", "torch", "transformers", "sentence-transformers", "scikit-learn", "hydra-core", "numpy")
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries behind the numbers."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def installation() -> str:
+    """SHA-256 in hex of the modules of this package and of the versions of the libraries."""
+    digest = hashlib.sha256(repr(sorted(versions().items())).encode())
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def shipped(name: str) -> Path:

@@ -15,7 +15,7 @@ from fewshot.evaluation.evaluate import held_out_accuracy
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
 from fewshot.text_classifier import TextClassifier
-from fewshot.training.checkpoints import Store
+from fewshot.training.store import Store
 
 log = logging.getLogger(__name__)
 

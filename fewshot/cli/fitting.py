@@ -126,7 +126,7 @@ def cross_validate_table(
     from fewshot.experiment.protocol import Protocol
     from fewshot.learners import Centroid
     from fewshot.recipe import Recipe
-    from fewshot.report.results import build_results, versions
+    from fewshot.report.results import build_results
     from fewshot.report.table import comparison_table, show
     from fewshot.tasks import load_folder
 
@@ -149,6 +149,7 @@ def cross_validate_table(
     from fewshot.housekeeping import check_texts
     from fewshot.page.of_run import page_of_run
     from fewshot.page.render import write_page
+    from fewshot.resources import versions
 
     shown = page_of_run(task, result, results | {"versions": versions(), "command": page.command})
     found = check_texts(task.texts, [task.classes[number] for number in task.labels.tolist()])

@@ -34,11 +34,11 @@ MAIN: dict[str, dict[str, str]] = {
     "By the number of shots": {
         "strategy": "",
         "ladder.lora_above": "shots per class above which LoRA tunes the encoder.",
-        **dict.fromkeys(("final_stage", "protocol", "test_texts", "supports", "minutes"), ""),
+        **dict.fromkeys(("final_stage", "protocol", "test_texts", "minutes"), ""),
     },
     "Training and results": {
         "training.steps": "optimiser steps at most.",
-        **dict.fromkeys(("seed", "resume", "baselines", "metric"), ""),
+        **dict.fromkeys(("seed", "resume", "reuse", "baselines", "metric"), ""),
         "output": "folder of the runs, their results and checkpoints.",
     },
 }

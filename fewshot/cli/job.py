@@ -63,7 +63,9 @@ def run(config: DictConfig) -> float:
         episodes=output / "episodes" if is_main() else None,
         checkpoints=output / "checkpoints",
         events=folder / "tensorboard",
+        trainings=output / "trainings",
         resume=settings.resume or in_sweep(),
+        reuse=settings.reuse,
     )
     result = run_experiment(recipe, task, settings.scored, store)
     results = build_results(task, context.runtime.choices["learner"], result)

@@ -20,6 +20,7 @@ class RunSettings(Protocol):
         final_stage: what tunes on each support: auto or none, head, light.
         metric: what a sweep optimises: accuracy, macro_f1 or ece.
         resume: continue from the newest checkpoint of the same training.
+        reuse: take what the same meta-training gave before, if it is kept; false trains anew.
 
     Raises:
         ConfigError: names all values that cannot be used, or that do not go together.
@@ -30,12 +31,14 @@ class RunSettings(Protocol):
         "final_stage": one_of(*FINAL_STAGES),
         "metric": one_of(*METRICS),
         "resume": BOOLEAN,
+        "reuse": BOOLEAN,
     }
 
     strategy: str = "auto"
     final_stage: str = "auto"
     metric: str = "accuracy"
     resume: bool = False
+    reuse: bool = True
 
     def contradictions(self) -> list[str]:
         """See `Protocol.contradictions`."""

@@ -22,21 +22,20 @@ from omegaconf import DictConfig, OmegaConf
 
 from fewshot.errors import FewshotError, redacted
 from fewshot.report.jobs import JOB, failed_jobs, read_json
+from fewshot.resources import installation
 from fewshot.storage import redact_files, user_path, write_json
 
 log = logging.getLogger(__name__)
 
-_OF_NO_NUMBER = ("output", "resume", "metric")  # settings that change no number
+_OF_NO_NUMBER = ("output", "resume", "reuse", "metric")  # settings that change no number
 
 
 def settings_sha256(config: DictConfig) -> str:
     """A hash of what determines the numbers of a run, but for its texts: settings, code and versions of libraries."""
-    from fewshot.report.results import versions
-
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
     kept = {name: value for name, value in settings.items() if name not in _OF_NO_NUMBER}
-    whole = json.dumps([kept, versions(), _code_sha256()], sort_keys=True, default=str)
+    whole = json.dumps([kept, installation()], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
@@ -121,13 +120,3 @@ def _finished(output: str, sweep: str) -> Iterator[tuple[Path, Mapping[str, Any]
 def _read(path: Path, changed: int) -> Mapping[str, Any]:
     """A file of JSON as it was when it was last `changed`, in nanoseconds."""
     return read_json(path)
-
-
-@functools.cache
-def _code_sha256() -> str:
-    """Of the modules of this package."""
-    package = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()

@@ -5,7 +5,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import ClassGain, fit_temperature, predict
 from fewshot.experiment.augmentation import AugmentationPhase, AugmentationResult, for_part
@@ -21,6 +24,7 @@ from fewshot.experiment.trainings import (
 )
 from fewshot.learners import MAML, Centroid
 from fewshot.learners.maml.encoder_maml import EncoderMAML
+from fewshot.learners.saving import WRITTEN, load_learner, save_learner
 from fewshot.meta_model import MetaModel
 from fewshot.tasks.task import PARTS, Task
 from fewshot.training import EncoderMAMLTrainer, Store, TrainedEncoder, TrainingHistory
@@ -135,22 +139,29 @@ def _through_encoder(task: Task, plan: Plan, trainer: EncoderMAMLTrainer, store:
     """Meta-train MAML through the encoder, and calibrate it."""
     timings, protocol, learner = dict[str, float](), plan.protocol, plan.learner(1)
     assert isinstance(learner, MAML)
-    assert plan.trainable is not None
+    trainable = plan.trainable
+    assert trainable is not None
     classes, valid = {part: len(task.parts[part]) for part in PARTS}, list[EpisodeBatch]()
     if protocol.classes == "test" and min(classes["train"], classes["valid"]) > 1:
         valid = valid_episodes(task, protocol, fewer=FEWER)
         log.info(f"Meta-training {EncoderMAML.title} on {classes['train']} train classes")
     with timed(timings, "meta_train"):
-        files = training_files(store, learner, task, plan.encoder, trainer, protocol, plan.trainable)
-        trained, history = trainer.fit(
-            encoder=plan.encoder,
-            trainable=plan.trainable,
-            settings=learner.settings,
-            task=task,
-            valid=valid,
-            label_names=protocol.label_names,
-            seed=protocol.seed,
-            files=files,
+        files = training_files(store, learner, task, plan.encoder, trainer, protocol, trainable)
+        trained, history = files.finished.once(
+            EncoderMAML.title,
+            lambda: trainer.fit(
+                encoder=plan.encoder,
+                trainable=trainable,
+                settings=learner.settings,
+                task=task,
+                valid=valid,
+                label_names=protocol.label_names,
+                seed=protocol.seed,
+                files=files,
+            ),
+            _save,
+            lambda folder, rest: _load(folder, rest, plan.encoder),
+            WRITTEN,
         )
     if history.steps:
         log.info(best_of(history, classes["valid"]))
@@ -160,3 +171,14 @@ def _through_encoder(task: Task, plan: Plan, trainer: EncoderMAMLTrainer, store:
             logits = TaskTokens.of(task, plan.encoder, protocol.label_names).logits(trained, others)
             trained.temperature.fill_(fit_temperature(logits, others.targets))
     return MetaTrained(MetaModel(plan.encoder, trained), history, timings=timings)
+
+
+def _save(result: tuple[EncoderMAML, TrainingHistory], folder: Path) -> dict[str, Any]:
+    save_learner(result[0], folder)
+    return result[1].described()
+
+
+def _load(folder: Path, description: Mapping[str, Any], encoder: Encoder) -> tuple[EncoderMAML, TrainingHistory]:
+    learner = load_learner(folder, encoder)
+    assert isinstance(learner, EncoderMAML)
+    return learner, TrainingHistory.from_described(description)

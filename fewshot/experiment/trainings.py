@@ -2,11 +2,14 @@
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from fewshot.encoders import Encoder, Trainable
+from fewshot.encoders.precision import resolve_device
+from fewshot.encoders.trained import WRITTEN as TRAINED_FILES
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.evaluation import ClassGain, fit_temperature, predict
@@ -15,6 +18,7 @@ from fewshot.experiment.plan import Plan
 from fewshot.experiment.protocol import Protocol
 from fewshot.features import TaskFeatures
 from fewshot.learners import Learner
+from fewshot.storage import read_tensors, write_tensors
 from fewshot.tasks.task import PARTS, Task
 from fewshot.training import (
     EncoderMAMLTrainer,
@@ -29,6 +33,7 @@ from fewshot.training import (
 log = logging.getLogger(__name__)
 
 CALIBRATION = "calibration"  # purpose of episodes
+_LEARNER = "learner.safetensors"
 
 
 def train_encoder(task: Task, plan: Plan, store: Store) -> TrainedEncoder:
@@ -46,20 +51,29 @@ def train_encoder(task: Task, plan: Plan, store: Store) -> TrainedEncoder:
             f"{classes['valid']} valid classes; expected two or more of each. Move classes in class_splits.json, or "
             f"set trainable=none."
         )
-    log.info(f"Meta-training the encoder on {classes['train']} train classes")
     files = training_files(store, plan.learner(1), task, plan.encoder, trainer, protocol, trainable)
-    # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
-    one_shot = replace(protocol, shots=min(protocol.shots, 1), support_noise=0.0)
-    valid = valid_episodes(task, one_shot, trainer.valid_texts)
-    trained = trainer.fit(
-        encoder=plan.encoder,
-        trainable=trainable,
-        make_learner=plan.learner,
-        task=task,
-        valid=valid,
-        label_names=protocol.label_names,
-        seed=protocol.seed,
-        files=files,
+
+    def train() -> TrainedEncoder:
+        log.info(f"Meta-training the encoder on {classes['train']} train classes")
+        # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
+        one_shot = replace(protocol, shots=min(protocol.shots, 1), support_noise=0.0)
+        return trainer.fit(
+            encoder=plan.encoder,
+            trainable=trainable,
+            make_learner=plan.learner,
+            task=task,
+            valid=valid_episodes(task, one_shot, trainer.valid_texts),
+            label_names=protocol.label_names,
+            seed=protocol.seed,
+            files=files,
+        )
+
+    trained = files.finished.once(
+        "The encoder",
+        train,
+        TrainedEncoder.save,
+        lambda folder, rest: TrainedEncoder.load(folder, rest, plan.encoder, trainable),
+        TRAINED_FILES,
     )
     log.info(f"{best_of(trained.history, classes['valid'])}, {100 * trained.kept:.0f} % of the way kept")
     return trained
@@ -88,18 +102,30 @@ def train_learner(
             f"{classes['train']} and {classes['valid']}"
         )
         return TrainingHistory()
-    log.info(f"Meta-training {learner.title} on {classes['train']} train classes")
     # Beside a training through the encoder, other learners are trained as by default.
     trainer = MetaTrainer() if isinstance(plan.trainer, EncoderMAMLTrainer) else plan.trainer
-    valid = valid_episodes(task, plan.protocol)
-    valid = [episodes for episodes in valid if episodes.n_way == learner.ways] or valid
     files = training_files(store, learner, task, encoder, trainer, plan.protocol, new_texts=new_texts)
-    plain = copy.deepcopy(learner)
-    history = trainer.fit(learner, features, task.pools("train"), valid, plan.protocol.seed, files)
-    if history.steps:
-        log.info(best_of(history, classes["valid"]))
-        _keep_what_is_sure(learner, plain, features, task, valid)
-    return history
+
+    def train() -> TrainingHistory:
+        log.info(f"Meta-training {learner.title} on {classes['train']} train classes")
+        valid = valid_episodes(task, plan.protocol)
+        valid = [episodes for episodes in valid if episodes.n_way == learner.ways] or valid
+        plain = copy.deepcopy(learner)
+        history = trainer.fit(learner, features, task.pools("train"), valid, plan.protocol.seed, files)
+        if history.steps:
+            log.info(best_of(history, classes["valid"]))
+            _keep_what_is_sure(learner, plain, features, task, valid)
+        return history
+
+    def save(history: TrainingHistory, folder: Path) -> dict[str, Any]:
+        write_tensors(folder / _LEARNER, learner.state_dict())
+        return history.described()
+
+    def load(folder: Path, description: Mapping[str, Any]) -> TrainingHistory:
+        learner.load_state_dict(read_tensors(folder / _LEARNER)[0])
+        return TrainingHistory.from_described(description)
+
+    return files.finished.once(learner.title, train, save, load, (_LEARNER,))
 
 
 def _keep_what_is_sure(
@@ -168,14 +194,15 @@ def training_files(
     protocol: Protocol,
     trainable: Trainable | None = None,
     new_texts: Any = None,
-) -> TrainingFiles | None:
+) -> TrainingFiles:
     """Where a training of the learner, or with `trainable` of the encoder, writes: named by all that decides on it."""
     if not store.keeps_trainings:
-        return None
+        return TrainingFiles()
     kind = type(learner).__name__ if trainable is None else f"{type(learner).__name__}-encoder"
     determining = {
         "task": task.sha256,
         "encoder": encoder.fingerprint,
+        "device": resolve_device(encoder.device).type,
         **({} if trainable is None else {"trained": asdict(trainable)}),
         "learner": {"class": kind, **learner.arguments},
         "training": trainer.determining(),
@@ -183,4 +210,6 @@ def training_files(
         **{name: getattr(protocol, name) for name in ("ways", "shots", "seed")},
         **({} if new_texts is None else {"augmented": new_texts}),
     }
-    return store.files(f"{task.name}-{kind}", determining)
+    files = store.files(f"{task.name}-{kind}", determining)
+    # TensorBoard's events come from steps, so these are asked for anew.
+    return replace(files, finished=replace(files.finished, reuse=False)) if trainer.tensorboard else files

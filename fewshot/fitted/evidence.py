@@ -12,11 +12,12 @@ from fewshot.episodes.labelled import LabelledTexts
 from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.fitted.explanation import Contribution, Explanation, weights
 from fewshot.learners.learner import Classifier, Learner
+from fewshot.learners.saving import WRITTEN as LEARNER_FILES
 from fewshot.learners.saving import load_learner, save_learner
 from fewshot.storage import read_sealed, write_sealed
 
 SUPPORT = "support.json"
-WRITTEN = (SUPPORT, "learner.json", "learner.safetensors")
+WRITTEN = (SUPPORT, *LEARNER_FILES)
 _FEATURES, _CLASSES = "evidence.features", "evidence.classes"
 
 

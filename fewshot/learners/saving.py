@@ -30,6 +30,8 @@ from fewshot.storage import read_sealed, read_tensors, write_sealed, write_tenso
 LEARNERS: dict[str, type[Learner]] = dict(
     zip(NAMES, (Centroid, Logistic, Ridge, Prototypical, AttentionPrototypical, MAML), strict=True)
 )
+DESCRIPTION, TENSORS = "learner.json", "learner.safetensors"
+WRITTEN = (DESCRIPTION, TENSORS)
 _CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, OneVsRest, AdaptedNetwork)
 _PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
 
@@ -52,14 +54,14 @@ def save_learner(
         StorageError: the folder cannot be written.
     """
     folder = Path(folder)
-    write_tensors(folder / "learner.safetensors", learner.state_dict())
+    write_tensors(folder / TENSORS, learner.state_dict())
     content = {"class": type(learner).__name__, "arguments": learner.arguments, "details": dict(details or {})}
     encoder = learner.published if isinstance(learner, EncoderMAML) else encoder
     if encoder is not None:
         content["encoder"] = {"model": encoder.model, "fingerprint": encoder.portable_fingerprint}
     if isinstance(learner, EncoderMAML):
         content["trainable"] = {"kind": learner.trainable.kind, **dataclasses.asdict(learner.trainable)}
-    write_sealed(folder / "learner.json", content)
+    write_sealed(folder / DESCRIPTION, content)
 
 
 def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner | EncoderMAML:
@@ -78,7 +80,7 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
     classes = {kind.__name__: kind for kind in LEARNERS.values()}
     learner: Learner | EncoderMAML
     with _readable(folder):
-        content = read_sealed(folder / "learner.json")
+        content = read_sealed(folder / DESCRIPTION)
         kind, arguments = content["class"], dict(content["arguments"])
         trained_on = content.get("encoder", {}).get("fingerprint")
     if encoder is not None and trained_on is not None:
@@ -89,7 +91,7 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
         if kind != EncoderMAML.__name__:
             learner = classes[kind](**arguments)
             learner.trained_on = trained_on
-        learner.load_state_dict(read_tensors(folder / "learner.safetensors")[0])
+        learner.load_state_dict(read_tensors(folder / TENSORS)[0])
     return learner
 
 

@@ -28,9 +28,6 @@
 `episode_accuracies.json` beside it holds the accuracy of every episode for every learner.
 """
 
-import contextlib
-import importlib.metadata
-import platform
 import shlex
 import sys
 from collections import Counter
@@ -43,11 +40,10 @@ from fewshot.experiment.evaluating import Scored
 from fewshot.experiment.result import ExperimentResult
 from fewshot.report.advice import advice
 from fewshot.report.augmentation import augmentation_json
+from fewshot.resources import versions
 from fewshot.storage import write_json
 from fewshot.tasks.task import Task
 from fewshot.training import TrainedEncoder, TrainingHistory
-
-LIBRARIES = ("fewshot-text", "torch", "transformers", "sentence-transformers", "scikit-learn", "hydra-core", "numpy")
 
 
 def scores(evaluation: Evaluation) -> dict[str, Any]:
@@ -142,8 +138,8 @@ def _training(history: TrainingHistory) -> dict[str, Any]:
 
 def _encoder_training(trained: TrainedEncoder) -> dict[str, Any]:
     return {
-        "trainable": trained.trainable.trainable.kind,
-        "layers": trained.trainable.trainable.layers,
+        "trainable": trained.trainable.kind,
+        "layers": trained.trainable.layers,
         "parameters": trained.parameters.trained,
         "parameter_share": trained.parameters.share,
         **_training(trained.history),
@@ -164,15 +160,6 @@ def write_results(folder: Path, results: dict[str, Any], result: ExperimentResul
     named = {results["learner"]: result.evaluation, **result.baselines}
     write_json(folder / "episode_accuracies.json", {name: each.accuracies.tolist() for name, each in named.items()})
     write_json(folder / "results.json", results)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries behind the numbers."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
 
 
 def peak_memory_mb() -> float | None:

@@ -1,11 +1,11 @@
 from .checkpoints import Checkpoints as Checkpoints
-from .checkpoints import Store as Store
-from .checkpoints import TrainingFiles as TrainingFiles
-from .checkpoints import TrainingHistory as TrainingHistory
 from .encoder_maml_trainer import EncoderMAMLTrainer as EncoderMAMLTrainer
 from .encoder_trainer import EncoderTrainer as EncoderTrainer
 from .encoder_trainer import QuickEncoderTrainer as QuickEncoderTrainer
 from .encoder_trainer import TrainedEncoder as TrainedEncoder
+from .history import TrainingHistory as TrainingHistory
 from .loop import run_loop as run_loop
 from .meta_trainer import MetaTrainer as MetaTrainer
 from .settings import LoopSettings as LoopSettings
+from .store import Store as Store
+from .store import TrainingFiles as TrainingFiles

@@ -1,4 +1,4 @@
-"""What a training leaves: its history, and checkpoints, which are whole or absent and checked when read.
+"""Checkpoints of a training, which are whole or absent, and are checked when they are read.
 
 safetensors and JSON, never unpickled:
 
@@ -26,9 +26,8 @@ import torch
 from torch import Tensor
 
 from fewshot.errors import StorageError
-from fewshot.processes import process_count
-from fewshot.resources import __version__
 from fewshot.storage import atomic_folder, file_name, remove_leftovers, write_json, write_tensors, write_text
+from fewshot.training.history import TrainingHistory
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +35,6 @@ _FORMAT = 1
 _KEPT = 2  # the newest, and the one before it in case the newest is damaged
 _SUMS = "SHA256SUMS"
 _TENSORS = ("last", "best", "optimizer", "generators", "history")
-
-
-@dataclass(frozen=True)
-class TrainingHistory:
-    """What happened in a training.
-
-    Args:
-        steps: steps taken.
-        best_step: the step whose weights were kept; 0 is the start.
-        losses: loss of each step, in nats.
-        valid_accuracies: step → mean accuracy on the valid episodes.
-    """
-
-    steps: int = 0
-    best_step: int = 0
-    losses: list[float] = field(default_factory=list)
-    valid_accuracies: dict[int, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -95,8 +77,7 @@ class Checkpoints:
 
     def __init__(self, root: Path | str, name: str, training: Mapping[str, Any], resume: bool = False):
         self.training = json.loads(json.dumps(training, sort_keys=True))
-        digest = hashlib.sha256(json.dumps(self.training, sort_keys=True).encode()).hexdigest()
-        self.folder = Path(root) / f"{file_name(name)}-{digest[:16]}"
+        self.folder = Path(root) / training_name(name, training)
         self.resume = resume
 
     def newest(self) -> int | None:
@@ -157,6 +138,12 @@ class Checkpoints:
         return sorted(int(match[1]) for match in found if match)
 
 
+def training_name(name: str, training: Mapping[str, Any]) -> str:
+    """Name of a folder of a training: a name for people, and a digest of all that determines the weights."""
+    digest = hashlib.sha256(json.dumps(training, sort_keys=True).encode()).hexdigest()
+    return f"{file_name(name)}-{digest[:16]}"
+
+
 def _damage(path: Path) -> str | None:
     """What is wrong with a checkpoint, None if nothing is."""
     try:
@@ -176,43 +163,3 @@ def _damage(path: Path) -> str | None:
 def _sha256(file: Path) -> str:
     with open(file, "rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-@dataclass(frozen=True)
-class TrainingFiles:
-    """Where a training may write: its checkpoints, and a folder for TensorBoard; None writes none."""
-
-    checkpoints: Checkpoints | None = None
-    events: Path | None = None
-
-
-@dataclass(frozen=True)
-class Store:
-    """The folders of a run.
-
-    Args:
-        episodes: keeps test episodes that are not shipped; None keeps none.
-        checkpoints: keeps the checkpoints of all trainings of all runs; None keeps none.
-        events: gets TensorBoard's event files.
-        resume: whether trainings go on from their newest checkpoints.
-    """
-
-    episodes: Path | None = None
-    checkpoints: Path | None = None
-    events: Path | None = None
-    resume: bool = False
-
-    @property
-    def keeps_trainings(self) -> bool:
-        """Whether trainings write anything."""
-        return self.checkpoints is not None or self.events is not None
-
-    def files(self, name: str, determining: Mapping[str, Any]) -> TrainingFiles | None:
-        """The places of a training, by a name for people and all that determines its weights, or None."""
-        if not self.keeps_trainings:
-            return None
-        everything = {**determining, "version": __version__, "processes": process_count()}
-        return TrainingFiles(
-            None if self.checkpoints is None else Checkpoints(self.checkpoints, name, everything, self.resume),
-            None if self.events is None else self.events / file_name(name),
-        )

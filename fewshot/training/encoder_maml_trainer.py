@@ -14,9 +14,10 @@ from fewshot.learners.maml.encoder_maml import EncoderMAML, TokenEpisode, token_
 from fewshot.learners.maml.settings import MAMLSettings
 from fewshot.ranges import POSITIVE, Range
 from fewshot.tasks.task import Task
-from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
+from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
 from fewshot.training.settings import EpisodicSettings
+from fewshot.training.store import TrainingFiles
 
 
 @dataclass(frozen=True)

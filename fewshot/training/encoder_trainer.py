@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder, Trainable, TrainableEncoder, TrainableShare
+from fewshot.encoders.described import described_encoder
+from fewshot.encoders.trained import read_trained, write_trained
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
@@ -26,9 +28,10 @@ from fewshot.randomness import child_generator
 from fewshot.tasks import Task
 from fewshot.tasks.readers import find_texts, read_texts
 from fewshot.tasks.task import PARTS, ClassPools
-from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
 from fewshot.training.encoder_objective import EncoderBatch, EncoderObjective, EncoderTrainingSettings
+from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
+from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +46,33 @@ class TrainedEncoder:
 
     Args:
         encoder: with the trained weights.
-        trainable: its trained form, to save.
+        trainable: what was trained of it.
         history: of the training.
         kept: share of the way from the published to the trained weights that was best on the valid classes.
         parameters: how many were trained.
     """
 
     encoder: Encoder
-    trainable: TrainableEncoder
+    trainable: Trainable
     history: TrainingHistory
     kept: float
     parameters: TrainableShare
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the trained weights, and give the rest as JSON can hold it."""
+        if self.kept and self.encoder.trained is not None:
+            write_trained(folder, self.encoder.trained, described_encoder(self.encoder)["settings"])
+        rest = {"history": self.history.described(), "kept": self.kept, "parameters": vars(self.parameters)}
+        return rest | {"fingerprint": self.encoder.fingerprint}
+
+    @classmethod
+    def load(cls, folder: Path, rest: Mapping[str, Any], encoder: Encoder, trainable: Trainable) -> "TrainedEncoder":
+        """What `save` wrote, of the same published encoder; EncoderError, LookupError or ValueError if it cannot be."""
+        history, kept = TrainingHistory.from_described(rest["history"]), float(rest["kept"])
+        trained = encoder.replace(weights=None).with_trained(read_trained(folder)) if kept else encoder
+        if trained.fingerprint != rest["fingerprint"]:
+            raise ValueError(f"its fingerprint is {trained.fingerprint}, expected {rest['fingerprint']}")
+        return cls(trained, trainable, history, kept, TrainableShare(**rest["parameters"]))
 
 
 @dataclass(frozen=True)
@@ -116,7 +135,7 @@ class EncoderTrainer(EncoderTrainingSettings):
             files=files,
         )
         kept = evaluation.interpolate(self.interpolation) if history.best_step else 0.0
-        return TrainedEncoder(copy.merged() if kept else encoder, copy, history, kept, copy.trainable_share)
+        return TrainedEncoder(copy.merged() if kept else encoder, trainable, history, kept, copy.trainable_share)
 
     def target_texts(self) -> tuple[str, ...]:
         """The distinct texts of the target domain, for alignment; a TaskError where the folder has none."""

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from fewshot.errors import ConfigError, StorageError
 from fewshot.progress import track
 from fewshot.randomness import child_generator, child_seed
-from fewshot.training.checkpoints import Checkpoint, Checkpoints, Progress, TrainingFiles, TrainingHistory
+from fewshot.training.checkpoints import Checkpoint, Checkpoints, Progress
 from fewshot.training.engine import Engine, load_trained_weights, trained_weights
+from fewshot.training.history import TrainingHistory
 from fewshot.training.settings import LoopSettings
+from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,10 @@ from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Range
 from fewshot.tasks.task import ClassPools
-from fewshot.training.checkpoints import TrainingFiles, TrainingHistory
+from fewshot.training.history import TrainingHistory
 from fewshot.training.loop import run_loop
 from fewshot.training.settings import EpisodicSettings
+from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from fewshot.experiment.plan import trainable_part
 from fewshot.experiment.protocol import Protocol
 from fewshot.experiment.trainings import train_encoder
 from fewshot.learners import LEARNERS, MAML, Prototypical
+from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.report.advice import advice
 from fewshot.report.results import build_results, write_results
 from fewshot.training import EncoderMAMLTrainer, EncoderTrainer, MetaTrainer, Store
@@ -83,7 +84,7 @@ def test_the_encoder_is_selected_by_right_labels_whatever_the_noise(task, encode
 
 
 def test_weights_that_have_seen_what_is_scored_are_named(result, task, tmp_path, caplog):
-    result.trained.encoder_training.trainable.save(tmp_path / "encoder")
+    result.trained.encoder_training.save(tmp_path / "encoder")
     loaded = SentenceTransformerEncoder(
         result.model.encoder.model, cache=None, dtype="float32", weights=tmp_path / "encoder"
     )
@@ -117,7 +118,7 @@ def test_results_tell_what_was_trained_and_what_it_gave(result, task, encoder):
 
 
 def test_a_saved_encoder_gives_the_features_of_the_run(result, task, encoder, tmp_path):
-    result.trained.encoder_training.trainable.save(tmp_path / "encoder")
+    result.trained.encoder_training.save(tmp_path / "encoder")
     again = encoder.replace(weights=tmp_path / "encoder")
     encoded = TaskEncoder(task, label_names=False)
     features = [encoded(used).texts for used in (result.model.encoder, again)]
@@ -192,6 +193,30 @@ def test_what_an_inner_loop_adapts_of_an_encoder_has_a_part_in_the_name_of_its_c
         return len(list(tmp_path.iterdir()))
 
     assert [count(part) for part in (LoRA(), LoRA(), LoRA(alpha=32.0), "auto")] == [1, 1, 2, 2]
+
+
+@pytest.mark.usefixtures("few_valid_episodes")
+@pytest.mark.parametrize("through_encoder", [False, True])
+def test_a_second_run_finds_what_was_trained_to_the_same_bits(task, encoder, tmp_path, caplog, through_encoder):
+    caplog.set_level("INFO")
+    short = dataclasses.replace(SETTINGS, episodes=2, baselines=("centroid", "prototypical"))
+    learner, trainer = (one_step, MAML_TRAINER) if through_encoder else (Prototypical, MetaTrainer(steps=2, shots=[1]))
+    encoder_trainer = dataclasses.replace(TRAINER, steps=20)
+
+    def run():
+        caplog.clear()
+        store = Store(trainings=tmp_path)
+        parts = {"trainable": Full(), "encoder_trainer": encoder_trainer}
+        result = experiment(task, encoder, learner, trainer, short, store, **parts)
+        return result, [line.split(": meta-trained on ")[0] for line in caplog.messages if "reuse=false" in line]
+
+    (first, none), (second, found) = run(), run()
+    learners = [Prototypical.title] if through_encoder else [Prototypical.title] * 2  # on the encoders of both
+    assert (none, found) == ([], [EncoderMAML.title if through_encoder else "The encoder", *learners])
+    assert torch.equal(first.evaluation.logits, second.evaluation.logits)
+    for name, baseline in first.baselines.items():
+        assert torch.equal(baseline.logits, second.baselines[name].logits)
+    assert first.trained.history == second.trained.history
 
 
 def test_too_few_classes_are_refused(task, encoder):

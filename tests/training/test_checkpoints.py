@@ -94,12 +94,12 @@ def test_the_folder_is_named_by_all_that_determines_the_training(tmp_path):
     assert all(folder.parent == tmp_path and folder.name.startswith("a-task-x-") for folder in folders)
 
 
-def test_a_home_names_version_and_processes_too(tmp_path):
+def test_a_home_names_installation_and_processes_too(tmp_path):
     files = Store(checkpoints=tmp_path, events=tmp_path / "run", resume=True).files("small", {"seed": 0})
-    assert set(files.checkpoints.training) == {"seed", "version", "processes"}
+    assert set(files.checkpoints.training) == {"seed", "installation", "processes"}
     assert files.checkpoints.resume
     assert files.events == tmp_path / "run" / "small"
-    assert Store().files("small", {}) is None
+    assert Store().files("small", {}) == TrainingFiles()
 
 
 # Damage.

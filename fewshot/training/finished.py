@@ -1,0 +1,90 @@
+"""Finished trainings, kept by all that determines their weights, so that the same training is not done twice."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fewshot.errors import FewshotError
+from fewshot.processes import as_main, is_main
+from fewshot.storage import read_sealed, replaced_folder, write_sealed
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION = "training.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The place of what one training gives.
+
+    Args:
+        folder: named by all that determines the weights; None keeps nothing.
+        training: what that is, as JSON can hold it.
+        reuse: whether a training that is found here stands for a new one.
+    """
+
+    folder: Path | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    reuse: bool = True
+
+    def once(
+        self,
+        what: str,
+        train: Callable[[], T],
+        write: Callable[[T, Path], dict[str, Any]],
+        read: Callable[[Path, Mapping[str, Any]], T],
+        names: Collection[str],
+    ) -> T:
+        """What an earlier training gave, to the same bits; or train, and keep what that gives.
+
+        Args:
+            what: is trained, for a message.
+            train: does so.
+            write: result and folder → what `read` needs beside the files that it writes, as JSON can hold it.
+            read: folder and the same → the result.
+            names: of the files that `write` writes.
+        """
+        if self.folder is None:
+            return train()
+        content = as_main(self._content() if self.reuse else None)
+        if content is not None:
+            try:
+                found = read(self.folder, content["result"])
+            except (FewshotError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+                log.warning(f"The training kept in {self.folder} cannot be read ({error}), so it is done anew.")
+            else:
+                day, seconds = datetime.fromisoformat(content["finished"]), content["seconds"]
+                when = f"{day.day} {day:%b %Y} in {seconds:.0f} s"
+                log.info(f"{what}: meta-trained on {when}, kept in {self.folder}; reuse=false trains anew")
+                return found
+        started = time.perf_counter()
+        result = train()
+        if is_main():
+            self._keep(lambda folder: write(result, folder), time.perf_counter() - started, names)
+        return result
+
+    def _content(self) -> dict[str, Any] | None:
+        assert self.folder is not None
+        try:
+            content = read_sealed(self.folder / DESCRIPTION)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            log.warning(f"The training kept in {self.folder} is damaged ({error}), so it is done anew.")
+            return None
+        return content if content["training"] == self.training else None
+
+    def _keep(self, write: Callable[[Path], dict[str, Any]], seconds: float, names: Collection[str]) -> None:
+        assert self.folder is not None
+        content = {"finished": datetime.now().isoformat(timespec="seconds"), "seconds": seconds}
+        try:
+            with replaced_folder(self.folder, DESCRIPTION, names) as new:
+                write_sealed(new / DESCRIPTION, content | {"result": write(new), "training": dict(self.training)})
+        except FewshotError as error:
+            log.warning(f"{error} The training is not kept, and the next run does it again.")
