@@ -88,11 +88,11 @@ def gaps_of_answers(
 
 def show_gaps(gaps: "Gaps") -> Iterator[str]:
     """Show the tables of gaps, and give a sentence."""
-    from fewshot.report.gaps import change_table, group_table
+    from fewshot.report import gaps as report
     from fewshot.report.table import show
 
     if gaps.groups is not None:
-        show(group_table(gaps.groups))
+        show(report.gaps_table(report.GROUPS, report.GROUP_COLUMNS, report.group_rows(gaps.groups)))
         yield gaps.groups.sentence
     if gaps.changes:
-        show(change_table(gaps.changes))
+        show(report.gaps_table(report.CHANGES, report.CHANGE_COLUMNS, report.change_rows(gaps.changes)))

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.evaluation import Evaluation
+from fewshot.evaluation.metrics import confidences
 from fewshot.tasks.task import Task
 
 BINS = 15  # as in the expected calibration error
@@ -104,7 +105,7 @@ class Answers:
         """Those of all queries, over the classes that are the ways of some episode."""
         known = classes.unique()
         own = torch.searchsorted(known, classes[: len(evaluation.logits)].contiguous())
-        confidence, predicted = evaluation.calibrated_logits.softmax(-1).max(-1)
+        confidence, predicted = confidences(evaluation.calibrated_logits)
         return cls(
             labels=tuple(task.classes[number] for number in known.tolist()),
             texts=task.texts,

@@ -7,7 +7,7 @@ from fewshot.evaluation.gaps import ChangeEffect, GroupGap
 from fewshot.housekeeping.findings import Findings
 from fewshot.page.page import Augmented, Page
 from fewshot.page.svg import number, short
-from fewshot.report.table import interval
+from fewshot.report.gaps import CHANGE_COLUMNS, CHANGES, GROUP_COLUMNS, GROUPS, change_rows, group_rows
 
 TEXT_LENGTH, LABEL_LENGTH = 400, 100  # characters that are shown
 
@@ -59,28 +59,12 @@ def labels(page: Page) -> Table:
 
 def groups(found: GroupGap) -> Table:
     """The accuracy of each group, the lowest first."""
-    rows = tuple(
-        (short(one.name, LABEL_LENGTH), f"{one.n_texts:,}", one.accuracy.percent(), interval(one.accuracy.as_json()))
-        for one in found.groups
-    )
-    return Table("accuracy of groups", ("group", "texts", "accuracy %", "95 % interval"), "hnnn", rows)
+    return Table(GROUPS, GROUP_COLUMNS, "hnnn", group_rows(found, lambda name: short(name, LABEL_LENGTH)))
 
 
 def changes(effects: Sequence[ChangeEffect]) -> Table:
     """What each change of the texts does to accuracy."""
-    rows = tuple(
-        (
-            effect.name,
-            f"{effect.n_texts:,}",
-            effect.before.percent(),
-            effect.after.percent(),
-            effect.difference.percent(sign=True),
-            interval(effect.difference.as_json(), sign=True),
-        )
-        for effect in effects
-    )
-    columns = ("change", "texts", "before %", "after %", "difference", "95 % interval")
-    return Table("accuracy on changed texts", columns, "hnnnnn", rows)
+    return Table(CHANGES, CHANGE_COLUMNS, "hnnnnn", change_rows(effects))
 
 
 def findings(found: Findings) -> Table:

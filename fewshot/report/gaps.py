@@ -1,6 +1,6 @@
-"""Tables of the accuracy of groups, and on changed texts."""
+"""Tables of the accuracy of groups, and on changed texts; the page shows the same cells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.table import Table
 
@@ -8,22 +8,23 @@ from fewshot.errors import printable
 from fewshot.evaluation.gaps import ChangeEffect, GroupGap
 from fewshot.report.table import interval
 
-
-def group_table(found: GroupGap) -> Table:
-    """The accuracy of each group, the lowest first."""
-    table = _table("accuracy of groups", "group", "texts", "accuracy %", "95 % interval")
-    for group in found.groups:
-        table.add_row(
-            printable(group.name), f"{group.n_texts:,}", group.accuracy.percent(), interval(group.accuracy.as_json())
-        )
-    return table
+GROUPS, GROUP_COLUMNS = "accuracy of groups", ("group", "texts", "accuracy %", "95 % interval")
+CHANGES = "accuracy on changed texts"
+CHANGE_COLUMNS = ("change", "texts", "before %", "after %", "difference", "95 % interval")
 
 
-def change_table(effects: Sequence[ChangeEffect]) -> Table:
-    """What each change of the texts does to accuracy."""
-    table = _table("accuracy on changed texts", "change", "texts", "before %", "after %", "difference", "95 % interval")
-    for effect in effects:
-        table.add_row(
+def group_rows(found: GroupGap, name: Callable[[str], str] = printable) -> tuple[tuple[str, ...], ...]:
+    """Cells of the accuracy of each group, the lowest first; `name` makes a group's name fit to be shown."""
+    return tuple(
+        (name(group.name), f"{group.n_texts:,}", group.accuracy.percent(), interval(group.accuracy.as_json()))
+        for group in found.groups
+    )
+
+
+def change_rows(effects: Sequence[ChangeEffect]) -> tuple[tuple[str, ...], ...]:
+    """Cells of what each change of the texts does to accuracy."""
+    return tuple(
+        (
             effect.name,
             f"{effect.n_texts:,}",
             effect.before.percent(),
@@ -31,11 +32,15 @@ def change_table(effects: Sequence[ChangeEffect]) -> Table:
             effect.difference.percent(sign=True),
             interval(effect.difference.as_json(), sign=True),
         )
-    return table
+        for effect in effects
+    )
 
 
-def _table(title: str, *columns: str) -> Table:
+def gaps_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """The cells as a table for a terminal."""
     table = Table(title=title)
     for column in columns:
         table.add_column(column, justify="left" if column == columns[0] else "right")
+    for row in rows:
+        table.add_row(*row)
     return table
