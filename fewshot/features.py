@@ -8,6 +8,7 @@ They never change how much a text counts beside the other texts and the label na
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -207,9 +208,15 @@ class TaskFeatures:
         return self.variants.kept(self.variants.of(batch.support.masked_fill(~batch.support_mask, -1)), prototypes)
 
 
+def unit_features(encoder: Encoder, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
+    """Features of texts, each of length 1; they are scaled in place, for a million of them fill a gigabyte."""
+    features = encoder.encode(texts)
+    return features.div_(features.norm(dim=-1, keepdim=True).clamp_(min=1e-12))
+
+
 def encoded_features(encoder: Encoder, task: Task, label_names: bool) -> TaskFeatures:
     """Unit features of the texts of a task, and of its label names where they are used."""
     names = task.label_texts() if label_names else []
-    features = normalize(encoder.encode([*task.texts, *names]), dim=-1)
+    features = unit_features(encoder, [*task.texts, *names])
     texts, of_names = features.tensor_split([len(task.texts)])
     return TaskFeatures(texts, of_names if label_names else None)

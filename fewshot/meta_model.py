@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import normalize
+from jaxtyping import Float
+from torch import Tensor
 
 from fewshot.adaptation.final_stage import UNTUNED, FinalStage, by_ladder, default_tuners
 from fewshot.adaptation.ladder import Ladder
@@ -16,10 +17,11 @@ from fewshot.encoders.described import described_encoder, encoder_from
 from fewshot.encoders.trained import RUN_FOLDER, read_trained, write_trained
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import ConfigError
-from fewshot.features import TaskFeatures
+from fewshot.features import TaskFeatures, unit_features
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.hub import fetched
 from fewshot.learners import Learner
+from fewshot.learners.learner import Classifier
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import check_encoder, frozen, load_learner, save_learner
 from fewshot.storage import read_sealed, write_sealed
@@ -97,17 +99,24 @@ class MetaModel:
             everything = support.with_names_as_texts()
             encoder, adapted = learner.adapt(everything.texts, everything.classes, len(support.labels))
             return TextClassifier(encoder, frozen(adapted), support.labels, float(learner.temperature), details)
-        episode = support.episode()
-        features = self._features(support, episode.k_shot)
+        encoded = unit_features(self.encoder, support.with_names_as_texts().texts)
+        features = self._features(support, encoded)
         with torch.no_grad():
-            classifier = frozen(learner.adapt(features.support(episode)))
-        own = TextClassifier(self.encoder, classifier, support.labels, float(learner.temperature), details)
+            classifier = frozen(_adapted(learner, features, support))
+        own = TextClassifier(
+            encoder=self.encoder,
+            classifier=classifier,
+            labels=support.labels,
+            temperature=float(learner.temperature),
+            details=details,
+            evidence=Evidence(support, encoded, learner),
+        )
         final = self.final_stage
         if isinstance(final, Ladder):
             final = by_ladder(final, support, learner)
         if final is None:
             return own
-        return final.tune(own, learner, support, features, episode, seed, store)
+        return final.tune(own, learner, support, features, support.episode(), seed, store)
 
     def with_stage(self, stage: str) -> "MetaModel":
         """The same model with a final stage by name; `"auto"` goes by the ladder, `"prototypes"` tunes nothing."""
@@ -171,15 +180,13 @@ class MetaModel:
 
     def with_evidence(self, classifier: TextClassifier, support: LabelledTexts) -> TextClassifier:
         """A classifier of this model that holds what it was fitted on, to explain its predictions and to learn more."""
-        if isinstance(self.learner, EncoderMAML):
+        if isinstance(self.learner, EncoderMAML) or classifier.evidence is not None:
             return classifier
-        features = normalize(classifier.encoder.encode(support.with_names_as_texts().texts), dim=-1)
+        features = unit_features(classifier.encoder, support.with_names_as_texts().texts)
         return replace(classifier, evidence=Evidence(support, features, self.learner))
 
-    def _features(self, support: LabelledTexts, shots: int) -> TaskFeatures:
-        """Features of the support's texts and label names, new texts beside them."""
-        everything = support.with_names_as_texts().texts
-        encoded = normalize(self.encoder.encode(everything), dim=-1)
+    def _features(self, support: LabelledTexts, encoded: Float[Tensor, "n_all dim"]) -> TaskFeatures:
+        """Features of the support's texts and label names, as they are encoded, new texts beside them."""
         texts, names = encoded.tensor_split([len(support.texts)])
         features = TaskFeatures(texts, None if support.label_names is None else names)
         if self.augmentation is None or not len(support.texts):
@@ -187,10 +194,17 @@ class MetaModel:
         labels = [support.labels[number] for number in support.classes.tolist()]
         own_names = dict(zip(support.labels, support.label_names or (), strict=False))
         settings = self.augmentation.augmentation
-        request = self.augmentation.request(support.texts, labels, own_names, settings.max_new(shots), self.encoder)
+        max_new = settings.max_new(int(support.counts.max()))
+        request = self.augmentation.request(support.texts, labels, own_names, max_new, self.encoder)
         bank = settings.make(request, self.augmentation.excluded)
         if not len(bank.features):
             return features
         places = range(len(support.texts))
         variants = bank.variants(places, len(support.texts), settings.weight, settings.margin)
         return replace(features, variants=variants)
+
+
+def _adapted(learner: Learner, features: TaskFeatures, support: LabelledTexts) -> Classifier:
+    if features.variants is not None:
+        return learner.adapt(features.support(support.episode()))
+    return learner.adapt_rows(features.texts, support.classes, len(support.labels), features.label_names)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.adaptation.final_stage import MOST_LOGITS, UNTUNED
 from fewshot.adaptation.head import HeadTuner
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.evaluation import fit_temperature
-from fewshot.features import TaskFeatures
+from fewshot.features import unit_features
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.prediction_sets import nonconformity
 from fewshot.fitted.rejection import EmbeddedSupport, Rejection
@@ -39,7 +38,7 @@ def refitted(classifier: TextClassifier, support: LabelledTexts) -> TextClassifi
     known = dict(zip(old.support.with_names_as_texts().texts, old.features, strict=True))
     new = [text for text in dict.fromkeys(everything) if text not in known]
     if new:
-        known |= zip(new, normalize(classifier.encoder.encode(new), dim=-1), strict=True)
+        known |= zip(new, unit_features(classifier.encoder, new), strict=True)
     evidence = Evidence(support, torch.stack([known[text] for text in everything]), old.learner)
     details = {**classifier.details, "n_texts": len(support.texts)}
     again = fitted(classifier, evidence)
@@ -59,10 +58,10 @@ def fitted(classifier: TextClassifier, evidence: Evidence) -> Classifier:
     support, details = evidence.support, classifier.details
     assert isinstance(support, LabelledTexts)
     if details["stage"] in UNTUNED:
-        texts, names = evidence.features.tensor_split([len(support.texts)])
-        features = TaskFeatures(texts, None if support.label_names is None else names)
+        texts, of_names = evidence.features.tensor_split([len(support.texts)])
+        names = None if support.label_names is None else of_names
         with torch.no_grad():
-            return frozen(evidence.learner.adapt(features.support(support.episode())))
+            return frozen(evidence.learner.adapt_rows(texts, support.classes, len(support.labels), names))
     heads = HeadTuner()
     start = heads.start(evidence.features, support, evidence.learner if evidence.learner.by_prototypes else None)
     decided = details if "l2_to_prototypes" in details else details.get("before", {})

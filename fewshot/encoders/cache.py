@@ -190,18 +190,17 @@ def filled(
     rows, missing = (None, list(range(len(texts)))) if cache is None else cache.lookup(texts)
     if rows is not None and not missing:
         return rows
-    absent = [texts[index] for index in missing]
-    computed: list[Tensor] = []
+    absent, done = [texts[index] for index in missing], 0
     for part in encode(absent):
-        done = sum(map(len, computed))
+        if rows is None:
+            rows = part.new_empty(len(texts), part.shape[1])
         if cache is not None:
             try:
                 cache.store(absent[done : done + len(part)], part)
             except StorageError as error:
                 log.warning(f"Features are not kept. {error}")
                 cache = None
-        computed.append(part)
-    if rows is None:
-        return torch.cat(computed)
-    rows[missing] = torch.cat(computed)
+        rows[missing[done : done + len(part)]] = part
+        done += len(part)
+    assert rows is not None
     return rows

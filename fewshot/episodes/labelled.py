@@ -12,6 +12,7 @@ from torch import Tensor
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import TaskError
 from fewshot.randomness import child_generator
+from fewshot.tasks.task import class_members
 
 
 def readable(label: str) -> str:
@@ -95,11 +96,15 @@ class LabelledTexts:
         """Number of texts of each class."""
         return torch.bincount(self.classes, minlength=len(self.labels))
 
+    @property
+    def members(self) -> tuple[Int[Tensor, " n_members"], ...]:
+        """The places of the texts of each class, ascending."""
+        return class_members(self.classes, len(self.labels))
+
     def episode(self) -> EpisodeBatch:
         """The support as an episode without queries; indices are places in `texts`."""
         rows = torch.full((1, len(self.labels), int(self.counts.max())), -1)
-        for way in range(len(self.labels)):
-            members = (self.classes == way).nonzero().flatten()
+        for way, members in enumerate(self.members):
             rows[0, way, : len(members)] = members
         return EpisodeBatch(torch.arange(len(self.labels))[None], rows, rows >= 0, rows[:, :, :0])
 
@@ -123,8 +128,8 @@ class LabelledTexts:
         """
         generator = child_generator(seed, "held out")
         kept, held = [], []
-        for number, count in enumerate(self.counts.tolist()):
-            members = (self.classes == number).nonzero().flatten()
+        for members in self.members:
+            count = len(members)
             members = members[torch.randperm(count, generator=generator)]
             n_held = min(max(1, round(share * count)), max(0, count - 1), count if max_texts is None else max_texts)
             held.append(members[:n_held])
@@ -139,8 +144,7 @@ class LabelledTexts:
         """
         generator = child_generator(seed, "held out")
         fold = torch.full((len(self.texts),), -1)
-        for number in range(len(self.labels)):
-            members = (self.classes == number).nonzero().flatten()
+        for members in self.members:
             first = int(torch.randint(n_folds, (), generator=generator))
             order = torch.randperm(len(members), generator=generator)
             if len(members) > 1:

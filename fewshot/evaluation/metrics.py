@@ -94,12 +94,18 @@ def fit_temperature(
     that are all right from a temperature of nought, as in Platt 1999, "Probabilistic Outputs for Support Vector
     Machines".
     """
-    flat, target = logits.double().flatten(0, 1), targets.flatten()
+    size = max(1, _PART // logits.shape[-1])
+    parts = list(zip(logits.flatten(0, 1).split(size), targets.flatten().split(size), strict=True))
 
     def loss(log_temperature: float) -> float:
-        return float(
-            torch.nn.functional.cross_entropy(flat / math.exp(log_temperature), target, label_smoothing=label_smoothing)
-        )
+        temperature = math.exp(log_temperature)
+        losses = [
+            torch.nn.functional.cross_entropy(
+                part.double() / temperature, target, label_smoothing=label_smoothing, reduction="none"
+            )
+            for part, target in parts
+        ]
+        return float(torch.cat(losses).mean())
 
     bound = math.log(100)
     return math.exp(minimize_scalar(loss, bounds=(-bound, bound), method="bounded").x)

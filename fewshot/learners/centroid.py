@@ -6,14 +6,18 @@ Source: Tibshirani et al. 2002, "Diagnosis of multiple cancer types by shrunken 
 shrinkage), on unit vectors as in Wang et al. 2019, "SimpleShot".  The label name counts as one more example.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.learners.learner import Classifier, Learner, Support
 from fewshot.ranges import POSITIVE
+
+_CHUNK = 65_536  # texts that are embedded at once
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,32 @@ class Centroid(Learner):
     def adapt(self, support: Support) -> NearestPrototype:
         """Average the support of each class."""
         return NearestPrototype(normalize(support.with_names_as_shots().mean(), dim=-1), self.scale)
+
+    def adapt_rows(
+        self,
+        features: Float[Tensor, "n_texts dim"],
+        classes: Int[Tensor, " n_texts"],
+        n_way: int,
+        label_names: Float[Tensor, "n_way dim"] | None = None,
+    ) -> NearestPrototype:
+        """Average the texts of each class, without a copy of them."""
+        means = class_means(features, classes, n_way, label_names)
+        return NearestPrototype(normalize(means, dim=-1)[None], self.scale)
+
+
+def class_means(
+    features: Float[Tensor, "n_texts dim"],
+    classes: Int[Tensor, " n_texts"],
+    n_way: int,
+    label_names: Float[Tensor, "n_way dim"] | None,
+    embed: Callable[[Tensor], Tensor] = lambda rows: rows,
+) -> Float[Tensor, "n_way dim"]:
+    """Mean of the embedded texts of each class, its label name among them, part by part.
+
+    Arguments are those of `Learner.adapt_rows`; `embed` maps rows of features, each by itself.
+    """
+    sums = features.new_zeros(n_way, features.shape[1]) if label_names is None else embed(label_names)
+    counts = torch.bincount(classes, minlength=n_way) + (label_names is not None)
+    for rows, own in zip(features.split(_CHUNK), classes.split(_CHUNK), strict=True):
+        sums = sums.index_add(0, own, embed(rows))
+    return sums / counts[:, None]

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fewshot.ranges import POSITIVE, Range, check_ranges, outside
+from fewshot.tasks.task import class_members
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,30 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def adapt(self, support: Support) -> Classifier:
         """Fit the support sets of a batch of episodes; the learner itself does not change."""
+
+    def adapt_rows(
+        self,
+        features: Float[Tensor, "n_texts dim"],
+        classes: Int[Tensor, " n_texts"],
+        n_way: int,
+        label_names: Float[Tensor, "n_way dim"] | None = None,
+    ) -> Classifier:
+        """Fit one support whose texts stand one below the other.
+
+        Args:
+            features: of the support texts.
+            classes: the class of each.
+            n_way: number of classes.
+            label_names: features of the label names, or None where they are not used.
+
+        Returns:
+            What `adapt` gives for these texts as an episode, a batch of one.
+        """
+        places = nn.utils.rnn.pad_sequence(list(class_members(classes, n_way)), batch_first=True, padding_value=-1)[
+            None
+        ]
+        names = None if label_names is None else label_names[None]
+        return self.adapt(Support(features[places.clamp(min=0)], places >= 0, names))
 
     def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
         """Take in the means of the train classes before the first step of meta-training; by default nothing."""

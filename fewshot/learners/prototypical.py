@@ -13,11 +13,11 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fewshot.learners.centroid import NearestPrototype
+from fewshot.learners.centroid import NearestPrototype, class_means
 from fewshot.learners.learner import Learner, Support
 from fewshot.ranges import POSITIVE, SHARE
 
@@ -112,3 +112,14 @@ class Prototypical(ProjectedLearner):
         shots = support.with_names_as_shots()
         projected = replace(shots, features=self.projection(shots.features))
         return ProjectedPrototype(normalize(projected.mean(), dim=-1), self.log_scale.exp(), self.projection)
+
+    def adapt_rows(
+        self,
+        features: Float[Tensor, "n_texts dim"],
+        classes: Int[Tensor, " n_texts"],
+        n_way: int,
+        label_names: Float[Tensor, "n_way dim"] | None = None,
+    ) -> ProjectedPrototype:
+        """Average the projected texts of each class, part by part."""
+        means = class_means(features, classes, n_way, label_names, self.projection)
+        return ProjectedPrototype(normalize(means, dim=-1)[None], self.log_scale.exp(), self.projection)

@@ -26,6 +26,16 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def class_members(classes: Int[Tensor, " n_texts"], n_classes: int) -> tuple[Int[Tensor, " n_members"], ...]:
+    """The texts of each class, ascending, in one pass over them.
+
+    Example:
+        >>> [members.tolist() for members in class_members(torch.tensor([1, 0, 1]), n_classes=3)]
+        [[1], [0, 2], []]
+    """
+    return classes.argsort(stable=True).split(torch.bincount(classes, minlength=n_classes).tolist())
+
+
 @dataclass(frozen=True)
 class ClassPools:
     """The texts of each class that episodes draw from.
