@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.tokens import checked_texts
 from fewshot.episodes.multi_labelled import chosen_labels
 from fewshot.errors import ConfigError
+from fewshot.features import unit_features
 from fewshot.fitted import prediction_sets
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.explanation import Explanation
@@ -80,18 +80,23 @@ class TextClassifier:
 
     def predict(self, texts: Iterable[str]) -> list[Any]:
         """The most probable label of each text, or `reject_label`; with thresholds a tuple of all that reach theirs."""
-        logits, rejected = self._scored(texts)
-        if self.thresholds is not None:
-            return chosen_labels(self.labels, self._probabilities(logits) >= self.thresholds)
-        best = [self.labels[number] for number in logits.argmax(-1).tolist()]
-        if rejected is None:
-            return best
-        return [self.reject_label if out else label for label, out in zip(best, rejected.tolist(), strict=True)]
+        found: list[Any] = []
+        for logits, rejected in self._scored(texts):
+            if self.thresholds is not None:
+                found += chosen_labels(self.labels, self._probabilities(logits) >= self.thresholds)
+                continue
+            outside = [False] * len(logits) if rejected is None else rejected.tolist()
+            best = zip(logits.argmax(-1).tolist(), outside, strict=True)
+            found += [self.reject_label if out else self.labels[number] for number, out in best]
+        return found
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
         """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
-        logits, rejected = self._scored(texts)
-        return Predictions(self.labels, self._probabilities(logits), rejected, self.thresholds)
+        logits, rejected = zip(*self._scored(texts), strict=True)
+        known = [part for part in rejected if part is not None]
+        return Predictions(
+            self.labels, self._probabilities(torch.cat(logits)), torch.cat(known) if known else None, self.thresholds
+        )
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
         """The labels of each text among which the right one is, as often as asked, the most probable one first.
@@ -204,7 +209,7 @@ class TextClassifier:
 
     def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
         with self._read(texts) as read:
-            return normalize(self.encoder.encode(read), dim=-1)
+            return unit_features(self.encoder, read)
 
     def _pieces(self, texts: Iterable[str]) -> tuple[Float[Tensor, "n_pieces dim"], list[int]]:
         with self._read(texts) as read:
@@ -222,14 +227,14 @@ class TextClassifier:
         scaled = logits / self.temperature
         return scaled.softmax(-1) if self.thresholds is None else scaled.sigmoid()
 
-    def _scored(self, texts: Iterable[str]) -> tuple[Tensor, Bool[Tensor, " n_texts"] | None]:
-        """Logits, and which texts are rejected."""
+    def _scored(self, texts: Iterable[str]) -> Iterator[tuple[Tensor, Bool[Tensor, " n_part"] | None]]:
+        """Logits, and which texts are rejected, part by part: many texts and classes make a large matrix."""
         read = checked_texts(texts)
-        if self.long_texts == "chunk_max" and self.rejection is None:
-            return self.logits(read), None
-        features = self._features(read)
-        logits = self.logits(read) if self.long_texts == "chunk_max" else self._logits(features)
-        return logits, self._rejected(features)
+        if self.long_texts == "chunk_max":
+            yield self.logits(read), None if self.rejection is None else self._rejected(self._features(read))
+            return
+        for part in self._features(read).split(_CHUNK):
+            yield self._logits(part), self._rejected(part)
 
     def _rejected(self, features: Float[Tensor, "n_texts dim"]) -> Bool[Tensor, " n_texts"] | None:
         if self.rejection is None:
