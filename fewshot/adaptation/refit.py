@@ -132,8 +132,10 @@ def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
     for kept, held in support.folds(n_folds, seed) if n_folds > 1 else []:
         held = held[torch.linspace(0, len(held) - 1, min(at_most, len(held))).long()]
         rows = torch.cat([kept, torch.arange(len(support.texts), len(features))])
-        part = Evidence(support.subset(kept), features[rows], evidence.learner)
-        fold = Fold(fitted(classifier, part), rows, len(held))
+        # Its evidence, a copy of most features, is gone before that of the next fold is made.
+        fold = Fold(
+            fitted(classifier, Evidence(support.subset(kept), features[rows], evidence.learner)), rows, len(held)
+        )
         with torch.no_grad():
             logits.append(fold.classifier.logits(features[held][None])[0])
         places.append(held)

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.episodes.labelled import LabelledTexts
-from fewshot.episodes.multi_labelled import MultiLabelledTexts
-from fewshot.fitted.explanation import Contribution, Explanation, weights
+from fewshot.episodes.multi_labelled import MultiLabelledTexts, chosen_labels
+from fewshot.fitted.attribution import Attribution
+from fewshot.fitted.explanation import Contribution, Explanation
 from fewshot.learners.learner import Classifier, Learner
 from fewshot.learners.saving import WRITTEN as LEARNER_FILES
 from fewshot.learners.saving import load_learner, save_learner
@@ -35,9 +36,13 @@ class Evidence:
     features: Float[Tensor, "n_evidence dim"]
     learner: Learner
 
+    def attribution(self, classifier: Classifier) -> Attribution:
+        """What weighs this evidence for a classifier that was fitted on it."""
+        return Attribution(classifier, self.features, self.support.with_names_as_texts().classes)
+
     def explained(
         self,
-        classifier: Classifier,
+        attribution: Attribution,
         query: Float[Tensor, "1 dim"],
         text: str,
         number: int,
@@ -45,25 +50,29 @@ class Evidence:
         logit: float,
     ) -> Explanation:
         """The explanation of the score of a class for a text, given its unit features."""
-        everything, labels = self.support.with_names_as_texts(), self.support.labels
         with torch.no_grad():
-            found, cosine = weights(classifier, query, self.features, everything.classes, number)
+            weighed = attribution.weighed(query, number)
+        everything, places = self.support.with_names_as_texts(), weighed.places
+        found = (places, weighed.cosines, weighed.weights)
         contributions = [
-            Contribution(of, own, place >= len(self.support.texts), similar, weight)
-            for place, (of, own, similar, weight) in enumerate(
-                zip(everything.texts, own_labels(everything), cosine.tolist(), found.tolist(), strict=True)
+            Contribution(everything.texts[place], own, place >= len(self.support.texts), cosine, weight)
+            for own, place, cosine, weight in zip(
+                own_labels(everything, places), *(values.tolist() for values in found), strict=True
             )
         ]
         contributions.sort(key=lambda one: -one.weight)
         rest = logit - sum(one.weight for one in contributions)
-        return Explanation(text, labels[number], probability, logit, tuple(contributions), rest)
+        return Explanation(text, self.support.labels[number], probability, logit, tuple(contributions), rest)
 
 
-def own_labels(support: LabelledTexts | MultiLabelledTexts) -> list[Any]:
-    """The label of each text of a support, or a tuple of its labels."""
+def own_labels(
+    support: LabelledTexts | MultiLabelledTexts, places: Int[Tensor, " n_places"] | None = None
+) -> list[Any]:
+    """The label of each text of a support, or of those at some places; or a tuple of its labels."""
+    classes = support.classes if places is None else support.classes[places]
     if isinstance(support, MultiLabelledTexts):
-        return list(support.label_sets())
-    return [support.labels[number] for number in support.classes.tolist()]
+        return list(chosen_labels(support.labels, classes))
+    return [support.labels[number] for number in classes.tolist()]
 
 
 def write_evidence(folder: Path, evidence: Evidence, tensors: dict[str, Tensor]) -> None:

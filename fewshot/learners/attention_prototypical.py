@@ -35,6 +35,7 @@ from fewshot.ranges import POSITIVE
 # Cosines move over tenths, so the parameters that multiply them count in tens.
 _COSINE_UNIT = 10.0
 _VARIANCE_FLOOR = 1e-4
+_PASS = 2**26  # products of queries and evidence that are held at once, 256 MiB
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,11 @@ class AttentionClassifier(Classifier):
     scale: Float[Tensor, ""]
 
     def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
-        """Scaled cosine of each query to its own prototype of each class."""
+        """Scaled cosine of each query to its own prototype of each class, for as many queries at once as fit."""
+        size = max(1, _PASS // self.prior.numel())
+        return torch.cat([self._logits(part) for part in query.split(size, dim=1)], dim=1)
+
+    def _logits(self, query: Tensor) -> Tensor:
         cosine = self._cosine(query)
         attention = self._weights(cosine)
         # [episodes, n_way, n_query, n_evidence]: one product per class gives every query's squared norm.

@@ -9,7 +9,6 @@ from torch import Tensor
 from fewshot.adaptation.refit import HeldOut
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.fitted.evidence import Evidence
-from fewshot.fitted.explanation import strongest
 from fewshot.learners.learner import Classifier
 from fewshot.page.answers import MOST_WRONG, Answers
 
@@ -30,9 +29,8 @@ def by_evidence(
     if not known:
         return said
     with torch.no_grad():
-        found = strongest(
-            classifier, queries[known], evidence.features, everything.classes, [numbers[place] for place in known]
-        )
+        attribution = evidence.attribution(classifier)
+        found = attribution.strongest(queries[known], [numbers[place] for place in known])
     for place, (row, added) in zip(known, found, strict=True):
         kind = "label name" if row >= n_texts else f"text of {evidence.support.labels[int(everything.classes[row])]}"
         said[place] = f"{added:+.2f} from the {kind} “{everything.texts[row]}”"

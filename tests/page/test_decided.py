@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from fewshot.adaptation.refit import out_of_fold
-from fewshot.fitted.explanation import strongest
 from fewshot.learners import LEARNERS
 from fewshot.page.answers import Answers
 from fewshot.page.decided import by_closest, by_evidence, by_folds
@@ -20,7 +19,7 @@ def test_the_strongest_evidence_is_the_first_of_the_explanation(name):
     features = features / features.norm(dim=1, keepdim=True)
     everything, numbers = SUPPORT.with_names_as_texts(), [0, 1, 0]
     with torch.no_grad():
-        found = strongest(explained.classifier, features, explained.evidence.features, everything.classes, numbers)
+        found = explained.evidence.attribution(explained.classifier).strongest(features, numbers)
     said = by_evidence(explained.classifier, explained.evidence, features, numbers)
     for text, number, (place, added), sentence in zip(QUERIES, numbers, found, said, strict=True):
         best = explained.explain(text, explained.labels[number]).contributions[0]
