@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fewshot.episodes.multi_labelled import chosen_labels
 from fewshot.errors import ConfigError
 from fewshot.features import unit_features
 from fewshot.fitted import prediction_sets
+from fewshot.fitted.attribution import Attribution
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.explanation import Explanation
 from fewshot.fitted.hub import fetched, push
@@ -154,7 +156,7 @@ class TextClassifier:
         place = int(pieces[:, number].argmax())
         features = features[place : place + 1]  # the piece that decided
         return self.evidence.explained(
-            self.classifier, features, self.masked([text])[0], number, probability, float(logits[number])
+            self._attribution, features, self.masked([text])[0], number, probability, float(logits[number])
         )
 
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
@@ -206,6 +208,11 @@ class TextClassifier:
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
         """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""
         return push(self.save_pretrained, repository, private, token)
+
+    @cached_property
+    def _attribution(self) -> Attribution:
+        assert self.evidence is not None
+        return self.evidence.attribution(self.classifier)
 
     def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
         with self._read(texts) as read:
