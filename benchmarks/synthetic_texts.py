@@ -15,6 +15,7 @@ from fewshot.encoders.source import Source
 from fewshot.tasks.task import PARTS, Task
 
 DIM = 384
+_TOPICS = 300
 _POOL = 4_099  # rows of noise, of which a text adds two: a prime, so that its number chooses both
 
 
@@ -24,17 +25,20 @@ def text_of(label: int, number: int) -> str:
 
 
 class SyntheticEncoder(Encoder):
-    """Unit features around class means, with a cosine of about 0.4 to these; label names are the means' own texts.
+    """Unit features around class means, and these around topics; variances fall off as those of sentences do.
 
     Only `compute` is other than in an encoder with weights: what makes features of texts, eight thousand at a time.
     """
 
-    def __init__(self, n_classes: int, noise: float = 2.2, cache: str | None = None):
+    def __init__(self, n_classes: int, cache: str | None = None):
         super().__init__("synthetic", device="cpu", dtype="float32", cache=cache)
-        self.n_classes, self.noise = n_classes, noise
+        self.n_classes = n_classes
         generator = torch.Generator().manual_seed(0)
-        self._means = normalize(torch.randn(n_classes, DIM, generator=generator), dim=1)
-        self._noise = torch.randn(_POOL, DIM, generator=generator) / (2 * DIM) ** 0.5
+        deviations = (1 + torch.arange(DIM) / 15).rsqrt()
+        deviations /= deviations.norm()
+        drawn = deviations * torch.randn(_TOPICS + n_classes + _POOL, DIM, generator=generator)
+        topics, classes, self._noise = drawn.split([_TOPICS, n_classes, _POOL])
+        self._means = normalize(topics[torch.arange(n_classes) % _TOPICS] + 0.7 * classes, dim=1)
 
     @property
     def backbone(self) -> nn.Module:
@@ -53,15 +57,15 @@ class SyntheticEncoder(Encoder):
         noise = self._noise[first] + self._noise[(second + 7 * first + 1) % _POOL]
         if advance is not None:
             advance(len(texts))
-        return normalize(self._means[labels] + self.noise * noise, dim=1)
+        return normalize(self._means[labels] + noise / 2**0.5, dim=1)
 
     def replace(self, **settings: Any) -> "SyntheticEncoder":
         """The same encoder with another cache."""
-        return SyntheticEncoder(self.n_classes, self.noise, settings.get("cache", self.cache))
+        return SyntheticEncoder(self.n_classes, settings.get("cache", self.cache))
 
     @cached_property
     def _source(self) -> Source:
-        return Source(Path("."), hashlib.sha256(f"{self.n_classes} {self.noise}".encode()).hexdigest()[:16])
+        return Source(Path("."), hashlib.sha256(f"{self.n_classes} classes".encode()).hexdigest()[:16])
 
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
         return nn.Identity()

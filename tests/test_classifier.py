@@ -368,3 +368,24 @@ def test_the_bundled_encoder_warns_of_chinese_mails(caplog, monkeypatch):
     for _ in range(2):
         own.predict(texts)
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("kind", ["one label", "rejecting", "several labels"])
+def test_many_texts_are_scored_part_by_part(monkeypatch, kind):
+    texts = ["red car", "red bus", "car red", "blue sea", "blue sky", "sea blue"]
+    labels = ["r", "r", "r", "b", "b", "b"]
+    if kind == "several labels":
+        labels = [(label,) for label in labels[:-1]] + [("r", "b")]
+    reject = 0.3 if kind == "rejecting" else None
+    classifier = FewShotClassifier(encoder=FakeEncoder(), label_names=None, reject=reject, reject_label="other")
+    new = [*texts, "green tea", "sky car", "red sea"]
+    model = classifier.fit(texts, labels).model_
+    whole, cells = model.predict(new), list(model.predictions(new))
+    assert len(set(whole)) > 1
+    assert ("other" in whole) == (kind == "rejecting")
+    monkeypatch.setattr("fewshot.text_classifier._CHUNK", 2)
+    assert model.predict(new) == whole
+    again = list(model.predictions(new))
+    assert [one.label for one in again] == [one.label for one in cells]
+    assert [one.probability for one in again] == pytest.approx([one.probability for one in cells], abs=1e-6)
+    assert model.predict([]) == list(model.predictions([])) == []

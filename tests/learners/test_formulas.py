@@ -70,6 +70,16 @@ def test_logits_follow_the_formula(case, dim, names):
         np.testing.assert_allclose(logits[episode], expected, atol=tolerance)
 
 
+def test_logistic_of_many_logits_is_solved_in_single_precision(monkeypatch):
+    support, query = random_support(episodes=1, n_way=8, k_shot=40, dim=20, names=False)
+    exact = Logistic(20).adapt(support).logits(query)
+    monkeypatch.setattr("fewshot.learners.logistic._LARGE", 0)
+    single = Logistic(20).adapt(support)
+    assert single.coefficients.dtype == torch.float32
+    np.testing.assert_allclose(single.logits(query), exact, atol=5e-3)
+    assert torch.equal(single.logits(query).argmax(-1), exact.argmax(-1))
+
+
 @pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
 def test_logistic_finds_the_weights_of_scikit_learn_for_classes_of_unequal_sizes(C):
     support, query = random_support(episodes=1, n_way=3, k_shot=6, dim=10, names=False)

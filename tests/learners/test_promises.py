@@ -255,3 +255,30 @@ def test_settings_that_are_not_above_zero_are_refused(name, setting, value):
 def test_logistic_refuses_to_take_no_step():
     with pytest.raises(ConfigError, match=r"Got learner\.steps=0\. Expected a positive number"):
         LEARNERS["logistic"](DIM, steps=0)
+
+
+@every_learner
+@with_and_without_names
+@pytest.mark.parametrize("sizes", [(4, 1, 5), (0, 2, 0)], ids=["unequal", "some without texts"])
+@torch.no_grad()
+def test_texts_one_below_the_other_are_an_episode(monkeypatch, name, names, sizes):
+    """`adapt_rows` in parts smaller than a class."""
+    if 0 in sizes and not names:
+        return
+    monkeypatch.setattr("fewshot.learners.centroid._CHUNK", 3)
+    support, query = random_support(episodes=1, n_way=3, k_shot=5, names=names)
+    mask = torch.arange(5) < torch.tensor(sizes)[None, :, None]
+    order = torch.randperm(sum(sizes), generator=torch.Generator().manual_seed(0))
+    rows, classes = support.features[mask][order], mask.nonzero()[:, 1][order]
+    learner = primed(name, DIM)
+    expected = logits_of(learner, Support(support.features, mask, support.label_names), query)
+    of_names = support.label_names[0] if names else None
+    close(learner.adapt_rows(rows, classes, 3, of_names).logits(query), expected)
+
+
+def test_attention_over_much_evidence_is_computed_in_parts(monkeypatch):
+    support, query = random_support(episodes=2, n_way=4)
+    learner = primed("attention_prototypical", DIM)
+    whole = logits_of(learner, support, query)
+    monkeypatch.setattr("fewshot.learners.attention_prototypical._PASS", 100)  # two queries of each episode
+    close(logits_of(learner, support, query), whole)
