@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,7 @@ class TextClassifier:
         Raises:
             StorageError: the folder cannot be written, or holds something else; what is in it stays.
         """
-        write_classifier(folder, **vars(self))
+        write_classifier(folder, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "TextClassifier":

@@ -153,6 +153,14 @@ def test_a_folder_with_values_of_another_kind_is_refused(tmp_path, encoder, fiel
         TextClassifier.from_pretrained(tmp_path / "m")
 
 
+def test_a_classifier_that_has_explained_is_saved_as_before(tmp_path, encoder):
+    fitted = FewShotClassifier(encoder=encoder).fit(["red a", "red b", "blue a", "blue b"], ["x", "x", "y", "y"])
+    fitted.explain("red c")
+    fitted.save_pretrained(tmp_path / "m")
+    loaded = TextClassifier.from_pretrained(tmp_path / "m", encoder)
+    assert torch.equal(loaded.logits(TEXTS), fitted.model_.logits(TEXTS))
+
+
 def test_a_run_is_a_meta_model_for_other_classes(tmp_path, encoder):
     model = MetaModel(encoder, primed("attention_prototypical", encoder.encode(["a"]).shape[1]))
     model.save_pretrained(tmp_path / "run")
