@@ -1,6 +1,9 @@
 """An encoder whose weights are hashes, for tests of everything around it; cache and checks are the real ones."""
 
 import hashlib
+import os
+import signal
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,12 +24,21 @@ class FakeEncoder(Encoder):
     Args:
         dim: number of features.
         broken: what goes wrong while encoding: nothing, `nan`, `interrupt`.
+        deaths: how often the process is killed while encoding; they are counted in the folder `graves`.
+        graves: see `deaths`.
         cache: as in `Encoder`.
     """
 
-    def __init__(self, dim: int = 16, broken: str | None = None, cache: str | None = None):
+    def __init__(
+        self,
+        dim: int = 16,
+        broken: str | None = None,
+        cache: str | None = None,
+        deaths: int = 0,
+        graves: str | None = None,
+    ):
         super().__init__("fake", device="cpu", dtype="float32", cache=cache)
-        self.dim, self.broken = dim, broken
+        self.dim, self.broken, self.deaths, self.graves = dim, broken, deaths, graves
 
     @property
     def backbone(self) -> nn.Module:
@@ -46,6 +58,9 @@ class FakeEncoder(Encoder):
     def _tokenized(self, texts: Sequence[str]) -> "_Words":
         if self.broken == "interrupt":
             raise KeyboardInterrupt
+        if self.graves is not None and len(os.listdir(self.graves)) < self.deaths:
+            tempfile.mkstemp(dir=self.graves)
+            os.kill(os.getpid(), signal.SIGKILL)
         return _Words([[_word_id(word) for word in text.casefold().split()] for text in texts])
 
     def _forward(self, batch: dict[str, Tensor]) -> Tensor:

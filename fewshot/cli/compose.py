@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 
@@ -24,8 +25,18 @@ KNOWN = (  # what may stand at the top of the config
     *("ladder", "output", "task", "encoder", "trainable", "learner", "training", "encoder_training"),
     *("quick_training", "augment", "adaptation"),
 )
-EXTRAS = {"hydra/launcher/joblib": "sweep"}  # what a choice needs
 ConfigStore.instance().store("settings", DEFAULTS)  # first in the defaults list of run.yaml
+
+
+def _prefer_own_plugins() -> None:
+    """Forget configs of Hydra plugins that may be installed under the names of ours, such as joblib."""
+    Plugins.instance()  # which registers them
+    store = ConfigStore.instance().repo["hydra"]
+    for path in (CONF / "hydra").glob("*/*.yaml"):
+        store.get(path.parent.name, {}).pop(path.name, None)
+
+
+_prefer_own_plugins()
 
 
 def composed(*overrides: str, with_hydra: bool = False) -> DictConfig:
@@ -56,9 +67,6 @@ def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (
     if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         known = list(error.options or choices(group, folders))
-        extra = EXTRAS.get(f"{group}/{name}")
-        if extra is not None:
-            return f"{group}={name} is not installed. Install it with: pip install 'fewshot-text[{extra}]'"
         plus = "+" if group == "task" else ""
         return (
             f"There is no {group} {name!r}.{near_matches(name, known)} Expected one of {', '.join(known)}; write "

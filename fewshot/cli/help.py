@@ -88,7 +88,7 @@ def advanced_help() -> str:
 
 def targets() -> Iterator[tuple[str, str, list[str], str]]:
     """Group, where its settings stand, the choices that have one target, and that target."""
-    for folder in sorted(path for path in CONF.rglob("*") if path.is_dir()):
+    for folder in sorted(path for path in CONF.rglob("*") if path.is_dir() and CONF / "hydra" not in path.parents):
         group = folder.relative_to(CONF).as_posix()
         found: dict[str, list[str]] = {}
         for name in choices(group):

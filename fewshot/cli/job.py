@@ -14,6 +14,7 @@ from fewshot.cli.build import build
 from fewshot.cli.check import BY_STAGE, check
 from fewshot.cli.settings import RunSettings
 from fewshot.cli.sweep import finished_run, in_sweep, settings_sha256
+from fewshot.cli.trials import watch_of_trial
 from fewshot.errors import ConfigError, redacted
 from fewshot.processes import is_main
 from fewshot.storage import redact_files, user_path
@@ -44,6 +45,7 @@ def run(config: DictConfig) -> float:
     recipe = recipe_of(config, settings, context.runtime.choices)
     # Imported here: what `check` refuses needs neither torch nor the rest.
     from fewshot.experiment.experiment import run_experiment
+    from fewshot.experiment.valid_accuracy import check_valid_classes, valid_accuracy
     from fewshot.page.of_run import page_of_run
     from fewshot.page.render import write_page
     from fewshot.report.results import add_process, build_results, write_results
@@ -54,6 +56,8 @@ def run(config: DictConfig) -> float:
     log.info(str(task))
     for note in task.notes:
         log.info(f"  {note}")
+    if settings.metric == "valid_accuracy":
+        check_valid_classes(task, settings.scored)
     done = finished_run(config, task.sha256) if in_sweep() else None
     if done is not None:
         log.info(f"This run is done: {_relative(done[0])}")
@@ -66,9 +70,12 @@ def run(config: DictConfig) -> float:
         trainings=output / "trainings",
         resume=settings.resume or in_sweep(),
         reuse=settings.reuse,
+        watch=watch_of_trial(config) if in_sweep() else None,
     )
     result = run_experiment(recipe, task, settings.scored, store)
     results = build_results(task, context.runtime.choices["learner"], result)
+    if settings.metric == "valid_accuracy":
+        results["valid_accuracy"] = valid_accuracy(task, result)
     if is_main():
         n_encoded = sum(encoder.n_encoded for encoder in {recipe.encoder, result.model.encoder})
         typed = [redacted(override.removeprefix("++")) for override in context.overrides.task]

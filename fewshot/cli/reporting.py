@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fewshot.report.collect import Run, collect, sweep_table
-from fewshot.report.jobs import FailedJob, failed_jobs
+from fewshot.report.jobs import JobWithoutResults, jobs_without_results
 from fewshot.report.table import failed_table, show
 
 
@@ -18,14 +18,14 @@ def report_runs(folders: Sequence[Path], output: Path | None) -> None:
     Raises:
         FewshotError: there are no runs, they cannot be read, or the page cannot be written.
     """
-    failed = failed_jobs(folders)
+    failed = jobs_without_results(folders)
     runs: list[Run] = []
     if not failed or any(True for folder in folders for _ in folder.rglob("results.json")):
         runs = [run for folder in folders for run in collect(folder)]
     show_runs(runs, failed, output)
 
 
-def show_runs(runs: Sequence[Run], failed: Sequence[FailedJob], output: Path | None) -> None:
+def show_runs(runs: Sequence[Run], failed: Sequence[JobWithoutResults], output: Path | None) -> None:
     """Print a table of runs and one of the jobs that failed, and write the page that compares the runs."""
     if runs:
         show(sweep_table(runs))

@@ -8,7 +8,7 @@ from fewshot.adaptation.ladder import FINAL_STAGES, STAGES
 from fewshot.experiment.protocol import Protocol
 from fewshot.ranges import BOOLEAN, Range, check_ranges, one_of, outside
 
-METRICS = ("accuracy", "macro_f1", "ece")
+METRICS = ("accuracy", "macro_f1", "ece", "valid_accuracy")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class RunSettings(Protocol):
     Args:
         strategy: auto or zero_shot, prototypes, attention, lora, adapter, full.
         final_stage: what tunes on each support: auto or none, head, light.
-        metric: what a sweep optimises: accuracy, macro_f1 or ece.
+        metric: the value of a run: accuracy, macro_f1, ece; valid_accuracy, as hydra/sweeper=optuna has it.
         resume: continue from the newest checkpoint of the same training.
         reuse: take what the same meta-training gave before, if it is kept; false trains anew.
 

@@ -1,8 +1,8 @@
 """A sweep that survives: jobs that are done are skipped, one that fails does not stop the others, a table ends it.
 
-Each job folder has `job.json` with `settings_sha256`, `overrides`, `status` (done, skipped or failed) and, where it
-failed, a `message`. Two jobs are the same if all settings that could change a number are equal, and so are the
-texts, the code and the versions of the libraries.
+Each job folder has `job.json` with `settings_sha256`, `overrides`, `attempts` (how often it was started), `status`
+(running, done, skipped, pruned or failed) and, where it was pruned or failed, a `message`. Two jobs are the same if all
+settings that could change a number are equal, and so are the texts, the code and the versions of the libraries.
 """
 
 import functools
@@ -20,21 +20,24 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from fewshot.cli.trials import PrunedTrial
 from fewshot.errors import FewshotError, redacted
-from fewshot.report.jobs import JOB, failed_jobs, read_json
+from fewshot.report.jobs import JOB, jobs_without_results, read_json
 from fewshot.resources import installation
 from fewshot.storage import redact_files, user_path, write_json
 
 log = logging.getLogger(__name__)
 
-_OF_NO_NUMBER = ("output", "resume", "reuse", "metric")  # settings that change no number
+ATTEMPTS = 3  # of a job whose worker dies
+
+OF_NO_NUMBER = ("output", "resume", "reuse", "metric")  # settings that change no number
 
 
 def settings_sha256(config: DictConfig) -> str:
     """A hash of what determines the numbers of a run, but for its texts: settings, code and versions of libraries."""
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
-    kept = {name: value for name, value in settings.items() if name not in _OF_NO_NUMBER}
+    kept = {name: value for name, value in settings.items() if name not in OF_NO_NUMBER}
     whole = json.dumps([kept, installation()], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode()).hexdigest()
 
@@ -53,22 +56,43 @@ def finished_run(config: DictConfig, task_sha256: str) -> tuple[Path, Mapping[st
     """
     asked = (settings_sha256(config), task_sha256)
     for folder, results in _finished(config.output, HydraConfig.get().sweep.dir):
-        if (results["settings_sha256"], results.get("task_sha256")) == asked:
+        if (results["settings_sha256"], results.get("task_sha256")) == asked and config.metric in results:
             return folder, results
     return None
 
 
+def attempts_of(folder: Path) -> int:
+    """How often the job of a folder was started."""
+    attempts = read_json(folder / JOB).get("attempts", 0)
+    return attempts if isinstance(attempts, int) else 0
+
+
+def write_lost(folder: Path, reason: str) -> None:
+    """Say in the folder of a job that its worker died each time."""
+    message = (
+        f"Its worker died {attempts_of(folder)} times ({reason}). Often memory runs out: let fewer run at once, choose "
+        f"a smaller encoder, or give each more."
+    )
+    write_json(folder / JOB, {**read_json(folder / JOB), "status": "failed", "message": message})
+
+
 def run_job(config: DictConfig, run: Callable[[DictConfig], float]) -> float:
-    """Run a job of a sweep; if it fails, its folder says why, and the value is NaN."""
+    """Run a job of a sweep; if it fails or is pruned, its folder says why, and the value is NaN."""
     context = HydraConfig.get()
+    folder = Path(context.runtime.output_dir)
     job: dict[str, Any] = {
         "settings_sha256": settings_sha256(config),
         "overrides": [redacted(one) for one in context.overrides.task],
+        "attempts": attempts_of(folder) + 1,
     }
-    folder = Path(context.runtime.output_dir)
+    write_json(folder / JOB, job | {"status": "running"})
     redact_files(Path(context.sweep.dir))
     try:
         value = run(config)
+    except PrunedTrial as pruned:
+        write_json(folder / JOB, job | {"status": "pruned", "message": str(pruned)})
+        log.info(str(pruned))
+        return math.nan
     except FewshotError as error:
         message = str(error)
     except Exception as error:
@@ -96,11 +120,12 @@ class SweepEnd(Callback):
 
         sweep = config.hydra.sweep.dir
         jobs = [read_json(path) for path in Path(sweep).rglob(JOB)]
-        hashes = {job.get("settings_sha256") for job in jobs if job.get("status") != "failed"}
+        hashes = {job.get("settings_sha256") for job in jobs if job.get("status") in ("done", "skipped")}
         finished = {results["settings_sha256"]: folder for folder, results in _finished(config.output, sweep)}
         runs = [run for name, folder in finished.items() if name in hashes for run in collect(folder)]
-        failed = failed_jobs([Path(sweep)])
-        show_runs(runs, failed, Path(sweep) / "comparison.html")
+        without = jobs_without_results([Path(sweep)])
+        show_runs(runs, without, Path(sweep) / "comparison.html")
+        failed = [job for job in without if not job.pruned]
         if failed:
             has = "has" if len(failed) == 1 else "have"
             print(f"error: {len(failed)} of {len(jobs)} runs {has} no results, as the table says.", file=sys.stderr)

@@ -55,6 +55,7 @@ def run_experiment(
         log.warning(note)
     encoded = TaskEncoder(task, protocol.label_names)
     trained = meta_train(task, plan, store, encoded)
+    store = replace(store, watch=None)  # what is trained from here on is no part of the meta-model
     model, timings = trained.model, dict(trained.timings)
     whose = "all" if protocol.classes == "all" else "the test"
     if plan.drawn == "cross_validation":

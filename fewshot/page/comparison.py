@@ -11,7 +11,7 @@ from fewshot.evaluation import paired_difference
 from fewshot.page.page import Curve, Row
 from fewshot.page.tables import Table
 from fewshot.report.collect import WORDS, Run, name_of, sweep_rows
-from fewshot.report.jobs import FailedJob
+from fewshot.report.jobs import JobWithoutResults
 from fewshot.report.table import asked, interval, percent
 
 _MOST = 12  # runs of which each is compared with each
@@ -58,7 +58,7 @@ class Comparison:
     runs: tuple[Listed, ...]
 
 
-def comparison_of(runs: Sequence[Run], output: Path, failed: Sequence[FailedJob] = ()) -> Comparison:
+def comparison_of(runs: Sequence[Run], output: Path, failed: Sequence[JobWithoutResults] = ()) -> Comparison:
     """Compare runs.
 
     Args:
@@ -112,7 +112,7 @@ def _group(runs: Sequence[Run], number: str) -> Group:
     return Group(title, tuple(rows), differences)
 
 
-def _failed(jobs: Sequence[FailedJob]) -> Table | None:
+def _failed(jobs: Sequence[JobWithoutResults]) -> Table | None:
     rows = tuple((" ".join(job.overrides), job.message) for job in jobs)
     return Table("runs without results", ("settings", "why"), "hw", rows) if rows else None
 

@@ -78,6 +78,11 @@ def sweep_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[str]], str]:
     first: dict[str, Run] = {}
     rows = [_row(run, first.setdefault(run.episodes, run), varying) for run in runs]
     columns = [*_SORTED_BY, *varying, "learner", "accuracy %", "difference", "macro-F1 %", "ECE"]
+    if any("valid_accuracy" in run.results for run in runs):
+        columns.append("valid %")
+        for row, run in zip(rows, runs, strict=True):
+            accuracy = run.results.get("valid_accuracy")
+            row.append("" if accuracy is None else f"{100 * accuracy:.1f}")
     return columns, rows, f"± is the 95 % interval; difference: paired, to the first run on the same episodes{over}"
 
 
@@ -93,7 +98,7 @@ def name_of(run: Run, runs: Sequence[Run]) -> str:
 WORDS = ("task", "learner", "encoder", "stage", "further")  # columns that are no numbers
 _SORTED_BY = ("task", "split", "ways", "shots")
 _COLUMNS = {"task", "task.split", "task.path", "ways", "shots", "learner", "output", "encoder", "encoder.model"}
-_COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic", "strategy", "final_stage"}
+_COLUMNS |= {"label_names", "queries", "seed", "support_noise", "realistic", "strategy", "final_stage", "metric"}
 _VARYING = ("stage", "encoder", "label_names", "queries", "seed", "support_noise", "realistic", "further")
 
 

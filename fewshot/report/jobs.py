@@ -1,4 +1,4 @@
-"""Jobs of sweeps that failed, and why."""
+"""Jobs of sweeps that have no results, and why."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -10,27 +10,32 @@ JOB = "job.json"
 
 
 @dataclass(frozen=True)
-class FailedJob:
-    """A job of a sweep without results.
+class JobWithoutResults:
+    """A job of a sweep that failed or was pruned.
 
     Args:
         overrides: its typed settings.
-        message: why it failed.
+        message: why it has no results.
+        pruned: whether its sweeper ended it, for others were better.
     """
 
     overrides: tuple[str, ...]
     message: str
+    pruned: bool = False
 
 
-def failed_jobs(folders: Iterable[Path]) -> list[FailedJob]:
-    """Jobs at or below some folders whose last attempt failed; those of later folders, by name, are later."""
+def jobs_without_results(folders: Iterable[Path]) -> list[JobWithoutResults]:
+    """Jobs at or below some folders whose last attempt failed or was pruned; later folders, by name, are later."""
     jobs = {}
     for path in (path for folder in folders for path in sorted(folder.rglob(JOB))):
         job = read_json(path)
         if isinstance(job.get("overrides"), list):
             jobs[tuple(map(str, job["overrides"]))] = job
-    failed = {typed: job for typed, job in jobs.items() if job.get("status") == "failed"}
-    return [FailedJob(typed, str(job.get("message", ""))) for typed, job in failed.items()]
+    return [
+        JobWithoutResults(typed, str(job.get("message", "")), job["status"] == "pruned")
+        for typed, job in jobs.items()
+        if job.get("status") in ("failed", "pruned")
+    ]
 
 
 def read_json(path: Path) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@
     ece, ece_uncalibrated, temperature      expected calibration error after and before `temperature`, fitted on valid
                         classes; of a final stage on texts held out of each support (the mean); 1 if there are neither
     intra_class_distance, inter_class_distance      see `fewshot.evaluation.class_distances`
+    valid_accuracy      with metric=valid_accuracy alone: of the meta-model on the valid classes
     baselines           name → {accuracy, macro_f1, ece, ..., difference: {mean, ci95, std, interval}}
     strategy            {stage, reason, asked, ...} of the ladder; support_texts are those of a class in an episode
     adaptation          null, or the work of the final stage; see `adaptation_json`

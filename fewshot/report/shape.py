@@ -16,6 +16,7 @@ _RESULTS: Mapping[str, Any] = {
     "accuracy": _SCORE,
     "macro_f1": _SCORE,
     "ece": _NUMBER,
+    "valid_accuracy?": _NUMBER,
     **dict.fromkeys(("label_names", "realistic"), bool),
     "support_noise": _NUMBER,
     **dict.fromkeys(("queries?", "seed?"), int),

@@ -10,7 +10,7 @@ from rich.table import Table
 from fewshot.errors import printable
 from fewshot.evaluation import Estimate
 from fewshot.experiment.result import ITSELF
-from fewshot.report.jobs import FailedJob
+from fewshot.report.jobs import JobWithoutResults
 
 
 def percent(value: Mapping[str, Any], sign: bool = False) -> str:
@@ -38,7 +38,7 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     return table
 
 
-def failed_table(jobs: Sequence[FailedJob]) -> Table:
+def failed_table(jobs: Sequence[JobWithoutResults]) -> Table:
     """Jobs without results, and why they have none."""
     table = Table("settings", "why", title="No results", show_lines=True)
     for job in jobs:

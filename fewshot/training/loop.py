@@ -32,6 +32,7 @@ class TrainingRecorder:
         files = files or TrainingFiles()
         self.settings, self.engine, self.generator = settings, engine, generator
         self.checkpoints = files.checkpoints
+        self.watch = files.watch if engine.is_main else None
         self.folder = files.events if settings.tensorboard and engine.is_main else None
         self.events: Any = None  # TensorBoard's writer
         self.written, self.pause = 0, settings.checkpoint_seconds
@@ -92,6 +93,8 @@ class TrainingRecorder:
     def _write_score(self, progress: Progress) -> None:
         if progress.step in progress.scores:
             self._write_events(progress.step, {"valid/accuracy": progress.scores[progress.step]})
+            if self.watch is not None:
+                self.watch(progress.step, progress.scores[progress.step])
 
     def _write_events(self, step: int, values: Mapping[str, float]) -> None:
         if self.events is not None:

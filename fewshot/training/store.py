@@ -1,8 +1,9 @@
 """Where the trainings of a run write: checkpoints, what finished ones gave, and TensorBoard's events."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ class TrainingFiles:
         checkpoints: on the way.
         events: a folder for TensorBoard.
         finished: what the training gives.
+        watch: gets the step and the valid accuracy of each evaluation; what it raises ends the training.
     """
 
     checkpoints: Checkpoints | None = None
     events: Path | None = None
     finished: Finished = field(default_factory=Finished)
+    watch: Callable[[int, float], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Store:
         trainings: keeps what finished meta-trainings gave; None keeps nothing.
         resume: whether trainings go on from their newest checkpoints.
         reuse: whether a meta-training that is kept stands for a new one.
+        watch: gets the name of a training, the step and the valid accuracy of each evaluation of the trainings of the
+            meta-model; what it raises ends the run.
     """
 
     episodes: Path | None = None
@@ -47,6 +52,7 @@ class Store:
     trainings: Path | None = None
     resume: bool = False
     reuse: bool = True
+    watch: Callable[[str, int, float], None] | None = None
 
     @property
     def keeps_trainings(self) -> bool:
@@ -63,4 +69,5 @@ class Store:
             Finished()
             if self.trainings is None
             else Finished(self.trainings / training_name(name, everything), everything, self.reuse),
+            None if self.watch is None else partial(self.watch, name),
         )

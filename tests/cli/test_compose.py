@@ -3,16 +3,16 @@
 import inspect
 import json
 import re
+import sys
 from dataclasses import fields
 
 import pytest
 import torch
-from hydra.errors import MissingConfigException
 from hydra.utils import get_object
 from omegaconf import OmegaConf
 
 from fewshot.cli.build import build
-from fewshot.cli.compose import CONF, KNOWN, choices, composed, reworded
+from fewshot.cli.compose import CONF, KNOWN, choices, composed
 from fewshot.cli.settings import RunSettings
 from fewshot.learners import LEARNERS
 from fewshot.resources import shipped
@@ -152,9 +152,26 @@ def test_nothing_in_conf_is_left_over():
     assert {path for path in families - known if not elsewhere.match(path)} == {"run.yaml"}
 
 
-def test_a_launcher_whose_package_is_missing_names_the_extra():
-    missing = MissingConfigException("not found", missing_cfg_file="hydra/launcher/joblib", options=["basic"])
+@pytest.mark.parametrize(
+    ("asked", "package", "extra"),
+    [
+        ("hydra/launcher=submitit_slurm", "submitit", "slurm"),
+        ("hydra/launcher=ray", "ray", "ray"),
+        ("hydra/sweeper=optuna", "optuna", "sweep"),
+    ],
+)
+def test_what_sweeps_need_names_its_extra_where_it_is_missing(asked, package, extra, command, folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
 
-    assert reworded(missing, ["hydra/launcher=joblib"]) == (
-        "hydra/launcher=joblib is not installed. Install it with: pip install 'fewshot-text[sweep]'"
-    )
+    outcome = command("-m", asked, "task=folder", f"task.path={folder}", "shots=1,2")
+
+    assert outcome.status == 2
+    assert f"{asked} needs {package}, which is not installed" in outcome.err
+    assert f"Install it with: pip install 'fewshot-text[{extra}]'" in outcome.err
+
+
+def test_launchers_of_other_packages_do_not_replace_those_of_this_one():
+    assert set(choices("hydra/launcher")) == {"joblib", "submitit_local", "submitit_slurm", "ray"}
+    for name in choices("hydra/launcher"):
+        config = composed("+task=folder", f"hydra/launcher={name}", with_hydra=True)
+        assert config.hydra.launcher._target_.startswith("hydra_plugins.fewshot_launchers.")

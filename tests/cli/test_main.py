@@ -97,27 +97,17 @@ def in_a_new_process(arguments, environment=None, cwd=None):
     )
 
 
-def with_joblib(folder, tmp_path, shots):
-    return in_a_new_process(
+@pytest.mark.slow
+def test_a_mistake_in_a_process_of_the_joblib_launcher_gets_a_sentence(folder, tmp_path):
+    result = in_a_new_process(
         [
-            *("-m", "hydra/launcher=joblib", "task=folder", f"task.path={folder}", f"output={tmp_path / 'out'}", shots),
+            *("-m", "hydra/launcher=joblib", "task=folder", f"task.path={folder}", f"output={tmp_path / 'out'}"),
             *("--config-dir", str(TEST_CONF), "encoder=fake", "learner=centroid", "ways=2", "queries=3", "episodes=20"),
+            "shots=2,50",
         ]
     )
 
-
-@pytest.mark.slow
-def test_the_joblib_launcher_runs_a_sweep_in_processes(folder, tmp_path):
-    result = with_joblib(folder, tmp_path, "shots=1,2")
-
-    assert result.returncode == 0, result.stderr
-    assert len(list((tmp_path / "out").rglob("results.json"))) == 2
-
-
-@pytest.mark.slow
-def test_a_mistake_in_a_process_of_the_joblib_launcher_gets_a_sentence(folder, tmp_path):
-    result = with_joblib(folder, tmp_path, "shots=2,50")
-
+    assert len(list((tmp_path / "out").rglob("results.json"))) == 1
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == "error: 1 of 2 runs has no results, as the table says."
     assert "error: Class " in result.stdout

@@ -72,7 +72,8 @@ def test_every_mistake_is_named_at_once():
     assert str(caught.value) == (
         "Got shots=-1, queries=0, episodes=0, metric=f1. Expected a whole number of 0 or more, or auto, for shots; a "
         "whole number of 1 or more for queries; a whole number from 1 to 1,000,000 for episodes; one of accuracy, "
-        "macro_f1, ece for metric. Write shots=auto queries=15 episodes=600 metric=accuracy, for example."
+        "macro_f1, ece, valid_accuracy for metric. Write shots=auto queries=15 episodes=600 metric=accuracy, for "
+        "example."
     )
 
 

@@ -1,0 +1,31 @@
+"""Ray, where it is asked for."""
+
+import logging
+import os
+from typing import Any
+
+from fewshot.cli.extras import needed
+from fewshot.errors import ConfigError
+
+
+def start_ray(address: str | None, setting: str) -> Any:
+    """The package `ray`, connected to a cluster, or started on this machine; a second call does nothing.
+
+    Args:
+        address: of a cluster; None starts Ray here.
+        setting: what was typed, for messages.
+
+    Raises:
+        ConfigError: Ray is not installed, or there is no cluster at this address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    ray = needed("ray", "ray", setting)
+    if not ray.is_initialized():
+        try:
+            ray.init(address or "local", include_dashboard=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError, TimeoutError) as error:
+            raise ConfigError(
+                f"{setting} found no Ray cluster at {address!r}: {error}. Start one with `ray start --head`, or leave "
+                f"out the address."
+            ) from error
+    return ray
