@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer.exceptions import TyperException
@@ -25,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+Engine = Literal["plain", "ray"]
 
 _typed: list[str] = []  # for what is written down beside a classifier
 
@@ -76,12 +78,18 @@ def predict(
     table: Table,
     output: Annotated[str, typer.Option("-o", "--output", help=".csv, .tsv or .jsonl; - is standard output")] = "-",
     text: TextColumn = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on behind the rows that the output has")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on behind what the output has")] = False,
+    engine: Annotated[
+        Engine,
+        typer.Option(help="ray: a file or a folder of files to a folder of parts, on all processors or a cluster"),
+    ] = "plain",
 ) -> None:
     """Classify each text of a table: label, probability, whether it is rejected, and the runner-up."""
-    from fewshot.cli.predicting import predict_table
-
-    predict_table(model, table, output, text, resume)
+    if engine == "ray":
+        from fewshot.cli.predicting_on_ray import predict_parts as predict_with_engine
+    else:
+        from fewshot.cli.predicting import predict_table as predict_with_engine
+    predict_with_engine(model, table, output, text, resume)
 
 
 @app.command()

@@ -12,7 +12,7 @@ def start_ray(address: str | None, setting: str) -> Any:
     """The package `ray`, connected to a cluster, or started on this machine; a second call does nothing.
 
     Args:
-        address: of a cluster; None starts Ray here.
+        address: of a cluster; None is that of RAY_ADDRESS, and without it starts Ray here.
         setting: what was typed, for messages.
 
     Raises:
@@ -20,9 +20,10 @@ def start_ray(address: str | None, setting: str) -> Any:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
     ray = needed("ray", "ray", setting)
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
     if not ray.is_initialized():
         try:
-            ray.init(address or "local", include_dashboard=False, logging_level=logging.ERROR)
+            ray.init(address, include_dashboard=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, TimeoutError) as error:
             raise ConfigError(
                 f"{setting} found no Ray cluster at {address!r}: {error}. Start one with `ray start --head`, or leave "

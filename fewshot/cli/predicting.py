@@ -1,16 +1,19 @@
 """`fewshot predict`: classify a table of any length, block by block."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewshot.errors import ConfigError
 from fewshot.progress import track
-from fewshot.tables import PredictionWriter, guess_columns, open_table
+from fewshot.tables import PredictionWriter, Table, guess_columns, open_table
 from fewshot.tables.rows import check_column
+
+if TYPE_CHECKING:
+    from fewshot.text_classifier import TextClassifier
 
 BLOCK = 4096  # texts that are classified and written at once
 ADDED = ("label", "probability", "rejected", "runner_up", "runner_up_probability")
@@ -27,28 +30,54 @@ def predict_table(model: Path, path: Path, output: str, text: str | None, resume
     """
     table = open_table(path)
     columns = guess_columns(table, text, with_label=False)
+    classifier = load_classifier(model)
+    inputs = [] if str(path) == "-" else [path]
+    with (
+        PredictionWriter(output, written_columns(table.columns), resume, inputs) as writer,
+        _resumable(writer),
+        track("Predicting", total=None, unit="texts") as advance,
+    ):
+        for n_rows in write_predictions(classifier, table, columns.text, writer):
+            advance(n_rows)
+
+
+def load_classifier(model: Path) -> "TextClassifier":
+    """A classifier that keeps no cache of what it classifies; a ConfigError where the folder holds none."""
     if model.exists() and not (model / "classifier.json").is_file():
         raise ConfigError(
             f"{str(model)!r} holds no classifier (no classifier.json). Expected a folder that `fewshot fit` wrote."
         )
     from fewshot.text_classifier import TextClassifier
 
-    classifier = TextClassifier.from_pretrained(model).without_cache()
-    added = [f"predicted_{name}" if name in table.columns else name for name in ADDED]
-    inputs = [] if str(path) == "-" else [path]
-    with PredictionWriter(output, [*table.columns, *added], resume, inputs) as writer, _resumable(writer):
-        rows = islice(table, writer.rows_there, None)
-        blocks = iter(lambda: list(islice(rows, BLOCK)), [])
-        first = next(blocks, [])
-        seen = [_text(record, columns.text, place) for place, record in first]
-        with classifier.encoder.cuts_reported(seen), track("Predicting", total=None, unit="texts") as advance:
-            for block in chain([first], blocks):
-                said = classifier.predictions([_text(record, columns.text, place) for place, record in block])
-                writer.write(
-                    [*(record.get(column) for column in table.columns), *_cells(prediction)]
-                    for (_, record), prediction in zip(block, said, strict=True)
-                )
-                advance(len(block))
+    return TextClassifier.from_pretrained(model).without_cache()
+
+
+def written_columns(columns: Sequence[str]) -> list[str]:
+    """The columns of a table, and those that are added."""
+    return [*columns, *(f"predicted_{name}" if name in columns else name for name in ADDED)]
+
+
+def write_predictions(classifier: "TextClassifier", table: Table, text: str, writer: PredictionWriter) -> Iterator[int]:
+    """Write the rows of a table behind those that the writer has; gives the number of rows of each block.
+
+    Args:
+        classifier: says what is added.
+        table: its columns are the first of the writer's.
+        text: the column of the texts.
+        writer: of `written_columns`.
+    """
+    rows = islice(table, writer.rows_there, None)
+    blocks = iter(lambda: list(islice(rows, BLOCK)), [])
+    first = next(blocks, [])
+    seen = [_text(record, text, place) for place, record in first]
+    with classifier.encoder.cuts_reported(seen):
+        for block in chain([first], blocks):
+            said = classifier.predictions([_text(record, text, place) for place, record in block])
+            writer.write(
+                [*(record.get(column) for column in table.columns), *_cells(prediction)]
+                for (_, record), prediction in zip(block, said, strict=True)
+            )
+            yield len(block)
 
 
 @contextmanager

@@ -11,8 +11,21 @@ from fewshot.tables.table import Records, Table
 _BATCH_ROWS = 1024
 
 
-def read_parquet(path: Path, name: str) -> Table:
-    """The rows of a parquet file.
+def row_group_runs(path: Path, name: str, rows: int) -> list[range]:
+    """The row groups of a parquet file in runs of `rows` rows or more, but for the last; one run of an empty file."""
+    with _file(path, name) as file:
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    runs, first, gathered = [], 0, 0
+    for number, size in enumerate(sizes):
+        gathered += size
+        if gathered >= rows or number == len(sizes) - 1:
+            runs.append(range(first, number + 1))
+            first, gathered = number + 1, 0
+    return runs or [range(0)]
+
+
+def read_parquet(path: Path, name: str, groups: range | None = None) -> Table:
+    """The rows of a parquet file, or of some of its row groups.
 
     Raises:
         TaskError: pyarrow is not installed, or the file is no parquet file or damaged.
@@ -21,9 +34,10 @@ def read_parquet(path: Path, name: str) -> Table:
         columns = file.schema_arrow.names
 
     def records() -> Records:
-        number = 0
         with _file(path, name) as file:
-            for batch in file.iter_batches(_BATCH_ROWS):
+            chosen = range(file.num_row_groups) if groups is None else groups
+            number = sum(file.metadata.row_group(group).num_rows for group in range(chosen.start))
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=list(chosen)):
                 for record in batch.to_pylist():
                     number += 1
                     yield f"{name}, row {number}", record

@@ -17,6 +17,7 @@ from fewshot.tables.wording import listed, shown
 STANDARD_OUTPUT = "-"
 _SEPARATORS = {".tsv": "\t", ".tab": "\t"}
 _JSON = (".jsonl", ".ndjson")
+SUFFIXES = (".csv", *_SEPARATORS, *_JSON)
 _REFUSED = (".xlsx", ".xlsm", ".xls", ".ods", ".parquet", ".pq", ".json")
 
 
