@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from fewshot.cli.build import build
 from fewshot.cli.check import BY_STAGE, check
+from fewshot.cli.mlflow_run import check_mlflow, log_run
 from fewshot.cli.settings import RunSettings
 from fewshot.cli.sweep import finished_run, in_sweep, settings_sha256
 from fewshot.cli.trials import watch_of_trial
@@ -42,14 +43,13 @@ def run(config: DictConfig) -> float:
     context = HydraConfig.get()
     redact_files(Path(context.runtime.output_dir) / ".hydra")
     settings = check(config, context.runtime.choices, context.overrides.task)
+    if settings.mlflow:
+        check_mlflow()
     recipe = recipe_of(config, settings, context.runtime.choices)
     # Imported here: what `check` refuses needs neither torch nor the rest.
     from fewshot.experiment.experiment import run_experiment
     from fewshot.experiment.valid_accuracy import check_valid_classes, valid_accuracy
-    from fewshot.page.of_run import page_of_run
-    from fewshot.page.render import write_page
-    from fewshot.report.results import add_process, build_results, write_results
-    from fewshot.report.table import comparison_table, show
+    from fewshot.report.results import build_results
     from fewshot.training import Store
 
     task = build(config, "task")
@@ -77,21 +77,7 @@ def run(config: DictConfig) -> float:
     if settings.metric == "valid_accuracy":
         results["valid_accuracy"] = valid_accuracy(task, result)
     if is_main():
-        n_encoded = sum(encoder.n_encoded for encoder in {recipe.encoder, result.model.encoder})
-        typed = [redacted(override.removeprefix("++")) for override in context.overrides.task]
-        add_process(results, time.perf_counter() - started, n_encoded, typed)
-        results["settings_sha256"] = settings_sha256(config)
-        write_results(folder, results, result)
-        show(comparison_table(results))
-        for line in results["advice"]:
-            log.info(line)
-        write_page(folder / "report.html", page_of_run(task, result, results))
-        timings = results["timings"]
-        log.info(
-            f"{timings['total']:.1f} s in all, {timings['episodes_per_second']:.0f} episodes a second, "
-            f"{n_encoded:,} texts encoded; results in {_relative(folder)}"
-        )
-        _save(folder, task, result, results)  # last: a full disk then costs the model and not the numbers
+        _finish(config, folder, task, recipe, result, results, started)
     return _metric(results, settings.metric)
 
 
@@ -133,6 +119,40 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
         final_stage=settings.final_stage,
         tuners={name: build(config, f"adaptation.{name}") for name in default_tuners()},
     )
+
+
+def _finish(
+    config: DictConfig,
+    folder: Path,
+    task: "Task",
+    recipe: "Recipe",
+    result: "ExperimentResult",
+    results: dict[str, Any],
+    started: float,
+) -> None:
+    """Write and show what was found: the numbers first, so that a full disk costs what comes behind them alone."""
+    from fewshot.page.of_run import page_of_run
+    from fewshot.page.render import write_page
+    from fewshot.report.results import add_process, write_results
+    from fewshot.report.table import comparison_table, show
+
+    n_encoded = sum(encoder.n_encoded for encoder in {recipe.encoder, result.model.encoder})
+    typed = [redacted(override.removeprefix("++")) for override in HydraConfig.get().overrides.task]
+    add_process(results, time.perf_counter() - started, n_encoded, typed)
+    results["settings_sha256"] = settings_sha256(config)
+    write_results(folder, results, result)
+    show(comparison_table(results))
+    for line in results["advice"]:
+        log.info(line)
+    write_page(folder / "report.html", page_of_run(task, result, results))
+    timings = results["timings"]
+    log.info(
+        f"{timings['total']:.1f} s in all, {timings['episodes_per_second']:.0f} episodes a second, "
+        f"{n_encoded:,} texts encoded; results in {_relative(folder)}"
+    )
+    if config.mlflow:
+        log_run(user_path(config.output, "output"), folder, results, result.trained.trainings)
+    _save(folder, task, result, results)
 
 
 def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[str, Any]) -> None:

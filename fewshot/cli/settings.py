@@ -18,9 +18,10 @@ class RunSettings(Protocol):
     Args:
         strategy: auto or zero_shot, prototypes, attention, lora, adapter, full.
         final_stage: what tunes on each support: auto or none, head, light.
-        metric: the value of a run: accuracy, macro_f1, ece; valid_accuracy, as hydra/sweeper=optuna has it.
+        metric: value of a run: accuracy, macro_f1, ece or valid_accuracy.
         resume: continue from the newest checkpoint of the same training.
         reuse: take what the same meta-training gave before, if it is kept; false trains anew.
+        mlflow: write an entry of the run for MLflow.
 
     Raises:
         ConfigError: names all values that cannot be used, or that do not go together.
@@ -30,8 +31,7 @@ class RunSettings(Protocol):
         "strategy": one_of("auto", *STAGES),
         "final_stage": one_of(*FINAL_STAGES),
         "metric": one_of(*METRICS),
-        "resume": BOOLEAN,
-        "reuse": BOOLEAN,
+        **dict.fromkeys(("resume", "reuse", "mlflow"), BOOLEAN),
     }
 
     strategy: str = "auto"
@@ -39,6 +39,7 @@ class RunSettings(Protocol):
     metric: str = "accuracy"
     resume: bool = False
     reuse: bool = True
+    mlflow: bool = False
 
     def contradictions(self) -> list[str]:
         """See `Protocol.contradictions`."""

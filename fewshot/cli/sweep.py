@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 3  # of a job whose worker dies
 
-OF_NO_NUMBER = ("output", "resume", "reuse", "metric")  # settings that change no number
+OF_NO_NUMBER = ("output", "resume", "reuse", "metric", "mlflow")  # settings that change no number
 
 
 def settings_sha256(config: DictConfig) -> str:

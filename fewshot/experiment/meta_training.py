@@ -53,6 +53,12 @@ class MetaTrained:
     augmentation: AugmentationResult | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def trainings(self) -> dict[str, TrainingHistory]:
+        """The history of each training that took steps, by what was trained."""
+        found = {"encoder": self.encoder_training and self.encoder_training.history, "learner": self.history}
+        return {name: history for name, history in found.items() if history and history.steps}
+
 
 @contextmanager
 def timed(timings: dict[str, float], phase: str) -> Iterator[None]:
