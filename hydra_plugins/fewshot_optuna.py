@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from fewshot.cli.extras import needed
 from fewshot.cli.sweep import OF_NO_NUMBER
 from fewshot.cli.trials import PRUNED, pruner, storage_url
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, redacted
 from fewshot.storage import file_name, user_path, write_text
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ class OptunaSweeper(Sweeper):
         typed = " ".join(f"{key.lstrip('+')}={value}" for key, value in best.params.items())
         log.info(
             f"Best of {len(ended)} trials ({n_pruned} pruned), number {best.number}: {typed}, valid accuracy "
-            f"{100 * best.value:.1f} %. The study {study.study_name!r} is in {storage_url(self.config)}"
+            f"{100 * best.value:.1f} %. The study {study.study_name!r} is in {redacted(storage_url(self.config))}"
         )
         params = {key.lstrip("+"): value for key, value in best.params.items()}
         content = {"name": "optuna", "best_params": params, "best_value": best.value}

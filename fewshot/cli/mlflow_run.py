@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.cli.extras import needed
+from fewshot.errors import redacted
 
 if TYPE_CHECKING:
     from fewshot.training import TrainingHistory
@@ -57,9 +58,9 @@ def log_run(output: Path, folder: Path, results: Mapping[str, Any], trainings: "
             client.log_batch(run, metrics[start : start + _BATCH])
         client.set_terminated(run)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        log.warning(f"MLflow has no entry of this run: {str(error).splitlines()[0]}")
+        log.warning(f"MLflow has no entry of this run: {redacted(str(error).splitlines()[0])}")
         return
-    log.info(f"MLflow: run {run} of the experiment {results['task']!r} in {address}")
+    log.info(f"MLflow: run {run} of the experiment {results['task']!r} in {redacted(address)}")
 
 
 def metrics_of(

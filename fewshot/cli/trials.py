@@ -11,7 +11,7 @@ from fewshot.cli.extras import needed
 from fewshot.errors import FewshotError
 from fewshot.storage import user_path
 
-_STEPS = 1_000_000  # of one training at most: the steps of a second one come behind them
+_STEPS = 1_000_000  # steps of an encoder's training are below, those of a learner's begin here
 PRUNED = "pruned"  # user attribute of a trial
 
 
@@ -52,11 +52,9 @@ def watch_of_trial(config: DictConfig) -> Callable[[str, int, float], None] | No
         pruner=pruner(sweeper) or optuna.pruners.NopPruner(),
     )
     trial = optuna.trial.Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
-    places: dict[str, int] = {}
 
     def watch(training: str, step: int, accuracy: float) -> None:
-        place = _STEPS * places.setdefault(training, len(places)) + step
-        trial.report(accuracy, place)
+        trial.report(accuracy, step if training.endswith("-encoder") else _STEPS + step)
         if trial.should_prune():
             trial.set_user_attr(PRUNED, True)
             raise PrunedTrial(

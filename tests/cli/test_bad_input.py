@@ -289,7 +289,7 @@ SETTINGS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "two at once": (
         ["queries=0", "metric=f1"],
-        ["Got queries=0, metric=f1.", "one of accuracy, macro_f1, ece for metric"],
+        ["Got queries=0, metric=f1.", "one of accuracy, macro_f1, ece, valid_accuracy for metric"],
     ),
     "unknown learner": (
         ["learner=prototipical"],

@@ -119,7 +119,7 @@ def test_test_classes_and_baselines_are_no_part_of_a_trial(tune, tmp_path, monke
 
     assert outcome.status == 0, outcome.err
     (trial,) = study_of(tmp_path).trials
-    assert list(trial.intermediate_values) == [0, 2, 4]
+    assert list(trial.intermediate_values) == [1_000_000, 1_000_002, 1_000_004]
     assert trial.value == 0.625
     assert results(tmp_path).popitem()[1]["accuracy"]["mean"] != 0.625
 
