@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.throughput
 
 The encoders that come with the package, in bfloat16 where that is faster, on terms of medical_terms and on eight of
-them joined. Seconds are those of the processor, not of the clock, so that other work beside it changes little. It is the
-whole of `TextClassifier.predictions`, without reading and writing.
+them joined. Seconds are those of the processor, not of the clock, so that other work beside it changes little. It is
+the whole of `TextClassifier.predictions`, without reading and writing.
 """
 
 import time
