@@ -57,7 +57,7 @@ def test_other_settings_texts_or_code_are_not_done(swept, folder, tmp_path, monk
     with (folder / "texts.jsonl").open("a") as file:
         file.write('{"text": "one more", "label": "bear"}\n')
     swept("shots=1", "seed=0")
-    monkeypatch.setattr(sweep, "_code_sha256", lambda: "changed")
+    monkeypatch.setattr(sweep, "installation", lambda: "changed")
     swept("shots=1", "seed=0")
 
     assert [job["status"] for job in jobs(tmp_path)] == ["done", "skipped", "done", "done", "done"]
