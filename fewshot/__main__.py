@@ -1,8 +1,7 @@
 """The entry of `python -m fewshot`, the same as the command `fewshot`."""
 
-import sys
-
 from fewshot.cli.app import main
+from fewshot.processes import leave
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

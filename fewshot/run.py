@@ -1,7 +1,6 @@
 """The entry of `python -m fewshot.run +task=medical_terms shots=5`; `fewshot.cli` is the command line itself."""
 
 import os
-import sys
 
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -10,8 +9,9 @@ if "RANK" in os.environ:  # torch would say in each process that all parameters 
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 from fewshot.cli.main import main
+from fewshot.processes import leave
 
 __all__ = ["main"]
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,11 +1,13 @@
 """Files and folders that are either whole or absent: written under a temporary name, flushed, then renamed."""
 
 import contextlib
+import ctypes
 import json
 import math
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 SEAL = "blake2b"  # of the metadata of a safetensors file
 _JSON_SEAL = "sha256"
 _LEFTOVER_SECONDS = 600.0  # no writing takes so long
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 ADVICE = "Free some space or choose another folder."
 
 
@@ -89,6 +92,9 @@ def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
 def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), advice: str = ADVICE) -> Iterator[Path]:
     """A temporary folder that takes the place of `path` when the block ends well; until then the old one stays whole.
 
+    On Linux the two are exchanged in one step. Elsewhere, a process that is killed at that very moment leaves the old
+    folder as `old` in a hidden folder beside `path`.
+
     Args:
         path: absent, empty, or a folder with the file `marker`, which says that it was written so before.
         marker: name of a file.
@@ -116,15 +122,10 @@ def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), ad
         new, old = temporary / "new", temporary / "old"
         new.mkdir()
         yield new
-        if path.exists():
-            os.rename(path, old)
-        try:
-            os.rename(new, path)
-        except BaseException:
-            if old.exists():
-                os.rename(old, path)
-            raise
+        if not _exchanged(new, path):
+            _exchange_by_hand(new, path, old)
         _flush_folder(path.parent)
+    remove_leftovers(path.parent, path.name)
 
 
 def write_text(path: Path | str, text: str, advice: str = ADVICE, private: bool = False) -> None:
@@ -146,9 +147,9 @@ def redact_files(folder: Path) -> None:
             write_text(path, redacted(text))
 
 
-def write_sealed(path: Path | str, content: Mapping[str, Any], advice: str = ADVICE) -> None:
+def write_sealed(path: Path | str, content: Mapping[str, Any], advice: str = ADVICE, private: bool = False) -> None:
     """Write a JSON object with a digest of it, which `read_sealed` checks; errors as in `write_json`."""
-    write_json(path, {**content, _JSON_SEAL: _json_digest(content)}, advice)
+    write_json(path, {**content, _JSON_SEAL: _json_digest(content)}, advice, private)
 
 
 def read_sealed(path: Path | str) -> dict[str, Any]:
@@ -221,9 +222,10 @@ def tensors_digest(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str])
     return total.hexdigest()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files and folders that a killed process left in a folder."""
-    for leftover in folder.glob(".*.tmp"):
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove temporary files and folders that a killed process left in a folder; those of one name, if it is given."""
+    start = "" if name is None else f".{name}."
+    for leftover in (path for path in folder.glob(".*.tmp") if path.name.startswith(start)):
         with contextlib.suppress(OSError):  # another process has just finished or removed it
             if time.time() - leftover.stat().st_mtime > _LEFTOVER_SECONDS:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -243,6 +245,28 @@ def _writing(path: Path, advice: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
+
+
+def _exchanged(new: Path, path: Path) -> bool:
+    """Exchange two folders in one step; False if one is absent, or the system or the disk cannot."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    rename.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    return bool(rename(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0)
+
+
+def _exchange_by_hand(new: Path, path: Path, old: Path) -> None:
+    if path.exists():
+        os.rename(path, old)
+    try:
+        os.rename(new, path)
+    except BaseException:
+        if old.exists():
+            os.rename(old, path)
+        elif _exchanged(new, path):  # another process was first
+            return
+        raise
 
 
 def _remove(file: Path) -> None:

@@ -23,7 +23,7 @@ from fewshot.errors import ConfigError
 from fewshot.progress import track
 from fewshot.randomness import child_seed
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, Range, RangedSettings, one_of, or_null
-from fewshot.storage import write_json
+from fewshot.storage import read_sealed, write_sealed
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class LanguageModel(Endpoint, RangedSettings, Source):
     def _answers(self, requests: Sequence[Request]) -> Iterator[tuple[int, str]]:
         """Answers with the index of their request: those that are kept, then others as they come in the budget."""
         files = [self._file(request) for request in requests]
-        kept = {index: _kept_answer(file) for index, file in enumerate(files)}
+        kept = {index: kept_answer(file) for index, file in enumerate(files)}
         yield from ((index, answer) for index, answer in kept.items() if answer is not None)
         missing = [index for index, answer in kept.items() if answer is None]
         if not missing:
@@ -152,7 +152,7 @@ class LanguageModel(Endpoint, RangedSettings, Source):
                 if (file := files[missing[number]]) is not None:
                     content = {"model": self.model, "host": self.host, "answer": _encodable(answer)}
                     advice = f"Free some space, or set {GROUP}.cache to another folder, or to null to keep no answers."
-                    write_json(file, content, advice, private=True)
+                    write_sealed(file, content, advice, private=True)
                 yield missing[number], answer
                 advance()
 
@@ -213,10 +213,10 @@ def _nearest(request: AugmentRequest) -> list[list[str]]:
     return [[names[other] for other in row] for row in order.tolist()]
 
 
-def _kept_answer(file: Path | None) -> str | None:
+def kept_answer(file: Path | None) -> str | None:
     """The answer in a file; a damaged one counts as absent."""
     try:
-        answer = json.loads(file.read_text("utf-8"))["answer"] if file is not None else None
+        answer = read_sealed(file)["answer"] if file is not None else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return answer if isinstance(answer, str) else None

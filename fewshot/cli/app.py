@@ -38,6 +38,7 @@ Seed = Annotated[int, typer.Option(help="of what is held out and tuned")]
 EncoderName = Annotated[
     str | None, typer.Option("--encoder", help="folder or hub id of a sentence-transformers model; else MiniLM")
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="write an output anew that holds something")]
 MetaModelFolder = Annotated[
     Path | None, typer.Option("--meta-model", help="folder of a run whose encoder and learner are used")
 ]
@@ -79,6 +80,7 @@ def predict(
     output: Annotated[str, typer.Option("-o", "--output", help=".csv, .tsv or .jsonl; - is standard output")] = "-",
     text: TextColumn = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on behind what the output has")] = False,
+    overwrite: Overwrite = False,
     engine: Annotated[
         Engine,
         typer.Option(help="ray: a file or a folder of files to a folder of parts, on all processors or a cluster"),
@@ -89,7 +91,7 @@ def predict(
         from fewshot.cli.predicting_on_ray import predict_parts as predict_with_engine
     else:
         from fewshot.cli.predicting import predict_table as predict_with_engine
-    predict_with_engine(model, table, output, text, resume)
+    predict_with_engine(model, table, output, text, resume, overwrite)
 
 
 @app.command()
@@ -129,11 +131,12 @@ def check(
     fix: Annotated[bool, typer.Option("--fix", help="write a copy with safe repairs")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="of the copy: .csv, .tsv or .jsonl")] = None,
     encoder: EncoderName = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Find what is wrong with texts and labels: copies, contradictions, likely wrong labels, personal data and more."""
     from fewshot.cli.checking import check_table
 
-    for line in check_table(table, text, label, fix, output, encoder):
+    for line in check_table(table, text, label, fix, output, encoder, overwrite):
         typer.echo(printable(line))
 
 

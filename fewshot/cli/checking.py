@@ -8,13 +8,20 @@ from fewshot.errors import ConfigError, TaskError
 from fewshot.housekeeping import check_texts, repair_texts
 from fewshot.housekeeping.personal import has_presidio
 from fewshot.tables import Columns, PredictionWriter, Table, guess_columns, open_table
+from fewshot.tables.predictions import check_new
 from fewshot.tables.rows import check_column
 
 Rows = list[tuple[str, dict[str, Any]]]
 
 
 def check_table(
-    path: Path, text: str | None, label: str | None, fix: bool, output: Path | None, encoder: str | None
+    path: Path,
+    text: str | None,
+    label: str | None,
+    fix: bool,
+    output: Path | None,
+    encoder: str | None,
+    overwrite: bool = False,
 ) -> Iterator[str]:
     """Check a table, and write a repaired copy if asked; gives what to print, a line each.
 
@@ -22,8 +29,9 @@ def check_table(
         path: the table; it is never written.
         text, label: columns, where they cannot be guessed. A table of one column has no labels.
         fix: repair what is safe.
-        output: of the repaired table.
+        output: of the repaired table; a file that holds something is refused.
         encoder: its features find likely wrong labels; None is MiniLM.
+        overwrite: write an output that holds something anew.
 
     Raises:
         FewshotError: anything that the user can mend.
@@ -31,6 +39,8 @@ def check_table(
     if fix != (output is not None) or str(output) == "-":
         got = "--fix with standard output" if fix and output else "--fix alone" if fix else f"-o {output} without --fix"
         raise ConfigError(f"Got {got}, expected both: --fix -o clean.csv, or neither. Correct it.")
+    if output is not None and not overwrite:
+        check_new(output, resumable=False)
     table = open_table(path)
     columns = guess_columns(table, text, label, with_label=label is not None or len(table.columns) > 1)
     yield from table.notes
@@ -44,7 +54,7 @@ def check_table(
         yield from _findings(texts, labels, places, encoder)
         return
     inputs = [] if str(path) == "-" else [path]
-    with PredictionWriter(output, table.columns, False, inputs) as writer:
+    with PredictionWriter(output, table.columns, False, inputs, overwrite) as writer:
         yield from _findings(texts, labels, places, encoder)
         yield ""
         yield from _repaired(writer, table, columns, rows, texts, labels)

@@ -140,8 +140,8 @@ def _finish(
     typed = [redacted(override.removeprefix("++")) for override in HydraConfig.get().overrides.task]
     add_process(results, time.perf_counter() - started, n_encoded, typed)
     results["settings_sha256"] = settings_sha256(config)
+    show(comparison_table(results))  # first: a disk that is full costs no number
     write_results(folder, results, result)
-    show(comparison_table(results))
     for line in results["advice"]:
         log.info(line)
     write_page(folder / "report.html", page_of_run(task, result, results))

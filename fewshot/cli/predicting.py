@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fewshot.errors import ConfigError
 from fewshot.progress import track
 from fewshot.tables import PredictionWriter, Table, guess_columns, open_table
+from fewshot.tables.predictions import check_new
 from fewshot.tables.rows import check_column
 
 if TYPE_CHECKING:
@@ -19,21 +20,27 @@ BLOCK = 4096  # texts that are classified and written at once
 ADDED = ("label", "probability", "rejected", "runner_up", "runner_up_probability")
 
 
-def predict_table(model: Path, path: Path, output: str, text: str | None, resume: bool) -> None:
+def predict_table(
+    model: Path, path: Path, output: str, text: str | None, resume: bool, overwrite: bool = False
+) -> None:
     """Write the rows of a table with what a classifier says of them.
 
     Columns of the table come first. One of the same name as an added one stays, and the added one is called
-    `predicted_...`.
+    `predicted_...`. An output that holds something is refused unless it is resumed or overwritten.
 
     Raises:
         FewshotError: anything that the user can mend; what was written until then is whole rows.
     """
+    if not (resume or overwrite):
+        check_new(output)
+    elif resume and overwrite:
+        raise ConfigError("Got both --resume and --overwrite, expected one of them. Leave one out.")
     table = open_table(path)
     columns = guess_columns(table, text, with_label=False)
     classifier = load_classifier(model)
     inputs = [] if str(path) == "-" else [path]
     with (
-        PredictionWriter(output, written_columns(table.columns), resume, inputs) as writer,
+        PredictionWriter(output, written_columns(table.columns), resume, inputs, overwrite) as writer,
         _resumable(writer),
         track("Predicting", total=None, unit="texts") as advance,
     ):

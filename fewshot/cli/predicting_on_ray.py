@@ -91,7 +91,9 @@ class PartPredictor:
         return n_rows
 
 
-def predict_parts(model: Path, path: Path, output: str, text: str | None, resume: bool) -> None:
+def predict_parts(
+    model: Path, path: Path, output: str, text: str | None, resume: bool, overwrite: bool = False
+) -> None:
     """Classify a file, or all files of a folder, on Ray.
 
     Args:
@@ -100,10 +102,13 @@ def predict_parts(model: Path, path: Path, output: str, text: str | None, resume
         output: a folder; what its name ends in is the format of its parts (.csv, .tsv, .jsonl), csv if nothing.
         text: the column of the texts; None guesses it from the first file.
         resume: keep parts that are there.
+        overwrite: refused, for a folder is not replaced.
 
     Raises:
         FewshotError: anything that the user can mend; parts that were written until then are whole.
     """
+    if overwrite:
+        raise ConfigError("Got --overwrite with --engine ray, which replaces no folder. Choose another output.")
     ray = start_ray(None, "--engine ray")
     files, folder = input_files(path), output_folder(output)
     columns = guess_columns(table := open_table(files[0]), text, with_label=False)

@@ -1,7 +1,8 @@
 """A sweep that survives: jobs that are done are skipped, one that fails does not stop the others, a table ends it.
 
 Each job folder has `job.json` with `settings_sha256`, `overrides`, `attempts` (how often it was started), `status`
-(running, done, skipped, pruned or failed) and, where it was pruned or failed, a `message`. Two jobs are the same if all
+(running, done, skipped, pruned, failed, or unsaved: it has results, and something else could not be written) and, where
+it was pruned or failed, a `message`. Two jobs are the same if all
 settings that could change a number are equal, and so are the texts, the code and the versions of the libraries.
 """
 
@@ -21,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fewshot.cli.trials import PrunedTrial
-from fewshot.errors import FewshotError, redacted
+from fewshot.errors import FewshotError, redacted, sentence
 from fewshot.report.jobs import JOB, jobs_without_results, read_json
 from fewshot.resources import installation
 from fewshot.storage import redact_files, user_path, write_json
@@ -56,7 +57,8 @@ def finished_run(config: DictConfig, task_sha256: str) -> tuple[Path, Mapping[st
     """
     asked = (settings_sha256(config), task_sha256)
     for folder, results in _finished(config.output, HydraConfig.get().sweep.dir):
-        if (results["settings_sha256"], results.get("task_sha256")) == asked and config.metric in results:
+        same = (results["settings_sha256"], results.get("task_sha256")) == asked and config.metric in results
+        if same and read_json(folder / JOB).get("status") == "done":  # its model is there as well
             return folder, results
     return None
 
@@ -102,7 +104,8 @@ def run_job(config: DictConfig, run: Callable[[DictConfig], float]) -> float:
         status = "done" if (folder / "results.json").is_file() else "skipped"
         write_json(folder / JOB, job | {"status": status})
         return value
-    write_json(folder / JOB, job | {"status": "failed", "message": message})
+    status = "unsaved" if (folder / "results.json").is_file() else "failed"
+    write_json(folder / JOB, job | {"status": status, "message": message})
     log.error(f"error: {message} The sweep goes on.")
     return math.nan
 
@@ -110,7 +113,7 @@ def run_job(config: DictConfig, run: Callable[[DictConfig], float]) -> float:
 class SweepEnd(Callback):
     """Ends a sweep with a table and a page of its runs, those that were skipped and those that failed too.
 
-    `SystemExit(2)` leaves Hydra if a job failed.
+    `SystemExit(2)` leaves Hydra if a job failed or is unsaved.
     """
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
@@ -120,7 +123,7 @@ class SweepEnd(Callback):
 
         sweep = config.hydra.sweep.dir
         jobs = [read_json(path) for path in Path(sweep).rglob(JOB)]
-        hashes = {job.get("settings_sha256") for job in jobs if job.get("status") in ("done", "skipped")}
+        hashes = {job.get("settings_sha256") for job in jobs if job.get("status") in ("done", "skipped", "unsaved")}
         finished = {results["settings_sha256"]: folder for folder, results in _finished(config.output, sweep)}
         runs = [run for name, folder in finished.items() if name in hashes for run in collect(folder)]
         without = jobs_without_results([Path(sweep)])
@@ -129,6 +132,14 @@ class SweepEnd(Callback):
         if failed:
             has = "has" if len(failed) == 1 else "have"
             print(f"error: {len(failed)} of {len(jobs)} runs {has} no results, as the table says.", file=sys.stderr)
+        unsaved = [job for job in jobs if job.get("status") == "unsaved"]
+        if unsaved:
+            print(
+                f"error: {len(unsaved)} of {len(jobs)} runs could not keep their model: "
+                f"{sentence(str(unsaved[0].get('message')))} The same command tries again.",
+                file=sys.stderr,
+            )
+        if failed or unsaved:
             raise SystemExit(2)
 
 

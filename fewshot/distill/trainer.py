@@ -21,7 +21,8 @@ from fewshot.distill.corpus import Corpus, Mixture, Tokens
 from fewshot.distill.losses import LossWeights, distillation_loss, token_loss
 from fewshot.distill.student import hidden_states, pooled
 from fewshot.encoders.precision import cast_parameters
-from fewshot.storage import write_tensors
+from fewshot.errors import StorageError
+from fewshot.storage import read_tensors, write_tensors
 
 _PART = 40_000  # tokens, with padding, that go through a model at once
 _HELD_OUT = 512  # texts
@@ -140,12 +141,14 @@ class Distillation:
         write_tensors(file, self._state(), {"step": str(self.step), "seconds": repr(self.seconds)})
 
     def load(self, file: Path) -> None:
-        """Go on where `save` was called, with the same data, schedule and seed."""
-        from safetensors import safe_open
-
-        with safe_open(str(file), framework="pt") as opened:
-            stored = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (no mapping)
-            metadata = opened.metadata()
+        """Go on where `save` was called, with the same data, schedule and seed; StorageError for a damaged file."""
+        try:
+            stored, metadata = read_tensors(file)
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"Could not read the training in {str(file)!r}: {error}. Expected a file as `save` writes it. Begin "
+                f"the training anew."
+            ) from error
         self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
         self._generator.set_state(stored.pop("generator"))
         for parameter in self._exact.values():  # the optimiser would make its state at its first step

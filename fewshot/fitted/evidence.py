@@ -14,7 +14,7 @@ from fewshot.fitted.attribution import Attribution
 from fewshot.fitted.explanation import Contribution, Explanation
 from fewshot.learners.learner import Classifier, Learner
 from fewshot.learners.saving import WRITTEN as LEARNER_FILES
-from fewshot.learners.saving import load_learner, save_learner
+from fewshot.learners.saving import read_learner, save_learner
 from fewshot.storage import read_sealed, write_sealed
 
 SUPPORT = "support.json"
@@ -101,6 +101,6 @@ def read_evidence(folder: Path, tensors: dict[str, Tensor]) -> Evidence | None:
     features, n_evidence = tensors.pop(_FEATURES), len(support.with_names_as_texts().texts)
     if len(features) != n_evidence:
         raise ValueError(f"there are features of {len(features)} texts and label names, expected {n_evidence}")
-    learner = load_learner(folder)
+    learner = read_learner(folder)
     assert isinstance(learner, Learner)
     return Evidence(support, features, learner)

@@ -1,8 +1,7 @@
 """Learners by name, and learners and adapted classifiers as safetensors and JSON.  No pickle, no class of others."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from fewshot.learners.names import NAMES
 from fewshot.learners.one_vs_rest import OneVsRest
 from fewshot.learners.prototypical import ProjectedPrototype, Prototypical, ResidualProjection
 from fewshot.learners.ridge import DualLinear, Ridge
-from fewshot.storage import read_sealed, read_tensors, write_sealed, write_tensors
+from fewshot.storage import read_sealed, read_tensors, tensors_digest, write_sealed, write_tensors
 
 LEARNERS: dict[str, type[Learner]] = dict(
     zip(NAMES, (Centroid, Logistic, Ridge, Prototypical, AttentionPrototypical, MAML), strict=True)
@@ -33,6 +32,7 @@ LEARNERS: dict[str, type[Learner]] = dict(
 DESCRIPTION, TENSORS = "learner.json", "learner.safetensors"
 WRITTEN = (DESCRIPTION, TENSORS)
 _CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, OneVsRest, AdaptedNetwork)
+_UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError)
 _PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
 
 
@@ -54,8 +54,10 @@ def save_learner(
         StorageError: the folder cannot be written.
     """
     folder = Path(folder)
-    write_tensors(folder / TENSORS, learner.state_dict())
+    state = {name: tensor.detach().cpu() for name, tensor in learner.state_dict().items()}
+    write_tensors(folder / TENSORS, state)
     content = {"class": type(learner).__name__, "arguments": learner.arguments, "details": dict(details or {})}
+    content["tensors"] = tensors_digest(state, {})  # a folder that was overwritten by half is noticed
     encoder = learner.published if isinstance(learner, EncoderMAML) else encoder
     if encoder is not None:
         content["encoder"] = {"model": encoder.model, "fingerprint": encoder.portable_fingerprint}
@@ -77,21 +79,40 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
             not the one that the learner was trained with.
     """
     folder = Path(folder)
-    classes = {kind.__name__: kind for kind in LEARNERS.values()}
-    learner: Learner | EncoderMAML
-    with _readable(folder):
-        content = read_sealed(folder / DESCRIPTION)
-        kind, arguments = content["class"], dict(content["arguments"])
-        trained_on = content.get("encoder", {}).get("fingerprint")
+    try:
+        return read_learner(folder, encoder)
+    except ConfigError:
+        raise
+    except _UNREADABLE as error:
+        raise ConfigError(
+            f"{str(folder)!r} holds no learner that can be read ({type(error).__name__}: {error}). Expected "
+            f"{DESCRIPTION} and {TENSORS} as a run writes them. Run the training again."
+        ) from error
+
+
+def read_learner(folder: Path, encoder: Encoder | None = None) -> Learner | EncoderMAML:
+    """As `load_learner`, for what holds a learner among other things: damage comes as it was found.
+
+    Raises:
+        OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError: a file is missing or damaged.
+        ConfigError: an encoder is needed, or it is not the one that the learner was trained with.
+    """
+    content = read_sealed(folder / DESCRIPTION)
+    kind, arguments = content["class"], dict(content["arguments"])
+    trained_on = content.get("encoder", {}).get("fingerprint")
     if encoder is not None and trained_on is not None:
         check_encoder(encoder, trained_on, f"The learner in {str(folder)!r}")
+    tensors, _ = read_tensors(folder / TENSORS)
+    digest = tensors_digest(tensors, {})
+    if content.get("tensors", digest) != digest:  # earlier versions wrote none
+        raise ValueError(f"{DESCRIPTION} and {TENSORS} were not written together")
+    learner: Learner | EncoderMAML
     if kind == EncoderMAML.__name__:
         learner = _encoder_maml(folder, content, arguments, encoder)
-    with _readable(folder):
-        if kind != EncoderMAML.__name__:
-            learner = classes[kind](**arguments)
-            learner.trained_on = trained_on
-        learner.load_state_dict(read_tensors(folder / TENSORS)[0])
+    else:
+        learner = {one.__name__: one for one in LEARNERS.values()}[kind](**arguments)
+        learner.trained_on = trained_on
+    learner.load_state_dict(tensors)
     return learner
 
 
@@ -113,12 +134,11 @@ def _encoder_maml(
             f"The learner in {str(folder)!r} adapts an encoder, and none was given. Expected the one that it was "
             f"trained with. Write load_learner(folder, encoder=encoder)."
         )
-    with _readable(folder):
-        kinds = {kind.kind: kind for kind in (LoRA, Adapter, Full)}
-        described = dict(content["trainable"])
-        trainable = kinds[described.pop("kind")](**described)
-        seed = arguments.pop("seed")
-        settings = MAMLSettings(**arguments)
+    kinds = {kind.kind: kind for kind in (LoRA, Adapter, Full)}
+    described = dict(content["trainable"])
+    trainable = kinds[described.pop("kind")](**described)
+    seed = arguments.pop("seed")
+    settings = MAMLSettings(**arguments)
     return EncoderMAML(encoder, trainable, settings, seed)
 
 
@@ -170,14 +190,3 @@ def _built(description: Any, tensors: Mapping[str, Tensor]) -> Any:
         return projection.requires_grad_(False)
     fields = {key: _built(part, tensors) for key, part in description["fields"].items()}
     return _PARTS[description["class"]](**fields)
-
-
-@contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise ConfigError(
-            f"{str(folder)!r} holds no learner that can be read ({type(error).__name__}: {error}). Expected "
-            f"learner.json and learner.safetensors as a run writes them. Run the training again."
-        ) from error

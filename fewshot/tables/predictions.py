@@ -16,6 +16,7 @@ from fewshot.tables.wording import listed, shown
 
 STANDARD_OUTPUT = "-"
 _SEPARATORS = {".tsv": "\t", ".tab": "\t"}
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows
 _JSON = (".jsonl", ".ndjson")
 SUFFIXES = (".csv", *_SEPARATORS, *_JSON)
 _REFUSED = (".xlsx", ".xlsm", ".xls", ".ods", ".parquet", ".pq", ".json")
@@ -24,6 +25,7 @@ _REFUSED = (".xlsx", ".xlsm", ".xls", ".ods", ".parquet", ".pq", ".json")
 class PredictionWriter:
     """Write rows to a csv, tsv or jsonl file, or to standard output, block by block.
 
+    A file that holds something is not replaced unless asked, and one that another process writes is left to it.
     Each `write` hands its rows to the system in one piece, so that another program, or this one after it was killed,
     finds complete rows. With `resume`, a torn last row is cut off, and `rows_there` says how many input rows to skip.
 
@@ -32,10 +34,12 @@ class PredictionWriter:
         columns: their names; the header, or the keys.
         resume: go on behind the complete rows of an earlier call, rather than from nothing.
         inputs: files that are read meanwhile, and must not be written.
+        overwrite: begin a file anew that holds something.
 
     Raises:
-        ConfigError: a format that is not written, an input as output, or a file to go on with that has other columns.
-        StorageError: the file cannot be written.
+        ConfigError: a format that is not written, an input as output, a file that holds something, or one to go on
+            with that has other columns.
+        StorageError: the file cannot be written, or another process writes it.
 
     Example:
         >>> import tempfile
@@ -56,6 +60,7 @@ class PredictionWriter:
         columns: Sequence[str],
         resume: bool = False,
         inputs: Iterable[Path | str] = (),
+        overwrite: bool = False,
     ) -> None:
         self.columns = tuple(columns)
         self.rows_there = 0
@@ -68,7 +73,7 @@ class PredictionWriter:
         self._quoted = re.compile(f'[{self._separator}"\r\n]')
         self._whole = 0  # bytes of complete rows
         _check(self._path, self.name, suffix, resume and self._to_stdout, inputs)
-        self._file = self._stdout() if self._to_stdout else self._opened(resume)
+        self._file = self._stdout() if self._to_stdout else self._opened(resume, overwrite)
         if not self._whole and self._separator is not None:
             self._put(self._line(self.columns))
 
@@ -104,19 +109,30 @@ class PredictionWriter:
         buffer = getattr(sys.stdout, "buffer", None)
         return buffer if buffer is not None else _AsText(sys.stdout)
 
-    def _opened(self, resume: bool) -> Any:
+    def _opened(self, resume: bool, overwrite: bool) -> Any:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if resume and os.path.exists(self._path):
+            if os.path.exists(self._path) and not os.path.isfile(self._path):  # /dev/null, or a pipe
+                return open(self._path, "wb", buffering=0)
+            # Read and write, neither cut off nor at its end: nothing is changed before it is this process's alone.
+            number = os.open(self._path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
+            file = open(number, "rb+", buffering=0)  # noqa: SIM115 - `close` closes it
+        except (OSError, ValueError) as error:
+            raise self._failure(error) from error
+        try:
+            _lock(file, self.name)
+            if resume:
                 self._count()
-                file = open(self._path, "rb+", buffering=0)  # noqa: SIM115 - `close` closes it
-                file.truncate(self._whole)
-                file.seek(self._whole)
-                return file
-            return open(self._path, "wb", buffering=0)
-        except ConfigError:
+            elif not overwrite:
+                check_new(self._path)
+            file.truncate(self._whole)
+            file.seek(self._whole)
+            return file
+        except (ConfigError, StorageError):
+            file.close()
             raise
         except (OSError, ValueError) as error:
+            file.close()
             raise self._failure(error) from error
 
     def _count(self) -> None:
@@ -190,6 +206,31 @@ class PredictionWriter:
             f"Could not write {self.name}: {reason}.{kept} Free some space or choose another output"
             f"{', and go on with --resume' if self._whole and not self._to_stdout else ''}."
         )
+
+
+def check_new(path: Path | str, resumable: bool = True) -> None:
+    """Refuse an output that is a file which holds something, with a ConfigError; others are none of its business."""
+    path = Path(os.path.expanduser(path))
+    if str(path) != STANDARD_OUTPUT and os.path.isfile(path) and os.path.getsize(path):
+        further = "go on behind its rows with --resume, " if resumable else ""
+        raise ConfigError(
+            f"The output {shown(path)} is there already, and would be lost. Name another with -o, {further}or replace "
+            f"it with --overwrite."
+        )
+
+
+def _lock(file: Any, name: str) -> None:
+    """Keep other processes out until the file is closed, where the system can."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StorageError(f"Another process writes {name}. Wait until it ends, or name another with -o.") from error
+    except OSError:  # a disk without locks
+        return
 
 
 def _check(path: Path, name: str, suffix: str, resumed_stdout: bool, inputs: Iterable[Path | str]) -> None:

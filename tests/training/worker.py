@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from fewshot.processes import disconnect, process_index
+from fewshot.processes import disconnect, leave, process_index
 from fewshot.training import Store
 from tests.training.dropout import SETTINGS, Regression, draw, fit
 
@@ -33,7 +33,7 @@ def main(folder: Path, arguments: list[str]) -> None:
     def listen(step: int, generator: torch.Generator) -> torch.Tensor:
         if step in stop:
             disconnect()
-            sys.exit()
+            leave(0)
         batch = draw(step, generator)
         drawn.append(digest(batch))
         if step == 1 or len(drawn) == 1:
@@ -57,3 +57,4 @@ def main(folder: Path, arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2:])
+    leave(0)

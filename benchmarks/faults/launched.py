@@ -1,0 +1,56 @@
+"""Two processes under torchrun, killed and resumed to the same bits."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+from benchmarks.faults.jobs import EncoderTraining, MetaTraining, Run
+from benchmarks.faults.materials import Materials
+from benchmarks.faults.tally import Trial
+
+
+def launched(generator: random.Random, folder: Path) -> Iterator[Trial]:
+    """SIGKILL of both processes once there is a checkpoint; resumed, the weights and numbers are the same."""
+    materials = Materials(folder / "materials").make()
+    known = dict[Run, object]()
+    for kind in (MetaTraining, EncoderTraining):
+        job: Run = kind(materials)
+        own = folder / "undisturbed" / job.name
+        own.mkdir(parents=True)
+        if _launch(job, own).wait() != 0:
+            raise RuntimeError((own / "log").read_text()[-2000:])
+        known[job] = job.outcome(own)
+    for number, (job, outcome) in enumerate(cycle(known.items())):
+        own = folder / f"{number}"
+        own.mkdir()
+
+        def attempt(job: Run = job, outcome: object = outcome, own: Path = own) -> str:
+            started = _launch(job, own)
+            while started.poll() is None and not list((own / "out" / "checkpoints").rglob("SHA256SUMS")):
+                time.sleep(0.01)
+            time.sleep(generator.uniform(0.0, 0.3))
+            if started.poll() is None:
+                os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+            job.check(own)
+            if _launch(job, own).wait() != 0:
+                raise AssertionError((own / "log").read_text()[-1500:])
+            assert "Going on after step" in (own / "log").read_text()
+            return "same" if job.outcome(own) == outcome else "fault"
+
+        yield Trial(f"launched {job.name} {number}", attempt)
+
+
+def _launch(job: Run, folder: Path) -> subprocess.Popen[bytes]:
+    """Start it under torchrun, in a group of processes of its own."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launcher, "-m", "fewshot.run", *job.arguments(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
