@@ -33,6 +33,25 @@ def test_the_first_of_several_is_the_main_one(index, is_main, launched):
     assert processes.is_main() is is_main
 
 
+def test_one_of_several_ends_without_taking_python_down(launched, monkeypatch):
+    ended = []
+
+    def end(status):
+        ended.append(status)
+        raise SystemExit(status)
+
+    monkeypatch.setattr(processes.os, "_exit", end)
+    monkeypatch.setattr(processes.logging, "shutdown", lambda: ended.append("logs"))
+    launched(1, 2)
+    with pytest.raises(SystemExit):
+        processes.leave(3)
+    assert ended == ["logs", 3]
+    launched(0, 1)
+    with pytest.raises(SystemExit) as stop:
+        processes.leave(2)
+    assert (stop.value.code, ended) == (2, ["logs", 3])
+
+
 def test_only_the_main_process_shows_a_bar(launched, monkeypatch):
     started = []
 

@@ -270,3 +270,37 @@ def test_a_folder_of_other_things_is_not_replaced(tmp_path):
     with pytest.raises(StorageError, match="holds something else"), replaced_folder(tmp_path / "model", "marker"):
         pass
     assert (tmp_path / "model" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_a_folder_takes_the_place_of_another(in_one_step, tmp_path, monkeypatch):
+    """In one step there is no moment without a folder of that name: nothing is renamed."""
+    if in_one_step:
+        if not storage._exchanged(*(make_folder(tmp_path / name, name) for name in ("a", "b"))):
+            pytest.skip("the system, or the disk, cannot exchange two folders")
+        assert (tmp_path / "a" / "mark").read_text() == "b"
+        make_folder(tmp_path / "saved", "old")
+        monkeypatch.setattr(storage.os, "rename", fail(errno.EPERM))
+    else:
+        make_folder(tmp_path / "saved", "old")
+        monkeypatch.setattr(storage, "_exchanged", lambda new, path: False)
+    with replaced_folder(tmp_path / "saved", "mark") as new:
+        (new / "mark").write_text("new")
+        assert (tmp_path / "saved" / "mark").read_text() == "old"
+    assert (tmp_path / "saved" / "mark").read_text() == "new"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_saving_again_takes_away_what_a_killed_process_left_of_the_same_name(tmp_path):
+    left, other = make_folder(tmp_path / ".saved.x1.tmp", "half"), make_folder(tmp_path / ".more.x1.tmp", "half")
+    for path in (left, other):
+        os.utime(path, (0, 0))
+    with replaced_folder(tmp_path / "saved", "mark") as new:
+        (new / "mark").write_text("new")
+    assert (left.exists(), other.exists()) == (False, True)
+
+
+def make_folder(path, content):
+    path.mkdir()
+    (path / "mark").write_text(content)
+    return path

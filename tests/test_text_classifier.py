@@ -99,6 +99,17 @@ def test_a_folder_that_cannot_be_read_is_one_sentence(adapted, tmp_path, spoil):
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_learner_of_a_classifier_has_one_advice(adapted, tmp_path):
+    texts, labels = coloured(4)
+    encoder = adapted["lora"].encoder.replace(weights=None)
+    model = MetaModel(encoder, primed("centroid", encoder.encode(["red"]).shape[1])).adapt(texts, labels)
+    model.save_pretrained(tmp_path)
+    (tmp_path / "learner.safetensors").write_bytes(b"")
+    with pytest.raises(ConfigError, match="Fit the classifier again") as caught:
+        TextClassifier.from_pretrained(tmp_path)
+    assert "Run the training again" not in str(caught.value)
+
+
 def test_a_head_beside_other_encoder_weights_is_refused(adapted, tmp_path):
     adapted["lora"].save_pretrained(tmp_path / "a")
     adapted["adapter"].save_pretrained(tmp_path / "b")

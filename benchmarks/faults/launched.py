@@ -1,14 +1,16 @@
 """Two processes under torchrun, killed and resumed to the same bits."""
 
+import contextlib
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
+
+import psutil
 
 from benchmarks.faults.jobs import EncoderTraining, MetaTraining, Run
 from benchmarks.faults.materials import Materials
@@ -35,8 +37,9 @@ def launched(generator: random.Random, folder: Path) -> Iterator[Trial]:
             while started.poll() is None and not list((own / "out" / "checkpoints").rglob("SHA256SUMS")):
                 time.sleep(0.01)
             time.sleep(generator.uniform(0.0, 0.3))
-            if started.poll() is None:
-                os.killpg(started.pid, signal.SIGKILL)
+            for process in (psutil.Process(started.pid), *psutil.Process(started.pid).children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             started.wait()
             job.check(own)
             if _launch(job, own).wait() != 0:
@@ -48,9 +51,9 @@ def launched(generator: random.Random, folder: Path) -> Iterator[Trial]:
 
 
 def _launch(job: Run, folder: Path) -> subprocess.Popen[bytes]:
-    """Start it under torchrun, in a group of processes of its own."""
+    """Start it under torchrun."""
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command = [*launcher, "-m", "fewshot.run", *job.arguments(folder)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (folder / "log").open("wb") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)

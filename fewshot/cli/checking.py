@@ -40,7 +40,7 @@ def check_table(
         got = "--fix with standard output" if fix and output else "--fix alone" if fix else f"-o {output} without --fix"
         raise ConfigError(f"Got {got}, expected both: --fix -o clean.csv, or neither. Correct it.")
     if output is not None and not overwrite:
-        check_new(output, resumable=False)
+        check_new(output, [path], resumable=False)
     table = open_table(path)
     columns = guess_columns(table, text, label, with_label=label is not None or len(table.columns) > 1)
     yield from table.notes

@@ -86,6 +86,8 @@ def _task_function(mistakes: list[FewshotError]) -> Callable[[DictConfig], float
 def _run(config: DictConfig) -> float:
     try:
         return job.run(config)
+    except FewshotError:  # a StorageError is an OSError as well
+        raise
     except OSError as error:
         what = repr(str(error.filename)) if error.filename else "a file"
         raise StorageError(

@@ -32,7 +32,7 @@ def predict_table(
         FewshotError: anything that the user can mend; what was written until then is whole rows.
     """
     if not (resume or overwrite):
-        check_new(output)
+        check_new(output, [path])
     elif resume and overwrite:
         raise ConfigError("Got both --resume and --overwrite, expected one of them. Leave one out.")
     table = open_table(path)

@@ -208,9 +208,11 @@ class PredictionWriter:
         )
 
 
-def check_new(path: Path | str, resumable: bool = True) -> None:
-    """Refuse an output that is a file which holds something, with a ConfigError; others are none of its business."""
+def check_new(path: Path | str, inputs: Iterable[Path | str] = (), resumable: bool = True) -> None:
+    """Refuse an output that is a file which holds something, with a ConfigError; the writer itself refuses an input."""
     path = Path(os.path.expanduser(path))
+    if any(_is_same(path, Path(os.path.expanduser(read))) for read in inputs):
+        return
     if str(path) != STANDARD_OUTPUT and os.path.isfile(path) and os.path.getsize(path):
         further = "go on behind its rows with --resume, " if resumable else ""
         raise ConfigError(

@@ -383,12 +383,14 @@ def test_a_useless_answer_is_skipped_and_kept(server, ask, bad, caplog):
 
 
 def test_a_damaged_file_of_an_answer_counts_as_absent(server, ask, tmp_path):
-    server.script = [written("a"), written("b")]
+    server.script = [written("a"), written("b"), written("c")]
     ask()
-    for file in (tmp_path / "answers").iterdir():
-        file.write_text('{"answer": "cut')
-
+    (file,) = (tmp_path / "answers").iterdir()
+    file.write_text('{"answer": "cut')
     assert ask() == [["b"]]
+
+    file.write_text(file.read_text().replace("b", "d"))
+    assert ask() == [["c"]], "what is kept has a digest"
 
 
 @pytest.mark.parametrize(

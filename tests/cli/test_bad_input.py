@@ -436,6 +436,8 @@ def test_a_full_output_disk_gets_a_sentence(folder, command, monkeypatch):
     outcome = command("task=folder", f"task.path={folder}")
 
     assert_sentence(outcome, ["Could not write", "results.json", "No space left on device", "Free some space"])
+    assert "Could not read or write" not in outcome.err, "one sentence inside of another"
+    assert outcome.out.count("\u2502 prototypical") == 1, "the numbers are shown"
 
 
 def test_an_error_of_the_system_inside_a_run_gets_a_sentence(folder, command, monkeypatch):

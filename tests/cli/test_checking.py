@@ -85,18 +85,20 @@ def test_several_labels_are_said_not_to_be_looked_at(tmp_path, capsys):
         (["{mails}", "--fix"], "Got --fix alone"),
         (["{mails}", "-o", "clean.csv"], "without --fix"),
         (["{mails}", "--fix", "-o", "-"], "standard output"),
-        (["{mails}", "--fix", "-o", "{mails}"], "would be lost"),
+        (["{mails}", "--fix", "-o", "{mails}"], "is the file that is read"),
+        (["{mails}", "--fix", "-o", "{other}"], "is there already"),
         (["{mails}", "--label", "kind"], "kind"),
     ],
 )
 def test_mistakes_get_a_sentence_before_torch_is_loaded(typed, expected, mails):
-    before = mails.read_bytes()
+    before, other = mails.read_bytes(), mails.with_name("other.csv")
+    other.write_bytes(before)
     code = "import sys; from fewshot.cli.app import main; out = main(sys.argv[1:]); print('torch' in sys.modules, out)"
-    words = ["check", *(word.format(mails=mails) for word in typed)]
+    words = ["check", *(word.format(mails=mails, other=other) for word in typed)]
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert done.stdout.split()[-2:] == ["False", "2"]
     assert expected in done.stderr
-    assert mails.read_bytes() == before
+    assert mails.read_bytes() == other.read_bytes() == before
 
 
 def test_masked_texts_are_all_that_is_kept_and_new_ones_are_masked(mails, encoder, tmp_path, caplog):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from fewshot.cli import sweep
+from fewshot.errors import StorageError
 from fewshot.report.__main__ import main as report
 from tests.cli.test_main import ENVIRONMENT
 from tests.conftest import CONF
@@ -83,6 +84,22 @@ def test_a_job_that_fails_is_a_row_and_the_others_go_on(swept, tmp_path, capsys)
     assert report([str(tmp_path / "out"), "-o", str(tmp_path / "both.html")]) == 0
     assert "shots=50" in capsys.readouterr().out
     assert "Lower shots" in (tmp_path / "both.html").read_text()
+
+
+def test_a_job_whose_model_was_not_saved_has_a_row_and_is_run_again(swept, tmp_path, monkeypatch):
+    def full(*given):
+        raise StorageError("Could not write the model: no space.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fewshot.cli.job._save", full)
+        first = swept("shots=1,2")
+    again = swept("shots=1,2")
+
+    assert (first.status, again.status) == (2, 0)
+    assert (len(rows(first.out)), len(rows(again.out))) == (2, 2)
+    assert "error: 2 of 2 runs could not keep their model: Could not write the model" in first.err
+    assert [job["status"] for job in jobs(tmp_path)] == ["unsaved", "unsaved", "done", "done"]
+    assert len(list((tmp_path / "out").rglob("meta_model.json"))) == 2
 
 
 def test_an_error_that_should_not_happen_stops_one_job_alone(swept, tmp_path, monkeypatch):

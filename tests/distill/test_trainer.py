@@ -9,6 +9,7 @@ import torch
 from fewshot.distill import Distillation, Schedule
 from fewshot.distill.corpus import Tokens
 from fewshot.distill.trainer import _PART, _parts
+from fewshot.errors import StorageError
 
 STEPS = 12
 SCHEDULE = Schedule(STEPS, batch=32, learning_rate=3e-3, warmup=3)
@@ -63,6 +64,16 @@ def test_a_resumed_training_ends_with_the_same_bits(begin, tmp_path, dtype):
     expected = weights(whole)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(second).items())
     assert second.step == STEPS
+
+
+def test_a_damaged_training_is_refused(begin, tmp_path):
+    file, training = tmp_path / "checkpoint.safetensors", begin()
+    training.save(file)
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(StorageError, match="is not as it was written"):
+        training.load(file)
 
 
 def test_looking_at_held_out_lines_changes_nothing(begin, corpus):

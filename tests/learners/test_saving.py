@@ -132,3 +132,11 @@ def test_an_encoder_of_other_features_is_refused(tmp_path):
     MetaModel(encoder, loaded)
     with pytest.raises(ConfigError, match="The learner was trained on features of an encoder"):
         MetaModel(other, loaded)
+
+
+def test_tensors_of_another_saving_are_refused(tmp_path):
+    save_learner(primed("prototypical", DIM, scale=9.0), tmp_path / "a")
+    save_learner(primed("prototypical", DIM, scale=5.0), tmp_path / "b")
+    (tmp_path / "b" / "learner.safetensors").replace(tmp_path / "a" / "learner.safetensors")
+    with pytest.raises(ConfigError, match="were not written together"):
+        load_learner(tmp_path / "a")

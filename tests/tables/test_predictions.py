@@ -83,14 +83,32 @@ def test_cut_anywhere_and_resumed_it_is_the_same_file(name, tmp_path):
     assert (counts[0], counts[-2], counts[-1]) == (0, len(ROWS) - 1, len(ROWS))
 
 
-def test_without_resume_it_begins_anew_and_with_it_a_new_file_does_too(tmp_path):
-    written(tmp_path / "a.csv")
-    writer = written(tmp_path / "a.csv", ROWS[:1])
+def test_a_file_that_holds_something_is_replaced_when_asked_and_resumed_when_new(tmp_path):
+    before = written(tmp_path / "a.csv") and (tmp_path / "a.csv").read_bytes()
+    with pytest.raises(ConfigError, match=r"is there already, and would be lost.* --resume, or replace it with --over"):
+        written(tmp_path / "a.csv", ROWS[:1])
+    assert (tmp_path / "a.csv").read_bytes() == before
+    writer = written(tmp_path / "a.csv", ROWS[:1], overwrite=True)
     assert (writer.rows_there, writer.rows_written) == (0, 1)
     assert len(read_back(tmp_path / "a.csv")) == 1
 
     assert written(tmp_path / "new" / "b.csv", ROWS[:1], resume=True).rows_there == 0
     assert len(read_back(tmp_path / "new" / "b.csv")) == 1
+
+    (tmp_path / "empty.csv").touch()
+    assert written(tmp_path / "empty.csv").rows_written == len(ROWS)
+    assert written("/dev/null").rows_written == len(ROWS)
+
+
+def test_two_never_write_one_file(tmp_path):
+    pytest.importorskip("fcntl", reason="the system has no locks of files")
+    with PredictionWriter(tmp_path / "a.csv", COLUMNS) as first:
+        first.write(ROWS[:2])
+        for settings in ({}, {"resume": True}, {"overwrite": True}):
+            with pytest.raises(StorageError, match=r"Another process writes .*a\.csv"):
+                written(tmp_path / "a.csv", **settings)
+        first.write(ROWS[2:])
+    assert len(read_back(tmp_path / "a.csv")) == len(ROWS)
 
 
 @pytest.mark.parametrize(
