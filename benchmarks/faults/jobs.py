@@ -1,5 +1,6 @@
 """Everything in the package that writes files, as small jobs: how each is run, and what it leaves."""
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from benchmarks.faults.materials import TOPICS, Materials, texts_of
+from fewshot.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,41 @@ class Saving(Job):
         return TextClassifier.from_pretrained(path, SentenceTransformerEncoder(str(self.materials.encoder), cache=None))
 
 
+class SavingMetaModel(Job):
+    """`MetaModel.save_pretrained` of one model over another, 10 times in turn, file by file."""
+
+    def run(self, folder: Path) -> int:
+        """Save the first and the second in turn."""
+        for number in range(10):
+            self._model(number % 2).save_pretrained(folder / "model")
+        return 0
+
+    def outcome(self, folder: Path) -> Any:
+        """The second."""
+        return self._found(folder)
+
+    def check(self, folder: Path) -> None:
+        """One of the two is there, or it is said that there is none: never one from parts of both."""
+        with contextlib.suppress(ConfigError):
+            assert self._found(folder) in [self._described(self._model(number)) for number in (0, 1)]
+
+    def _model(self, number: int) -> Any:
+        from fewshot import MetaModel, Prototypical, SentenceTransformerEncoder
+
+        encoder = SentenceTransformerEncoder(str(self.materials.encoder), cache=None)
+        return MetaModel(encoder, Prototypical(encoder.encode(["a"]).shape[1], scale=5.0 + number))
+
+    def _found(self, folder: Path) -> Any:
+        from fewshot import MetaModel, SentenceTransformerEncoder
+
+        encoder = SentenceTransformerEncoder(str(self.materials.encoder), cache=None)
+        return self._described(MetaModel.from_pretrained(folder / "model", encoder))
+
+    def _described(self, model: Any) -> Any:
+        state = {name: digest(tensor.numpy().tobytes()) for name, tensor in model.learner.state_dict().items()}
+        return model.learner.arguments, state
+
+
 class Fit(Job):
     """`fewshot fit` over an earlier classifier."""
 
@@ -286,6 +323,7 @@ KINDS: tuple[type[Job], ...] = (
     Sweep,
     CacheFilling,
     Saving,
+    SavingMetaModel,
     Fit,
     Predict,
     Repair,

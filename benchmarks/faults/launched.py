@@ -21,15 +21,11 @@ def launched(generator: random.Random, folder: Path) -> Iterator[Trial]:
     """SIGKILL of both processes once there is a checkpoint; resumed, the weights and numbers are the same."""
     materials = Materials(folder / "materials").make()
     known = dict[Run, object]()
-    for kind in (MetaTraining, EncoderTraining):
+    for number, kind in enumerate(cycle((EncoderTraining, MetaTraining))):
         job: Run = kind(materials)
-        own = folder / "undisturbed" / job.name
-        own.mkdir(parents=True)
-        if _launch(job, own).wait() != 0:
-            raise RuntimeError((own / "log").read_text()[-2000:])
-        known[job] = job.outcome(own)
-    for number, (job, outcome) in enumerate(cycle(known.items())):
-        own = folder / f"{number}"
+        if job not in known:
+            known[job] = _undisturbed(job, folder / "undisturbed" / job.name)
+        outcome, own = known[job], folder / f"{number}"
         own.mkdir()
 
         def attempt(job: Run = job, outcome: object = outcome, own: Path = own) -> str:
@@ -48,6 +44,13 @@ def launched(generator: random.Random, folder: Path) -> Iterator[Trial]:
             return "same" if job.outcome(own) == outcome else "fault"
 
         yield Trial(f"launched {job.name} {number}", attempt)
+
+
+def _undisturbed(job: Run, folder: Path) -> object:
+    folder.mkdir(parents=True)
+    if _launch(job, folder).wait() != 0:
+        raise RuntimeError((folder / "log").read_text()[-2000:])
+    return job.outcome(folder)
 
 
 def _launch(job: Run, folder: Path) -> subprocess.Popen[bytes]:
