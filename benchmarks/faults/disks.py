@@ -26,7 +26,6 @@ def full_disk(generator: random.Random, folder: Path) -> Iterator[Trial]:
     for number, (job, undisturbed) in enumerate(in_turn(generator, folder)):
         most = _size(folder / "undisturbed" / job.name)
         size = PAGE * generator.randint(4, max(8, most // PAGE))
-
         own = folder / f"{number}"
 
         def attempt(job: Job = job, undisturbed: Undisturbed = undisturbed, size: int = size, own: Path = own) -> str:
@@ -50,10 +49,11 @@ def read_only(generator: random.Random, folder: Path) -> Iterator[Trial]:
             own = folder / job.name
             own.mkdir()
             job.prepare(own)
-            before = {path: files_of(path) for path in own.rglob("*") if path.is_dir()}
-            with _mounted(own, "--bind", str(own)), _remounted(own):
+            before = files_of(own)
+            with _mounted(own, "--bind", str(own)):
+                _mount("-o", "remount,ro,bind", str(own))
                 outcome = _ended(job, Started(folder / f"{job.name}.log", job.run, own), own, undisturbed)
-            assert before == {path: files_of(path) for path in own.rglob("*") if path.is_dir()}
+            assert files_of(own) == before
             return outcome
 
         yield Trial(f"read only {job.name}", attempt)
@@ -90,12 +90,6 @@ def _mounted(folder: Path, *how: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", str(folder)], check=True)  # noqa: S607
-
-
-@contextmanager
-def _remounted(folder: Path) -> Iterator[None]:
-    _mount("-o", "remount,ro,bind", str(folder))
-    yield
 
 
 def _mount(*arguments: str) -> None:

@@ -64,15 +64,8 @@ def _of_model(name: str, model: Any, path: Path) -> Format:
         thresholds = None if found.thresholds is None else found.thresholds.tolist()
         return found.labels, found.temperature, found.logits(["my card"]).tolist(), thresholds, dict(found.details)
 
-    if encoder.trained is not None:
-        encoder = _published(encoder)
     files = sorted(one for one in path.rglob("*") if one.suffix in (".json", ".safetensors"))
     return Format(name, files, read)
-
-
-def _published(encoder: Any) -> Any:
-    kept = encoder.settings()
-    return type(encoder)(**{**kept, "weights": None, "cache": None})
 
 
 def _episodes(folder: Path) -> Format:

@@ -73,7 +73,7 @@ class Run(Job):
     def outcome(self, folder: Path) -> Any:
         """Numbers and weights of the newest run that has results."""
         path = max((folder / "out").rglob("results.json"), key=lambda path: path.stat().st_mtime_ns)
-        return numbers(path), weights(path.parent)
+        return numbers(path), files_of(path.parent, "*.safetensors")
 
     def check(self, folder: Path) -> None:
         """All results that are there are whole."""
@@ -131,7 +131,8 @@ class Sweep(Run):
         found: dict[int, list[Any]] = {}
         for path in sorted((folder / "out").rglob("results.json")):
             if (path.parent / "meta_model.json").is_file():
-                found.setdefault(json.loads(path.read_text())["seed"], []).append([numbers(path), weights(path.parent)])
+                one = [numbers(path), files_of(path.parent, "*.safetensors")]
+                found.setdefault(one[0]["seed"], []).append(one)
         assert all(one == same[0] for same in found.values() for one in same)
         return {seed: same[0] for seed, same in found.items()}
 
@@ -351,16 +352,10 @@ def _without_seconds(value: Any) -> Any:
     return [_without_seconds(one) for one in value] if isinstance(value, list) else value
 
 
-def weights(folder: Path) -> dict[str, str]:
-    """Digests of the safetensors below the folder of a run, by path."""
-    return {
-        path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in sorted(folder.rglob("*.safetensors"))
-    }
-
-
-def files_of(folder: Path) -> dict[str, str]:
-    """Digests of the files of a folder, by name."""
-    return {path.name: digest(path.read_bytes()) for path in sorted(folder.iterdir())}
+def files_of(folder: Path, pattern: str = "*") -> dict[str, str]:
+    """Digests of the files below a folder, by path."""
+    files = (path for path in sorted(folder.rglob(pattern)) if path.is_file())
+    return {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in files}
 
 
 def digest(content: bytes) -> str:

@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
@@ -10,7 +12,7 @@ from typing import Any
 
 from benchmarks.faults.jobs import Job, jobs
 from benchmarks.faults.materials import Materials
-from benchmarks.faults.processes import Started, timed
+from benchmarks.faults.processes import PATIENCE, Started
 from benchmarks.faults.tally import Trial
 
 MOST = 3  # kills before a job may end
@@ -29,11 +31,11 @@ class Undisturbed:
         """Run it once."""
         folder.mkdir(parents=True)
         job.prepare(folder)
+        begun = time.monotonic()
         started = Started(folder / "log", job.run, folder)
-        status, seconds = timed(started)
-        if status != 0:
+        if (status := started.end()) != 0:
             raise RuntimeError(f"{job.name} ends with {status} when nobody disturbs it: {started.said[-2000:]}")
-        return cls(job.outcome(folder), seconds, started.operations)
+        return cls(job.outcome(folder), time.monotonic() - begun, started.operations)
 
 
 def in_turn(generator: random.Random, folder: Path) -> Iterator[tuple[Job, Undisturbed]]:
@@ -71,12 +73,12 @@ class _Kill:
     is_last: bool
 
     def __call__(self) -> str:
+        seconds, at = self.generator.uniform(0.0, self.undisturbed.seconds), None
         if self.generator.random() < 0.5:
-            at = self.generator.randint(1, self.undisturbed.operations)
-            Started(self.folder / "log", self.job.run, self.folder, kill_at=at).end()
-        else:
-            started = Started(self.folder / "log", self.job.run, self.folder)
-            started.kill_after(self.generator.uniform(0.0, self.undisturbed.seconds))
+            seconds, at = PATIENCE, self.generator.randint(1, self.undisturbed.operations)
+        while (status := self._run(seconds, at)) != -signal.SIGKILL:  # it was over before: a job that was resumed
+            assert status == 0, f"status {status}"
+            seconds, at = PATIENCE, self.generator.randint(1, at or self.undisturbed.operations)
         self.job.check(self.folder)
         if self.is_last:
             ended = Started(self.folder / "log", self.job.run, self.folder)
@@ -86,3 +88,6 @@ class _Kill:
             if found != self.undisturbed.outcome:
                 raise AssertionError(f"got {found}, expected {self.undisturbed.outcome}")
         return "same"
+
+    def _run(self, seconds: float, kill_at: int | None) -> int:
+        return Started(self.folder / "log", self.job.run, self.folder, kill_at=kill_at).end(seconds)

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerProcess
@@ -29,7 +28,7 @@ _LOADED = (
     "benchmarks.faults.jobs",
 )
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_WAIT_POLICY": "PASSIVE"}
-_PATIENCE = 180.0  # seconds
+PATIENCE = 180.0  # seconds
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 
@@ -46,18 +45,9 @@ class Started:
             self.process: ForkServerProcess = context.Process(target=_body, args=(log, target, arguments, kill_at))
             self.process.start()
 
-    def kill_after(self, seconds: float) -> bool:
-        """SIGKILL after so long; False if it was over before."""
+    def end(self, seconds: float = PATIENCE) -> int:
+        """Wait for it, and SIGKILL it after so long; its exit status, which is then -9."""
         self.process.join(seconds)
-        if self.process.exitcode is not None:
-            return False
-        self.process.kill()
-        self.process.join()
-        return True
-
-    def end(self) -> int:
-        """Wait for it; its exit status, negative for the signal that ended it, and -9 as well if it hangs."""
-        self.process.join(_PATIENCE)
         if self.process.exitcode is None:
             self.process.kill()
             self.process.join()
@@ -114,10 +104,3 @@ def _environment() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def timed(started: Started) -> tuple[int, float]:
-    """Exit status and seconds."""
-    begun = time.monotonic()
-    status = started.end()
-    return status, time.monotonic() - begun
