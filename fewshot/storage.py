@@ -110,7 +110,8 @@ def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), ad
             f"{str(path)!r} is there already and holds something else (no {marker}). Expected a new folder, or one to "
             f"write anew. Choose another folder."
         )
-    foreign = sorted({entry.name for entry in path.iterdir()} - {marker, *own}) if path.is_dir() else []
+    names = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+    foreign = sorted(name for name in names if _written_name(name) not in {marker, *own})
     if foreign:
         raise StorageError(
             f"{str(path)!r} also holds {foreign[0]!r}, which would be lost. Expected a new folder, or one of "
@@ -245,6 +246,11 @@ def _writing(path: Path, advice: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
+
+
+def _written_name(name: str) -> str:
+    """The name that a file is to have; that of a temporary file is `.NAME.abcdefgh.tmp`."""
+    return name[1:].rsplit(".", 2)[0] if name.startswith(".") and name.endswith(".tmp") else name
 
 
 def _exchanged(new: Path, path: Path) -> bool:

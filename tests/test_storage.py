@@ -291,6 +291,14 @@ def test_a_folder_takes_the_place_of_another(in_one_step, tmp_path, monkeypatch)
     assert not list(tmp_path.glob(".*"))
 
 
+def test_what_a_killed_process_left_inside_of_a_folder_goes_with_it(tmp_path):
+    folder = make_folder(tmp_path / "saved", "old")
+    (folder / ".page.html.x1y2z3.tmp").write_text("half")
+    with replaced_folder(folder, "mark", ("page.html",)) as new:
+        (new / "mark").write_text("new")
+    assert [path.name for path in folder.iterdir()] == ["mark"]
+
+
 def test_saving_again_takes_away_what_a_killed_process_left_of_the_same_name(tmp_path):
     left, other = make_folder(tmp_path / ".saved.x1.tmp", "half"), make_folder(tmp_path / ".more.x1.tmp", "half")
     for path in (left, other):

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.faults.jobs import Job
+from benchmarks.faults.job import Job
 from benchmarks.faults.kills import Undisturbed, in_turn
 from benchmarks.faults.processes import Started
 from benchmarks.faults.tally import Trial

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.faults.jobs import KINDS, Job, files_of
+from benchmarks.faults.job import Job, files_of
+from benchmarks.faults.jobs import KINDS
 from benchmarks.faults.kills import Undisturbed, in_turn
 from benchmarks.faults.processes import Started
 from benchmarks.faults.tally import Trial

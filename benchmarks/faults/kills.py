@@ -10,7 +10,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.jobs import Job, jobs
+from benchmarks.faults.job import Job
+from benchmarks.faults.jobs import jobs
 from benchmarks.faults.materials import Materials
 from benchmarks.faults.processes import PATIENCE, Started
 from benchmarks.faults.tally import Trial

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.faults.jobs import EncoderTraining, MetaTraining, Run
 from benchmarks.faults.materials import Materials
+from benchmarks.faults.runs import EncoderTraining, MetaTraining, Run
 from benchmarks.faults.tally import Trial
 
 
