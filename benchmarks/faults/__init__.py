@@ -12,7 +12,7 @@ Each trial is drawn from the seed. It ends in one of four ways:
 
 Where new code joins:
 
-    it writes files             a `Job`, named in `jobs.py`: kills, full disks, read-only folders and several processes at once
+    it writes files             a `Job`, named in `jobs.py`: kills, full disks, read-only folders, several at once
     it reads files back         a `Format` in `formats.py`: truncation and flipped bits
     it saves a model            a line in `models.py`: saved, loaded by a fresh process, equal logits
     it takes input of users     a part of its own, in `parts.py`
