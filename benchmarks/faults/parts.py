@@ -38,14 +38,14 @@ def parts(is_quick: bool) -> dict[str, Part]:
     flips = 2 if is_quick else 5000
     return {
         "inputs": Part("task files and folders", malformed.inputs, 100, 2500),
-        "settings": Part("settings of the command line", malformed.settings, 30, 2500),
-        "results": Part("results of a run, for the table and the page", malformed.results, 100, 2500),
-        "saved": Part("JSON of a saved classifier, under right digests", malformed.saved, 100, 2500),
+        "settings": Part("settings of the command line", malformed.settings, 15, 2500),
+        "results": Part("results of a run, for the table and the page", malformed.results, 40, 2500),
+        "saved": Part("JSON of a saved classifier, under right digests", malformed.saved, 40, 2500),
         "files": Part("file formats, cut at each length and with one bit flipped", partial(files, flips), None, None),
-        "kills": Part("SIGKILL, then the same command again", kills, 10, 100),
-        "full_disk": Part("a disk that fills up", full_disk, 4, 90),
-        "read_only": Part("a folder that cannot be written", read_only, 4, None),
-        "crowds": Part("two to four processes at once in one folder", crowds, 4, 45),
+        "kills": Part("SIGKILL, then the same command again", kills, 6, 100),
+        "full_disk": Part("a disk that fills up", full_disk, 3, 90),
+        "read_only": Part("a folder that cannot be written", read_only, 3, None),
+        "crowds": Part("two to four processes at once in one folder", crowds, 2, 45),
         "reloaded": Part("saved, loaded by a fresh process", reloaded, None, None),
         "launched": Part("two processes under torchrun, killed and resumed", launched, 1, 6),
     }
