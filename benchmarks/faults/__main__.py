@@ -51,7 +51,10 @@ def main() -> None:
     """Measure and record."""
     every = list(parts(True))
     formatter = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=benchmarks.faults.__doc__, formatter_class=formatter)
+    titles = "\n".join(f"  {name:<12}{part.title}" for name, part in parts(True).items())
+    parser = argparse.ArgumentParser(
+        description=benchmarks.faults.__doc__, epilog=f"parts:\n{titles}", formatter_class=formatter
+    )
     parser.add_argument("--parts", nargs="+", default=every, choices=every)
     parser.add_argument("--quick", action="store_true", help="as few trials as the tests run")
     parser.add_argument("--count", type=int, help="trials of each part, in place of its own number")

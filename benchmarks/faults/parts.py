@@ -21,7 +21,7 @@ class Part:
     """One kind of trial.
 
     Args:
-        title: for the table.
+        title: for the help.
         trials: generator and an empty folder → trials, of which as many are drawn as are wanted.
         quick: trials in the tests.
         long: trials by hand; None: all there are.
