@@ -126,6 +126,8 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
     # Last, and with the digest: a folder that was overwritten by half is noticed.
     description: dict[str, Any] = {"format": FORMAT, "model": weights.model, "base": weights.base}
     description |= {"digest": weights.digest, "kind": "full" if weights.placed is None else weights.placed.KIND}
+    if weights.placed is not None:
+        description["config"] = _json_digest(weights.placed.to_json(weights.model))
     if weights.below is not None:
         description["below"] = BELOW
     if weights.seen:
@@ -146,7 +148,12 @@ def read_trained(folder: Path | str) -> TrainedWeights:
         description = read_sealed(folder / DESCRIPTION)
         below = read_trained(folder / BELOW) if "below" in description else None
         kind = None if description["kind"] == "full" else _PLACED[description["kind"]]
-        placed = None if kind is None else kind.from_json(json.loads((folder / kind.CONFIG).read_text("utf-8")))
+        placed = None
+        if kind is not None:
+            config = json.loads((folder / kind.CONFIG).read_text("utf-8"))
+            if description.get("config", _json_digest(config)) != _json_digest(config):  # earlier versions wrote none
+                raise ValueError(f"{kind.CONFIG} is not as it was written")
+            placed = kind.from_json(config)
         tensors, _ = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
         model, base, seen = description["model"], description["base"], dict(description.get("seen", {}))
         weights, expected = TrainedWeights(model, base, tensors, placed, below, seen), description["digest"]
@@ -159,3 +166,7 @@ def read_trained(folder: Path | str) -> TrainedWeights:
         digests = f"its digest is {weights.digest}, expected {expected}"
         raise EncoderError(f"The trained encoder in {str(folder)!r} is damaged: {digests}. {advice}")
     return weights
+
+
+def _json_digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -146,6 +146,11 @@ def another_scale(folder):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"lora_alpha": 99}))
 
 
+def other_layers(folder):
+    file = folder / "adapter_config.json"
+    file.write_text(file.read_text().replace("layers_to_transform", "layers_to_transforn"))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -154,7 +159,8 @@ def another_scale(folder):
         (no_description, "holds no trained encoder.*not as it was written"),
         (half_a_file, "holds no trained encoder.*adapter_model.safetensors failed"),
         (one_other_number, "adapter_model.safetensors is not as it was written"),
-        (another_scale, "is damaged"),
+        (other_layers, "adapter_config.json is not as it was written"),
+        (another_scale, "adapter_config.json is not as it was written"),
     ],
 )
 def test_each_way_a_folder_fails_is_one_sentence(checkpoints, tmp_path, spoil, said):
