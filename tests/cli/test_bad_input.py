@@ -490,7 +490,7 @@ def test_a_hub_that_cannot_be_reached_gets_a_sentence_within_seconds(typed, said
     outcome = command(*typed)
 
     assert_sentence(outcome, said)
-    assert time.perf_counter() - started < 15
+    assert time.perf_counter() - started < 60
 
 
 def test_numbers_as_labels_work_without_label_names(plain_folder, command):

@@ -192,7 +192,7 @@ def test_the_bundled_encoder_runs_the_job_end_to_end(folder, command, tmp_path):
 
 def test_a_run_goes_on_from_its_checkpoints_when_asked(folder, command, tmp_path):
     arguments = ["task=folder", f"task.path={folder}", f"output={tmp_path / 'output'}", "baselines=[]"]
-    arguments += ["training.checkpoint_seconds=0", "training.evaluate_every=5", "training.patience=5"]
+    arguments += ["training.checkpoint_seconds=0", "training.evaluate_every=5", "training.patience=5", "reuse=false"]
     first = command(*arguments, "hydra.run.dir=${output}/first")
     again = command(*arguments, "hydra.run.dir=${output}/again", "resume=true")
     other = command(*arguments, "hydra.run.dir=${output}/other", "resume=true", "training.learning_rate=0.1")
