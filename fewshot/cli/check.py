@@ -74,7 +74,9 @@ def _check_tuners(tuners: Mapping[str, Any]) -> None:
 
 
 def _check_task(task: Mapping[str, Any]) -> None:
-    """Look for the texts of a task folder or file, and at the first of them."""
+    """Look for the texts of a task folder or file, or of those of a collection, and at the first of them."""
+    for source in (task.get("tasks") or {}).values():
+        _check_task(source)
     target, path = task.get("_target_"), task.get("path")
     if target in _FOLDERS and (path or target == _FOLDERS[0]):
         columns = {key: task[key] for key in ("text_column", "label_column") if key in task and target == _FOLDERS[0]}

@@ -1,4 +1,4 @@
-"""What is typed, before Hydra sees it: `task=x` as well as `+task=x`, flags anywhere, and the list of tasks."""
+"""What is typed, before Hydra sees it: `task=x` and `task=[x,y]`, flags anywhere, and the list of tasks."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,8 @@ class NoTask(ConfigError):
 def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CONF,)) -> list[str]:
     """Arguments for Hydra.
 
-    1. `task=NAME` becomes `+task=NAME` (no task is in the defaults, so Hydra would refuse the first form).
+    1. `task=NAME` becomes `+task=NAME` (no task is in the defaults, so Hydra would refuse the first form), and a list
+       of names, or of files and folders of texts, a collection of them.
     2. `group.setting=VALUE` becomes `++group.setting=VALUE`: a YAML states what differs from the constructor, which
        judges every name.
     3. Names that settings had in earlier versions become those of now.
@@ -44,7 +45,7 @@ def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CON
         if takes_value or argument.startswith("-"):
             flags.append(argument)
         elif key == "task":
-            overrides += [f"+task={value}"] if value else []
+            overrides += _task(value, folders) if value else []
         elif "." in key.partition("@")[0] and not argument.startswith(("+", "~", "hydra.")):
             overrides.append(f"++{argument}")
         else:
@@ -54,6 +55,23 @@ def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CON
     if not has_task and not _WITHOUT_TASK & {flag.split("=")[0] for flag in flags}:
         raise NoTask(_task_list(folders))
     return overrides + flags
+
+
+def _task(value: str, folders: Sequence[Path]) -> list[str]:
+    """The overrides of a task, or of the collection of several."""
+    if not (value.startswith("[") and value.endswith("]")):
+        return [f"+task={value}"]
+    known, overrides = choices("task", folders), ["+task=collection"]
+    names = [name.strip().strip("\"'") for name in value[1:-1].split(",")]
+    for name in filter(None, names):
+        source = name if name in known else re.sub(r"\W", "_", Path(name).stem)
+        overrides.append(f"+task@task.tasks.{source}={name if name in known else 'folder'}")
+        if name not in known:
+            overrides.append(f"++task.tasks.{source}.path='{name}'")
+    sources = [override.partition("=")[0] for override in overrides]
+    if twice := next((source for source in sources if sources.count(source) > 1), None):
+        raise ConfigError(f"Got {twice.rpartition('.')[2]!r} twice in task={value}, expected different names.")
+    return overrides
 
 
 def config_folders(arguments: Sequence[str]) -> list[Path]:

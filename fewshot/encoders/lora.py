@@ -111,6 +111,13 @@ class PlacedLoRA:
         rank, alpha = self.config["r"], float(self.config["lora_alpha"])
         return alpha / (rank**0.5 if self.config["use_rslora"] else rank)
 
+    def at_strength(self, strength: float) -> "PlacedLoRA":
+        """The same places with the factor s multiplied by a strength from 0 to 1; ConfigError for another, or DoRA."""
+        if not 0 <= strength <= 1 or self.config["use_dora"]:
+            why = "with DoRA, whose lengths have no scale" if 0 <= strength <= 1 else "expected a number from 0 to 1"
+            raise ConfigError(f"Got strength={strength}, {why}. Set it to 1, or between where there is no DoRA.")
+        return PlacedLoRA({**self.config, "lora_alpha": strength * self.config["lora_alpha"]})
+
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PlacedLoRA":
         """The inverse of `to_json`; KeyError where something is missing."""

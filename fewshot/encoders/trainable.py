@@ -181,6 +181,12 @@ class TrainableEncoder(nn.Module):
         if share == 1:
             self._end = None
 
+    def squared_distance(self) -> Float[Tensor, ""]:
+        """Between the weights as they are and the published ones; of LoRA and adapters, of what starts at zero."""
+        parameters = self._trained()
+        apart = [(parameters[name] - start.to(parameters[name].device)) for name, start in self._start.items()]
+        return torch.stack([difference.square().sum() for difference in apart]).sum()
+
     def trained_weights(self) -> TrainedWeights:
         """What differs from the published model now, for `Encoder.with_trained`."""
         parameters = self._trained() if self._placed is None else self._placed.parameters(self.backbone)

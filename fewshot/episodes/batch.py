@@ -1,12 +1,12 @@
 """A batch of episodes: index tensors into one feature matrix."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,18 @@ class EpisodeBatch:
                 raise IndexError(f"Got episode {index} of a batch of {len(self)}.")
             index = slice(index % len(self), index % len(self) + 1)
         return EpisodeBatch(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @classmethod
+    def cat(cls, batches: Sequence["EpisodeBatch"]) -> "EpisodeBatch":
+        """The episodes of several batches in a row; shorter supports are padded."""
+        longest = max(batch.k_shot for batch in batches)
+        pad = [(0, longest - batch.k_shot) for batch in batches]
+        return cls(
+            torch.cat([batch.classes for batch in batches]),
+            torch.cat([nn.functional.pad(b.support, p, value=-1) for b, p in zip(batches, pad, strict=True)]),
+            torch.cat([nn.functional.pad(b.support_mask, p) for b, p in zip(batches, pad, strict=True)]),
+            torch.cat([batch.query for batch in batches]),
+        )
 
     @property
     def n_way(self) -> int:

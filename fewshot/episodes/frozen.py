@@ -50,13 +50,16 @@ class EpisodeRequest:
 def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None, purpose: str = "frozen") -> EpisodeBatch:
     """Draw episodes from the fixed seed; errors as in `sample_episodes`.
 
-    `pools` None is all texts of the part; another `purpose` gives other episodes.
+    `pools` None is all texts of the part, where each source has the same share of the episodes, and all ways are those
+    of the source with the fewest classes. Another `purpose` gives other episodes.
     """
-    pools = pools or task.pools(request.part)
-    ways = len(pools.classes) if request.ways is None else request.ways
+    sources = list(task.source_pools(request.part).values()) if pools is None else [pools]
+    ways = min(len(own.classes) for own in sources) if request.ways is None else request.ways
     sample = sample_realistic_episodes if request.realistic else sample_episodes
     generator = child_generator(_SEED, f"{purpose}/{task.stream}/{task.split}/{request.part}/{ways}")
-    return sample(pools, request.episodes, ways, request.shots, request.queries, generator)
+    counts = [len(range(number, request.episodes, len(sources))) for number in range(len(sources))]
+    each = zip(sources, counts, strict=True)
+    return EpisodeBatch.cat([sample(own, n, ways, request.shots, request.queries, generator) for own, n in each])
 
 
 def save_episodes(path: Path, batch: EpisodeBatch, task: Task) -> None:

@@ -130,13 +130,15 @@ class ClassGain:
         episodes: Sequence[EpisodeBatch],
     ) -> "ClassGain":
         """From logits `[episodes, n_query, n_way]` after and before on the same batches, each counting the same."""
-        gains = []
+        gains: dict[int, list[float]] = {}  # of a class, in each batch that has it
         for new, old, batch in zip(after, before, episodes, strict=True):
             gain = (new.argmax(-1) == batch.targets).double() - (old.argmax(-1) == batch.targets).double()
             ids, places = batch.classes.gather(1, batch.targets).unique(return_inverse=True)
             sums = torch.zeros(len(ids), dtype=torch.double).index_add_(0, places.flatten(), gain.flatten())
-            gains.append(sums / torch.bincount(places.flatten(), minlength=len(ids)))
-        by_class = torch.stack(gains).mean(0)
+            means = sums / torch.bincount(places.flatten(), minlength=len(ids))
+            for label, mean in zip(ids.tolist(), means.tolist(), strict=True):
+                gains.setdefault(label, []).append(mean)
+        by_class = torch.tensor([sum(own) / len(own) for own in gains.values()], dtype=torch.double)
         n_classes = len(by_class)
         error = float(by_class.std()) / n_classes**0.5 if n_classes > 1 else float("inf")
         return cls(float(by_class.mean()), error, n_classes)

@@ -182,7 +182,8 @@ class AugmentationPhase:
         """Valid episodes of the shape of others, from so few texts that all of them can be augmented."""
         texts = max(augmentation.valid_texts, like.k_shot + like.n_query)
         request = EpisodeRequest("valid", like.n_way, like.k_shot, like.n_query, episodes)
-        return draw(self.task, request, self.task.pools("valid").thinned(texts), purpose)
+        pools = next(iter(self.task.source_pools("valid").values()))
+        return draw(self.task, request, pools.thinned(texts), purpose)
 
     def decide(self, augmentation: SemanticAugmentation, learner: Learner, like: EpisodeBatch) -> AugmentationResult:
         """Let the policy choose the sources and their weight, or none, on valid episodes of the shape of `like`."""

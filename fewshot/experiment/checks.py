@@ -18,8 +18,15 @@ def check_task(task: Task, protocol: Protocol) -> None:
 
     Raises:
         TaskError: label names are asked for, and some say nothing.
-        ConfigError: fewer than two test classes, or none to train and to select on.
+        ConfigError: fewer than two test classes, or none to train and to select on; a collection, without test episodes
+            of each source.
     """
+    if len(task.sources) > 1 and (protocol.classes, protocol.protocol) not in (("test", "auto"), ("test", "sampled")):
+        raise ConfigError(
+            f"Got classes={protocol.classes} and protocol={protocol.protocol} for a collection of "
+            f"{len(task.sources)} tasks, expected episodes of the test classes of each. Set classes=test and "
+            f"protocol=sampled, or name one task."
+        )
     nameless = task.nameless_classes()
     if protocol.label_names and nameless:
         raise TaskError(

@@ -18,7 +18,7 @@ from fewshot.processes import main_first
 from fewshot.randomness import child_generator
 from fewshot.resources import shipped
 from fewshot.storage import file_name
-from fewshot.tasks.task import Task
+from fewshot.tasks.task import ClassPools, Task
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> Epi
 def valid_episodes(
     task: Task, protocol: Protocol, max_texts: int | None = None, fewer: int = 1, purpose: str = "frozen"
 ) -> list[EpisodeBatch]:
-    """Episodes of the valid classes: with the ways and shots of the test episodes, and with all classes at once.
+    """Episodes of the valid classes of each source: with the ways and shots of the test episodes, and with all classes.
 
     Support sizes are equal and labels right, whatever the test episodes are; shots shrink to what the smallest
     class allows.
@@ -99,7 +99,14 @@ def valid_episodes(
         fewer: by which the number of episodes is divided.
         purpose: what they are for; those that chose a checkpoint say too little on its temperature.
     """
-    pools = task.pools("valid") if max_texts is None else task.pools("valid").thinned(max_texts)
+    sources = task.source_pools("valid").values()
+    return [batch for pools in sources for batch in _of_pools(pools, task, protocol, max_texts, fewer, purpose)]
+
+
+def _of_pools(
+    pools: ClassPools, task: Task, protocol: Protocol, max_texts: int | None, fewer: int, purpose: str
+) -> list[EpisodeBatch]:
+    pools = pools if max_texts is None else pools.thinned(max_texts)
     assert protocol.shots != "auto"
     n_classes, smallest = len(pools.classes), int(pools.sizes.min())
     queries = max(1, min(_VALID_QUERIES, smallest - 1))
@@ -111,6 +118,13 @@ def valid_episodes(
     if ways < n_classes:
         requests.append(EpisodeRequest("valid", None, shots, queries, min(_VALID_ALL_WAY_EPISODES, most) // fewer))
     return [draw(task, request, pools, purpose) for request in requests]
+
+
+def calibration_episodes(task: Task, protocol: Protocol) -> EpisodeBatch:
+    """Valid episodes of all sources in the shape of the test episodes: others than those that chose a checkpoint."""
+    first, *others = valid_episodes(task, protocol, purpose="calibration")
+    alike = [batch for batch in others if (batch.n_way, batch.n_query) == (first.n_way, first.n_query)]
+    return EpisodeBatch.cat([first, *alike])
 
 
 def labelled_support(task: Task, episode: EpisodeBatch, label_names: bool) -> LabelledTexts:

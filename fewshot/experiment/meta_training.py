@@ -12,7 +12,7 @@ from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import ClassGain, fit_temperature, predict
 from fewshot.experiment.augmentation import AugmentationPhase, AugmentationResult, for_part
-from fewshot.experiment.episodes import TaskEncoder, valid_episodes
+from fewshot.experiment.episodes import TaskEncoder, calibration_episodes, valid_episodes
 from fewshot.experiment.plan import Plan
 from fewshot.experiment.trainings import (
     CALIBRATION,
@@ -109,7 +109,7 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         new_digest = {"texts": new.bank.sha256(), **settings}
     with timed(timings, "meta_train"):
         history = train_learner(learner, task, plan, encoder, training, store, new_digest)
-    valid = None if protocol.classes == "all" else valid_episodes(task, protocol, purpose=CALIBRATION)[0]
+    valid = None if protocol.classes == "all" else calibration_episodes(task, protocol)
     if result is not None and valid is not None:
         with timed(timings, "augment"):
             if result.asked.policy is not None:

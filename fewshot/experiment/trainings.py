@@ -13,7 +13,7 @@ from fewshot.encoders.trained import WRITTEN as TRAINED_FILES
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import ConfigError
 from fewshot.evaluation import ClassGain, fit_temperature, predict
-from fewshot.experiment.episodes import valid_episodes
+from fewshot.experiment.episodes import calibration_episodes, valid_episodes
 from fewshot.experiment.plan import Plan
 from fewshot.experiment.protocol import Protocol
 from fewshot.features import TaskFeatures
@@ -111,7 +111,8 @@ def train_learner(
         valid = valid_episodes(task, plan.protocol)
         valid = [episodes for episodes in valid if episodes.n_way == learner.ways] or valid
         plain = copy.deepcopy(learner)
-        history = trainer.fit(learner, features, task.pools("train"), valid, plan.protocol.seed, files)
+        sources = list(task.source_pools("train").values())
+        history = trainer.fit(learner, features, sources, valid, plan.protocol.seed, files)
         if history.steps:
             log.info(best_of(history, classes["valid"]))
             _keep_what_is_sure(learner, plain, features, task, valid)
@@ -165,7 +166,7 @@ def recalibrated(learner: Learner, task: Task, plan: Plan, features: TaskFeature
     """A copy of a learner with the temperature for features without new texts."""
     learner = copy.deepcopy(learner)
     if plan.protocol.classes == "test":
-        calibrate(learner, features, valid_episodes(task, plan.protocol, purpose=CALIBRATION)[0])
+        calibrate(learner, features, calibration_episodes(task, plan.protocol))
     return learner
 
 

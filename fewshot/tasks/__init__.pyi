@@ -1,3 +1,4 @@
+from .collection import collect as collect
 from .folder import load_bundled as load_bundled
 from .folder import load_folder as load_folder
 from .hub import load_hub as load_hub

@@ -4,7 +4,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -94,6 +94,7 @@ class Task:
         notes: what was changed while reading, one sentence each.
         has_split: whether the class split came with the task; one that was made is used on request only.
         stream: names the streams of its episodes; the name, and for texts of the user's own a hash of them.
+        sources: data set → ids of its classes; no episode mixes them. A task by itself is the one source of its own.
     """
 
     name: str
@@ -108,10 +109,13 @@ class Task:
     notes: tuple[str, ...] = ()
     has_split: bool = True
     stream: str = ""
+    sources: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.stream:
             object.__setattr__(self, "stream", self.name)
+        if not self.sources:
+            object.__setattr__(self, "sources", {self.name: tuple(range(len(self.classes)))})
 
     def __repr__(self) -> str:
         """Name and counts, not the texts."""
@@ -124,6 +128,15 @@ class Task:
         """The texts of one part by class, for the sampler."""
         return ClassPools.from_labels(self.labels, self.parts[part], self.classes)
 
+    def source_pools(self, part: Part) -> dict[str, ClassPools]:
+        """Source → the texts of one part by class, for episodes within one source; those without a class are absent."""
+        own = {name: [c for c in self.parts[part] if c in set(classes)] for name, classes in self.sources.items()}
+        return {name: ClassPools.from_labels(self.labels, ids, self.classes) for name, ids in own.items() if ids}
+
+    def source_of(self, label: int) -> str:
+        """The source of a class id."""
+        return next(name for name, classes in self.sources.items() if label in classes)
+
     def label_texts(self) -> list[str]:
         """The text to encode for each class: its name, and its description if it has one."""
         described = zip(self.label_names, self.descriptions or ("",) * len(self.classes), strict=True)
@@ -134,11 +147,16 @@ class Task:
         named = zip(self.classes, self.label_names, strict=True)
         return [label for label, name in named if not any(character.isalpha() for character in name)]
 
-    def digests(self, classes: Iterable[int]) -> set[str]:
-        """12 hex digits for each text of some classes and each of their names, to tell what was seen before."""
+    def digests(self, classes: Iterable[int], texts: Iterable[int] | None = None) -> set[str]:
+        """12 hex digits for each of the names of some classes and of their texts, to tell what was seen before.
+
+        With `texts` only these texts count.
+        """
         chosen = set(classes)
-        texts = (text for text, label in zip(self.texts, self.labels.tolist(), strict=True) if label in chosen)
-        known = (normalise(text) for text in (*texts, *(self.label_names[label] for label in chosen)))
+        if texts is None:
+            texts = (place for place, label in enumerate(self.labels.tolist()) if label in chosen)
+        known = (*(self.texts[place] for place in texts), *(self.label_names[label] for label in chosen))
+        known = tuple(map(normalise, known))
         return {hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12] for text in known}
 
     @cached_property

@@ -76,7 +76,7 @@ class EncoderMAMLTrainer(EpisodicSettings):
         learner = EncoderMAML(encoder, trainable, settings, seed)
         if len(task.parts["train"]) < 2 or not valid or self.steps == 0:
             return learner, TrainingHistory()
-        tokens, train = TaskTokens.of(task, encoder, label_names), task.pools("train")
+        tokens, train = TaskTokens.of(task, encoder, label_names), list(task.source_pools("train").values())
         valid = [episodes for episodes in valid if episodes.n_way == settings.ways] or list(valid)
 
         def draw(step: int, generator: torch.Generator) -> list[TokenEpisode]:

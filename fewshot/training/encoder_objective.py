@@ -17,7 +17,7 @@ from fewshot.ranges import DECAY, NOT_NEGATIVE, POSITIVE, SHARES, Range, one_of,
 from fewshot.training.settings import EpisodicSettings, Precision, Schedule
 from fewshot.training.terms import alignment, consistency, perturbed, recorded, supervised_contrastive, word_layer
 
-TERMS = ("task", "contrastive", "consistency", "alignment", "adversarial")
+TERMS = ("task", "contrastive", "consistency", "alignment", "adversarial", "pull")
 _WEIGHTS = tuple(f"{term}_weight" for term in TERMS)
 Weighting = Literal["constant", "uncertainty"]
 _NONE = torch.empty(0, dtype=torch.long)
@@ -36,16 +36,19 @@ class EncoderTrainingSettings(EpisodicSettings):
         weight_decay: AdamW's decay of matrices.
         task_weight: of the learner's loss on the episodes.
         contrastive_weight: of the supervised contrastive term over texts and label names.
-        consistency_weight: of the divergence from the frozen encoder's neighbourhoods.
+        consistency_weight: of the divergence from the frozen encoder's neighbourhoods, among the texts of a step and
+            some of `target`.
         alignment_weight: of the distance to the target domain's mean embedding.
         adversarial_weight: of the loss where word embeddings are perturbed against it.
         adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
+        pull_weight: of the squared distance to the published weights; of LoRA and adapters, of what starts at zero.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
         temperature: of the contrastive term.
-        target: file of texts of the target domain, for alignment, or folder with `texts.jsonl`, `.csv`, `.tsv`,
-            `.parquet` or `.xlsx`; only the column of the texts is read.
+        target: file of unlabelled texts, for alignment with their domain and for consistency, or folder with
+            `texts.jsonl`, `.csv`, `.tsv`, `.parquet` or `.xlsx`; only the column of the texts is read.
         interpolation: shares of the way from the published to the trained weights, of which the best on the valid
             classes is kept.
+        train_texts: texts of each train class that episodes draw from; None is all.
         valid_texts: texts of each valid class that evaluations embed.
         tokens_per_pass: padded tokens that go through the encoder at once, at most.
 
@@ -72,10 +75,12 @@ class EncoderTrainingSettings(EpisodicSettings):
     alignment_weight: float = 0.0
     adversarial_weight: float = 0.0
     adversarial_size: float = 0.02
+    pull_weight: float = 0.0
     weighting: Weighting = "constant"
     temperature: float = 0.1
     target: str | None = None
     interpolation: Sequence[float] = (0.5, 0.75, 1.0)
+    train_texts: int | None = None
     valid_texts: int = 20
     tokens_per_pass: int = 1024
 
@@ -84,7 +89,7 @@ class EncoderTrainingSettings(EpisodicSettings):
         **dict.fromkeys(("scale", "temperature", "valid_texts", "tokens_per_pass", "adversarial_size"), POSITIVE),
         **dict.fromkeys(("weight_decay", *_WEIGHTS), NOT_NEGATIVE),
         "shots": (lambda shots: len(shots) > 0 and min(shots) >= 1, "a list such as [1,2]"),
-        "learning_rate": or_null(POSITIVE),
+        **dict.fromkeys(("learning_rate", "train_texts"), or_null(POSITIVE)),
         "layer_decay": DECAY,
         "interpolation": SHARES,
         "weighting": one_of(*get_args(Weighting)),
@@ -93,8 +98,8 @@ class EncoderTrainingSettings(EpisodicSettings):
     def out_of_range(self) -> dict[str, str]:
         """Name of each setting that cannot be used → what is expected of it."""
         wrong = super().out_of_range()
-        if not any(getattr(self, name) > 0 for name in _WEIGHTS if name != "adversarial_weight"):
-            wrong["task_weight"] = "one weight above 0, beside adversarial_weight,"
+        if not any(getattr(self, name) > 0 for name in _WEIGHTS if name not in ("adversarial_weight", "pull_weight")):
+            wrong["task_weight"] = "one weight above 0, beside adversarial_weight and pull_weight,"
         if self.alignment_weight and self.target is None:
             wrong["alignment_weight"] = "target=TASK_FOLDER"
         return wrong
@@ -139,15 +144,17 @@ class EncoderObjective(nn.Module):
     """Embeds the texts of a batch and adds up the weighted losses.
 
         L = w_task L_task + w_contrastive L_contrastive + w_consistency L_consistency + w_alignment L_alignment
-            + w_adversarial L_adversarial
+            + w_adversarial L_adversarial + w_pull |weights - published|^2
 
     L_adversarial is the weighted sum of all the others where word embeddings are perturbed to make it larger.
     With learned weights each w_i multiplies exp(-s_i), and s_i is added.
 
-    Batches index `texts`, all of the task. The teacher's features are by the published weights.
+    Batches index `texts`, all of the task. The teacher's features, of the task and of `target`, are by the published
+    weights.
 
     Source: Kendall, Gal and Cipolla 2018, "Multi-Task Learning Using Uncertainty",
-        https://arxiv.org/abs/1705.07115, equation 10, for the learned weights.
+        https://arxiv.org/abs/1705.07115, equation 10, for the learned weights; Li, Grandvalet and Davoine 2018,
+        "Explicit Inductive Bias for Transfer Learning", https://arxiv.org/abs/1802.01483, for the pull (L2-SP).
     """
 
     def __init__(
@@ -160,10 +167,12 @@ class EncoderObjective(nn.Module):
         *,
         teacher: TaskFeatures | None = None,
         target: Sequence[str] = (),
+        target_teacher: Float[Tensor, "n_target dim"] | None = None,
     ):
         super().__init__()
         self.encoder, self.learner = encoder, learner
-        self.texts, self.names, self.target, self.teacher = texts, names, target, teacher
+        self.texts, self.names, self.teacher = texts, names, teacher
+        self.target, self.target_teacher = target, target_teacher
         self.settings, self.weights = settings, settings.weights
         self.log_variances = nn.ParameterDict()
         if settings.weighting == "uncertainty":
@@ -189,9 +198,9 @@ class EncoderObjective(nn.Module):
         target = [self.target[index] for index in batch.target.tolist()]
         embedded = normalize(self.encoder.embed_texts([*texts, *target], self.settings.tokens_per_pass), dim=-1)
         ours, theirs = embedded.tensor_split([len(texts)])
-        return {name: self._term(name, step, ours, theirs) for name in self.weights if name != "adversarial"}
+        return {name: self._term(name, step, batch, ours, theirs) for name in self.weights if name != "adversarial"}
 
-    def _term(self, name: str, step: StepTexts, ours: Tensor, target: Tensor) -> Tensor:
+    def _term(self, name: str, step: StepTexts, batch: EncoderBatch, ours: Tensor, target: Tensor) -> Tensor:
         """A term by unit vectors, `ours` of the texts of the episodes and the names of their classes."""
         # Cosines over a low temperature: with the eight bits of bfloat16 the gradient of consistency is 7 % off.
         with torch.autocast(ours.device.type, enabled=False):
@@ -199,19 +208,24 @@ class EncoderObjective(nn.Module):
                 classes = torch.arange(len(ours) - len(step.texts), device=step.labels.device)
                 return supervised_contrastive(ours, torch.cat([step.labels, classes]), self.settings.temperature)
             if name == "consistency":
-                return consistency(ours, self._taught(step).to(ours.device))
+                return consistency(torch.cat([ours, target]), self._taught(step, batch).to(ours.device))
             if name == "alignment":
                 return alignment(ours, target)
+            if name == "pull":
+                return self.encoder.squared_distance()
         texts, names = ours.tensor_split([len(step.texts)])
         features, episodes = TaskFeatures(texts, names if len(names) else None), step.episodes
         targets = episodes.targets.to(ours.device)
         return self.learner.loss(features.support(episodes), features.query(episodes), targets)
 
-    def _taught(self, step: StepTexts) -> Float[Tensor, "n dim"]:
+    def _taught(self, step: StepTexts, batch: EncoderBatch) -> Float[Tensor, "n dim"]:
         assert self.teacher is not None
-        taught = self.teacher.texts[step.texts.cpu()]
-        names = self.teacher.label_names
-        return taught if names is None else torch.cat([taught, names[step.classes.cpu()]])
+        taught, names = [self.teacher.texts[step.texts.cpu()]], self.teacher.label_names
+        if names is not None:
+            taught.append(names[step.classes.cpu()])
+        if self.target_teacher is not None:
+            taught.append(self.target_teacher[batch.target])
+        return torch.cat(taught)
 
     def _sum(self, losses: Mapping[str, Tensor], learned: bool = True) -> Tensor:
         """Weighted, with the learned factors or without."""

@@ -110,23 +110,34 @@ class EncoderTrainer(EncoderTrainingSettings):
             ConfigError: a learner whose logits do not follow the features.
             TaskError: a train class is too small for one shot and the queries.
         """
+        train = self.train_pools(task)
         classes = [label for part in PARTS[:2] for label in task.parts[part]]
-        seen = {"task": task.name, "split": task.split, "digests": sorted(task.digests(classes))}
+        drawn = torch.cat([*(own.members[own.members >= 0] for own in train), _texts_of(valid)]).tolist()
+        seen = {"task": task.name, "split": task.split, "digests": sorted(task.digests(classes, drawn))}
         copy = TrainableEncoder(encoder, trainable, child_generator(seed, "encoder/lora"), seen)
         names = task.label_texts() if label_names else None
         published = encoded_features(encoder, task, label_names)
         learner = loss_learner(make_learner(published.dim), published.class_means(task.pools("train")), self.scale)
         learner = learner.to(next(copy.parameters()).device)
+        target = self.target_texts()
         objective = EncoderObjective(
-            copy, learner, task.texts, names, self, teacher=published, target=self.target_texts()
+            copy,
+            learner,
+            task.texts,
+            names,
+            self,
+            teacher=published,
+            target=target,
+            target_teacher=normalize(encoder.encode(target), dim=-1) if target else None,
         )
         log.info(f"Encoder: {copy.trainable_share}")
         evaluation = EncoderEvaluation(copy, learner, task, names, valid)
+        start = evaluation.by_source()
         history = run_loop(
             self,
             objective,
             self._groups(copy, objective),
-            lambda step, generator: self._draw(task.pools("train"), step, generator, len(objective.target)),
+            lambda step, generator: self._draw(train, step, generator, len(objective.target)),
             evaluation,
             seed=seed,
             title="Meta-training the encoder",
@@ -135,11 +146,13 @@ class EncoderTrainer(EncoderTrainingSettings):
             files=files,
         )
         kept = evaluation.interpolate(self.interpolation) if history.best_step else 0.0
+        gains = {name: value - start[name] for name, value in evaluation.by_source().items()} if kept else {}
+        log.info("; ".join(f"{name} {100 * gain:+.1f}" for name, gain in gains.items()) or "No step gained anything")
         return TrainedEncoder(copy.merged() if kept else encoder, trainable, history, kept, copy.trainable_share)
 
     def target_texts(self) -> tuple[str, ...]:
-        """The distinct texts of the target domain, for alignment; a TaskError where the folder has none."""
-        if not (self.target and self.alignment_weight):
+        """The distinct texts of `target`, where a term reads them; a TaskError where the folder has none."""
+        if not (self.target and (self.alignment_weight or self.consistency_weight)):
             return ()
         return tuple(dict.fromkeys(read_texts(find_texts(Path(self.target).expanduser(), f"{self.GROUP}.target"))))
 
@@ -156,7 +169,12 @@ class EncoderTrainer(EncoderTrainingSettings):
         groups = encoder.parameter_groups(rate, self.layer_decay, self.weight_decay)
         return [*groups, self.scalars(scalars)]
 
-    def _draw(self, train: ClassPools, step: int, generator: torch.Generator, n_target: int) -> EncoderBatch:
+    def train_pools(self, task: Task) -> list[ClassPools]:
+        """Texts of the train classes of each source that has two or more, at most `train_texts` of a class."""
+        pools = [pools for pools in task.source_pools("train").values() if len(pools.classes) > 1]
+        return pools if self.train_texts is None else [own.thinned(self.train_texts) for own in pools]
+
+    def _draw(self, train: Sequence[ClassPools], step: int, generator: torch.Generator, n_target: int) -> EncoderBatch:
         episodes = self.draw_episodes(train, 1, step, generator)
         if not n_target:
             return EncoderBatch(episodes)
@@ -185,16 +203,25 @@ class EncoderEvaluation:
     @cached_property
     def used(self) -> Int[Tensor, " n_used"]:
         """Indices of the texts of the episodes."""
-        return torch.cat([part.flatten() for batch in self.valid for part in (batch.support, batch.query)]).unique()
+        return _texts_of(self.valid)
 
     def __call__(self) -> float:
-        """Mean over the batches of episodes."""
+        """Mean over the sources, which is highest where their mean gain is."""
+        found = self.by_source()
+        return sum(found.values()) / len(found)
+
+    def by_source(self) -> dict[str, float]:
+        """Source → mean accuracy over its batches of episodes."""
         used = [self.task.texts[index] for index in self.used.tolist()]
-        features = normalize(self.trainable.compute([*used, *(self.names or [])]), dim=-1)
-        rows, names = features.tensor_split([len(used)])
-        texts = torch.zeros(len(self.task.texts), features.shape[1]).index_copy_(0, self.used, rows)
+        embedded = normalize(self.trainable.compute([*used, *(self.names or [])]), dim=-1)
+        rows, names = embedded.tensor_split([len(used)])
+        texts = torch.zeros(len(self.task.texts), embedded.shape[1]).index_copy_(0, self.used, rows)
         learner = deepcopy(self.learner).cpu()
-        return mean_accuracy(learner, TaskFeatures(texts, None if self.names is None else names), self.valid)
+        features = TaskFeatures(texts, None if self.names is None else names)
+        batches: dict[str, list[EpisodeBatch]] = {}
+        for batch in self.valid:
+            batches.setdefault(self.task.source_of(int(batch.classes[0, 0])), []).append(batch)
+        return {source: mean_accuracy(learner, features, own) for source, own in batches.items()}
 
     def interpolate(self, shares: Sequence[float]) -> float:
         """Take the best of some shares of the way from the published to the trained weights, and return it."""
@@ -205,6 +232,11 @@ class EncoderEvaluation:
         best = as_main(max(scores, key=lambda share: scores[share]))
         self.trainable.interpolate(best)
         return best
+
+
+def _texts_of(episodes: Sequence[EpisodeBatch]) -> Int[Tensor, " n_used"]:
+    """Indices of the texts of some episodes."""
+    return torch.cat([part.flatten() for batch in episodes for part in (batch.support, batch.query)]).unique()
 
 
 def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:

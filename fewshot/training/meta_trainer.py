@@ -56,7 +56,7 @@ class MetaTrainer(EpisodicSettings):
         self,
         learner: Learner,
         features: TaskFeatures,
-        train: ClassPools,
+        train: Sequence[ClassPools],
         valid: Sequence[EpisodeBatch],
         seed: int,
         files: TrainingFiles | None = None,
@@ -66,7 +66,7 @@ class MetaTrainer(EpisodicSettings):
         Args:
             learner: trained if it has anything to train; the history is empty otherwise.
             features: features of the task.
-            train: pools of the train classes.
+            train: pools of the train classes of each source.
             valid: episodes of the valid classes; their accuracies are averaged.
             seed: root seed; the stream is `training`.
             files: where checkpoints and events go.
@@ -82,10 +82,11 @@ class MetaTrainer(EpisodicSettings):
                 f"Got {self.GROUP}.shots={list(self.shots)} without label names, which leaves nothing to go by at 0 "
                 f"shots. Leave out the 0, or set label_names=true."
             )
-        learner.prepare(features.class_means(train))
-        if len(train.classes) < 2 or self.steps == 0:
+        learner.prepare(torch.cat([features.class_means(pools) for pools in train]))
+        train = [pools for pools in train if len(pools.classes) > 1]
+        if not train or self.steps == 0:
             return TrainingHistory()
-        smallest = int(train.sizes.min())
+        smallest = min(int(pools.sizes.min()) for pools in train)
         if max(self.shots) + self.queries > smallest:
             log.info(
                 f"Training episodes have fewer than {max(self.shots)} shots and {self.queries} queries, for the "
@@ -111,7 +112,7 @@ class MetaTrainer(EpisodicSettings):
         network = {"params": [p for p in trained if id(p) in fine_tuned], "lr": rate, "weight_decay": 0.0}
         return [matrices, network, self.scalars([p for p in others if p.ndim < 2])]
 
-    def _draw(self, train: ClassPools, step: int, generator: torch.Generator) -> EpisodeBatch:
+    def _draw(self, train: Sequence[ClassPools], step: int, generator: torch.Generator) -> EpisodeBatch:
         batch = self.draw_episodes(train, self.episodes_per_step, step, generator)
         noisy = batch.k_shot >= 4 and (step // len(self.shots)) % 2 == 1
         return corrupt_support(batch, self.support_noise, generator) if noisy else batch

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -14,6 +15,7 @@ from fewshot.tasks.task import ClassPools
 
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bfloat16"]
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -88,27 +90,35 @@ class EpisodicSettings(LoopSettings):
         shots: support sizes, taken in turn.
         queries: queries per class.
         scalar_learning_rate: AdamW's rate for scalars such as temperatures and attention weights.
+        source_power: sources of a collection are drawn in proportion to this power of their number of train classes:
+            0 all alike, 1 by classes. In between, small sources are not drowned, and large ones have more to teach.
     """
 
     ways: int | None = 25
     shots: Sequence[int] = (1, 5, 10)
     queries: int = 5
     scalar_learning_rate: float = 1e-2
+    source_power: float = 0.5
 
     RANGES: ClassVar[dict[str, Range]] = LoopSettings.RANGES | {
         **dict.fromkeys(("queries", "scalar_learning_rate"), POSITIVE),
+        "source_power": SHARE,
         "ways": (lambda ways: ways is None or ways >= 2, "2 or more, or null for all,"),
         "shots": (lambda shots: len(shots) > 0 and min(shots) >= 0, "a list such as [1,5]"),
     }
 
-    def draw_episodes(self, train: ClassPools, episodes: int, step: int, generator: torch.Generator) -> EpisodeBatch:
+    def draw_episodes(
+        self, sources: Sequence[ClassPools], episodes: int, step: int, generator: torch.Generator
+    ) -> EpisodeBatch:
         """Draw the episodes of a step.
 
-        1. The support size is the one in `shots` whose turn it is.
-        2. Queries, then shots, shrink to what the smallest class allows; ways to the number of classes.
+        1. All of them are of one source, the one whose turn it is, see `source_in_turn`.
+        2. The support size is the one in `shots` whose turn it is.
+        3. Queries, then shots, shrink to what the smallest class of the source allows; ways to its number of classes.
 
         A class that is too small for one shot and one query is a TaskError.
         """
+        train = sources[source_in_turn(step, [len(pools.classes) ** self.source_power for pools in sources])]
         smallest = int(train.sizes.min())
         n_query = max(1, min(self.queries, smallest - 1))
         k_shot = min(self.shots[step % len(self.shots)], max(1, smallest - n_query))
@@ -118,3 +128,20 @@ class EpisodicSettings(LoopSettings):
     def scalars(self, parameters: Sequence[torch.Tensor]) -> dict[str, Any]:
         """The parameter group of scalars, which do not decay."""
         return {"params": list(parameters), "lr": self.scalar_learning_rate, "weight_decay": 0.0}
+
+
+def source_in_turn(step: int, weights: Sequence[float]) -> int:
+    """Which source a step draws from: in proportion to the weights, evenly over the steps, without a generator.
+
+    Step t takes the source in whose share of [0, 1) the number t / golden ratio mod 1 falls. These numbers are spread
+    evenly over any run of steps, so that each source comes in each support size as well.
+
+    Source: Weyl's equidistribution theorem; the golden ratio has the lowest discrepancy of such sequences.
+
+    Example:
+        >>> [source_in_turn(step, [1, 1, 2]) for step in range(1, 9)]
+        [2, 0, 2, 1, 0, 2, 1, 2]
+    """
+    place = step * _GOLDEN % 1 * sum(weights)
+    ends = list(accumulate(weights))
+    return next((number for number, end in enumerate(ends) if place < end), len(weights) - 1)

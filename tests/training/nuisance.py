@@ -50,7 +50,7 @@ def fit(
     learner = LEARNERS[name](DIM)
     if learner.meta_lr is not None:
         learner.meta_lr = trainer.learning_rate
-    return learner, trainer.fit(learner, features, pools(TRAIN), valid or valid_episodes(), seed)
+    return learner, trainer.fit(learner, features, [pools(TRAIN)], valid or valid_episodes(), seed)
 
 
 def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> float:

@@ -279,7 +279,7 @@ def test_a_learner_goes_on_to_the_same_bits(name, tmp_path, monkeypatch):
     def train(resume=None):
         learner = LEARNERS[name](FEATURES.dim)
         files = None if resume is None else TrainingFiles(checkpoints(tmp_path, resume))
-        return learner, trainer.fit(learner, FEATURES, pools(TRAIN), valid_episodes(20), 0, files)
+        return learner, trainer.fit(learner, FEATURES, [pools(TRAIN)], valid_episodes(20), 0, files)
 
     whole, history = train()
     calls = iter(range(100))

@@ -32,7 +32,7 @@ def episodes(task):
     return sample_episodes(task.pools("train"), 1, 4, 2, 3, seeded(5))
 
 
-def objective(encoder, task, names=True, weights=None, teacher=None, target=(), **settings):
+def objective(encoder, task, names=True, weights=None, teacher=None, target=(), target_teacher=None, **settings):
     by_setting = {f"{name}_weight": weight for name, weight in ({"task": 1.0} if weights is None else weights).items()}
     return EncoderObjective(
         TrainableEncoder(encoder, Full(encoder_dropout=0.0)),
@@ -42,6 +42,7 @@ def objective(encoder, task, names=True, weights=None, teacher=None, target=(), 
         EncoderTrainer(**{"task_weight": 0.0, "target": "a folder", **by_setting, **settings}),
         teacher=teacher,
         target=target,
+        target_teacher=target_teacher,
     )
 
 
@@ -81,7 +82,11 @@ def test_terms_are_weighted_and_see_the_texts_the_names_the_teacher_and_the_targ
     teacher = TaskFeatures(*(normalize(torch.randn(n, 7, generator=generator), dim=-1) for n in (len(task.texts), 22)))
     target = ("pain in the chest", "loan interest", "green blue")
     batch = EncoderBatch(episodes, torch.tensor([0, 2, 2]))
-    losses = objective(encoder, task, weights=weights, teacher=teacher, target=target, temperature=0.3)(batch)
+    of_target = normalize(torch.randn(3, 7, generator=generator), dim=-1)
+    whole = objective(
+        encoder, task, weights=weights, teacher=teacher, target=target, target_teacher=of_target, temperature=0.3
+    )
+    losses = whole(batch)
 
     step = StepTexts.of(episodes, torch.device("cpu"))
     features = features_of(encoder, task)
@@ -90,8 +95,9 @@ def test_terms_are_weighted_and_see_the_texts_the_names_the_teacher_and_the_targ
     taught = torch.cat([teacher.texts[step.texts], teacher.label_names[step.classes]])
     theirs = normalize(encoder.compute([target[0], target[2], target[2]]), dim=-1)
     assert losses["contrastive"].item() == pytest.approx(supervised_contrastive(ours, labels, 0.3).item(), rel=1e-4)
-    assert losses["consistency"].item() == pytest.approx(consistency(ours, taught).item(), rel=1e-4)
     assert losses["alignment"].item() == pytest.approx(alignment(ours, theirs).item(), rel=1e-3)
+    both, taught = torch.cat([ours, theirs]), torch.cat([taught, of_target[[0, 2, 2]]])
+    assert losses["consistency"].item() == pytest.approx(consistency(both, taught).item(), rel=1e-4)
     assert losses["loss"].item() == pytest.approx(sum(weights[name] * losses[name].item() for name in weights))
 
 

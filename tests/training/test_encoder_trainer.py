@@ -155,7 +155,7 @@ def test_all_terms_go_on_to_the_same_bits_after_an_interruption(folder, task, va
 def test_only_train_classes_are_drawn(task):
     trainer = EncoderTrainer(**QUICK)
     for step in range(1, 6):
-        batch = trainer._draw(task.pools("train"), step, torch.Generator().manual_seed(step), 0)
+        batch = trainer._draw(trainer.train_pools(task), step, torch.Generator().manual_seed(step), 0)
         assert set(batch.episodes.classes.flatten().tolist()) <= set(task.parts["train"])
 
 

@@ -105,7 +105,7 @@ def test_scalars_and_matrices_have_their_own_rates():
     trainer = replace(TRAINER, steps=1, evaluate_every=1, learning_rate=0.01, scalar_learning_rate=0.5)
     valid = valid_episodes()
     start, learner = LEARNERS["prototypical"](DIM), LEARNERS["prototypical"](DIM)
-    trainer.fit(learner, FEATURES, pools(TRAIN), valid, 0)
+    trainer.fit(learner, FEATURES, [pools(TRAIN)], valid, 0)
     if same(start, learner):
         pytest.fail("the first step was not better, so that it was not kept: choose another seed")
     assert abs(float((learner.log_scale - start.log_scale).detach())) == pytest.approx(0.5, rel=1e-3)
@@ -125,7 +125,7 @@ def test_a_learner_without_parameters_is_left_alone_and_nothing_is_looked_at(nam
     spy = spy_on(refused=range(N_CLASSES))
     learner = LEARNERS[name](DIM)
     before = {key: value.clone() for key, value in learner.state_dict().items()}
-    assert TRAINER.fit(learner, spy, pools(TRAIN), valid_episodes(), 0) == TrainingHistory()
+    assert TRAINER.fit(learner, spy, [pools(TRAIN)], valid_episodes(), 0) == TrainingHistory()
     assert all(torch.equal(value, before[key]) for key, value in learner.state_dict().items())
 
 
@@ -138,7 +138,7 @@ def test_no_steps_leave_the_learner_as_it_is(name):
 
 def test_one_train_class_leaves_the_learner_as_it_is():
     learner = LEARNERS["prototypical"](DIM)
-    assert TRAINER.fit(learner, FEATURES, pools([0]), valid_episodes(2), 0) == TrainingHistory()
+    assert TRAINER.fit(learner, FEATURES, [pools([0])], valid_episodes(2), 0) == TrainingHistory()
     assert same(learner, LEARNERS["prototypical"](DIM))
 
 

@@ -69,7 +69,7 @@ def test_small_classes_clip_queries_first_to_leave_one_shot_then_shots(smallest,
     labels[smallest:30] = -1  # of class 0 only so many texts are left
     train = ClassPools.from_labels(labels, TRAIN)
     trainer = replace(TRAINER, steps=1, shots=(shots,), queries=queries, episodes_per_step=3)
-    trainer.fit(LEARNERS["prototypical"](DIM), spy, train, valid_episodes(2), 0)
+    trainer.fit(LEARNERS["prototypical"](DIM), spy, [train], valid_episodes(2), 0)
     [asked] = [asked for asked in spy.asked if asked[3] == 3]
     assert asked[1:3] == expected
 
@@ -80,7 +80,7 @@ def test_a_train_class_of_one_text_is_named():
     names = [f"class {c}" for c in range(N_CLASSES)]
     train = ClassPools.from_labels(labels, TRAIN, names)
     with pytest.raises(TaskError, match=r"Class 'class 0' has 1 texts, .* = 1 \+ 1 = 2"):
-        TRAINER.fit(LEARNERS["prototypical"](DIM), FEATURES, train, valid_episodes(2), 0)
+        TRAINER.fit(LEARNERS["prototypical"](DIM), FEATURES, [train], valid_episodes(2), 0)
 
 
 def test_half_of_the_steps_with_four_or_more_shots_have_wrong_labels(monkeypatch):

@@ -1,0 +1,124 @@
+"""An adapter in a folder: a LoRA as peft reads it, and a card that says where it is from and what it gains.
+
+    adapter_model.safetensors   the update, in bfloat16
+    adapter_config.json         peft's: rank, scale, which maps
+    encoder.json                the published model it belongs to, a digest of the update, digests of what it has seen
+    adapter.json                the card
+
+The first three are what `write_trained` writes, so that such a folder is good for `encoder.weights` too; `adapter.json`
+may be absent.
+"""
+
+import json
+from collections.abc import Mapping, Set
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fewshot.encoders.trained import TrainedWeights, read_trained, write_trained
+from fewshot.errors import EncoderError
+from fewshot.ranges import SHARE
+from fewshot.storage import write_json
+
+CARD = "adapter.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class AdapterSource:
+    """A data set that an adapter was trained on: its licence, and the numbers of its train classes and their texts."""
+
+    name: str
+    licence: str
+    classes: int
+    texts: int
+
+
+@dataclass(frozen=True)
+class AdapterCard:
+    """Where an adapter is from, and what it is good for.
+
+    Args:
+        name: of the adapter, that of its folder.
+        summary: what it is for, one sentence.
+        licence: of the weights.
+        sources: what it was trained on.
+        strength: that is advised, from 0 (as published) to 1 (as trained).
+        training: what makes it again: command, seed, steps, settings.
+        gains: data set → episodes such as `5w1s` → accuracy as published and with the adapter, in per cent.
+    """
+
+    name: str
+    summary: str = ""
+    licence: str = ""
+    sources: tuple[AdapterSource, ...] = ()
+    strength: float = 1.0
+    training: Mapping[str, Any] = field(default_factory=dict)
+    gains: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StoredAdapter:
+    """An adapter as it was read: its card and its weights at full strength."""
+
+    card: AdapterCard
+    weights: TrainedWeights
+
+    def at_strength(self, strength: float | None = None) -> TrainedWeights | None:
+        """The weights for `Encoder.with_trained`, scaled; None where the published ones are left as they are.
+
+        Args:
+            strength: from 0 to 1; None is the card's.
+
+        Raises:
+            ConfigError: another strength.
+        """
+        scaled = self.weights.at_strength(self.card.strength if strength is None else strength)
+        return None if scaled.placed is not None and not scaled.placed.scale and scaled.below is None else scaled
+
+    def count_seen(self, digests: Set[str]) -> int:
+        """How many of some texts and label names, by `Task.digests`, it was trained or selected on."""
+        return len(digests & {*self.weights.seen.get("digests", ())})
+
+
+def write_adapter(folder: Path | str, adapter: StoredAdapter, settings: Mapping[str, Any]) -> None:
+    """Write an adapter in bfloat16 to a folder; `settings` are the encoder's. StorageError if it cannot be written."""
+    write_json(Path(folder) / CARD, {"format": FORMAT, **asdict(adapter.card)})
+    write_trained(folder, adapter.weights, settings, torch.bfloat16)
+
+
+def read_adapter(folder: Path | str) -> StoredAdapter:
+    """Read what `write_adapter` wrote, or a LoRA that was saved otherwise, whose card then has its name alone.
+
+    Raises:
+        EncoderError: no trained weights, damaged ones, or a card of another form.
+    """
+    folder = Path(folder).expanduser()
+    weights = read_trained(folder)
+    try:
+        content = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        return StoredAdapter(_card(content), weights)
+    except FileNotFoundError:
+        return StoredAdapter(AdapterCard(folder.resolve().name), weights)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise EncoderError(
+            f"The card {str(folder / CARD)!r} cannot be read: {type(error).__name__}: {error}. Expected what was "
+            f"written beside the adapter. Restore it, or remove it to use the adapter without one."
+        ) from error
+
+
+def _card(content: Mapping[str, Any]) -> AdapterCard:
+    values = dict(content)
+    if values.pop("format") != FORMAT:
+        raise ValueError(f"it is of format {content['format']}, expected {FORMAT}")
+    strength = values["strength"]
+    if not SHARE[0](strength):
+        raise ValueError(f"strength={strength}, expected {SHARE[1]}")
+    values["sources"] = tuple(AdapterSource(**source) for source in values["sources"])
+    values["gains"] = {
+        name: {asked: (float(before), float(after)) for asked, (before, after) in own.items()}
+        for name, own in values["gains"].items()
+    }
+    return AdapterCard(**values)
