@@ -70,3 +70,18 @@ def test_what_hydra_understands_passes_untouched(override):
 
 def test_a_setting_of_a_group_need_not_stand_in_its_yaml():
     assert normalise_arguments(["task=folder", "task.path=/data"]) == ["+task=folder", "++task.path=/data"]
+
+
+def test_a_list_of_tasks_is_a_collection_of_known_tasks_and_files():
+    assert normalise_arguments(["task=[medical_terms, /data/my mails.csv]", "task.tasks.my_mails.min_texts=3"]) == [
+        "+task=collection",
+        "+task@task.tasks.medical_terms=medical_terms",
+        "+task@task.tasks.my_mails=folder",
+        "++task.tasks.my_mails.path='/data/my mails.csv'",
+        "++task.tasks.my_mails.min_texts=3",
+    ]
+
+
+def test_two_tasks_of_one_name_are_refused():
+    with pytest.raises(ConfigError, match=r"Got 'mails' twice in task=\[a/mails\.csv,b/mails\.csv\]"):
+        normalise_arguments(["task=[a/mails.csv,b/mails.csv]"])
