@@ -62,7 +62,7 @@ LICENCES = {
     "wordnet_glosses": "WordNet 3.1 licence",
     "banking77": "CC BY 4.0",
     "clinc150": "CC BY 3.0",
-    "medical_terms": "MeSH, U.S. National Library of Medicine",
+    "medical_terms": "MeSH, U.S. National Library of Medicine, see episodes/medical_terms",
 }
 SOURCES = tuple(LICENCES)
 INTENTS = ("snips", "banking77", "clinc150")
@@ -81,9 +81,13 @@ ASKED = {"5w1s": (5, 1, 600), "5w5s": (5, 5, 600), "all1s": (None, 1, 100)}
 MAX_TEXTS, QUERIES, LINES = 40, 5, 20_000
 TRAINER = EncoderTrainer(
     steps=150,
+    ways=50,
+    shots=(1,),
+    queries=1,
+    learning_rate=2e-3,
     evaluate_every=25,
     patience=6,
-    consistency_weight=1.0,
+    consistency_weight=0.3,
     train_texts=50,
     valid_texts=10,
     interpolation=(1.0,),
