@@ -78,15 +78,14 @@ OWN_FOLDERS = ("snips", "wordnet_terms", "wordnet_glosses")
 TEXT_FILES = ("wordnet", "medquad", "biomedical_sentences", "tatoeba_en")  # permissive ones
 STRENGTHS = (0.25, 0.5, 1.0)
 ASKED = {"5w1s": (5, 1, 600), "5w5s": (5, 5, 600), "all1s": (None, 1, 100)}
-MAX_TEXTS, QUERIES, LINES = 40, 5, 20_000
+MAX_TEXTS, QUERIES, LINES = 40, 5, 4_000
 TRAINER = EncoderTrainer(
-    steps=150,
+    steps=100,
     ways=50,
     shots=(1,),
     queries=1,
     learning_rate=2e-3,
-    evaluate_every=25,
-    patience=6,
+    evaluate_every=50,
     consistency_weight=0.3,
     train_texts=50,
     valid_texts=10,
@@ -194,13 +193,13 @@ def train(name: str, encoder: Encoder, chosen: argparse.Namespace) -> Trained:
 
 
 def unlabelled(folder: Path, out: Path) -> Path:
-    """A file of lines of 3 to 29 words, as many of each text file, drawn by the seed."""
+    """A file of lines of 3 to 16 words, as many of each text file, drawn by the seed."""
     path = out / "unlabelled.jsonl"
     if not path.is_file():
         generator, lines = random.Random(SEED), list[str]()
         for name in TEXT_FILES:
             with gzip.open(folder / f"{name}.txt.gz", "rt", encoding="utf-8") as file:
-                fitting = [line for line in file.read().splitlines() if 3 <= len(line.split()) < 30]
+                fitting = [line for line in file.read().splitlines() if 3 <= len(line.split()) <= 16]
             lines += generator.sample(fitting, LINES // len(TEXT_FILES))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")

@@ -16,6 +16,7 @@ from .meta_model import MetaModel as MetaModel
 from .recipe import Recipe as Recipe
 from .resources import __version__ as __version__
 from .tasks import Task as Task
+from .tasks import collect as collect
 from .tasks import load_bundled as load_bundled
 from .tasks import load_folder as load_folder
 from .tasks import load_hub as load_hub

@@ -143,3 +143,14 @@ def test_the_gradient_reaches_the_encoder(encoder, task, episodes):
     module(EncoderBatch(episodes))["loss"].backward()
     trained = [p for p in module.encoder.parameters() if p.requires_grad]
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained if p.ndim > 1)
+
+
+def test_the_pull_is_the_squared_distance_to_the_published_weights(encoder, task, episodes):
+    module = objective(encoder, task, weights={"task": 1.0, "pull": 0.5})
+    assert module(EncoderBatch(episodes))["pull"].item() == 0
+    moved = next(parameter for parameter in module.encoder.parameters() if parameter.requires_grad)
+    with torch.no_grad():
+        moved += 0.1
+    losses = module(EncoderBatch(episodes))
+    assert losses["pull"].item() == pytest.approx(0.01 * moved.numel(), rel=1e-4)
+    assert losses["loss"].item() == pytest.approx((losses["task"] + 0.5 * losses["pull"]).item(), rel=1e-5)
