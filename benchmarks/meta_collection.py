@@ -148,8 +148,8 @@ def source(name: str) -> Task:
     task = load_folder(Path(os.environ["META_SOURCES"]) / name, name, duplicates="drop")
     if name != "snips":
         return task
-    parts = {"train": tuple(sorted(task.parts["train"] + task.parts["test"])), "valid": task.parts["valid"], "test": ()}
-    return replace(task, parts=parts)
+    train = tuple(sorted(task.parts["train"] + task.parts["test"]))
+    return replace(task, parts={**task.parts, "train": train, "test": ()})
 
 
 def sources_of(training: str) -> tuple[str, ...]:
