@@ -40,7 +40,7 @@ from benchmarks.experiments import default_encoder, load
 from benchmarks.record import record, show_rows
 from fewshot.bank import AdapterCard, AdapterSource, StoredAdapter, write_adapter
 from fewshot.encoders import Encoder, LoRA
-from fewshot.encoders.trained import TrainedWeights, read_trained
+from fewshot.encoders.trained import TrainedWeights, read_trained, write_trained
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import sample_episodes
 from fewshot.evaluation import Estimate, predict
@@ -177,7 +177,8 @@ def train(name: str, encoder: Encoder, chosen: argparse.Namespace) -> Trained:
         seed=SEED,
         files=store.files(name.replace(":", "_"), {"task": task.sha256, "training": trainer.determining()}),
     )
-    found.trainable.save(folder)
+    assert found.encoder.trained is not None, f"No step of {name} gained anything on its valid classes."
+    write_trained(folder, found.encoder.trained, encoder.settings())
     pools = dict(zip(task.sources, trainer.train_pools(task), strict=True))
     about = {
         "seed": SEED,
@@ -186,7 +187,7 @@ def train(name: str, encoder: Encoder, chosen: argparse.Namespace) -> Trained:
         "valid": {step: round(100 * value, 2) for step, value in found.history.valid_accuracies.items()},
         "settings": trainer.determining(),
         "sources": {name: [len(own.classes), int(own.sizes.sum())] for name, own in pools.items()},
-        "digest": found.trainable.trained_weights().digest,
+        "digest": found.encoder.trained.digest,
     }
     write_json(folder / "training.json", about)
     return Trained(name, sources, read_trained(folder), about)
