@@ -4,9 +4,10 @@
         [--part valid | test] [--ship]
 
 A LoRA of MiniLM is meta-trained on several data sets, each episode within one of them, with label names; a term keeps
-the frozen encoder's neighbourhoods among the texts of the episode and unlabelled lines. Trainings are those of the
-shipped adapters and, for each source, `without:SOURCE`: all the others (`intents:without:SOURCE`: the other intents).
-They are kept in `--out` and go on from there; a training that was stopped goes on from its last checkpoint.
+the frozen encoder's neighbourhoods among the texts of the episode and unlabelled lines. The loss is that of the
+embedding; scored, as everywhere else, is the default encoder, with its shallow layer beside it. Trainings are those of
+the shipped adapters and, for each source, `without:SOURCE`: all the others (`intents:without:SOURCE`: the other
+intents). They are kept in `--out`; a training that was stopped goes on from its last checkpoint.
 
 Each data set is scored by the nearest centroid with label names: frozen, by the training on all others, and by
 `general`, which has seen its train classes; 5-way 1-shot and 5-shot, and all classes at once with one text each, 600
@@ -122,8 +123,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("fewshot").setLevel(logging.INFO)
     os.environ["META_SOURCES"] = str(chosen.sources)
-    encoder = default_encoder().replace(shallow_layer=None)
-    trained = [train(name, encoder, chosen) for name in chosen.trainings]
+    encoder = default_encoder()
+    trained = [train(name, encoder.replace(shallow_layer=None), chosen) for name in chosen.trainings]
     if chosen.part == "none":
         return
     runs = [run for one in trained for run in score(one, encoder, chosen.part, chosen.strengths)]
@@ -289,13 +290,14 @@ def table(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def ship(one: Trained, runs: Sequence[Mapping[str, Any]], encoder: Encoder, strength: float, command: str) -> None:
-    """Write an adapter with its card: gains on data sets, or classes, that the scored training has not seen."""
-    gains: dict[str, dict[str, tuple[float, float]]] = {}
-    for run in runs:
-        fair = run["training"] == (one.name if run["scored"] in UNSEEN else f"without:{run['scored']}")
-        if run["strength"] == strength and (fair if one.name == "general" else run["training"] == one.name):
-            gains[run["scored"]] = {
-                asked: (round(run[asked]["frozen"], 1), round(run[asked]["trained"], 1)) for asked in ASKED
+    """Write an adapter with its card: gains where the data set was left out, else on classes that it has not seen."""
+    prefix, gains = "" if one.name == "general" else f"{one.name}:", dict[str, dict[str, tuple[float, float]]]()
+    fitting = [run for run in runs if run["strength"] == strength]
+    for name in (*SOURCES, *UNSEEN):
+        own = {run["training"]: run for run in fitting if run["scored"] == name}
+        if found := own.get(f"{prefix}without:{name}", own.get(one.name)):
+            gains[name] = {
+                asked: (round(found[asked]["frozen"], 1), round(found[asked]["trained"], 1)) for asked in ASKED
             }
     counts = one.about["sources"]
     card = AdapterCard(
