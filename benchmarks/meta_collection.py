@@ -132,7 +132,9 @@ def main() -> None:
     if chosen.part == "valid":
         show_rows("valid classes", rows)
         return
-    command = shlex.join(["python", "-m", "benchmarks.meta_collection", *sys.argv[1:]])
+    places = {str(place): "DIR" for place in (chosen.sources, chosen.text, chosen.out)}
+    typed = [places.get(word, word) for word in sys.argv[1:]]
+    command = shlex.join(["FEWSHOT_DATA=DIR", "python", "-m", "benchmarks.meta_collection", *typed])
     record(chosen.name, command, rows, trainings=[{"name": one.name, **one.about} for one in trained], runs=runs)
     if chosen.ship:
         advised = dict(pair.split("=") for pair in chosen.advise)
