@@ -132,7 +132,7 @@ class EncoderTrainer(EncoderTrainingSettings):
         )
         log.info(f"Encoder: {copy.trainable_share}")
         evaluation = EncoderEvaluation(copy, learner, task, names, valid)
-        start = evaluation.by_source()
+        start = evaluation.by_source() if len(task.sources) > 1 else {}
         history = run_loop(
             self,
             objective,
@@ -146,8 +146,9 @@ class EncoderTrainer(EncoderTrainingSettings):
             files=files,
         )
         kept = evaluation.interpolate(self.interpolation) if history.best_step else 0.0
-        gains = {name: value - start[name] for name, value in evaluation.by_source().items()} if kept else {}
-        log.info("; ".join(f"{name} {100 * gain:+.1f}" for name, gain in gains.items()) or "No step gained anything")
+        if start and kept:
+            gains = {name: value - start[name] for name, value in evaluation.by_source().items()}
+            log.info("Gains: " + ", ".join(f"{name} {100 * gain:+.1f}" for name, gain in gains.items()))
         return TrainedEncoder(copy.merged() if kept else encoder, trainable, history, kept, copy.trainable_share)
 
     def target_texts(self) -> tuple[str, ...]:
