@@ -139,7 +139,7 @@ def source_in_turn(step: int, weights: Sequence[float]) -> int:
     Source: Weyl's equidistribution theorem; the golden ratio has the lowest discrepancy of such sequences.
 
     Example:
-        >>> [source_in_turn(step, [1, 1, 2]) for step in range(1, 9)]
+        >>> [source_in_turn(step, [1.0, 1.0, 2.0]) for step in range(1, 9)]
         [2, 0, 2, 1, 0, 2, 1, 2]
     """
     place = step * _GOLDEN % 1 * sum(weights)
