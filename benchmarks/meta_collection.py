@@ -7,7 +7,8 @@ A LoRA of MiniLM is meta-trained on several data sets, each episode within one o
 the frozen encoder's neighbourhoods among the texts of the episode and unlabelled lines. The loss is that of the
 embedding; scored, as everywhere else, is the default encoder, with its shallow layer beside it. Trainings are those of
 the shipped adapters and, for each source, `without:SOURCE`: all the others (`intents:without:SOURCE`: the other
-intents). They are kept in `--out`; a training that was stopped goes on from its last checkpoint.
+intents; `without:wordnet`: both of WordNet left out). They are kept in `--out`; a training that was stopped goes on
+from its last checkpoint.
 
 Each data set is scored by the nearest centroid with label names: frozen, by the training on all others, and by
 `general`, which has seen its train classes; 5-way 1-shot and 5-shot, and all classes at once with one text each, 600
@@ -74,6 +75,8 @@ SUMMARIES = {
     "intents": "For what people ask of a service or an assistant.",
     "terms": "For terms and definitions.",
 }
+LEFT_OUT = (*SOURCES, "wordnet")
+TRAININGS = (*ADAPTERS, *(f"without:{name}" for name in LEFT_OUT), *(f"intents:without:{name}" for name in INTENTS[1:]))
 UNSEEN = ("bank_bot", "failure_modes")  # scored, in no training
 OWN_FOLDERS = ("snips", "wordnet_terms", "wordnet_glosses")
 TEXT_FILES = ("wordnet", "medquad", "biomedical_sentences", "tatoeba_en")  # permissive ones
@@ -112,7 +115,7 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, required=True, help="folder of the task folders of SOURCES")
     parser.add_argument("--text", type=Path, required=True, help="folder of NAME.txt.gz, unlabelled")
     parser.add_argument("--out", type=Path, default=Path("outputs") / "meta_collection")
-    parser.add_argument("--trainings", nargs="+", default=[*ADAPTERS, *(f"without:{name}" for name in SOURCES)])
+    parser.add_argument("--trainings", nargs="+", default=TRAININGS)
     parser.add_argument("--steps", type=int, default=TRAINER.steps)
     parser.add_argument("--part", choices=["valid", "test", "none"], default="test", help="classes that are scored")
     parser.add_argument("--strengths", nargs="+", type=float, default=list(STRENGTHS))
@@ -157,9 +160,15 @@ def source(name: str) -> Task:
 
 def sources_of(training: str) -> tuple[str, ...]:
     """The sources of a training by its name: `general`, `without:snips`, `intents:without:banking77`."""
-    group, _, left_out = training.rpartition("without:")
-    everything = ADAPTERS[(group.rstrip(":") or "general") if left_out in SOURCES else training]
-    return tuple(name for name in everything if name != left_out)
+    group, without, _ = training.rpartition("without:")
+    everything = ADAPTERS[(group.rstrip(":") or "general") if without else training]
+    return tuple(name for name in everything if name not in left_out(training))
+
+
+def left_out(training: str) -> list[str]:
+    """The sources that a training leaves out: `without:wordnet` both that begin so."""
+    _, without, start = training.rpartition("without:")
+    return [name for name in SOURCES if without and name.startswith(start)]
 
 
 def train(name: str, encoder: Encoder, chosen: argparse.Namespace) -> Trained:
@@ -227,11 +236,8 @@ def hits(task: Task, pools: ClassPools, encoder: Encoder, episodes: Mapping[str,
 
 def score(one: Trained, encoder: Encoder, part: str, strengths: Sequence[float]) -> list[dict[str, Any]]:
     """Every data set that says something of a training: what it has not seen, and for adapters unseen classes."""
-    group, _, left_out = one.name.rpartition("without:")
-    names = (
-        [left_out] if left_out in SOURCES else [name for name in SOURCES if name != "snips" or name not in one.sources]
-    )
-    names += [] if part == "valid" or group else UNSEEN
+    names = left_out(one.name) or [name for name in SOURCES if name != "snips" or name not in one.sources]
+    names += [] if part == "valid" or one.name.count(":") > 1 else UNSEEN
     runs = []
     for name in names:
         task = source(name)

@@ -11,6 +11,7 @@ from benchmarks.meta_collection import ADAPTERS, ASKED, SOURCES, sources_of, tab
         ("general", SOURCES),
         ("terms", ADAPTERS["terms"]),
         ("without:snips", SOURCES[1:]),
+        ("without:wordnet", ("snips", "banking77", "clinc150", "medical_terms")),
         ("intents:without:banking77", ("snips", "clinc150")),
     ],
 )
