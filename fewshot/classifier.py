@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fewshot.adaptation.multi_label import MultiLabelTuner
 from fewshot.adaptation.refit import HeldOut, calibrated, held_evidence, out_of_fold, refitted
+from fewshot.continual import NewTexts, learn_on
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.tokens import checked_texts
@@ -171,6 +172,27 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.multi_label_:
             left = [tuple(other for other in own if other != label) for own in left]
         return self._learnt([old.texts[place] for place in kept], left, {label})
+
+    def learn_on(self, X: Iterable[str], y: Iterable[Any], method: str = "prototypes") -> "FewShotClassifier":
+        """Learn more texts, of known labels or new ones, from what was kept of the old ones, see `fewshot.continual`.
+
+        Args:
+            X: texts.
+            y: the label of each.
+            method: `"prototypes"` trains nothing: class sums and one covariance, exact in any order, no text kept;
+                `"freeze"` tunes the head's rows of the labels that have new texts; `"replay"` keeps 20 texts of each
+                label and tunes the head again; `"ewc"` trains the encoder, held where the old texts need it.
+
+        After it `explain` and `partial_fit` have no texts to go by, except with `"replay"`.
+
+        Raises:
+            ConfigError: no such method, several labels, or a method that cannot go on from what another one kept.
+        """
+        check_is_fitted(self)
+        texts, labels = self.model_.masked(checked_texts(as_list(X, "X"))), as_list(y, "y")
+        names = described_names(labels, self.label_names, self.descriptions) or {}
+        with self.model_.encoder.cuts_reported(texts):
+            return self._fitted(learn_on(self.model_, NewTexts(texts, labels, names), method, self.random_state))
 
     def predict(self, X: Iterable[str]) -> np.ndarray:
         """The label of each text, `reject_label` where it seems to be of none.

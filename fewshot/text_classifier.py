@@ -22,6 +22,7 @@ from fewshot.fitted.attribution import Attribution
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.explanation import Explanation
 from fewshot.fitted.hub import fetched, push
+from fewshot.fitted.memory import Memory
 from fewshot.fitted.predictions import Predictions
 from fewshot.fitted.rejection import Rejection
 from fewshot.fitted.saved import DESCRIPTION, read_classifier, write_classifier
@@ -47,6 +48,7 @@ class TextClassifier:
         reject_label: the label of a text that is rejected.
         thresholds: of the probability of each label, if a text can have several labels or none; None: it has one.
         mask_personal_data: whether personal data is masked in every text before it is read, as it was in the support.
+        memory: what `fewshot.continual` keeps of texts that are gone; None: it has not learnt on.
     """
 
     encoder: Encoder
@@ -60,6 +62,7 @@ class TextClassifier:
     reject_label: str | int | None = None
     thresholds: Float[Tensor, " n_classes"] | None = field(default=None, repr=False)
     mask_personal_data: bool = False
+    memory: Memory | None = field(default=None, repr=False)
 
     @property
     def long_texts(self) -> str:

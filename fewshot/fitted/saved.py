@@ -16,6 +16,7 @@ from fewshot.errors import ConfigError
 from fewshot.fitted.evidence import WRITTEN as EVIDENCE_FILES
 from fewshot.fitted.evidence import Evidence, read_evidence, write_evidence
 from fewshot.fitted.hub import card
+from fewshot.fitted.memory import Memory
 from fewshot.fitted.rejection import Rejection
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
@@ -40,6 +41,7 @@ def write_classifier(
     rejection: Rejection | None,
     reject_label: str | int | None,
     mask_personal_data: bool,
+    memory: Memory | None,
     **optional: Tensor | None,
 ) -> None:
     """Write the fields of a `TextClassifier`; an earlier one in the folder is replaced once the new one is whole."""
@@ -50,6 +52,10 @@ def write_classifier(
     if rejection is not None:
         of_rejection, own = rejection.described()
         tensors |= {f"{_REJECTION}{name}": tensor for name, tensor in own.items()}
+    of_memory = None
+    if memory is not None:
+        of_memory, own = memory.described()
+        tensors |= own
     content = {
         "format": FORMAT,
         "labels": list(labels),
@@ -62,6 +68,7 @@ def write_classifier(
         "rejection": of_rejection,
         "reject_label": reject_label,
         "mask_personal_data": mask_personal_data,
+        "memory": of_memory,
     }
     with replaced_folder(folder, DESCRIPTION, _OWN) as new:
         if encoder.trained is not None:
@@ -91,6 +98,8 @@ def read_classifier(folder: Path, encoder: Encoder | None = None) -> dict[str, A
         fields |= {name: tensors.pop(name, None) for name in _OPTIONAL}
         fields["evidence"] = read_evidence(folder, tensors)
         fields["rejection"] = _rejection(content["rejection"], tensors)
+        memory = content.get("memory")
+        fields["memory"] = None if memory is None else Memory.from_described(memory, tensors)
         fields["classifier"] = classifier_from(content["classifier"], tensors)
         _check_width(fields["classifier"], fields["evidence"], len(fields["labels"]))
         digest, features = content["trained"], content["features"]

@@ -13,6 +13,7 @@ from fewshot.encoders import Adapter, Encoder, Full, LoRA
 from fewshot.errors import ConfigError
 from fewshot.learners.attention_prototypical import AttentionClassifier, AttentionPrototypical
 from fewshot.learners.centroid import Centroid, NearestPrototype
+from fewshot.learners.discriminant import FeatureMap, SharedCovariance
 from fewshot.learners.learner import Classifier, Learner
 from fewshot.learners.logistic import Logistic
 from fewshot.learners.maml import MAML
@@ -31,9 +32,17 @@ LEARNERS: dict[str, type[Learner]] = dict(
 )
 DESCRIPTION, TENSORS = "learner.json", "learner.safetensors"
 WRITTEN = (DESCRIPTION, TENSORS)
-_CLASSIFIERS = (AttentionClassifier, NearestPrototype, ProjectedPrototype, DualLinear, OneVsRest, AdaptedNetwork)
+_CLASSIFIERS = (
+    AttentionClassifier,
+    NearestPrototype,
+    ProjectedPrototype,
+    DualLinear,
+    OneVsRest,
+    AdaptedNetwork,
+    SharedCovariance,
+)
 _UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError)
-_PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, Network, Layer)}
+_PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, FeatureMap, Network, Layer)}
 
 
 def save_learner(
