@@ -22,15 +22,17 @@ Part = tuple[list[str], list[str | int]]  # texts and their labels
 
 
 def domains(encoder: Encoder, seeds: Sequence[int]) -> None:
-    """Measure and record."""
-    runs = [run for seed in seeds for run in measured(encoder, load(FIRST), load(SECOND), seed)]
-    rows = []
-    for method in dict.fromkeys(run["method"] for run in runs):
-        own = [run for run in runs if run["method"] == method]
-        columns = [name for name in own[0] if name not in ("method", "seed")]
-        values = {name: torch.tensor([run[name] for run in own], dtype=torch.double) / 100 for name in columns}
-        rows.append({"method": method} | {name: Estimate.of(value).percent() for name, value in values.items()})
-    record("continual_domains", "FEWSHOT_DATA=DIR python -m benchmarks.continual --parts domains", rows, runs=runs)
+    """Measure and record, seed by seed."""
+    runs = list[dict[str, Any]]()
+    for seed in seeds:
+        runs += measured(encoder, load(FIRST), load(SECOND), seed)
+        rows = []
+        for method in dict.fromkeys(run["method"] for run in runs):
+            own = [run for run in runs if run["method"] == method]
+            columns = [name for name in own[0] if name not in ("method", "seed")]
+            values = {name: torch.tensor([run[name] for run in own], dtype=torch.double) / 100 for name in columns}
+            rows.append({"method": method} | {name: Estimate.of(value).percent() for name, value in values.items()})
+        record("continual_domains", "FEWSHOT_DATA=DIR python -m benchmarks.continual --parts domains", rows, runs=runs)
 
 
 def measured(
@@ -41,7 +43,7 @@ def measured(
     settings: Mapping[str, Consolidation] | None = None,
 ) -> list[dict[str, Any]]:
     """Accuracy on both domains, in per cent, before and after learning the second one in each way."""
-    settings = settings or {"ewc": Consolidation(), "fine-tuning": Consolidation(strength=0.0)}
+    settings = settings or {"ewc": Consolidation(), "fine-tuning": Consolidation(strength=0.0, fisher_texts=1)}
     (old, old_tests), (new, new_tests) = (drawn(task, seed) for task in (first, second))
     names = [dict(zip(task.classes, task.label_texts(), strict=True)) for task in (first, second)]
     fitted = FewShotClassifier(encoder=encoder, label_names=names[0], stage="head").fit(*old).model_

@@ -45,7 +45,7 @@ class Consolidation(TuningSettings):
 
     trainable: Trainable = field(default_factory=Full)
     learning_rate: float = 1e-4
-    strength: float = 1000.0
+    strength: float = 1e5
     decay: float = 1.0
     fisher_texts: int = 300
 
@@ -103,7 +103,7 @@ class Consolidation(TuningSettings):
         own = head.twin().to(next(copied.parameters()).device)
         known = torch.zeros(len(own.rows), 1).index_fill_(0, classes.unique(), 1.0)
         own.rows.register_hook(lambda gradient: gradient * known.to(gradient.device))
-        objective = _Objective(copied, own, texts, classes, fisher, self)
+        objective = ConsolidationObjective(copied, own, texts, classes, fisher, self)
         plan = self.planned(len(texts))
         groups = copied.parameter_groups(plan.learning_rate, plan.layer_decay)
         groups.append({"params": [own.rows], "lr": plan.head_learning_rate, "weight_decay": 0.0})
@@ -115,7 +115,7 @@ class Consolidation(TuningSettings):
         return copied.merged(), own.cpu().requires_grad_(False)
 
 
-class _Objective(nn.Module):
+class ConsolidationObjective(nn.Module):
     """Cross-entropy of new texts and the penalty."""
 
     def __init__(
@@ -136,6 +136,7 @@ class _Objective(nn.Module):
         self.values = {name: fisher.values[name].to(device) for name in weights} if fisher is not None else {}
 
     def forward(self, batch: Int[Tensor, " batch"]) -> dict[str, Float[Tensor, ""]]:
+        """The losses of some of the texts by name, in nats, and their sum as `loss`."""
         texts = [self.texts[index] for index in batch.tolist()]
         features = self.encoder.embed_texts(texts, self.settings.tokens_per_pass)
         classes = self.classes[batch].to(features.device)

@@ -1,9 +1,11 @@
 """Elastic weight consolidation on a tiny encoder."""
 
+import pytest
 import torch
 from torch.nn.functional import normalize
 
 from fewshot.continual import Consolidation
+from fewshot.continual.consolidation import ConsolidationObjective
 from fewshot.continual.rows import with_new_rows
 from fewshot.encoders import Full, TrainableEncoder
 from fewshot.fitted.memory import Fisher
@@ -45,24 +47,24 @@ def test_fisher_is_the_mean_squared_gradient_of_drawn_labels(encoder):
     assert min(float((found.values[name] - mean).abs().max()) for mean in means) < 1e-7
 
 
-def moved(encoder, fisher, strength):
-    texts, classes, classifier = problem(encoder)
-    settings = Consolidation(**SETTINGS, strength=strength)
+def test_the_penalty_is_the_weighted_squared_distance(encoder):
+    texts, classes, classifier = problem(encoder, 1)
+    settings = Consolidation(**SETTINGS, strength=10.0)
+    copied = TrainableEncoder(encoder, settings.trainable)
     head = with_new_rows(classifier, torch.arange(3), 3, encoder.encode(texts), classes)
-    trained, _ = settings.train(encoder, head, texts, classes, fisher, seed=0)
-    return trained.trained.tensors
-
-
-def test_weights_that_matter_stay_and_the_others_are_trained(encoder):
-    copied = TrainableEncoder(encoder, SETTINGS["trainable"])
-    start = {name: own.detach() for name, own in copied.module.named_parameters() if own.requires_grad}
-    held = max(start, key=lambda name: start[name].numel())
-    fisher = Fisher({name: torch.full_like(own, 1.0 * (name == held)) for name, own in start.items()})
-    free, bound = moved(encoder, fisher, 0.0), moved(encoder, fisher, 100.0)
-    distance = {name: [float((own[name] - start[name]).norm()) for own in (free, bound)] for name in start}
-    assert distance[held][1] < 0.5 * distance[held][0]
-    others = [name for name in start if name != held]
-    assert sum(distance[name][1] for name in others) > 0.5 * sum(distance[name][0] for name in others)
+    weights = {name: own for name, own in copied.module.named_parameters() if own.requires_grad}
+    held = next(iter(weights))
+    fisher = Fisher({name: torch.full_like(own.detach(), 2.0 * (name == held)) for name, own in weights.items()})
+    objective = ConsolidationObjective(copied, head, texts, classes, fisher, settings)
+    assert objective(torch.arange(3))["penalty"].item() == 0
+    with torch.no_grad():
+        for own in weights.values():
+            own.flatten()[0] += 0.1
+    losses = objective(torch.arange(3))
+    assert losses["penalty"].item() == pytest.approx(10 / 2 * 2 * 0.1**2, rel=1e-3)
+    assert losses["loss"].item() == pytest.approx((losses["task"] + losses["penalty"]).item())
+    without = ConsolidationObjective(copied, head, texts, classes, None, settings)(torch.arange(3))
+    assert without["loss"].item() == pytest.approx(losses["task"].item(), rel=1e-4)
 
 
 def test_rows_of_labels_without_new_texts_stay(encoder):
