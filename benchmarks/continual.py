@@ -15,8 +15,9 @@ accuracy on the test texts of task i after task t,
 
 Systems: `prototypes` is `ClassStatistics`, by which `learn_on` goes, with label names and without; `nearest centroid`
 has class sums alone; `freeze` and `replay` are `learn_on`, with label names; `sequential fine-tuning` trains a linear
-head on the texts of each task in turn; adaptive-classifier 0.3.1 adds its examples as its documentation says.  All but
-the last read the same frozen features.
+head on the texts of each task in turn; adaptive-classifier 0.3.1 adds its examples as its documentation says (`pip
+install --no-deps adaptive-classifier faiss-cpu`: what it requires goes with an older transformers).  All but the last
+read the same frozen features.
 
 `domains`: medical_terms, then banking77, 10 texts a class, label names; the encoder is trained on the second domain
 with the weights held that the first needs (`ewc`), and without (`fine-tuning`).  Accuracy on texts of the first, among
@@ -58,6 +59,7 @@ PUBLISHED = "clinc150_oos"
 N_TASKS = {"clinc150": 10, "banking77": 7, PUBLISHED: 10}
 SHOTS = ("5", "10", "all")
 TEST_TEXTS = {"clinc150": 30, "banking77": 40}
+COMMAND = "FEWSHOT_DATA=DIR python -m benchmarks.continual --parts classes"
 FIGURES = ("final", "average", "forgetting", "backward transfer")
 
 
@@ -296,7 +298,7 @@ def main() -> None:
 
 
 def classes(chosen: argparse.Namespace, encoder: Encoder) -> None:
-    """The class-incremental part, run by run."""
+    """The class-incremental part; what was measured is kept, and not measured again."""
     path = RESULTS / "continual.json"
     runs: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["runs"] if path.is_file() else []
     for task in chosen.tasks:
@@ -305,6 +307,7 @@ def classes(chosen: argparse.Namespace, encoder: Encoder) -> None:
             for name in chosen.systems:
                 if name == "adaptive-classifier" and importlib.util.find_spec("adaptive_classifier") is None:
                     continue
+                before = len(runs)
                 for seed in range(chosen.orders):
                     place = {"task": task, "shots": shots, "system": name, "order": seed}
                     if any(place.items() <= run.items() for run in runs):
@@ -312,8 +315,8 @@ def classes(chosen: argparse.Namespace, encoder: Encoder) -> None:
                     stream = drawn(seed, None if shots == "all" else int(shots))
                     runs.append(place | measured(stream, SYSTEMS[name]))
                     print(*runs[-1].values(), flush=True)
-            command = "FEWSHOT_DATA=DIR python -m benchmarks.continual --parts classes"
-            record("continual", command, table(runs), runs=runs, encoder=encoder.fingerprint)
+                if len(runs) > before:
+                    record("continual", COMMAND, table(runs), runs=runs, encoder=encoder.fingerprint)
 
 
 def table(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

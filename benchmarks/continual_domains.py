@@ -45,7 +45,8 @@ def measured(
     """Accuracy on both domains, in per cent, before and after learning the second one in each way."""
     settings = settings or {"ewc": Consolidation(), "fine-tuning": Consolidation(strength=0.0, fisher_texts=1)}
     (old, old_tests), (new, new_tests) = (drawn(task, seed) for task in (first, second))
-    names = [dict(zip(task.classes, task.label_texts(), strict=True)) for task in (first, second)]
+    tasks = (first, second)
+    names: list[dict[str | int, str]] = [dict(zip(own.classes, own.label_texts(), strict=True)) for own in tasks]
     fitted = FewShotClassifier(encoder=encoder, label_names=names[0], stage="head").fit(*old).model_
     more = NewTexts(*new, names[1])
     before = accuracy(fitted, old_tests, first.classes)
