@@ -18,6 +18,12 @@ from fewshot.text_classifier import TextClassifier
 
 FIRST, SECOND = "medical_terms", "banking77"
 SHOTS, TEST_TEXTS = 10, 20
+SETTINGS = {
+    "ewc": Consolidation(),
+    "fine-tuning": Consolidation(strength=0.0, fisher_texts=1),
+    "ewc, five times the rate": Consolidation(learning_rate=5e-4),
+    "fine-tuning, five times the rate": Consolidation(strength=0.0, fisher_texts=1, learning_rate=5e-4),
+}
 Part = tuple[list[str], list[str | int]]  # texts and their labels
 
 
@@ -43,7 +49,7 @@ def measured(
     settings: Mapping[str, Consolidation] | None = None,
 ) -> list[dict[str, Any]]:
     """Accuracy on both domains, in per cent, before and after learning the second one in each way."""
-    settings = settings or {"ewc": Consolidation(), "fine-tuning": Consolidation(strength=0.0, fisher_texts=1)}
+    settings = settings or SETTINGS
     (old, old_tests), (new, new_tests) = (drawn(task, seed) for task in (first, second))
     tasks = (first, second)
     names: list[dict[str | int, str]] = [dict(zip(own.classes, own.label_texts(), strict=True)) for own in tasks]

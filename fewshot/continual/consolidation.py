@@ -47,7 +47,7 @@ class Consolidation(TuningSettings):
     learning_rate: float = 1e-4
     strength: float = 1e5
     decay: float = 1.0
-    fisher_texts: int = 300
+    fisher_texts: int = 200
 
     RANGES: ClassVar[dict[str, Range]] = TuningSettings.RANGES | {
         "strength": NOT_NEGATIVE,
