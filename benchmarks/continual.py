@@ -20,8 +20,9 @@ install --no-deps adaptive-classifier faiss-cpu`: what it requires goes with an 
 read the same frozen features.
 
 `domains`: medical_terms, then banking77, 10 texts a class, label names; the encoder is trained on the second domain
-with the weights held that the first needs (`ewc`), and without (`fine-tuning`), at the default rate and at five times
-that.  Accuracy on texts of the first, among its own labels and among all, before and after; and on the second.
+with the weights held that the first needs (`ewc`), and without (`fine-tuning`), at the default rate and at five and
+ten times that.  Accuracy on texts of the first, among its own labels and among all, before and after; and on texts of
+the second.
 
 Nothing was chosen on these test texts: width and prior of the covariance on other texts of both (20 of each class held
 out; with `clinc150_oos` some of them are test texts), the strength of `ewc` on sgd_intents, then snips.
