@@ -12,6 +12,7 @@ from torch import Tensor
 from fewshot.adaptation.final_stage import UNTUNED, FinalStage, by_ladder, default_tuners
 from fewshot.adaptation.ladder import Ladder
 from fewshot.augment.augmenter import SupportAugmentation
+from fewshot.bank import AdapterChoice
 from fewshot.encoders import Encoder
 from fewshot.encoders.described import described_encoder, encoder_from
 from fewshot.encoders.trained import RUN_FOLDER, read_trained, write_trained
@@ -42,6 +43,7 @@ class MetaModel:
             calibrated on meta-valid classes.
         augmentation: makes new texts of those of a support; None makes none.
         final_stage: tunes on a support; None leaves the learner's classifier as it is.
+        adapters: of which one may be chosen for a support, see `AdapterChoice`; None leaves the encoder as it is.
 
     Raises:
         ConfigError: the learner was loaded, and was trained on features of another encoder.
@@ -51,6 +53,7 @@ class MetaModel:
     learner: Learner | EncoderMAML
     augmentation: SupportAugmentation | None = None
     final_stage: FinalStage | Ladder | None = None
+    adapters: AdapterChoice | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.learner, Learner) and self.learner.trained_on is not None:
@@ -93,6 +96,10 @@ class MetaModel:
             seed: of what is tuned.
             store: where trainings keep checkpoints and events; None keeps none.
         """
+        if self.adapters is not None:
+            chosen = self.adapters.choose(self.encoder, support)
+            fitted = replace(self, encoder=chosen.encoder, adapters=None).adapt_to(support, seed, store)
+            return replace(fitted, details={**fitted.details, "adapter": chosen.details()})
         learner = self.learner
         details = {"stage": UNTUNED[0] if len(support.texts) else UNTUNED[1]}
         if isinstance(learner, EncoderMAML):

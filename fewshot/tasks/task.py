@@ -36,6 +36,12 @@ def class_members(classes: Int[Tensor, " n_texts"], n_classes: int) -> tuple[Int
     return classes.argsort(stable=True).split(torch.bincount(classes, minlength=n_classes).tolist())
 
 
+def text_digests(texts: Iterable[str]) -> set[str]:
+    """12 hex digits for each of some texts, by which it is known again however it is spaced or capitalised."""
+    known = map(normalise, texts)
+    return {hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12] for text in known}
+
+
 @dataclass(frozen=True)
 class ClassPools:
     """The texts of each class that episodes draw from.
@@ -156,8 +162,7 @@ class Task:
         if texts is None:
             texts = (place for place, label in enumerate(self.labels.tolist()) if label in chosen)
         known = (*(self.texts[place] for place in texts), *(self.label_names[label] for label in chosen))
-        known = tuple(map(normalise, known))
-        return {hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12] for text in known}
+        return text_digests(known)
 
     @cached_property
     def sha256(self) -> str:

@@ -1,0 +1,171 @@
+"""Which adapter suits a support, and at what strength: by the likelihood of its texts, left out one at a time.
+
+    p_c = normalize(sum of the unit features of the texts and the label name of class c)
+    l_i = log softmax(scale * x_i . p / T)[c_i], where p of the own class c_i is without x_i
+
+T is fitted for each encoder by itself. An adapter is taken where its mean gain over the published weights is larger
+than the standard error of that gain over texts.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fewshot.bank.adapter import StoredAdapter
+from fewshot.encoders import Encoder
+from fewshot.encoders.shared import SharedModel
+from fewshot.episodes.labelled import LabelledTexts
+from fewshot.errors import EncoderError
+from fewshot.evaluation import fit_temperature
+from fewshot.tasks.task import text_digests
+
+log = logging.getLogger(__name__)
+
+STRENGTHS = (0.25, 0.5, 1.0)
+FEWEST = 4  # texts left out; of fewer the standard error says nothing
+_MOST = 400  # texts of a support that are looked at
+_SEEN = 0.1  # share of its texts above which an adapter has seen a support; less is chance, such as greetings
+_SCALE = 20.0
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen, and why.
+
+    Args:
+        encoder: with the adapter at its strength, or as published.
+        name: of the adapter; None is the published weights.
+        strength: 0 with these.
+        gain: mean gain of the likelihood of a text left out, in nats, of the best adapter.
+        standard_error: of the gain, over texts.
+        n_texts: how many were left out, one at a time.
+    """
+
+    encoder: Encoder
+    name: str | None = None
+    strength: float = 0.0
+    gain: float = 0.0
+    standard_error: float = math.nan
+    n_texts: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """What was chosen and why, for a person to read."""
+        if self.n_texts < FEWEST:
+            return f"Too few texts to choose an adapter by ({self.n_texts}), so the published encoder stays as it is."
+        of = (
+            f"{self.gain:+.3f} nats a text, standard error {self.standard_error:.3f} over {self.n_texts} texts left out"
+        )
+        if self.name is None:
+            return f"No adapter is surely better than the published encoder (the best: {of})."
+        return f"Adapter {self.name} at strength {self.strength:g}: {of}."
+
+    def details(self) -> dict[str, Any]:
+        """The same as JSON can hold it."""
+        gain = self.gain if math.isfinite(self.gain) else None
+        error = None if math.isnan(self.standard_error) else self.standard_error
+        found = {"name": self.name, "strength": self.strength, "gain": gain, "standard_error": error}
+        return found | {"n_texts": self.n_texts, "sentence": self.sentence}
+
+
+@dataclass(frozen=True)
+class AdapterChoice:
+    """Chooses an adapter of a bank for a support.
+
+    Args:
+        adapters: name → adapter; those of another published model, and those that were trained on the support, are no
+            candidates.
+        strengths: at which each is tried.
+    """
+
+    adapters: Mapping[str, StoredAdapter]
+    strengths: tuple[float, ...] = STRENGTHS
+
+    def choose(self, encoder: Encoder, support: LabelledTexts) -> Chosen:
+        """The encoder that suits a support best, or the published one unless another is surely better.
+
+        Args:
+            encoder: as published.
+            support: all that is labelled.
+        """
+        candidates = self._candidates(encoder, support)
+        looked_at = _thinned(support)
+        if not candidates or encoder.trained is not None:
+            return Chosen(encoder)
+        everything = looked_at.with_names_as_texts()
+        n_texts = len(_left_out(everything.classes, len(looked_at.texts)))
+        if n_texts < FEWEST:
+            return Chosen(encoder, n_texts=n_texts)
+        shared = SharedModel(encoder)
+
+        def likelihoods(own: Encoder) -> Float[Tensor, " n_left_out"]:
+            return left_out_likelihoods(own.encode(everything.texts), everything.classes, len(looked_at.texts))
+
+        published, best = likelihoods(shared.encoder(None)), Chosen(encoder, gain=-math.inf)
+        for name, adapter in candidates.items():
+            for strength in self.strengths:
+                weights = adapter.at_strength(strength)
+                gains = likelihoods(shared.encoder(weights)) - published
+                gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(n_texts)
+                if weights is not None and gain > best.gain:
+                    best = Chosen(encoder.with_trained(weights), name, strength, gain, error, n_texts)
+        sure = best.gain > best.standard_error
+        return best if sure else Chosen(encoder, None, 0.0, best.gain, best.standard_error, n_texts)
+
+    def _candidates(self, encoder: Encoder, support: LabelledTexts) -> dict[str, StoredAdapter]:
+        digests, found = text_digests(support.texts), {}
+        for name, adapter in self.adapters.items():
+            try:
+                adapter.weights.check_base(encoder.model, encoder.identity)
+            except EncoderError:
+                continue
+            n_seen = adapter.count_seen(digests)
+            if n_seen > _SEEN * len(digests):
+                log.info(f"The adapter {name} was trained on {n_seen} of these texts, so it is left out.")
+            else:
+                found[name] = adapter
+        return found
+
+
+def left_out_likelihoods(
+    features: Float[Tensor, "n_evidence dim"], classes: Int[Tensor, " n_evidence"], n_texts: int
+) -> Float[Tensor, " n_left_out"]:
+    """Log-likelihood of the class of each text by prototypes without it, in nats.
+
+    Args:
+        features: of the texts, and of label names behind them.
+        classes: of both.
+        n_texts: how many are texts. One that is all the evidence of its class is not scored.
+    """
+    unit = normalize(features, dim=-1)
+    sums = torch.zeros(int(classes.max()) + 1, unit.shape[1]).index_add_(0, classes, unit)
+    scored = _left_out(classes, n_texts)
+    own, left_out = classes[scored], unit[scored]
+    logits = left_out @ normalize(sums, dim=-1).T
+    without = (left_out * normalize(sums[own] - left_out, dim=-1)).sum(-1, keepdim=True)
+    logits = _SCALE * logits.scatter(1, own[:, None], without)
+    temperature = fit_temperature(logits[None], own[None], label_smoothing=1 / (len(own) + 2))
+    return (logits.double() / temperature).log_softmax(-1).gather(1, own[:, None])[:, 0]
+
+
+def _left_out(classes: Int[Tensor, " n_evidence"], n_texts: int) -> Int[Tensor, " n_left_out"]:
+    """Places of the texts whose class has more evidence than them."""
+    return (torch.bincount(classes)[classes[:n_texts]] > 1).nonzero().flatten()
+
+
+def _thinned(support: LabelledTexts) -> LabelledTexts:
+    """At most `_MOST` of the texts, the first ones of each class alike; but one of each class at least."""
+    if len(support.texts) <= _MOST:
+        return support
+    each = max(1, _MOST // len(support.labels))
+    places: Iterable[Tensor] = (
+        (support.classes == number).nonzero().flatten()[:each] for number in range(len(support.labels))
+    )
+    return support.subset(torch.cat(list(places)).sort().values)

@@ -1,0 +1,38 @@
+"""Where adapters are found: those that come with the package by name, others in a folder or on the hub."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from fewshot.bank.adapter import StoredAdapter, read_adapter
+from fewshot.encoders.trained import DESCRIPTION
+from fewshot.errors import ConfigError
+from fewshot.fitted.hub import fetched
+from fewshot.resources import shipped
+
+_FOLDER = "adapters"
+
+
+@functools.cache
+def shipped_adapters() -> Mapping[str, StoredAdapter]:
+    """Name → adapter, of those that come with the package; they belong to the bundled MiniLM."""
+    folder = shipped("weights") / _FOLDER
+    found = sorted(path.parent for path in folder.glob(f"*/{DESCRIPTION}"))
+    return MappingProxyType({path.name: read_adapter(path) for path in found})
+
+
+def find_adapter(name: Path | str) -> StoredAdapter:
+    """An adapter by its name in the package, its folder, or its id on the Hugging Face hub.
+
+    Raises:
+        ConfigError: there is none.
+        EncoderError: it cannot be read.
+    """
+    known = shipped_adapters()
+    if str(name) in known:
+        return known[str(name)]
+    if not Path(name).expanduser().is_dir() and "/" not in str(name):
+        listed = ", ".join(known) or "none in this version"
+        raise ConfigError(f"There is no adapter {str(name)!r}. Expected {listed}, a folder, or OWNER/NAME on the hub.")
+    return read_adapter(fetched(name, DESCRIPTION))

@@ -1,0 +1,119 @@
+"""An adapter is chosen where texts that are left out say so, and the published encoder stays otherwise."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from fewshot.bank import AdapterCard, AdapterChoice, StoredAdapter
+from fewshot.bank.choice import left_out_likelihoods
+from fewshot.encoders.shared import SharedModel
+from fewshot.episodes.labelled import LabelledTexts
+from fewshot.evaluation import fit_temperature
+from fewshot.features import TaskFeatures
+from fewshot.learners import Centroid
+from fewshot.meta_model import MetaModel
+from fewshot.tasks.task import text_digests
+from tests.bank.test_adapter import SEEN, encoder, trained  # noqa: F401  (fixtures)
+from tests.encoders.test_trainable import TEXTS
+
+SIX = [*TEXTS, "one more text", "and a sixth"]
+SUPPORT = LabelledTexts.of(SIX, ["a", "a", "a", "b", "b", "b"], {"a": "first", "b": "second"})
+
+
+def fake(monkeypatch, features):
+    """Encoders whose features go by the digest of their adapter."""
+
+    def encode(self, texts):
+        digest = None if self.trained is None else self.trained.placed.scale
+        return features(digest, list(texts))
+
+    monkeypatch.setattr("fewshot.encoders.encoder.Encoder.encode", encode)
+
+
+def test_likelihoods_are_those_of_prototypes_fitted_without_the_text():
+    generator = torch.Generator().manual_seed(0)
+    features, classes = torch.randn(7, 5, generator=generator), torch.tensor([0, 0, 1, 1, 2, 0, 1])
+    found = left_out_likelihoods(features, classes, 5)
+    logits, own = [], []
+    for place in (0, 1, 2, 3):  # the text of class 2 is all that this class has
+        kept = torch.arange(7) != place
+        support = LabelledTexts([str(n) for n in range(6)], classes[kept], ("a", "b", "c"))
+        adapted = Centroid(5).adapt(support_of(normalize(features, dim=-1)[kept], support))
+        logits.append(adapted.logits(normalize(features[place], dim=0)[None, None])[0, 0])
+        own.append(classes[place])
+    logits, own = torch.stack(logits), torch.stack(own)
+    temperature = fit_temperature(logits[None], own[None], label_smoothing=1 / 6)
+    expected = (logits.double() / temperature).log_softmax(-1)[range(4), own]
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def support_of(features, support):
+    return TaskFeatures(features).support(support.episode())
+
+
+@pytest.mark.parametrize(("apart", "name"), [(2.0, "mails"), (0.0, None)])
+def test_the_best_strength_is_taken_where_its_gain_is_sure(monkeypatch, encoder, trained, apart, name):  # noqa: F811
+    adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
+    half = adapter.at_strength(0.5).placed.scale
+
+    def features(scale, texts):
+        generator = torch.Generator().manual_seed(1)
+        rows = torch.randn(len(texts), 4, generator=generator)
+        signs = torch.tensor([1.0 if place in (0, 1, 2, 6) else -1.0 for place in range(len(texts))])
+        rows[:, 0] += signs * (apart if scale == half else 0.0)
+        return rows
+
+    fake(monkeypatch, features)
+    chosen = AdapterChoice({"mails": adapter}).choose(encoder, SUPPORT)
+    assert (chosen.name, chosen.n_texts) == (name, 6)
+    assert chosen.strength == (0.5 if name else 0.0)
+    assert (chosen.encoder is encoder) == (name is None)
+    assert (chosen.gain > chosen.standard_error) == (name is not None)
+    assert chosen.sentence.startswith("Adapter mails at strength 0.5" if name else "No adapter is surely better")
+
+
+def test_an_adapter_that_has_seen_the_texts_or_is_of_another_model_is_no_candidate(encoder, trained, caplog):  # noqa: F811
+    caplog.set_level("INFO")
+    weights = trained.trained_weights()
+    seen = StoredAdapter(AdapterCard("seen"), replace(weights, seen={**SEEN, "digests": sorted(text_digests(SIX[:1]))}))
+    other = StoredAdapter(AdapterCard("other"), replace(weights, base="another"))
+    chosen = AdapterChoice({"seen": seen, "other": other}).choose(encoder, SUPPORT)
+    assert (chosen.name, chosen.n_texts, math.isnan(chosen.standard_error)) == (None, 0, True)
+    assert caplog.messages == ["The adapter seen was trained on 1 of these texts, so it is left out."]
+
+
+def test_too_few_texts_leave_the_encoder_as_it_is(encoder, trained):  # noqa: F811
+    adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
+    few = LabelledTexts.of(TEXTS[:4], list("aabc"), None)  # two of them are all that their classes have
+    chosen = AdapterChoice({"mails": adapter}).choose(encoder, few)
+    assert (chosen.name, chosen.n_texts) == (None, 2)
+    assert "Too few texts" in chosen.sentence
+
+
+def test_what_is_handed_over_goes_by_the_chosen_encoder(encoder, trained):  # noqa: F811
+    adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
+
+    class Always(AdapterChoice):
+        def choose(self, encoder, support):
+            chosen = super().choose(encoder, support)
+            weights = adapter.at_strength(0.5)
+            return type(chosen)(encoder.with_trained(weights), "mails", 0.5, 1.0, 0.1, 6)
+
+    learner = Centroid(encoder.encode(["a"]).shape[1])
+    model = MetaModel(encoder, learner, adapters=Always({"mails": adapter}))
+    fitted = model.adapt_to(SUPPORT)
+    plain = MetaModel(encoder.with_trained(adapter.at_strength(0.5)), learner).adapt_to(SUPPORT)
+    assert torch.equal(fitted.logits(TEXTS), plain.logits(TEXTS))
+    assert fitted.details["adapter"]["name"] == "mails"
+
+
+def test_candidates_share_the_published_weights(encoder, trained):  # noqa: F811
+    shared = SharedModel(encoder)
+    adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
+    encoders = [shared.encoder(adapter.at_strength(strength)) for strength in (0.0, 0.5, 1.0)]
+    rows = [one.compute(TEXTS) for one in encoders]
+    assert len({id(one.module) for one in encoders}) == 1
+    assert not torch.equal(rows[1], rows[2])
