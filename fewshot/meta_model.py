@@ -97,7 +97,7 @@ class MetaModel:
             store: where trainings keep checkpoints and events; None keeps none.
         """
         if self.adapters is not None:
-            chosen = self.adapters.choose(self.encoder, support)
+            chosen = self.adapters.choose(support)
             fitted = replace(self, encoder=chosen.encoder, adapters=None).adapt_to(support, seed, store)
             return replace(fitted, details={**fitted.details, "adapter": chosen.details()})
         learner = self.learner

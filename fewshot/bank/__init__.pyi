@@ -6,4 +6,5 @@ from .adapter import write_adapter as write_adapter
 from .choice import AdapterChoice as AdapterChoice
 from .choice import Chosen as Chosen
 from .shelf import find_adapter as find_adapter
+from .shelf import fitting_adapters as fitting_adapters
 from .shelf import shipped_adapters as shipped_adapters

@@ -10,7 +10,8 @@ than the standard error of that gain over texts.
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,7 +23,6 @@ from fewshot.bank.adapter import StoredAdapter
 from fewshot.encoders import Encoder
 from fewshot.encoders.shared import SharedModel
 from fewshot.episodes.labelled import LabelledTexts
-from fewshot.errors import EncoderError
 from fewshot.evaluation import fit_temperature
 from fewshot.tasks.task import text_digests
 
@@ -80,57 +80,58 @@ class AdapterChoice:
     """Chooses an adapter of a bank for a support.
 
     Args:
-        adapters: name → adapter; those of another published model, and those that were trained on the support, are no
-            candidates.
+        encoder: as published.
+        adapters: name → adapter; those that were trained on the support are no candidates.
         strengths: at which each is tried.
+
+    Raises:
+        EncoderError: an adapter is of another published model.
     """
 
+    encoder: Encoder
     adapters: Mapping[str, StoredAdapter]
     strengths: tuple[float, ...] = STRENGTHS
 
-    def choose(self, encoder: Encoder, support: LabelledTexts) -> Chosen:
-        """The encoder that suits a support best, or the published one unless another is surely better.
-
-        Args:
-            encoder: as published.
-            support: all that is labelled.
-        """
-        candidates = self._candidates(encoder, support)
-        looked_at = _thinned(support)
-        if not candidates or encoder.trained is not None:
-            return Chosen(encoder)
-        everything = looked_at.with_names_as_texts()
-        n_texts = len(_left_out(everything.classes, len(looked_at.texts)))
-        if n_texts < FEWEST:
-            return Chosen(encoder, n_texts=n_texts)
-        shared = SharedModel(encoder)
-
-        def likelihoods(own: Encoder) -> Float[Tensor, " n_left_out"]:
-            return left_out_likelihoods(own.encode(everything.texts), everything.classes, len(looked_at.texts))
-
-        published, best = likelihoods(shared.encoder(None)), Chosen(encoder, gain=-math.inf)
-        for name, adapter in candidates.items():
-            for strength in self.strengths:
-                weights = adapter.at_strength(strength)
-                gains = likelihoods(shared.encoder(weights)) - published
-                gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(n_texts)
-                if weights is not None and gain > best.gain:
-                    best = Chosen(encoder.with_trained(weights), name, strength, gain, error, n_texts)
-        sure = best.gain > best.standard_error
-        return best if sure else Chosen(encoder, None, 0.0, best.gain, best.standard_error, n_texts)
-
-    def _candidates(self, encoder: Encoder, support: LabelledTexts) -> dict[str, StoredAdapter]:
-        digests, found = text_digests(support.texts), {}
+    @cached_property
+    def _encoders(self) -> dict[tuple[str | None, float], Encoder]:
+        """Name and strength → encoder, all over one model that is loaded when the first of them is used."""
+        shared = SharedModel(self.encoder)
+        found: dict[tuple[str | None, float], Encoder] = {(None, 0.0): shared.encoder(None)}
         for name, adapter in self.adapters.items():
-            try:
-                adapter.weights.check_base(encoder.model, encoder.identity)
-            except EncoderError:
-                continue
+            found |= {(name, strength): shared.encoder(adapter.at_strength(strength)) for strength in self.strengths}
+        return found
+
+    def choose(self, support: LabelledTexts) -> Chosen:
+        """The encoder that suits a support best, or the published one unless another is surely better."""
+        published = self._encoders[None, 0.0]
+        looked_at, candidates = _thinned(support), self._candidates(support)
+        everything, n_texts = looked_at.with_names_as_texts(), len(looked_at.texts)
+        n_scored = len(_left_out(everything.classes, n_texts))
+        if not candidates or n_scored < FEWEST:
+            return Chosen(published, n_texts=n_scored)
+
+        def likelihoods(encoder: Encoder) -> Float[Tensor, " n_left_out"]:
+            return left_out_likelihoods(encoder.encode(everything.texts), everything.classes, n_texts)
+
+        before, best = likelihoods(published), Chosen(published, gain=-math.inf)
+        for name, strength in candidates:
+            encoder = self._encoders[name, strength]
+            gains = likelihoods(encoder) - before
+            gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(n_scored)
+            if gain > best.gain:
+                best = Chosen(encoder, name, strength, gain, error, n_scored)
+        sure = best.gain > best.standard_error
+        return best if sure else replace(best, encoder=published, name=None, strength=0.0)
+
+    def _candidates(self, support: LabelledTexts) -> list[tuple[str, float]]:
+        digests = text_digests(support.texts)
+        found = []
+        for name, adapter in self.adapters.items():
             n_seen = adapter.count_seen(digests)
             if n_seen > _SEEN * len(digests):
                 log.info(f"The adapter {name} was trained on {n_seen} of these texts, so it is left out.")
             else:
-                found[name] = adapter
+                found += [(name, strength) for strength in self.strengths]
         return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fewshot.bank.adapter import StoredAdapter, read_adapter
+from fewshot.encoders import Encoder
 from fewshot.encoders.trained import DESCRIPTION
 from fewshot.errors import ConfigError
 from fewshot.fitted.hub import fetched
@@ -20,6 +21,11 @@ def shipped_adapters() -> Mapping[str, StoredAdapter]:
     folder = shipped("weights") / _FOLDER
     found = sorted(path.parent for path in folder.glob(f"*/{DESCRIPTION}"))
     return MappingProxyType({path.name: read_adapter(path) for path in found})
+
+
+def fitting_adapters(encoder: Encoder) -> dict[str, StoredAdapter]:
+    """Name → adapter, of those that come with the package and belong to the published model of an encoder."""
+    return {name: one for name, one in shipped_adapters().items() if one.weights.base == encoder.identity}
 
 
 def find_adapter(name: Path | str) -> StoredAdapter:

@@ -1,6 +1,7 @@
 """One loaded model for several encoders that differ in their trained weights only."""
 
 import torch
+from torch import Tensor
 
 from fewshot.encoders.adapter import remove_adapters
 from fewshot.encoders.encoder import Encoder
@@ -27,7 +28,7 @@ class SharedModel:
             )
         self.published = encoder.replace(weights=None)
         self._loaded = self.published.replace(dtype="float32")  # from which every precision can be made
-        self._originals = {name: parameter.data for name, parameter in self._loaded.load().named_parameters()}
+        self._originals: dict[str, Tensor] = {}  # once it is loaded, when the first of them is used
         self._current: Encoder | None = None
 
     def encoder(self, weights: TrainedWeights | None) -> Encoder:
@@ -35,10 +36,6 @@ class SharedModel:
         own = self.published.replace() if weights is None else self.published.with_trained(weights)
         if weights is not None:
             weights.check_base(own.model, own.identity)
-        for name, value in vars(self._loaded).items():
-            if name not in vars(own) and name not in _OF_ONE_ENCODER:
-                setattr(own, name, value)  # the tokenizer and other things that loading brings
-        own._module, own._shallow = self._loaded.module, self._loaded._shallow
         own._turn = self._turn_to
         return own
 
@@ -48,6 +45,11 @@ class SharedModel:
             return
         self._current = encoder
         try:
+            if not self._originals:
+                named = self._loaded.load().named_parameters()
+                self._originals = {name: parameter.data for name, parameter in named}
+            if encoder._module is None:
+                self._share_with(encoder)
             remove_adapters(self._loaded.backbone)
             for name, parameter in self._loaded.module.named_parameters():
                 parameter.data = self._originals[name]
@@ -55,3 +57,10 @@ class SharedModel:
         except BaseException:
             self._current = None  # the next one begins anew
             raise
+
+    def _share_with(self, encoder: Encoder) -> None:
+        """Give an encoder the module, the tokenizer and other things that loading brings."""
+        for name, value in vars(self._loaded).items():
+            if name not in vars(encoder) and name not in _OF_ONE_ENCODER:
+                setattr(encoder, name, value)
+        encoder._module, encoder._shallow = self._loaded.module, self._loaded._shallow

@@ -11,6 +11,7 @@ from fewshot.bank import AdapterCard, AdapterChoice, StoredAdapter
 from fewshot.bank.choice import left_out_likelihoods
 from fewshot.encoders.shared import SharedModel
 from fewshot.episodes.labelled import LabelledTexts
+from fewshot.errors import EncoderError
 from fewshot.evaluation import fit_temperature
 from fewshot.features import TaskFeatures
 from fewshot.learners import Centroid
@@ -67,28 +68,31 @@ def test_the_best_strength_is_taken_where_its_gain_is_sure(monkeypatch, encoder,
         return rows
 
     fake(monkeypatch, features)
-    chosen = AdapterChoice({"mails": adapter}).choose(encoder, SUPPORT)
+    chosen = AdapterChoice(encoder, {"mails": adapter}).choose(SUPPORT)
     assert (chosen.name, chosen.n_texts) == (name, 6)
     assert chosen.strength == (0.5 if name else 0.0)
-    assert (chosen.encoder is encoder) == (name is None)
+    assert (chosen.encoder.trained is None) == (name is None)
     assert (chosen.gain > chosen.standard_error) == (name is not None)
     assert chosen.sentence.startswith("Adapter mails at strength 0.5" if name else "No adapter is surely better")
 
 
-def test_an_adapter_that_has_seen_the_texts_or_is_of_another_model_is_no_candidate(encoder, trained, caplog):  # noqa: F811
+def test_an_adapter_that_has_seen_the_texts_is_no_candidate_and_one_of_another_model_an_error(encoder, trained, caplog):  # noqa: F811
     caplog.set_level("INFO")
     weights = trained.trained_weights()
     seen = StoredAdapter(AdapterCard("seen"), replace(weights, seen={**SEEN, "digests": sorted(text_digests(SIX[:1]))}))
+    chosen = AdapterChoice(encoder, {"seen": seen}).choose(SUPPORT)
+    assert (chosen.name, chosen.n_texts, math.isnan(chosen.standard_error)) == (None, 6, True)
+    assert chosen.sentence.startswith("There is no adapter to choose from")
     other = StoredAdapter(AdapterCard("other"), replace(weights, base="another"))
-    chosen = AdapterChoice({"seen": seen, "other": other}).choose(encoder, SUPPORT)
-    assert (chosen.name, chosen.n_texts, math.isnan(chosen.standard_error)) == (None, 0, True)
+    with pytest.raises(EncoderError, match="belong to"):
+        AdapterChoice(encoder, {"other": other}).choose(SUPPORT)
     assert caplog.messages == ["The adapter seen was trained on 1 of these texts, so it is left out."]
 
 
 def test_too_few_texts_leave_the_encoder_as_it_is(encoder, trained):  # noqa: F811
     adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
     few = LabelledTexts.of(TEXTS[:4], list("aabc"), None)  # two of them are all that their classes have
-    chosen = AdapterChoice({"mails": adapter}).choose(encoder, few)
+    chosen = AdapterChoice(encoder, {"mails": adapter}).choose(few)
     assert (chosen.name, chosen.n_texts) == (None, 2)
     assert "Too few texts" in chosen.sentence
 
@@ -97,13 +101,13 @@ def test_what_is_handed_over_goes_by_the_chosen_encoder(encoder, trained):  # no
     adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
 
     class Always(AdapterChoice):
-        def choose(self, encoder, support):
+        def choose(self, support):
             chosen = super().choose(encoder, support)
             weights = adapter.at_strength(0.5)
             return type(chosen)(encoder.with_trained(weights), "mails", 0.5, 1.0, 0.1, 6)
 
     learner = Centroid(encoder.encode(["a"]).shape[1])
-    model = MetaModel(encoder, learner, adapters=Always({"mails": adapter}))
+    model = MetaModel(encoder, learner, adapters=Always(encoder, {"mails": adapter}))
     fitted = model.adapt_to(SUPPORT)
     plain = MetaModel(encoder.with_trained(adapter.at_strength(0.5)), learner).adapt_to(SUPPORT)
     assert torch.equal(fitted.logits(TEXTS), plain.logits(TEXTS))

@@ -26,7 +26,8 @@ def test_each_gives_what_it_gives_alone_in_any_order(checkpoints, architecture, 
     alone = trained_encoders(checkpoints[architecture], shallow_layer=1) | {"published": encoder}
     expected = {name: one.encode(TEXTS) for name, one in alone.items()}
     shared = SharedModel(encoder)
-    monkeypatch.setattr(type(encoder), "_load", None)  # nothing is loaded again
+    loads, load = [], type(encoder)._load
+    monkeypatch.setattr(type(encoder), "_load", lambda *given: loads.append(given) or load(*given))
     views = {name: shared.encoder(one.trained) for name, one in alone.items()}
     for name in (
         "lora",
@@ -45,6 +46,7 @@ def test_each_gives_what_it_gives_alone_in_any_order(checkpoints, architecture, 
         assert views[name].fingerprint == alone[name].fingerprint
         assert views[name].module is shared.encoder(None).module
     assert len({one.fingerprint for one in views.values()}) == len(views)
+    assert len(loads) == 1
 
 
 def test_in_16_bits_too(monkeypatch):
