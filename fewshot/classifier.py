@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fewshot.adaptation.multi_label import MultiLabelTuner
 from fewshot.adaptation.refit import HeldOut, calibrated, held_evidence, out_of_fold, refitted
+from fewshot.bank import AdapterChoice, with_adapter
 from fewshot.continual import NewTexts, learn_on
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
 from fewshot.encoders.languages import warn_of_language
@@ -46,6 +47,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             published encoder as it is.
         encoder: an `Encoder`, or a folder or hub id of a sentence-transformers model; None is the bundled MiniLM. Not
             beside `meta_model`, which brings its own.
+        adapter: what meta-training on other data sets has changed in the encoder: `"auto"` chooses one of those that
+            come with the package, and its strength, where texts left out say that it surely helps, see `AdapterChoice`
+            (with several labels it chooses none); a name, a folder or a hub id is one; None is none.
         label_names: label → words that describe it, which count as one more text of the class; `"auto"` reads them from
             the labels where all are words; None goes by the texts alone.
         descriptions: label → a sentence that stands behind the label's name.
@@ -86,6 +90,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         meta_model: MetaModel | Path | str | None = None,
         *,
         encoder: Encoder | str | None = None,
+        adapter: Path | str | None = "auto",
         label_names: Mapping[Any, str] | str | None = "auto",
         descriptions: Mapping[Any, str] | None = None,
         stage: str = "auto",
@@ -98,6 +103,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     ):
         self.meta_model = meta_model
         self.encoder = encoder
+        self.adapter = adapter
         self.label_names = label_names
         self.descriptions = descriptions
         self.stage = stage
@@ -137,6 +143,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 return fitted
             support = LabelledTexts.of(texts, labels, described_names(labels, self.label_names, self.descriptions))
             adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
+            if "adapter" in adapted.details:
+                log.info(adapted.details["adapter"]["sentence"])
             held = out_of_fold(adapted, self.random_state)
             known = calibrated(adapted, held, self._reject())
             decided = replace(known, reject_label=self.reject_label, mask_personal_data=self.mask_personal_data)
@@ -345,7 +353,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             encoder = self.encoder or SentenceTransformerEncoder()
             if isinstance(encoder, str):
                 encoder = SentenceTransformerEncoder(encoder)
-            model = MetaModel(encoder, Centroid(encoder.encode(["a text"]).shape[1]))
+            if self.adapter not in (None, "auto"):
+                encoder = with_adapter(encoder, self.adapter)
+            adapters = AdapterChoice.of(encoder) if self.adapter == "auto" else None
+            model = MetaModel(encoder, Centroid(encoder.encode(["a text"]).shape[1]), adapters=adapters)
         if self.long_texts is not None:
             model = replace(model, encoder=model.encoder.reading(self.long_texts))
         return model.with_stage(self.stage)

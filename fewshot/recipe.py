@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from fewshot.adaptation.final_stage import FinalStage, Tuner, default_tuners
 from fewshot.adaptation.head import HeadTuner
 from fewshot.adaptation.ladder import Ladder
 from fewshot.augment.augmenter import SemanticAugmentation, StageAugmentation
+from fewshot.bank import with_adapter
 from fewshot.encoders import Encoder, LoRA, SentenceTransformerEncoder, Trainable
 from fewshot.errors import ConfigError
 from fewshot.experiment.checks import check_all_scored, check_augmentation, check_task
@@ -27,6 +29,8 @@ class Recipe:
 
     Args:
         encoder: text → features; the MiniLM weights that come with the install.
+        adapter: of the bank, by name, folder or hub id; `"auto"` chooses one for each support where all classes are
+            scored, so that nothing is meta-trained, and none elsewhere; None is none.
         learner: number of features → learner.
         trainable: the part of the encoder that is meta-trained: `"none"`, `LoRA()`, `Adapter()` or `Full()`; `"auto"`
             is `Full()`, briefly, where the learner goes by trained prototypes and the task has classes enough.
@@ -44,6 +48,7 @@ class Recipe:
 
     encoder: Encoder = field(default_factory=SentenceTransformerEncoder)
     learner: Callable[[int], Learner] = AttentionPrototypical
+    adapter: Path | str | None = "auto"
     trainable: Trainable | Literal["auto", "none"] = "auto"
     trainer: MetaTrainer | EncoderMAMLTrainer = field(default_factory=MetaTrainer)
     encoder_trainer: EncoderTrainer = field(default_factory=EncoderTrainer)
@@ -74,7 +79,8 @@ class Recipe:
         protocol = replace(called_for, shots=shots, protocol=found.drawn)
         if isinstance(probe, MAML) and not through_encoder:
             probe.settings.check_on_features()
-        trainable = trainable_part(self.trainable, self.encoder, probe, task, protocol)
+        encoder = self.encoder if self.adapter in (None, "auto") else with_adapter(self.encoder, self.adapter)
+        trainable = trainable_part(self.trainable, encoder, probe, task, protocol)
         augmentation = self._augmentation(found.rung.name, task, protocol)
         check_all_scored(task, protocol, None if through_encoder else trainable, augmentation)
         if through_encoder:
@@ -93,9 +99,11 @@ class Recipe:
             head = tuners["head"]
             assert isinstance(head, HeadTuner)
             final = FinalStage(found.final_stage, tuners[found.final_stage], head)
+        chooses = self.adapter == "auto" and protocol.classes == "all" and augmentation is None and not through_encoder
         plan = Plan(
             protocol=protocol,
-            encoder=self.encoder,
+            encoder=encoder,
+            chooses_adapter=chooses,
             learner=self.learner,
             trainer=trainer,
             trainable=trainable,

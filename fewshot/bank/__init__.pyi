@@ -8,3 +8,4 @@ from .choice import Chosen as Chosen
 from .shelf import find_adapter as find_adapter
 from .shelf import fitting_adapters as fitting_adapters
 from .shelf import shipped_adapters as shipped_adapters
+from .shelf import with_adapter as with_adapter

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.bank.adapter import StoredAdapter
+from fewshot.bank.shelf import fitting_adapters
 from fewshot.encoders import Encoder
 from fewshot.encoders.shared import SharedModel
 from fewshot.episodes.labelled import LabelledTexts
@@ -60,9 +61,9 @@ class Chosen:
         """What was chosen and why, for a person to read."""
         if self.n_texts < FEWEST:
             return f"Too few texts to choose an adapter by ({self.n_texts}), so the published encoder stays as it is."
-        of = (
-            f"{self.gain:+.3f} nats a text, standard error {self.standard_error:.3f} over {self.n_texts} texts left out"
-        )
+        if math.isnan(self.standard_error):
+            return "There is no adapter to choose from, so the published encoder stays as it is."
+        of = f"{self.gain:+.3f} nats a text left out, standard error {self.standard_error:.3f} over {self.n_texts}"
         if self.name is None:
             return f"No adapter is surely better than the published encoder (the best: {of})."
         return f"Adapter {self.name} at strength {self.strength:g}: {of}."
@@ -91,6 +92,12 @@ class AdapterChoice:
     encoder: Encoder
     adapters: Mapping[str, StoredAdapter]
     strengths: tuple[float, ...] = STRENGTHS
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> "AdapterChoice | None":
+        """A choice of the adapters that come with the package for an encoder as published; None if there are none."""
+        adapters = {} if encoder.trained is not None else fitting_adapters(encoder)
+        return cls(encoder, adapters) if adapters else None
 
     @cached_property
     def _encoders(self) -> dict[tuple[str | None, float], Encoder]:

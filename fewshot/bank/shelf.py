@@ -42,3 +42,11 @@ def find_adapter(name: Path | str) -> StoredAdapter:
         listed = ", ".join(known) or "none in this version"
         raise ConfigError(f"There is no adapter {str(name)!r}. Expected {listed}, a folder, or OWNER/NAME on the hub.")
     return read_adapter(fetched(name, DESCRIPTION))
+
+
+def with_adapter(encoder: Encoder, name: Path | str) -> Encoder:
+    """An encoder with an adapter at the strength that its card advises; errors of `find_adapter` and `check_base`."""
+    adapter = find_adapter(name)
+    adapter.weights.check_base(encoder.model, encoder.identity)
+    weights = adapter.at_strength()
+    return encoder if weights is None else encoder.with_trained(weights)

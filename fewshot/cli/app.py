@@ -39,6 +39,11 @@ EncoderName = Annotated[
     str | None, typer.Option("--encoder", help="folder or hub id of a sentence-transformers model; else MiniLM")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="write an output anew that holds something")]
+
+
+AdapterName = Annotated[
+    str, typer.Option("--adapter", help="auto chooses one of the package where it surely helps; a name; a folder; none")
+]
 MetaModelFolder = Annotated[
     Path | None, typer.Option("--meta-model", help="folder of a run whose encoder and learner are used")
 ]
@@ -54,6 +59,7 @@ def fit(
         Path | None, typer.Option("--label-names", help="JSON file: label → words that describe it")
     ] = None,
     encoder: EncoderName = None,
+    adapter: AdapterName = "auto",
     meta_model: MetaModelFolder = None,
     stage: Stage = "auto",
     reject: Annotated[
@@ -68,8 +74,10 @@ def fit(
     """Fit a classifier to a table of labelled texts and keep it."""
     from fewshot.cli.fitting import FitSettings, fit_table
 
-    settings = FitSettings(text, label, label_names, encoder, meta_model, stage, reject, seed, mask_personal_data)
-    for line in fit_table(table, output, settings, shlex.join(["fewshot", *_typed])):
+    settings = FitSettings(
+        text, label, label_names, encoder, adapter, meta_model, stage, reject, seed, mask_personal_data
+    )
+    for line in fit_table(table, output, FitSettings(*own), shlex.join(["fewshot", *_typed])):
         typer.echo(printable(line))
 
 
@@ -101,6 +109,7 @@ def evaluate(
     text: TextColumn = None,
     label: LabelColumn = None,
     encoder: EncoderName = None,
+    adapter: AdapterName = "auto",
     group: Annotated[str | None, typer.Option("--group", help="column whose groups are compared")] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="score texts with typos, in capitals and with synonyms too")
@@ -115,7 +124,7 @@ def evaluate(
 
     page = PageRequest.of(table, output, shlex.join(["fewshot", *_typed]))
     lines = (
-        cross_validate_table(table, text, label, encoder, seed, page, group, robustness)
+        cross_validate_table(table, text, label, encoder, adapter, seed, page, group, robustness)
         if model is None
         else score_table(model, table, text, label, page, group, robustness)
     )

@@ -46,6 +46,7 @@ class FitSettings:
     label: str | None = None
     label_names: Path | None = None
     encoder: str | None = None
+    adapter: str = "auto"
     meta_model: Path | None = None
     stage: str = "auto"
     reject: float | None = None
@@ -72,6 +73,7 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     classifier = FewShotClassifier(
         settings.meta_model,
         encoder=settings.encoder,
+        adapter=None if settings.adapter == "none" else settings.adapter,
         label_names=names or "auto",
         stage=settings.stage,
         reject=settings.reject,
@@ -93,6 +95,8 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         f"Fitted on {len(texts)} texts of {len(sizes)} labels ({few if few == many else f'{few} to {many}'} of each), "
         f"stage {details['stage']}."
     )
+    if (details.get("adapter") or {}).get("name"):
+        yield details["adapter"]["sentence"]
     if "accuracy" in found:
         yield f"Accuracy: {details['accuracy']}"
     elif "micro_f1" in found:
@@ -112,6 +116,7 @@ def cross_validate_table(
     text: str | None,
     label: str | None,
     encoder: str | None,
+    adapter: str,
     seed: int,
     page: PageRequest,
     group: str | None = None,
@@ -139,7 +144,7 @@ def cross_validate_table(
         )
     yield from task.notes
     how = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
-    recipe = Recipe(how, Centroid, trainable="none", augmentation=None)
+    recipe = Recipe(how, Centroid, None if adapter == "none" else adapter, trainable="none", augmentation=None)
     result = run_experiment(recipe, task, Protocol(seed=seed, ways=None, baselines=("centroid", "logistic")))
     results = build_results(task, "classifier", result)
     show(comparison_table(results))

@@ -109,6 +109,7 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
     return Recipe(
         encoder=encoder,
         learner=lambda dim: build(config, "learner", dim=dim),
+        adapter=settings.adapter,
         trainable=trainable if trainable in ("auto", "none") else build(config, "trainable"),
         trainer=build(config, "training"),
         encoder_trainer=build(config, "encoder_training"),

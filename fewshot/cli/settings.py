@@ -16,6 +16,7 @@ class RunSettings(Protocol):
     """The protocol of a run, and what else stands at the top of its config.
 
     Args:
+        adapter: auto, null, or a name, folder or hub id; auto chooses one where nothing is meta-trained.
         strategy: auto or zero_shot, prototypes, attention, lora, adapter, full.
         final_stage: what tunes on each support: auto or none, head, light.
         metric: value of a run: accuracy, macro_f1, ece or valid_accuracy.
@@ -28,12 +29,14 @@ class RunSettings(Protocol):
     """
 
     RANGES: ClassVar[dict[str, Range]] = Protocol.RANGES | {
+        "adapter": (lambda name: name is None or isinstance(name, str), "a name, or null"),
         "strategy": one_of("auto", *STAGES),
         "final_stage": one_of(*FINAL_STAGES),
         "metric": one_of(*METRICS),
         **dict.fromkeys(("resume", "reuse", "mlflow"), BOOLEAN),
     }
 
+    adapter: str | None = "auto"
     strategy: str = "auto"
     final_stage: str = "auto"
     metric: str = "accuracy"

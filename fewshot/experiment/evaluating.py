@@ -5,7 +5,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,9 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
     """Score the learner's classifier of each support, without the final stage."""
     if isinstance(model.learner, EncoderMAML):
         return _one_by_one(model, task, episodes, plan, None, "Adapting the encoder", math.inf)
+    if model.adapters is not None:
+        own = replace(model, final_stage=None)
+        return _one_by_one(own, task, episodes, plan, None, "Choosing an adapter", math.inf)
     features, new_texts = encoded(model.encoder), None
     if model.augmentation is not None:
         phase = AugmentationPhase(task, plan.protocol, model.encoder, features, episodes.k_shot)

@@ -80,7 +80,7 @@ def run_experiment(
         folds = CrossValidation(episodes, FOLDS)
         own = before.get(WITHOUT_FINAL_STAGE, scored.evaluation)
         if isinstance(model.learner, Learner) and protocol.shots:
-            half = evaluate(model.learner, encoded(model.encoder), folds.with_half().episodes, plan.sample(episodes))
+            half = score(model, task, folds.with_half().episodes, plan, encoded).evaluation
             with_half = (by_text(own, folds), by_text(half, folds))
         scored = replace(scored, evaluation=by_text(scored.evaluation, folds))
         baselines = {name: by_text(evaluation, folds) for name, evaluation in baselines.items()}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fewshot.bank import AdapterChoice
 from fewshot.encoders import Encoder
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.evaluation import ClassGain, fit_temperature, predict
@@ -123,7 +124,8 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
             calibrate(learner, features, valid)
     support = None if result is None else result.support
     augmentation = None if support is None else for_part(support, task, protocol, "test")
-    model = MetaModel(encoder, learner, augmentation, plan.final_stage)
+    adapters = AdapterChoice.of(encoder) if plan.chooses_adapter else None
+    model = MetaModel(encoder, learner, augmentation, plan.final_stage, adapters)
     return MetaTrained(model, history, trained, result, timings)
 
 

@@ -28,6 +28,7 @@ class Plan:
     Args:
         protocol: with its choices made: no shots where label names stand alone; sampled episodes or a fixed test part.
         encoder: as published, or with trained weights of its own.
+        chooses_adapter: whether an adapter may be chosen for each support.
         learner: number of features → learner.
         trainer: of learners.
         trainable: which part of the encoder is meta-trained, or adapted by an inner loop; None is nothing.
@@ -42,6 +43,7 @@ class Plan:
 
     protocol: Protocol
     encoder: Encoder
+    chooses_adapter: bool
     learner: Callable[[int], Learner]
     trainer: MetaTrainer | EncoderMAMLTrainer
     trainable: Trainable | None

@@ -2,6 +2,7 @@
 
     task, split, task_sha256, learner       names of task, split and learner, hash of texts, labels and split
     encoder             {model, weights, fingerprint} before any training of this run
+    adapters            null, or adapter and strength → number of supports for which it was chosen
     encoder_training    null, or {trainable, layers, parameters, ..., fingerprint} of the trained one; baselines are
                         then scored on both, ", frozen encoder" and ", trained encoder"
     ways, shots, queries, seed, label_names, realistic, support_noise, episodes     as scored
@@ -76,6 +77,7 @@ def build_results(task: Task, learner: str, result: ExperimentResult) -> dict[st
             "weights": None if plan.encoder.weights is None else str(plan.encoder.weights),
             "fingerprint": plan.encoder.fingerprint,
         },
+        "adapters": _adapters(result.scored),
         "encoder_training": trained.encoder_training and _encoder_training(trained.encoder_training),
         "learner": learner,
         "ways": result.episodes.n_way,
@@ -135,6 +137,12 @@ def _training(history: TrainingHistory) -> dict[str, Any]:
     accuracies = history.valid_accuracies
     best = {"steps": history.steps, "best_step": history.best_step}
     return best | {"valid_accuracy": accuracies.get(history.best_step), "valid_accuracy_before": accuracies.get(0)}
+
+
+def _adapters(scored: Scored) -> dict[str, int] | None:
+    chosen = [details["adapter"] for details in scored.adaptations if "adapter" in details]
+    names = ("none" if one["name"] is None else f"{one['name']} at {one['strength']:g}" for one in chosen)
+    return dict(Counter(names).most_common()) or None
 
 
 def _encoder_training(trained: TrainedEncoder) -> dict[str, Any]:

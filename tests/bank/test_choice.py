@@ -102,7 +102,7 @@ def test_what_is_handed_over_goes_by_the_chosen_encoder(encoder, trained):  # no
 
     class Always(AdapterChoice):
         def choose(self, support):
-            chosen = super().choose(encoder, support)
+            chosen = super().choose(support)
             weights = adapter.at_strength(0.5)
             return type(chosen)(encoder.with_trained(weights), "mails", 0.5, 1.0, 0.1, 6)
 

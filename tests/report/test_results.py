@@ -86,5 +86,16 @@ def test_one_episode_has_no_interval_and_that_is_null(folder, command):
 
 def test_the_settings_are_all_in_the_results():
     """`metric` says what a sweep optimises, `resume` and `reuse` where a run starts; the results show the rest."""
-    elsewhere = {"metric", "resume", "reuse", "final_stage", "classes", "protocol", "test_texts", "supports", "minutes"}
+    elsewhere = {
+        "metric",
+        "resume",
+        "reuse",
+        "adapter",
+        "final_stage",
+        "classes",
+        "protocol",
+        "test_texts",
+        "supports",
+        "minutes",
+    }
     assert {field.name for field in fields(RunSettings)} - elsewhere <= set(documented_keys())
