@@ -77,7 +77,7 @@ def fit(
     settings = FitSettings(
         text, label, label_names, encoder, adapter, meta_model, stage, reject, seed, mask_personal_data
     )
-    for line in fit_table(table, output, FitSettings(*own), shlex.join(["fewshot", *_typed])):
+    for line in fit_table(table, output, settings, shlex.join(["fewshot", *_typed])):
         typer.echo(printable(line))
 
 
