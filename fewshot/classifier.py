@@ -30,6 +30,7 @@ from fewshot.learners import Centroid
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.ranges import one_of
+from fewshot.tasks.task import text_digests
 from fewshot.text_classifier import TextClassifier
 
 log = logging.getLogger(__name__)
@@ -133,6 +134,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
         texts = self._masked(texts)
         model = self._meta_model()
+        _warn_of_seen(model.encoder, texts)
         warn_of_language(model.encoder.model, [text for text in texts if isinstance(text, str)])
         with model.encoder.cuts_reported(texts):
             if several is not None:
@@ -360,3 +362,15 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         if self.long_texts is not None:
             model = replace(model, encoder=model.encoder.reading(self.long_texts))
         return model.with_stage(self.stage)
+
+
+def _warn_of_seen(encoder: Encoder, texts: Sequence[Any]) -> None:
+    """Say so if the encoder's training has seen the texts, for its accuracy on them then says little."""
+    if encoder.trained is None:
+        return
+    digests = text_digests(text for text in texts if isinstance(text, str))
+    if n_seen := len(digests & {*encoder.trained.seen.get("digests", ())}):
+        log.warning(
+            f"The encoder was trained on {n_seen} of these {len(digests)} texts, so that its accuracy on texts held "
+            f"out says too much of new ones."
+        )

@@ -132,6 +132,22 @@ def evaluate(
         typer.echo(printable(line))
 
 
+@app.command("meta-train")
+def meta_train(
+    tables: Annotated[list[Path], typer.Argument(help="labelled tables or task folders, the more classes the better")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the adapter")],
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    encoder: EncoderName = None,
+    seed: Seed = 0,
+) -> None:
+    """Meta-train an adapter of the encoder on tables of your own; fit takes it with --adapter."""
+    from fewshot.cli.meta_training import meta_train_tables
+
+    for line in meta_train_tables(tables, output, text, label, encoder, seed):
+        typer.echo(printable(line))
+
+
 @app.command()
 def check(
     table: Table,

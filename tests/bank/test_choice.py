@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from fewshot.bank import AdapterCard, AdapterChoice, StoredAdapter
 from fewshot.bank.choice import left_out_likelihoods
+from fewshot.classifier import FewShotClassifier
 from fewshot.encoders.shared import SharedModel
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import EncoderError
@@ -112,6 +113,13 @@ def test_what_is_handed_over_goes_by_the_chosen_encoder(encoder, trained):  # no
     plain = MetaModel(encoder.with_trained(adapter.at_strength(0.5)), learner).adapt_to(SUPPORT)
     assert torch.equal(fitted.logits(TEXTS), plain.logits(TEXTS))
     assert fitted.details["adapter"]["name"] == "mails"
+
+
+def test_an_accuracy_on_texts_that_the_encoder_has_seen_is_called_too_good(encoder, trained, caplog):  # noqa: F811
+    weights = replace(trained.trained_weights(), seen={**SEEN, "digests": sorted(text_digests(SIX[:2]))})
+    classifier = FewShotClassifier(encoder=encoder.with_trained(weights), stage="prototypes")
+    classifier.fit(SIX, ["x", "x", "x", "y", "y", "y"])
+    assert caplog.messages[0].startswith("The encoder was trained on 2 of these 6 texts")
 
 
 def test_candidates_share_the_published_weights(encoder, trained):  # noqa: F811
