@@ -17,9 +17,13 @@ from fewshot.training import EncoderTrainer, Store
 log = logging.getLogger(__name__)
 
 TRAINER = EncoderTrainer(
-    steps=150,
-    evaluate_every=25,
-    consistency_weight=1.0,  # to the frozen encoder's neighbourhoods
+    steps=100,
+    ways=50,
+    shots=(1,),
+    queries=1,
+    learning_rate=2e-3,
+    evaluate_every=50,
+    consistency_weight=0.3,  # to the frozen encoder's neighbourhoods
     train_texts=50,
     valid_texts=10,
     interpolation=(0.25, 0.5, 0.75, 1.0),
