@@ -18,7 +18,7 @@ from fewshot.features import TaskFeatures
 from fewshot.learners import Centroid
 from fewshot.meta_model import MetaModel
 from fewshot.tasks.task import text_digests
-from tests.bank.test_adapter import SEEN, encoder, trained  # noqa: F401  (fixtures)
+from tests.bank.test_stored_adapter import SEEN, encoder, trained  # noqa: F401  (fixtures)
 from tests.encoders.test_trainable import TEXTS
 
 SIX = [*TEXTS, "one more text", "and a sixth"]
