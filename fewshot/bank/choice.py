@@ -4,7 +4,7 @@
     l_i = log softmax(scale * x_i . p / T)[c_i], where p of the own class c_i is without x_i
 
 T is fitted for each encoder by itself. An adapter is taken where its mean gain over the published weights is larger
-than the standard error of that gain over texts.
+than two standard errors of that gain over texts: one is too few where the best of several is taken.
 """
 
 import logging
@@ -30,6 +30,7 @@ from fewshot.tasks.task import text_digests
 log = logging.getLogger(__name__)
 
 STRENGTHS = (0.25, 0.5, 1.0)
+ERRORS = 2.0  # standard errors that a gain has to exceed
 FEWEST = 4  # texts left out; of fewer the standard error says nothing
 _MOST = 400  # texts of a support that are looked at
 _SEEN = 0.1  # share of its texts above which an adapter has seen a support; less is chance, such as greetings
@@ -127,7 +128,7 @@ class AdapterChoice:
             gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(n_scored)
             if gain > best.gain:
                 best = Chosen(encoder, name, strength, gain, error, n_scored)
-        sure = best.gain > best.standard_error
+        sure = best.gain > ERRORS * best.standard_error
         return best if sure else replace(best, encoder=published, name=None, strength=0.0)
 
     def _candidates(self, support: LabelledTexts) -> list[tuple[str, float]]:

@@ -148,7 +148,9 @@ class EncoderTrainer(EncoderTrainingSettings):
         kept = evaluation.interpolate(self.interpolation) if history.best_step else 0.0
         if start and kept:
             gains = {name: value - start[name] for name, value in evaluation.by_source().items()}
-            log.info("Gains on valid classes: " + ", ".join(f"{name} {100 * gain:+.1f}" for name, gain in gains.items()))
+            log.info(
+                "Gains on valid classes: " + ", ".join(f"{name} {100 * gain:+.1f}" for name, gain in gains.items())
+            )
         return TrainedEncoder(copy.merged() if kept else encoder, trainable, history, kept, copy.trainable_share)
 
     def target_texts(self) -> tuple[str, ...]:
