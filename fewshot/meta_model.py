@@ -25,7 +25,7 @@ from fewshot.learners import Learner
 from fewshot.learners.learner import Classifier
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import check_encoder, frozen, load_learner, save_learner
-from fewshot.storage import read_sealed, write_sealed
+from fewshot.storage import UNREADABLE, read_sealed, write_sealed
 from fewshot.text_classifier import TextClassifier
 from fewshot.training.store import Store
 
@@ -175,7 +175,7 @@ class MetaModel:
                 raise ValueError(f"its format is {content['format']}, and this version reads {FORMAT}")
             encoder = encoder or encoder_from(content["encoder"])
             digest = content["trained"]
-        except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise ConfigError(
                 f"{str(folder)!r} holds no meta-model that can be read ({type(error).__name__}: {error}). Expected "
                 f"{DESCRIPTION} as a run writes it. Run the training again."

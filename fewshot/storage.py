@@ -26,6 +26,8 @@ _JSON_SEAL = "sha256"
 _LEFTOVER_SECONDS = 600.0  # no writing takes so long
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 ADVICE = "Free some space or choose another folder."
+# What reading a file raises that is damaged, or that somebody else made.
+UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError)
 
 
 def user_path(path: Any, setting: str = "a path") -> Path:

@@ -153,6 +153,7 @@ def test_what_only_the_caller_decides_is_not_taken_from_a_folder(adapted, tmp_pa
         ("labels", ["x", None], "its labels are no strings or whole numbers"),
         ("reject_label", ["none"], "its reject_label is no string or whole number"),
         ("temperature", -1.0, "its temperature is -1.0"),
+        ("temperature", 10**400, "int too large to convert to float"),
     ],
 )
 def test_a_folder_with_values_of_another_kind_is_refused(tmp_path, encoder, field, value, said):

@@ -1,6 +1,7 @@
 """From `sys.argv` to an exit status: Hydra is called here, and mistakes become sentences."""
 
 import contextlib
+import logging
 import math
 import os
 import sys
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0; 2 when there is something for the user to mend; 130 after Ctrl-C.
     """
+    logging.raiseExceptions = False  # a disk that is full costs lines of the log, without a traceback each
     typed = list(sys.argv[1:] if arguments is None else arguments)
     if {"--help", "-h"} & set(typed):
         from fewshot.cli.help import advanced_help, main_help

@@ -20,7 +20,15 @@ from fewshot.fitted.memory import Memory
 from fewshot.fitted.rejection import Rejection
 from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
-from fewshot.storage import read_sealed, read_tensors, replaced_folder, write_sealed, write_tensors, write_text
+from fewshot.storage import (
+    UNREADABLE,
+    read_sealed,
+    read_tensors,
+    replaced_folder,
+    write_sealed,
+    write_tensors,
+    write_text,
+)
 
 FORMAT = 4
 TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
@@ -103,7 +111,7 @@ def read_classifier(folder: Path, encoder: Encoder | None = None) -> dict[str, A
         fields["classifier"] = classifier_from(content["classifier"], tensors)
         _check_width(fields["classifier"], fields["evidence"], len(fields["labels"]))
         digest, features = content["trained"], content["features"]
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise ConfigError(
             f"{str(folder)!r} holds no classifier that can be read ({type(error).__name__}: {error}). Expected "
             f"{DESCRIPTION} and {TENSORS} as save_pretrained writes them. Fit the classifier again."

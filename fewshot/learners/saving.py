@@ -25,7 +25,7 @@ from fewshot.learners.names import NAMES
 from fewshot.learners.one_vs_rest import OneVsRest
 from fewshot.learners.prototypical import ProjectedPrototype, Prototypical, ResidualProjection
 from fewshot.learners.ridge import DualLinear, Ridge
-from fewshot.storage import read_sealed, read_tensors, tensors_digest, write_sealed, write_tensors
+from fewshot.storage import UNREADABLE, read_sealed, read_tensors, tensors_digest, write_sealed, write_tensors
 
 LEARNERS: dict[str, type[Learner]] = dict(
     zip(NAMES, (Centroid, Logistic, Ridge, Prototypical, AttentionPrototypical, MAML), strict=True)
@@ -41,7 +41,6 @@ _CLASSIFIERS = (
     AdaptedNetwork,
     SharedCovariance,
 )
-_UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError)
 _PARTS: dict[str, type] = {kind.__name__: kind for kind in (*_CLASSIFIERS, FeatureMap, Network, Layer)}
 
 
@@ -92,7 +91,7 @@ def load_learner(folder: Path | str, encoder: Encoder | None = None) -> Learner 
         return read_learner(folder, encoder)
     except ConfigError:
         raise
-    except _UNREADABLE as error:
+    except (*UNREADABLE, SafetensorError) as error:
         raise ConfigError(
             f"{str(folder)!r} holds no learner that can be read ({type(error).__name__}: {error}). Expected "
             f"{DESCRIPTION} and {TENSORS} as a run writes them. Run the training again."

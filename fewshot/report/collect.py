@@ -39,7 +39,7 @@ class Run:
     @property
     def further(self) -> str:
         """The typed settings without columns of their own."""
-        typed = (override.lstrip("+") for override in self.results.get("overrides", ()))
+        typed = (override.lstrip("+") for override in self.results.get("overrides") or ())
         return " ".join(override for override in typed if override.split("=")[0] not in _COLUMNS)
 
     def shown(self, column: str) -> str:

@@ -1,12 +1,12 @@
 """What `results.json` has to look like for a table or a page to be made of it."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from fewshot.tables.wording import short
 
 _NUMBER = (int, float)
+_LARGEST = 2**53  # of the numbers that JSON readers agree on
 _SCORE = {"mean": _NUMBER, "ci95?": _NUMBER, "interval?": [_NUMBER]}
 # Types, or the shape of an object or, in brackets, of the items of a list; what ends in ? may be absent or null.
 _RESULTS: Mapping[str, Any] = {
@@ -47,5 +47,5 @@ def _check(value: Any, shape: Any, name: str) -> None:
             raise TypeError(f"{name} is {short(value)}")
         for item in value:
             _check(item, shape[0], f"an item of {name}")
-    elif not isinstance(value, shape) or (shape is _NUMBER and not math.isfinite(value)):
+    elif not isinstance(value, shape) or (isinstance(value, _NUMBER) and not abs(value) < _LARGEST):
         raise TypeError(f"{name} is {short(value)}")

@@ -15,7 +15,7 @@ from fewshot.report.jobs import JobWithoutResults
 
 def percent(value: Mapping[str, Any], sign: bool = False) -> str:
     """A `{mean, ci95}` of `results.json` in per cent: "84.2 ± 0.5"."""
-    return Estimate(value["mean"], value["ci95"], None, 0).percent(sign)
+    return Estimate(value["mean"], value.get("ci95"), None, 0).percent(sign)
 
 
 def interval(value: Mapping[str, Any], sign: bool = False) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from fewshot.errors import FewshotError
 from fewshot.processes import as_main, is_main
-from fewshot.storage import read_sealed, replaced_folder, write_sealed
+from fewshot.storage import UNREADABLE, read_sealed, replaced_folder, write_sealed
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Finished:
         if content is not None:
             try:
                 found = read(self.folder, content["result"])
-            except (FewshotError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
+            except (FewshotError, *UNREADABLE) as error:
                 log.warning(f"The training kept in {self.folder} cannot be read ({error}), so it is done anew.")
             else:
                 day, seconds = datetime.fromisoformat(content["finished"]), content["seconds"]

@@ -151,6 +151,7 @@ def test_the_table_fits_a_file(tmp_path, capsys):
         {"accuracy": {"mean": 10**400, "ci95": 0.1}},
         {"accuracy": {"mean": 0.5, "ci95": "x"}},
         {"ways": "many"},
+        {"shots": 10**400},
         {"ece": float("nan")},
     ],
 )
@@ -158,3 +159,10 @@ def test_results_of_a_strange_shape_get_a_sentence(tmp_path, capsys, changes):
     write(tmp_path / "run", [0.5], **changes)
     assert main([str(tmp_path)]) == 2
     assert "cannot be read (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes", [{"overrides": None}, {"accuracy": {"mean": 0.5}}])
+def test_what_may_be_absent_is_left_out(tmp_path, capsys, changes):
+    write(tmp_path / "run", [0.5], **changes)
+    assert main([str(tmp_path)]) == 0
+    assert "50.0" in capsys.readouterr().out
