@@ -11,7 +11,7 @@ https://arxiv.org/abs/2312.03732; Liu et al. 2024, "DoRA", https://arxiv.org/abs
 Only maps inside the transformer layers are adapted: a pooler does not reach the features.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -110,6 +110,27 @@ class PlacedLoRA:
         """The factor s of an update."""
         rank, alpha = self.config["r"], float(self.config["lora_alpha"])
         return alpha / (rank**0.5 if self.config["use_rslora"] else rank)
+
+    @property
+    def rank(self) -> int:
+        """Rank of an update."""
+        return int(self.config["r"])
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each update is a product of two matrices beside a linear map, with nothing else to it."""
+        return not self.config["use_dora"] and not self.config["target_parameters"]
+
+    @staticmethod
+    def tensor_name(path: str, which: str) -> str:
+        """Name in peft's files of the matrix A or B of the linear map at a path of the backbone."""
+        return f"base_model.model.{path}.lora_{which}.weight"
+
+    def maps(self, backbone: nn.Module, tensors: Collection[str]) -> dict[str, nn.Linear]:
+        """Path → linear map of a backbone, of those that tensors of these names are for."""
+        names = dict.fromkeys(name.removeprefix("base_model.model.").rpartition(".lora_")[0] for name in tensors)
+        modules = dict(backbone.named_modules())
+        return {path: modules[path] for path in names if isinstance(modules.get(path), nn.Linear)}
 
     def at_strength(self, strength: float) -> "PlacedLoRA":
         """The same places with the factor s multiplied by a strength from 0 to 1; ConfigError for another, or DoRA."""

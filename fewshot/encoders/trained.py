@@ -62,6 +62,20 @@ class TrainedWeights:
             total.update(tensor.contiguous().view(torch.uint8).numpy().data)
         return total.hexdigest()
 
+    def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
+        """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
+        maps = placed.maps(backbone, self.tensors)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for path, linear in maps.items():
+            n_out, n_in = linear.weight.shape
+            shapes |= {placed.tensor_name(path, "A"): (placed.rank, n_in)}
+            shapes |= {placed.tensor_name(path, "B"): (n_out, placed.rank)}
+        check_shapes(shapes, self.tensors)
+        for path, linear in maps.items():
+            down, up = (self.tensors[placed.tensor_name(path, which)] for which in "AB")
+            update = (up.to(linear.weight.device) @ down.to(linear.weight.device)) * placed.scale
+            linear.weight.data = linear.weight.data + update.to(linear.weight.dtype)
+
     def at_strength(self, strength: float) -> "TrainedWeights":
         """The same update, scaled; 0 leaves the weights that it started from.
 
@@ -108,6 +122,9 @@ class TrainedWeights:
                 parameter.data = parameter.data.clone()
             copy_into(changed, self.tensors)
             return
+        if isinstance(self.placed, PlacedLoRA) and self.placed.is_plain and not is_quantised(backbone):
+            self._merge(self.placed, backbone)
+            return
         adapted = self.placed.inject(backbone)
         try:
             copy_into(self.placed.parameters(backbone), self.tensors)
@@ -119,7 +136,14 @@ class TrainedWeights:
 
 def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
     """Overwrite parameters, in place, all of them or none; EncoderError if names or shapes differ."""
-    shapes = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    check_shapes({name: tuple(parameter.shape) for name, parameter in parameters.items()}, values)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(values[name])
+
+
+def check_shapes(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Tensor]) -> None:
+    """Refuse weights of other names or shapes with an EncoderError."""
     given = {name: tuple(value.shape) for name, value in values.items()}
     if shapes != given:
         name = min(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
@@ -127,9 +151,6 @@ def copy_into(parameters: Mapping[str, Tensor], values: Mapping[str, Tensor]) ->
             f"Trained weights do not fit the encoder: {name} is of shape {given.get(name, 'none')}, expected "
             f"{shapes.get(name, 'none')}. Set encoder.weights to a folder that was saved whole, or to null."
         )
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(values[name])
 
 
 def write_trained(
