@@ -15,7 +15,8 @@ from fewshot.report.jobs import JobWithoutResults
 
 def percent(value: Mapping[str, Any], sign: bool = False) -> str:
     """A `{mean, ci95}` of `results.json` in per cent: "84.2 ± 0.5"."""
-    return Estimate(value["mean"], value.get("ci95"), None, 0).percent(sign)
+    ci95 = value.get("ci95")
+    return Estimate(float(value["mean"]), None if ci95 is None else float(ci95), None, 0).percent(sign)
 
 
 def interval(value: Mapping[str, Any], sign: bool = False) -> str:

@@ -107,7 +107,7 @@ def test_the_main_job_is_shown_and_written_once(settings, tmp_path):
     [path] = (tmp_path / "output").rglob("results.json")
     assert json.loads(path.read_text(encoding="utf-8"))["meta_training"]["steps"] == 10
     assert list((tmp_path / "here").iterdir()) == []
-    assert sorted(child.name for child in (tmp_path / "output").iterdir()) == ["episodes", "folder"]
+    assert sorted(child.name for child in (tmp_path / "output").iterdir()) == ["episodes", "folder", "trainings"]
 
 
 def test_all_end_the_final_stage_when_the_first_has_no_more_time(settings, tmp_path):
