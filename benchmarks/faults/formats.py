@@ -38,6 +38,7 @@ _MODELS = {
     "meta-model": "learner attention_prototypical",
     "MAML": "learner maml",
     "MAML through an encoder": "through the encoder",
+    "classifier that learnt on": "estimator that learnt on",
 }
 
 
@@ -46,7 +47,7 @@ def formats(folder: Path) -> Iterator[Format]:
     models = {model.name: model for model in saved_models()}
     for name, kind in _MODELS.items():
         yield _of_model(name, models[kind].make(folder / "encoders"), folder / name.replace(" ", "_"))
-    for make in (_episodes, _cached_features, _checkpoint, _precision, _answers):
+    for make in (_episodes, _cached_features, _checkpoint, _finished, _adapter, _precision, _answers):
         yield make(folder)
 
 
@@ -112,6 +113,38 @@ def _checkpoint(folder: Path) -> Format:
         return found.progress.step, found.progress.losses, found.progress.scores, tensors
 
     return Format("checkpoint", [one for one in sorted(store.folder.rglob("*")) if one.is_file()], read)
+
+
+def _finished(folder: Path) -> Format:
+    from fewshot.training import Store
+
+    place, names = Store(trainings=folder / "trainings").files("training", {}).finished, ("weights",)
+
+    def write(result: str, path: Path) -> dict[str, Any]:
+        (path / "weights").write_text(result)
+        return {"length": len(result)}
+
+    place.once("A training", lambda: "trained", write, lambda path, rest: "kept", names)
+    assert place.folder is not None
+    path = place.folder / "training.json"
+
+    def read() -> Any:
+        return "kept" if place._content() is not None else None
+
+    return Format("finished training", [path], read)
+
+
+def _adapter(folder: Path) -> Format:
+    from fewshot.bank import read_adapter, shipped_adapters, write_adapter
+
+    write_adapter(folder / "adapter", shipped_adapters()["intents"], {})
+
+    def read() -> Any:
+        found = read_adapter(folder / "adapter")
+        return found.card, found.weights.digest
+
+    files = sorted(one for one in (folder / "adapter").iterdir() if one.suffix in (".json", ".safetensors"))
+    return Format("adapter", files, read)
 
 
 def _precision(folder: Path) -> Format:

@@ -43,6 +43,7 @@ def saved_models() -> Iterator[SavedModel]:
         yield SavedModel(f"estimator {stage}", partial(_estimator, stage))
     yield SavedModel("estimator with rejection", partial(_estimator, "auto", reject=0.1))
     yield SavedModel("estimator with several labels", _several)
+    yield SavedModel("estimator that learnt on", _learnt)
     yield SavedModel("through the encoder", _encoder_maml)
     for name, make in encoders():
         yield SavedModel(f"encoder {name}", partial(_prototypical, make))
@@ -118,6 +119,15 @@ def _classifier(name: str, folder: Path) -> Any:
 
 def _prototypical(make: Callable[[Path], Any], folder: Path) -> Any:
     return _adapted(_meta_model(make(folder), "prototypical"))
+
+
+def _learnt(folder: Path) -> Any:
+    from fewshot import FewShotClassifier
+
+    texts, labels = zip(*SUPPORT, strict=True)
+    topic = list(TOPICS)[4]
+    classifier = FewShotClassifier(encoder=_tiny(folder)).fit(texts, labels)
+    return classifier.learn_on(texts_of(topic, 6), [topic] * 6).model_
 
 
 def _zero_shot(folder: Path) -> Any:

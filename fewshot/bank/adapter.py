@@ -9,7 +9,6 @@ The first three are what `write_trained` writes, so that such a folder is good f
 may be absent.
 """
 
-import json
 from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 from fewshot.encoders.trained import TrainedWeights, read_trained, write_trained
 from fewshot.errors import EncoderError
 from fewshot.ranges import SHARE
-from fewshot.storage import write_json
+from fewshot.storage import UNREADABLE, read_sealed, write_sealed
 
 CARD = "adapter.json"
 FORMAT = 1
@@ -85,7 +84,7 @@ class StoredAdapter:
 
 def write_adapter(folder: Path | str, adapter: StoredAdapter, settings: Mapping[str, Any]) -> None:
     """Write an adapter in bfloat16 to a folder; `settings` are the encoder's. StorageError if it cannot be written."""
-    write_json(Path(folder) / CARD, {"format": FORMAT, **asdict(adapter.card)})
+    write_sealed(Path(folder) / CARD, {"format": FORMAT, **asdict(adapter.card)})
     write_trained(folder, adapter.weights, settings, torch.bfloat16)
 
 
@@ -98,11 +97,11 @@ def read_adapter(folder: Path | str) -> StoredAdapter:
     folder = Path(folder).expanduser()
     weights = read_trained(folder)
     try:
-        content = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        content = read_sealed(folder / CARD)
         return StoredAdapter(_card(content), weights)
     except FileNotFoundError:
         return StoredAdapter(AdapterCard(folder.resolve().name), weights)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise EncoderError(
             f"The card {str(folder / CARD)!r} cannot be read: {type(error).__name__}: {error}. Expected what was "
             f"written beside the adapter. Restore it, or remove it to use the adapter without one."

@@ -1,13 +1,12 @@
 """An adapter in a folder: in half the room, read again with its card, and scaled without being read again."""
 
-import json
-
 import pytest
 import torch
 
 from fewshot.bank import AdapterCard, AdapterSource, StoredAdapter, read_adapter, write_adapter
 from fewshot.encoders import Adapter, LoRA, TrainableEncoder, TransformerEncoder
 from fewshot.errors import ConfigError, EncoderError
+from fewshot.storage import read_sealed, write_sealed
 from tests.encoders.test_trainable import TEXTS, train
 from tests.tiny_models import save_transformer
 
@@ -91,6 +90,6 @@ def test_a_lora_without_a_card_has_the_name_of_its_folder(trained, tmp_path):
 )
 def test_a_card_of_another_form_is_refused(folder, change):
     path = folder / "adapter.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    write_sealed(path, read_sealed(path) | change)
     with pytest.raises(EncoderError, match=r"card .* cannot be read"):
         read_adapter(folder)
