@@ -47,6 +47,7 @@ from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.sampler import sample_episodes
 from fewshot.evaluation import Estimate, predict
 from fewshot.evaluation.metrics import accuracy
+from fewshot.experiment import adapter_training
 from fewshot.experiment.episodes import valid_episodes
 from fewshot.experiment.protocol import Protocol
 from fewshot.features import TaskFeatures
@@ -56,7 +57,7 @@ from fewshot.resources import shipped
 from fewshot.storage import write_json
 from fewshot.tasks import Task, collect, load_folder
 from fewshot.tasks.task import ClassPools
-from fewshot.training import EncoderTrainer, Store
+from fewshot.training import Store
 
 LICENCES = {
     "snips": "CC0 1.0",
@@ -83,19 +84,7 @@ TEXT_FILES = ("wordnet", "medquad", "biomedical_sentences", "tatoeba_en")  # per
 STRENGTHS = (0.25, 0.5, 1.0)
 ASKED = {"5w1s": (5, 1, 600), "5w5s": (5, 5, 600), "all1s": (None, 1, 100)}
 MAX_TEXTS, QUERIES, LINES = 40, 5, 4_000
-TRAINER = EncoderTrainer(
-    steps=100,
-    ways=50,
-    shots=(1,),
-    queries=1,
-    learning_rate=2e-3,
-    evaluate_every=50,
-    consistency_weight=0.3,
-    train_texts=50,
-    valid_texts=10,
-    interpolation=(1.0,),
-    checkpoint_seconds=120.0,
-)
+TRAINER = replace(adapter_training.TRAINER, interpolation=(1.0,), checkpoint_seconds=120.0)  # all of the update
 SEED = 0
 
 

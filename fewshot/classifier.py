@@ -357,6 +357,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
                 encoder = SentenceTransformerEncoder(encoder)
             if self.adapter not in (None, "auto"):
                 encoder = with_adapter(encoder, self.adapter)
+            if self.long_texts is not None:
+                encoder = encoder.reading(self.long_texts)
             adapters = AdapterChoice.of(encoder) if self.adapter == "auto" else None
             model = MetaModel(encoder, Centroid(encoder.encode(["a text"]).shape[1]), adapters=adapters)
         if self.long_texts is not None:

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from fewshot.bank import AdapterCard, AdapterChoice, StoredAdapter
 from fewshot.bank.choice import left_out_likelihoods
 from fewshot.classifier import FewShotClassifier
+from fewshot.encoders import SentenceTransformerEncoder
 from fewshot.encoders.shared import SharedModel
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import EncoderError
@@ -129,3 +130,10 @@ def test_candidates_share_the_published_weights(encoder, trained):  # noqa: F811
     rows = [one.compute(TEXTS) for one in encoders]
     assert len({id(one.module) for one in encoders}) == 1
     assert not torch.equal(rows[1], rows[2])
+
+
+def test_a_choice_reads_long_texts_as_asked():
+    classifier = FewShotClassifier(encoder=SentenceTransformerEncoder(cache=None), long_texts="chunk")
+    fitted = classifier.fit(["a card", "my card", "a loan", "my loan"], ["card", "card", "loan", "loan"]).model_
+    assert "adapter" in fitted.details
+    assert fitted.long_texts == "chunk"
