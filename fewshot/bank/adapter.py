@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fewshot.encoders.trained import TrainedWeights, read_trained, write_trained
 from fewshot.errors import EncoderError
 from fewshot.ranges import SHARE
@@ -81,7 +79,7 @@ class StoredAdapter:
 def write_adapter(folder: Path | str, adapter: StoredAdapter, settings: Mapping[str, Any]) -> None:
     """Write an adapter in bfloat16 to a folder; `settings` are the encoder's. StorageError if it cannot be written."""
     write_sealed(Path(folder) / CARD, {"format": FORMAT, **asdict(adapter.card)})
-    write_trained(folder, adapter.weights, settings, torch.bfloat16)
+    write_trained(folder, adapter.weights.rounded(), settings)
 
 
 def read_adapter(folder: Path | str) -> StoredAdapter:

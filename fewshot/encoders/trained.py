@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from fewshot.encoders.adapter import PlacedAdapter
 from fewshot.encoders.loading import is_quantised
 from fewshot.encoders.lora import PlacedLoRA
+from fewshot.encoders.row_int8 import PACKED, pack, unpack
 from fewshot.errors import ConfigError, EncoderError
-from fewshot.storage import read_sealed, read_tensors, write_json, write_sealed, write_tensors
+from fewshot.storage import UNREADABLE, read_sealed, read_tensors, write_json, write_sealed, write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class TrainedWeights:
         below: the weights of an earlier training that this one started from.
         seen: `task`, `split` and `digests` (see `Task.digests`) of what they were trained and selected on; empty if
             unknown.
+        stored: what files hold: float32, 16 bits, or int8 with a step for each row (see `row_int8`); `rounded` sets it.
     """
 
     model: str
@@ -50,6 +52,7 @@ class TrainedWeights:
     placed: PlacedLoRA | PlacedAdapter | None = None
     below: "TrainedWeights | None" = None
     seen: Mapping[str, Any] = field(default_factory=dict)
+    stored: torch.dtype = torch.float32
 
     @cached_property
     def digest(self) -> str:
@@ -92,8 +95,10 @@ class TrainedWeights:
         return replace(self, placed=self.placed.at_strength(strength))
 
     def rounded(self, dtype: torch.dtype = torch.bfloat16) -> "TrainedWeights":
-        """The weights as a file of that precision gives them back."""
-        return replace(self, tensors={name: tensor.to(dtype).float() for name, tensor in self.tensors.items()})
+        """The weights as files of that precision give them back, and to be written in it: in 16 bits, or in int8."""
+        tensors, _ = _to_file(self.tensors, dtype)
+        below = None if self.below is None else self.below.rounded(dtype)
+        return replace(self, tensors=_from_file(tensors), below=below, stored=dtype)
 
     def check_base(self, model: str, identity: str) -> None:
         """Refuse another published model, given by name and `Encoder.identity`, with an EncoderError."""
@@ -165,22 +170,20 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Ten
         )
 
 
-def write_trained(
-    folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any], dtype: torch.dtype = torch.float32
-) -> None:
-    """Write trained weights and the encoder's settings to a folder, or raise StorageError; peft can read LoRA's.
+def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any]) -> None:
+    """Write trained weights and the encoder's settings to a folder, or raise StorageError.
 
-    In a `dtype` of 16 bits they take half the room, and are written and read again as `weights.rounded(dtype)`.
+    They are written as `weights.stored` says. peft can read LoRA's, except in int8.
     """
-    folder, weights = Path(folder), weights if dtype == torch.float32 else weights.rounded(dtype)
-    tensors = {name: tensor.to(dtype) for name, tensor in weights.tensors.items()}
+    folder = Path(folder)
+    tensors, metadata = _to_file(weights.tensors, weights.stored)
     if weights.placed is None:
-        write_tensors(folder / CHANGED, tensors)
+        write_tensors(folder / CHANGED, tensors, metadata)
     else:
-        write_tensors(folder / weights.placed.TENSORS, tensors, metadata={"format": "pt"})
+        write_tensors(folder / weights.placed.TENSORS, tensors, {"format": "pt"} | metadata)
         write_json(folder / weights.placed.CONFIG, weights.placed.to_json(weights.model))
     if weights.below is not None:
-        write_trained(folder / BELOW, weights.below, settings, dtype)
+        write_trained(folder / BELOW, weights.below, settings)
     # Last, and with the digest: a folder that was overwritten by half is noticed.
     description: dict[str, Any] = {"format": FORMAT, "model": weights.model, "base": weights.base}
     description |= {"digest": weights.digest, "kind": "full" if weights.placed is None else weights.placed.KIND}
@@ -195,8 +198,6 @@ def write_trained(
 
 def read_trained(folder: Path | str) -> TrainedWeights:
     """Read what `write_trained` wrote; EncoderError if the folder holds no trained weights, or damaged ones."""
-    from safetensors import SafetensorError
-
     folder = Path(folder).expanduser()
     if not (folder / DESCRIPTION).is_file() and (folder / RUN_FOLDER / DESCRIPTION).is_file():
         log.info(f"The trained encoder of {folder} is read from {folder / RUN_FOLDER}")
@@ -212,11 +213,18 @@ def read_trained(folder: Path | str) -> TrainedWeights:
             if description.get("config", _json_digest(config)) != _json_digest(config):  # earlier versions wrote none
                 raise ValueError(f"{kind.CONFIG} is not as it was written")
             placed = kind.from_json(config)
-        stored, _ = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
-        tensors = {name: tensor.float() for name, tensor in stored.items()}
-        model, base, seen = description["model"], description["base"], dict(description.get("seen", {}))
-        weights, expected = TrainedWeights(model, base, tensors, placed, below, seen), description["digest"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        held, metadata = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
+        weights = TrainedWeights(
+            model=description["model"],
+            base=description["base"],
+            tensors=_from_file(held),
+            placed=placed,
+            below=below,
+            seen=dict(description.get("seen", {})),
+            stored=_stored(held, metadata),
+        )
+        expected = description["digest"]
+    except UNREADABLE as error:
         raise EncoderError(
             f"The folder {str(folder)!r} holds no trained encoder that can be read: {type(error).__name__}: {error}. "
             f"Expected {DESCRIPTION} and safetensors beside it. {advice}"
@@ -229,3 +237,20 @@ def read_trained(folder: Path | str) -> TrainedWeights:
 
 def _json_digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _to_file(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What a file of that precision holds, and its metadata."""
+    if dtype == torch.int8:
+        return pack(tensors), PACKED
+    return {name: tensor.to(dtype) for name, tensor in tensors.items()}, {}
+
+
+def _from_file(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() for name, tensor in unpack(held).items()}
+
+
+def _stored(held: Mapping[str, Tensor], metadata: Mapping[str, str]) -> torch.dtype:
+    if metadata.get("packing") == PACKED["packing"]:
+        return torch.int8
+    return next((tensor.dtype for tensor in held.values()), torch.float32)
