@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.encoders import Encoder
+from fewshot.episodes.label_sets import chosen_labels
 from fewshot.episodes.labelled import LabelledTexts
-from fewshot.episodes.multi_labelled import MultiLabelledTexts, chosen_labels
+from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.features import unit_features
 from fewshot.fitted.attribution import Attribution
 from fewshot.fitted.explanation import Contribution, Explanation
