@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from fewshot.distill.balance import ExpertBalance
 from fewshot.distill.corpus import Corpus, Mixture, Tokens
+from fewshot.distill.deepseek import hidden_states, pooled
 from fewshot.distill.losses import LossWeights, distillation_loss, token_loss
-from fewshot.distill.student import hidden_states, pooled
 from fewshot.encoders.precision import cast_parameters
 from fewshot.errors import StorageError
 from fewshot.storage import read_tensors, write_tensors
