@@ -9,7 +9,7 @@ The first three are what `write_trained` writes, so that such a folder is good f
 may be absent.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,6 @@ class StoredAdapter:
         """
         scaled = self.weights.at_strength(self.card.strength if strength is None else strength)
         return None if scaled.placed is not None and not scaled.placed.scale and scaled.below is None else scaled
-
-    def count_seen(self, digests: Set[str]) -> int:
-        """How many of some texts and label names, by `Task.digests`, it was trained or selected on."""
-        return len(digests & {*self.weights.seen.get("digests", ())})
 
 
 def write_adapter(folder: Path | str, adapter: StoredAdapter, settings: Mapping[str, Any]) -> None:

@@ -135,7 +135,7 @@ class AdapterChoice:
         digests = text_digests(support.texts)
         found = []
         for name, adapter in self.adapters.items():
-            n_seen = adapter.count_seen(digests)
+            n_seen = adapter.weights.count_seen(digests)
             if n_seen > _SEEN * len(digests):
                 log.info(f"The adapter {name} was trained on {n_seen} of these texts, so it is left out.")
             else:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -105,6 +105,18 @@ class TrainedWeights:
             )
         if self.below is not None:
             self.below.check_base(model, identity)
+
+    def count_seen(self, digests: Set[str]) -> int:
+        """How many of some texts and label names, by `Task.digests`, they were trained or selected on."""
+        return len(digests & {*self.seen.get("digests", ())})
+
+    def warn_of_seen(self, digests: Set[str]) -> None:
+        """Warn if some of these texts are among them, for an accuracy on texts held out then says little."""
+        if n_seen := self.count_seen(digests):
+            log.warning(
+                f"The encoder was trained on {n_seen} of these {len(digests)} texts, so that its accuracy on texts "
+                f"held out says too much of new ones."
+            )
 
     def put_into(self, module: nn.Module, backbone: nn.Module) -> None:
         """Replace published weights by trained ones; EncoderError if they do not fit, ConfigError if 4 bits cannot."""

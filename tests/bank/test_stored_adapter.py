@@ -43,7 +43,7 @@ def folder(encoder, trained, tmp_path):
 def test_it_is_read_as_it_was_written_in_half_the_room(encoder, trained, folder, tmp_path):
     adapter = read_adapter(folder)
     assert adapter.card == CARD
-    assert adapter.count_seen({"0123456789ab", "000000000000"}) == 1
+    assert adapter.weights.count_seen({"0123456789ab", "000000000000"}) == 1
     assert encoder.with_trained(adapter.weights).fingerprint == encoder.replace(weights=folder).fingerprint
     cosines = torch.cosine_similarity(encoder.with_trained(adapter.weights).encode(TEXTS), trained.compute(TEXTS))
     assert cosines.min().item() > 0.999
