@@ -62,18 +62,24 @@ class TrainedWeights:
             total.update(tensor.contiguous().view(torch.uint8).numpy().data)
         return total.hexdigest()
 
-    def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
-        """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
+    def low_rank(self, placed: PlacedLoRA, backbone: nn.Module) -> list[tuple[nn.Linear, Tensor, Tensor]]:
+        """Each linear map that has an update, with the matrices A and B of it; EncoderError if they do not fit."""
         maps = placed.maps(backbone, self.tensors)
         shapes: dict[str, tuple[int, ...]] = {}
         for path, linear in maps.items():
-            n_out, n_in = linear.weight.shape
-            shapes |= {placed.tensor_name(path, "A"): (placed.rank, n_in)}
-            shapes |= {placed.tensor_name(path, "B"): (n_out, placed.rank)}
+            shapes |= {placed.tensor_name(path, "A"): (placed.rank, linear.in_features)}
+            shapes |= {placed.tensor_name(path, "B"): (linear.out_features, placed.rank)}
         check_shapes(shapes, self.tensors)
+        found = []
         for path, linear in maps.items():
-            down, up = (self.tensors[placed.tensor_name(path, which)] for which in "AB")
-            update = (up.to(linear.weight.device) @ down.to(linear.weight.device)) * placed.scale
+            down, up = (self.tensors[placed.tensor_name(path, which)].to(linear.weight.device) for which in "AB")
+            found.append((linear, down, up))
+        return found
+
+    def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
+        """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
+        for linear, down, up in self.low_rank(placed, backbone):
+            update = (up @ down) * placed.scale
             linear.weight.data = linear.weight.data + update.to(linear.weight.dtype)
 
     def at_strength(self, strength: float) -> "TrainedWeights":
