@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,7 +82,7 @@ class _Beside:
     factors: float | Float[Tensor, "batch ranks"]
 
 
-_beside: ContextVar[_Beside | None] = ContextVar("updates beside the weights", default=None)
+_now: ContextVar[_Beside | None] = ContextVar("updates in this thread's forward pass", default=None)
 
 
 @contextmanager
@@ -92,15 +93,18 @@ def beside(rows: Sequence[ScaledUpdate | None]) -> Iterator[None]:
         rows: the update of each text of the batch and its scale, None for the weights alone; or one for all texts.
     """
     updates = list(dict.fromkeys(row[0] for row in rows if row is not None))
-    for update in updates:
-        for linear in update.matrices:
-            if _add not in linear._forward_hooks.values():
-                linear.register_forward_hook(_add)  # it stays, and adds nothing elsewhere
-    token = _beside.set(_joined(updates, rows) if updates else None)
+    if not updates:
+        yield
+        return
+    added = _joined(updates, rows)
+    handles = [linear.register_forward_hook(partial(_add, added)) for linear in added.matrices]
+    token = _now.set(added)
     try:
         yield
     finally:
-        _beside.reset(token)
+        _now.reset(token)
+        for handle in handles:
+            handle.remove()
 
 
 def _joined(updates: Sequence[Update], rows: Sequence[ScaledUpdate | None]) -> _Beside:
@@ -119,14 +123,13 @@ def _joined(updates: Sequence[Update], rows: Sequence[ScaledUpdate | None]) -> _
     return _Beside(joined, scales.repeat_interleave(ranks, dim=1))
 
 
-def _add(linear: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+def _add(added: _Beside, linear: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
     """Hook of a linear map."""
-    now = _beside.get()
-    if now is None or linear not in now.matrices:
+    if _now.get() is not added:  # a pass of another thread
         return None
-    down, up = now.matrices[linear]
+    down, up = added.matrices[linear]
     small = nn.functional.linear(inputs[0].to(down.dtype), down)
-    scale = now.factors
+    scale = added.factors
     if isinstance(scale, Tensor):
         if len(small) != len(scale):
             raise EncoderError(
@@ -134,5 +137,5 @@ def _add(linear: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor |
                 f"apart in one batch. Encode the texts of each adapter by themselves."
             )
         small, scale = small * scale.view(len(scale), *[1] * (small.ndim - 2), -1), 1.0
-    added = torch.addmm(output.flatten(0, -2), small.flatten(0, -2).to(output.dtype), up.to(output.dtype), alpha=scale)
-    return added.view_as(output)
+    total = torch.addmm(output.flatten(0, -2), small.flatten(0, -2).to(output.dtype), up.to(output.dtype), alpha=scale)
+    return total.view_as(output)

@@ -1,5 +1,6 @@
 """Updates beside the weights: what merged weights give, for each text of a batch its own, over one loaded module."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -171,3 +172,15 @@ def test_rows_that_are_not_texts_are_no_batch_of_several():
     with beside([(first, 1.0), (second, 1.0)]), pytest.raises(EncoderError, match="5 rows for 2 texts"):
         linear(tokens)
     assert torch.equal(linear(tokens), torch.nn.functional.linear(tokens, linear.weight, linear.bias))
+
+
+def test_a_pass_of_another_thread_is_left_alone_and_nothing_stays_on_the_module():
+    linear, given = torch.nn.Linear(4, 3), torch.ones(5, 4)
+    plain, others = linear(given), []
+    with beside([(Update({linear: (torch.ones(2, 4), torch.ones(2, 3))}, 2), 1.0)]):
+        thread = threading.Thread(target=lambda: others.append(linear(given)))
+        thread.start()
+        thread.join()
+        assert not torch.equal(linear(given), plain)
+    assert torch.equal(others[0], plain)
+    assert not linear._forward_hooks
