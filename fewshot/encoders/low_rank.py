@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ class Update:
     """The low-rank updates of one training, not scaled.
 
     Args:
-        matrices: linear map → A `[rank, in]` and B transposed `[rank, out]`.
+        matrices: linear map → A `[rank, in]` and B transposed `[rank, out]`, in the precision they are held in.
         rank: of all of them.
     """
 
@@ -37,8 +36,8 @@ class Update:
     rank: int
 
     @classmethod
-    def of(cls, weights: TrainedWeights, backbone: nn.Module, dtype: torch.dtype) -> "Update":
-        """From trained weights, in a precision, on the device of the maps; tensors that fit already are not copied.
+    def of(cls, weights: TrainedWeights, backbone: nn.Module) -> "Update":
+        """From trained weights, on the device of the maps; on the CPU nothing is copied.
 
         Raises:
             ConfigError: the weights are no updates that can stand beside others, see `check_unmerged`.
@@ -46,7 +45,7 @@ class Update:
         """
         placed = check_unmerged(weights)
         matrices: dict[nn.Module, tuple[Tensor, Tensor]] = {
-            linear: (down.to(dtype), up.to(dtype).T) for linear, down, up in weights.low_rank(placed, backbone)
+            linear: (down, up.T) for linear, down, up in weights.low_rank(placed, backbone)
         }
         return cls(matrices, placed.rank)
 
@@ -75,14 +74,43 @@ ScaledUpdate = tuple[Update, float]  # with the factor s
 
 
 @dataclass(frozen=True, eq=False)
-class _Beside:
-    """What maps add in a forward pass: matrices as in `Update`, and f of the equation, a row for each text or one."""
+class _Pass:
+    """What a forward pass adds: updates, and f of the equation, a row for each text with a column for each rank."""
 
-    matrices: Mapping[nn.Module, tuple[Tensor, Tensor]]
+    updates: tuple[Update, ...]
     factors: float | Float[Tensor, "batch ranks"]
 
+    @classmethod
+    def of(cls, rows: Sequence[ScaledUpdate | None]) -> "_Pass":
+        updates = tuple(dict.fromkeys(row[0] for row in rows if row is not None))
+        scales = torch.zeros(len(rows), len(updates))
+        for place, row in enumerate(rows):
+            if row is not None:
+                scales[place, updates.index(row[0])] = row[1]
+        if len(updates) == 1 and (scales == scales[0]).all():
+            return cls(updates, float(scales[0]))
+        return cls(updates, scales.repeat_interleave(torch.tensor([update.rank for update in updates]), dim=1))
 
-_now: ContextVar[_Beside | None] = ContextVar("updates in this thread's forward pass", default=None)
+    def add(self, linear: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """Hook of a linear map."""
+        if _now.get() is not self:  # a pass of another thread
+            return None
+        parts = [update.at(linear) for update in self.updates]
+        downs, ups = (torch.cat(own) if len(own) > 1 else own[0] for own in zip(*parts, strict=True))
+        small = nn.functional.linear(inputs[0].to(output.dtype), downs.to(output.dtype))
+        scale = self.factors
+        if isinstance(scale, Tensor):
+            if len(small) != len(scale):
+                raise EncoderError(
+                    f"A linear map got {len(small)} rows for {len(scale)} texts, so that their adapters cannot be told "
+                    f"apart in one batch. Encode the texts of each adapter by themselves."
+                )
+            small, scale = small * scale.view(len(scale), *[1] * (small.ndim - 2), -1).to(small), 1.0
+        flat = torch.addmm(output.flatten(0, -2), small.flatten(0, -2), ups.to(output.dtype), alpha=scale)
+        return flat.view_as(output)
+
+
+_now: ContextVar[_Pass | None] = ContextVar("updates in this thread's forward pass", default=None)
 
 
 @contextmanager
@@ -92,12 +120,12 @@ def beside(rows: Sequence[ScaledUpdate | None]) -> Iterator[None]:
     Args:
         rows: the update of each text of the batch and its scale, None for the weights alone; or one for all texts.
     """
-    updates = list(dict.fromkeys(row[0] for row in rows if row is not None))
-    if not updates:
+    if all(row is None for row in rows):
         yield
         return
-    added = _joined(updates, rows)
-    handles = [linear.register_forward_hook(partial(_add, added)) for linear in added.matrices]
+    added = _Pass.of(rows)
+    maps = dict.fromkeys(linear for update in added.updates for linear in update.matrices)
+    handles = [linear.register_forward_hook(added.add) for linear in maps]
     token = _now.set(added)
     try:
         yield
@@ -105,37 +133,3 @@ def beside(rows: Sequence[ScaledUpdate | None]) -> Iterator[None]:
         _now.reset(token)
         for handle in handles:
             handle.remove()
-
-
-def _joined(updates: Sequence[Update], rows: Sequence[ScaledUpdate | None]) -> _Beside:
-    if len(updates) == 1 and len({None if row is None else row[1] for row in rows}) == 1:
-        return _Beside(updates[0].matrices, next(row[1] for row in rows if row is not None))
-    example = next(iter(updates[0].matrices.values()))[0]
-    scales = example.new_zeros(len(rows), len(updates))
-    for place, row in enumerate(rows):
-        if row is not None:
-            scales[place, updates.index(row[0])] = row[1]
-    ranks = torch.tensor([update.rank for update in updates], device=example.device)
-    joined = {}
-    for linear in dict.fromkeys(linear for update in updates for linear in update.matrices):
-        parts = [update.at(linear) for update in updates]
-        joined[linear] = (torch.cat([down for down, _ in parts]), torch.cat([up for _, up in parts]))
-    return _Beside(joined, scales.repeat_interleave(ranks, dim=1))
-
-
-def _add(added: _Beside, linear: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
-    """Hook of a linear map."""
-    if _now.get() is not added:  # a pass of another thread
-        return None
-    down, up = added.matrices[linear]
-    small = nn.functional.linear(inputs[0].to(down.dtype), down)
-    scale = added.factors
-    if isinstance(scale, Tensor):
-        if len(small) != len(scale):
-            raise EncoderError(
-                f"A linear map got {len(small)} rows for {len(scale)} texts, so that their adapters cannot be told "
-                f"apart in one batch. Encode the texts of each adapter by themselves."
-            )
-        small, scale = small * scale.view(len(scale), *[1] * (small.ndim - 2), -1), 1.0
-    total = torch.addmm(output.flatten(0, -2), small.flatten(0, -2).to(output.dtype), up.to(output.dtype), alpha=scale)
-    return total.view_as(output)

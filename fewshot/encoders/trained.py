@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.encoders.adapter import PlacedAdapter
+from fewshot.encoders.compact import Digests, In16Bits
 from fewshot.encoders.loading import is_quantised
 from fewshot.encoders.lora import PlacedLoRA
 from fewshot.errors import ConfigError, EncoderError
 from fewshot.storage import read_sealed, read_tensors, write_json, write_sealed, write_tensors
 
 log = logging.getLogger(__name__)
+_DIGEST = re.compile("[0-9a-f]{12}")
 
 FORMAT = 1
 DESCRIPTION = "encoder.json"
@@ -63,23 +66,24 @@ class TrainedWeights:
         return total.hexdigest()
 
     def low_rank(self, placed: PlacedLoRA, backbone: nn.Module) -> list[tuple[nn.Linear, Tensor, Tensor]]:
-        """Each linear map that has an update, with the matrices A and B of it; EncoderError if they do not fit."""
-        maps = placed.maps(backbone, self.tensors)
+        """Each linear map that has an update, with A and B of it as they are held; EncoderError if they do not fit."""
+        held = self.tensors.held if isinstance(self.tensors, In16Bits) else self.tensors
+        maps = placed.maps(backbone, held)
         shapes: dict[str, tuple[int, ...]] = {}
         for path, linear in maps.items():
             shapes |= {placed.tensor_name(path, "A"): (placed.rank, linear.in_features)}
             shapes |= {placed.tensor_name(path, "B"): (linear.out_features, placed.rank)}
-        check_shapes(shapes, self.tensors)
+        check_shapes(shapes, held)
         found = []
         for path, linear in maps.items():
-            down, up = (self.tensors[placed.tensor_name(path, which)].to(linear.weight.device) for which in "AB")
+            down, up = (held[placed.tensor_name(path, which)].to(linear.weight.device) for which in "AB")
             found.append((linear, down, up))
         return found
 
     def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
         """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
         for linear, down, up in self.low_rank(placed, backbone):
-            update = (up @ down) * placed.scale
+            update = (up.float() @ down.float()) * placed.scale
             linear.weight.data = linear.weight.data + update.to(linear.weight.dtype)
 
     def at_strength(self, strength: float) -> "TrainedWeights":
@@ -100,6 +104,14 @@ class TrainedWeights:
     def rounded(self, dtype: torch.dtype = torch.bfloat16) -> "TrainedWeights":
         """The weights as a file of that precision gives them back."""
         return replace(self, tensors={name: tensor.to(dtype).float() for name, tensor in self.tensors.items()})
+
+    def compact(self) -> "TrainedWeights":
+        """The same weights and digests in less room: matrices in 16 bits where these hold them exactly."""
+        exact = all(torch.equal(tensor.bfloat16().float(), tensor) for tensor in self.tensors.values())
+        digests = self.seen.get("digests", ())
+        known = all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests)
+        seen = {**self.seen, "digests": Digests(digests)} if digests and known else self.seen
+        return replace(self, tensors=In16Bits(self.tensors) if exact else self.tensors, seen=seen)
 
     def check_base(self, model: str, identity: str) -> None:
         """Refuse another published model, given by name and `Encoder.identity`, with an EncoderError."""
@@ -195,7 +207,8 @@ def write_trained(
     if weights.below is not None:
         description["below"] = BELOW
     if weights.seen:
-        description["seen"] = dict(weights.seen)
+        digests = {"digests": list(weights.seen["digests"])} if "digests" in weights.seen else {}
+        description["seen"] = {**weights.seen, **digests}
     write_sealed(folder / DESCRIPTION, description | {"settings": dict(settings)})
 
 

@@ -109,7 +109,6 @@ class UnmergedModel:
         assert weights.placed is not None
         key = id(weights.tensors)
         if key not in self._updates:
-            made = Update.of(weights, self.published.backbone, self.published.precision)
-            self._updates[key] = (weights.tensors, made)
+            self._updates[key] = (weights.tensors, Update.of(weights, self.published.backbone))
         encoder._update = (self._updates[key][1], float(weights.placed.scale or 0.0))
         share_module(self.published, encoder)

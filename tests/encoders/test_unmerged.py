@@ -75,7 +75,7 @@ def test_the_weights_are_held_once_however_many_there_are(checkpoints, monkeypat
         for tensor in pair
     }
     own = {tensor.untyped_storage().data_ptr() for weights in adapters for tensor in weights.tensors.values()}
-    assert beside_them == own  # in 32 bits not even those are copied
+    assert beside_them == own  # not even those are copied
     assert len(loads) == 2  # of the bank, and of the count
 
 
@@ -129,7 +129,7 @@ def test_long_texts_are_read_in_pieces_by_each(checkpoints):
 def test_gradients_reach_the_inputs_through_an_update(checkpoints):
     encoder = build(checkpoints["bert"])
     (weights,) = trained(encoder, LoRA())
-    update = Update.of(weights, encoder.load().requires_grad_(False), torch.float32)
+    update = Update.of(weights, encoder.load().requires_grad_(False))
     for down, up in update.matrices.values():
         down.requires_grad_(), up.requires_grad_()
     batch = encoder.tokenize(TEXTS)
