@@ -89,7 +89,7 @@ def read_adapter(folder: Path | str) -> StoredAdapter:
         EncoderError: no trained weights, damaged ones, or a card of another form.
     """
     folder = Path(folder).expanduser()
-    weights = read_trained(folder)
+    weights = read_trained(folder).compact()
     try:
         content = read_sealed(folder / CARD)
         return StoredAdapter(_card(content), weights)

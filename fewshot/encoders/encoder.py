@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
 from fewshot.encoders.loading import check_quantisable
 from fewshot.encoders.long_texts import LongTexts, cut_message, is_reported
+from fewshot.encoders.low_rank import ScaledUpdate, beside
 from fewshot.encoders.pooling import Shallow
 from fewshot.encoders.precision import SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.source import Source, locate
@@ -52,8 +53,11 @@ class Encoder(LongTexts, ABC):
         if self.quantise is not None:
             check_quantisable(self._place)
         self._module: nn.Module | None = None
-        # Puts this encoder's weights into the module, where several share one: see `fewshot.encoders.shared`.
+        # Where several share a module, see `fewshot.encoders.shared` and `.unmerged`: what puts this one's weights into
+        # it; or the encoder of the module, and the update beside its weights with its scale.
         self._turn: Callable[[Encoder], None] | None = None
+        self._over: Encoder | None = None
+        self._update: ScaledUpdate | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -74,6 +78,8 @@ class Encoder(LongTexts, ABC):
     @property
     def precision(self) -> torch.dtype:
         """The precision that the backbone runs in; `dtype="auto"` chooses it when these weights are first loaded."""
+        if self._over is not None:
+            return self._over.precision
         if self.dtype != "auto" or self._target == torch.float32:
             return self._target
         if (chosen := self._choice.read()) is None:
@@ -144,11 +150,17 @@ class Encoder(LongTexts, ABC):
         """What `embed` takes: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
         return self._tokenized(texts).batch(range(len(texts)))
 
-    def embed(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
-        """One differentiable forward pass of what `tokenize` gave: float32, on the encoder's device."""
+    def embed(
+        self, batch: dict[str, Tensor], updates: Sequence[ScaledUpdate | None] | None = None
+    ) -> Float[Tensor, "batch dim"]:
+        """One differentiable forward pass of what `tokenize` gave: float32, on the encoder's device.
+
+        `updates` are those of each text, see `low_rank.beside`; None: the encoder's own, if it has one.
+        """
         self.load()
         placed = {name: tensor.to(self._place) for name, tensor in batch.items()}
-        features = self._forward(placed)
+        with beside([self._update] if updates is None else updates):
+            features = self._forward(placed)
         return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
 
     def encode(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
@@ -172,17 +184,26 @@ class Encoder(LongTexts, ABC):
         return features if len(places) == len(texts) else features[[places[text] for text in texts]]
 
     def compute(
-        self, texts: Sequence[str], advance: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        advance: Callable[[int], None] | None = None,
+        updates: Sequence[ScaledUpdate | None] | None = None,
     ) -> Float[Tensor, "n_texts dim"]:
         """Features of at least one text by the module as it is now, in eval mode and without the cache.
 
         They are float32 on the CPU, or EncoderError if one is NaN or infinite. `advance` is called with the number of
-        texts done, after each batch.
+        texts done, after each batch; `updates` are those of each text, as for `embed`.
         """
         with _evaluating(self.load()):
-            features = self._compute(texts, advance)
+            features = self._compute(texts, advance, updates)
         check_finite(features, texts, f"{self.model!r} with dtype={self.dtype}")
         return features
+
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """Those of distinct texts whose features the cache lacks, each read as far as the model reads at once."""
+        if self._features is None:
+            return list(texts)
+        return [texts[place] for place in self._features.lookup(texts)[1]]
 
     def sampled(self) -> Float[Tensor, "n_sample dim"]:
         """Features of the texts on which a precision is chosen, by the module as it is now, in eval mode."""
@@ -232,6 +253,8 @@ class Encoder(LongTexts, ABC):
         if self.trained is not None:
             self.trained.check_base(self.model, self.identity)
             content["trained"] = self.trained.digest
+        if self._over is not None:
+            content["unmerged"] = True
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _settings(self) -> dict[str, Any]:
@@ -273,7 +296,10 @@ class Encoder(LongTexts, ABC):
                 yield part
 
     def _compute(
-        self, texts: Sequence[str], advance: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        advance: Callable[[int], None] | None,
+        updates: Sequence[ScaledUpdate | None] | None,
     ) -> Float[Tensor, "n_texts dim"]:
         tokens = self._tokenized(texts)
         if tokens.n_truncated and not self.n_truncated and self.long_texts == "cut" and not is_reported():
@@ -284,7 +310,8 @@ class Encoder(LongTexts, ABC):
         def embed(indices: list[int]) -> Tensor:
             # Inference mode ends with the batch: a tensor made in it could not be trained on later.
             with torch.inference_mode():
-                rows = self.embed(tokens.batch(indices))
+                own = None if updates is None else [updates[index] for index in indices]
+                rows = self.embed(tokens.batch(indices), own)
             if advance is not None:
                 advance(len(indices))
             return rows

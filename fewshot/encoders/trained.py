@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.encoders.adapter import PlacedAdapter
+from fewshot.encoders.compact import Digests, In16Bits
 from fewshot.encoders.loading import is_quantised
 from fewshot.encoders.lora import PlacedLoRA
 from fewshot.encoders.row_int8 import PACKED, pack, unpack
@@ -20,6 +22,7 @@ from fewshot.errors import ConfigError, EncoderError
 from fewshot.storage import UNREADABLE, read_sealed, read_tensors, write_json, write_sealed, write_tensors
 
 log = logging.getLogger(__name__)
+_DIGEST = re.compile("[0-9a-f]{12}")
 
 FORMAT = 1
 DESCRIPTION = "encoder.json"
@@ -65,18 +68,25 @@ class TrainedWeights:
             total.update(tensor.contiguous().view(torch.uint8).numpy().data)
         return total.hexdigest()
 
-    def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
-        """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
-        maps = placed.maps(backbone, self.tensors)
+    def low_rank(self, placed: PlacedLoRA, backbone: nn.Module) -> list[tuple[nn.Linear, Tensor, Tensor]]:
+        """Each linear map that has an update, with A and B of it as they are held; EncoderError if they do not fit."""
+        held = self.tensors.held if isinstance(self.tensors, In16Bits) else self.tensors
+        maps = placed.maps(backbone, held)
         shapes: dict[str, tuple[int, ...]] = {}
         for path, linear in maps.items():
-            n_out, n_in = linear.weight.shape
-            shapes |= {placed.tensor_name(path, "A"): (placed.rank, n_in)}
-            shapes |= {placed.tensor_name(path, "B"): (n_out, placed.rank)}
-        check_shapes(shapes, self.tensors)
+            shapes |= {placed.tensor_name(path, "A"): (placed.rank, linear.in_features)}
+            shapes |= {placed.tensor_name(path, "B"): (linear.out_features, placed.rank)}
+        check_shapes(shapes, held)
+        found = []
         for path, linear in maps.items():
-            down, up = (self.tensors[placed.tensor_name(path, which)] for which in "AB")
-            update = (up.to(linear.weight.device) @ down.to(linear.weight.device)) * placed.scale
+            down, up = (held[placed.tensor_name(path, which)].to(linear.weight.device) for which in "AB")
+            found.append((linear, down, up))
+        return found
+
+    def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
+        """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
+        for linear, down, up in self.low_rank(placed, backbone):
+            update = (up.float() @ down.float()) * placed.scale
             linear.weight.data = linear.weight.data + update.to(linear.weight.dtype)
 
     def at_strength(self, strength: float) -> "TrainedWeights":
@@ -99,6 +109,14 @@ class TrainedWeights:
         tensors, _ = _to_file(self.tensors, dtype)
         below = None if self.below is None else self.below.rounded(dtype)
         return replace(self, tensors=_from_file(tensors), below=below, stored=dtype)
+
+    def compact(self) -> "TrainedWeights":
+        """The same weights and digests in less room: matrices in 16 bits where these hold them exactly."""
+        exact = all(torch.equal(tensor.bfloat16().float(), tensor) for tensor in self.tensors.values())
+        digests = self.seen.get("digests", ())
+        known = all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests)
+        seen = {**self.seen, "digests": Digests(digests)} if digests and known else self.seen
+        return replace(self, tensors=In16Bits(self.tensors) if exact else self.tensors, seen=seen)
 
     def check_base(self, model: str, identity: str) -> None:
         """Refuse another published model, given by name and `Encoder.identity`, with an EncoderError."""
@@ -192,7 +210,8 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
     if weights.below is not None:
         description["below"] = BELOW
     if weights.seen:
-        description["seen"] = dict(weights.seen)
+        digests = {"digests": list(weights.seen["digests"])} if "digests" in weights.seen else {}
+        description["seen"] = {**weights.seen, **digests}
     write_sealed(folder / DESCRIPTION, description | {"settings": dict(settings)})
 
 
