@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -40,7 +40,12 @@ class Encoder(LongTexts, ABC):
     encoder with the trained weights and a fingerprint of its own.
 
     Settings: see `EncoderSettings`.
+
+    Attributes:
+        HAS_LAYERS: whether it has layers, of which training can change some.
     """
+
+    HAS_LAYERS: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
