@@ -151,6 +151,18 @@ class StaticEncoder(Encoder):
         """The vectors."""
         return self.module
 
+    @property
+    def vectors(self) -> PieceVectors:
+        """The same, as what they are."""
+        module = self.module
+        assert isinstance(module, PieceVectors)
+        return module
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """The word pieces of each text, none for a text that has none."""
+        self.load()
+        return self._pieces([without_surrogates(text) for text in texts])
+
     @cached_property
     def _features(self) -> None:
         """No cache, whatever the setting."""
@@ -176,10 +188,8 @@ class StaticEncoder(Encoder):
         return module.to(self._place)
 
     def _tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
-        self.load()
-        rows = self._pieces([without_surrogates(text) for text in texts])
-        return TokenizedTexts({"input_ids": [row or [0] for row in rows]}, {"input_ids": 0}, 0)
+        return TokenizedTexts({"input_ids": [row or [0] for row in self.pieces(texts)]}, {"input_ids": 0}, 0)
 
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
-        features: Tensor = self.module(batch["input_ids"])
+        features: Tensor = self.vectors(batch["input_ids"])
         return features
