@@ -48,15 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--lines", type=int, default=60_000, help="of each file, at most")
     parser.add_argument("--spans", type=int, default=60_000)
-    parser.add_argument("--texts", type=int, default=100_000, help="that are embedded, drawn from lines and spans")
     parser.add_argument("--rank", type=int, default=192)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args(arguments)
     teacher = default_encoder(f"encoder.cache={chosen.out / 'features'}")
-    texts = general_texts(chosen.text, chosen.lines, chosen.spans, chosen.seed)[: chosen.texts]
+    texts = general_texts(chosen.text, chosen.lines, chosen.spans, chosen.seed)
     lessons = Lessons.of(teacher, texts, held_out=min(0.1, HELD_OUT / len(texts)), seed=chosen.seed)
     pieces = WordPieces.of(_tokenizer())
     assert pieces is not None

@@ -56,7 +56,7 @@ class StaticStudent(Student):
     learning_rate: float = 3e-3
     map_learning_rate: float = 1e-3
     training: ImitationSettings = field(
-        default_factory=lambda: ImitationSettings(steps=3000, evaluate_every=50, patience=10)
+        default_factory=lambda: ImitationSettings(steps=3000, evaluate_every=50, patience=10, probability_weight=3.0)
     )
 
     def learn(self, lessons: Lessons, seed: int = 0, store: Store | None = None) -> Encoder:

@@ -93,6 +93,11 @@ class Encoder(LongTexts, ABC):
         return self._source.identity
 
     @property
+    def folder(self) -> Path:
+        """Where the published weights are; EncoderError where they are not found."""
+        return self._source.folder
+
+    @property
     def module(self) -> nn.Module:
         """The torch module, loaded when first asked for."""
         return self.load()

@@ -30,6 +30,7 @@ from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 from fewshot.ranges import Range, one_of
 
+_NAMES = ("vectors", "pairs", "pair_vectors", "map", "shift")
 _FIRST = 2**16  # a pair of pieces as one number
 _NONE: Range = (lambda value: value is None, "null")
 
@@ -43,9 +44,6 @@ class PieceVectors(nn.Module):
         pair_vectors: u, of each pair.
         map: M.
         shift: b.
-
-    Raises:
-        EncoderError: the shapes do not go together, or the pairs are in another order.
     """
 
     vectors: Tensor
@@ -67,27 +65,24 @@ class PieceVectors(nn.Module):
         parts = {"vectors": vectors, "pairs": pairs, "pair_vectors": pair_vectors, "map": map, "shift": shift}
         for name, tensor in parts.items():
             self.register_parameter(name, nn.Parameter(tensor, requires_grad=False))
-        keys = _keys(pairs[:, 0], pairs[:, 1])
-        self.register_buffer("_sorted", keys, persistent=False)
-        rank, dim = map.shape
-        fits = vectors.shape[1:] == pair_vectors.shape[1:] == (rank,) and shift.shape == (dim,)
-        if not fits or len(pairs) != len(pair_vectors) or not bool((keys[1:] > keys[:-1]).all()):
-            shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in parts.items())
-            raise EncoderError(
-                f"The vectors of a static encoder do not go together: {shapes}. Expected one rank, one width, and "
-                f"pairs in ascending order. Distil the student again."
-            )
+        self.register_buffer("_sorted", _keys(pairs[:, 0], pairs[:, 1]), persistent=False)
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "PieceVectors":
-        """The vectors that files hold, by name."""
-        names = ("vectors", "pairs", "pair_vectors", "map", "shift")
-        if set(tensors) != set(names):
+        """The vectors that files hold, by name; EncoderError where names, shapes or the order of pairs are others."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+        match [shapes.pop(name, ()) for name in _NAMES]:
+            case [(_, rank), (n_pairs, 2), (n_vectors, width), (map_rank, dim), (shift_dim,)]:
+                fits = rank == width == map_rank and n_pairs == n_vectors and dim == shift_dim and not shapes
+            case _:
+                fits = False
+        if not fits or bool((_keys(*tensors["pairs"].T).diff() <= 0).any()):
+            found = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
             raise EncoderError(
-                f"The weights of a static encoder are {', '.join(sorted(tensors))}, expected {', '.join(names)}. "
-                f"Distil the student again."
+                f"The vectors of a static encoder do not go together: {found}. Expected {', '.join(_NAMES)}, of one "
+                f"rank and one width, and pairs in ascending order. Distil the student again."
             )
-        return cls(*(tensors[name] for name in names))
+        return cls(*(tensors[name] for name in _NAMES))
 
     def places(
         self, first: Int[Tensor, "*batch"], second: Int[Tensor, "*batch"]
@@ -166,6 +161,11 @@ class StaticEncoder(Encoder):
     @cached_property
     def _features(self) -> None:
         """No cache, whatever the setting."""
+
+    def put_weights(self, module: nn.Module, dtype: torch.dtype) -> None:
+        """Nothing is put into the vectors: `load` makes them of the trained ones, whose shapes are their own."""
+        if self.trained is not None:
+            self.trained.check_base(self.model, self.identity)
 
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
         with loading(self.model):
