@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -180,6 +180,14 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         names = described_names(labels, self.label_names, self.descriptions) or {}
         new = NewTexts(as_list(X, "X"), labels, names)
         return self._fitted(learn_on(self.model_, new, method, self.random_state))
+
+    def distill(self, texts: Iterable[str] | None = None, student: Any = "static") -> "FewShotClassifier":
+        """A classifier with a small encoder that learnt from this one, see `TextClassifier.distill`."""
+        check_is_fitted(self)
+        own = None if texts is None else as_list(texts, "texts")
+        other = clone(self)
+        other.indicator_ = self.indicator_
+        return other._fitted(self.model_.distill(own, student, seed=self.random_state))
 
     def predict(self, X: Iterable[str]) -> np.ndarray:
         """The label of each text, `reject_label` where it seems to be of none.

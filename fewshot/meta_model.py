@@ -129,7 +129,7 @@ class MetaModel:
         )
         final = self.final_stage
         if isinstance(final, Ladder):
-            final = by_ladder(final, support, learner)
+            final = by_ladder(final, support, learner, self.encoder)
         if final is None:
             return own
         return final.tune(own, learner, support, features, support.episode(), seed, store)

@@ -178,6 +178,21 @@ class TextClassifier:
         """
         return mask_personal_data(texts)[0] if self.mask_personal_data else texts
 
+    def distill(
+        self, texts: Iterable[str] | None = None, student: Any = "static", *, seed: int = 0
+    ) -> "TextClassifier":
+        """A classifier with a small encoder that learnt from this one on texts without labels, see `fewshot.distill`.
+
+        Args:
+            texts: of the task, without labels; None takes general vectors as they are.
+            student: `"static"`, or another one of `fewshot.distill.STUDENTS`, or one with settings of its own.
+            seed: of what is drawn and held out.
+        """
+        from fewshot import distill  # what distils fits classifiers, and these are classifiers
+
+        distilled: TextClassifier = distill.distill(self, texts, student, seed=seed)
+        return distilled
+
     def without_cache(self) -> "TextClassifier":
         """The same classifier, which keeps no features of the texts that it sees."""
         return replace(self, encoder=self.encoder.replace(cache=None))

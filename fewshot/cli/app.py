@@ -1,4 +1,4 @@
-"""The command `fewshot`: fit, predict, evaluate, check, report and run."""
+"""The command `fewshot`: fit, predict, evaluate, distill, check, report and run."""
 
 import logging
 import os
@@ -129,6 +129,29 @@ def evaluate(
         else score_table(model, table, text, label, page, group, robustness)
     )
     for line in lines:
+        typer.echo(printable(line))
+
+
+@app.command()
+def distill(
+    model: Annotated[Path, typer.Argument(help="folder of a classifier")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the student")],
+    texts: Annotated[
+        Path | None, typer.Option("--texts", help="texts of the task without labels; else general vectors are taken")
+    ] = None,
+    student: Annotated[str, typer.Option("--student", help="static: no transformer")] = "static",
+    labelled: Annotated[
+        Path | None, typer.Option("--labelled", help="labelled texts that nobody has seen, for its accuracy")
+    ] = None,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    seed: Seed = 0,
+) -> None:
+    """Make a small and fast classifier that gives the labels of a fitted one; run again, it goes on."""
+    from fewshot.cli.distilling import DistillSettings, distill_folder
+
+    settings = DistillSettings(texts, student, labelled, text, label, seed)
+    for line in distill_folder(model, output, settings, shlex.join(["fewshot", *_typed])):
         typer.echo(printable(line))
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -41,7 +41,12 @@ class Encoder(LongTexts, ABC):
     encoder with the trained weights and a fingerprint of its own.
 
     Settings: see `EncoderSettings`.
+
+    Attributes:
+        HAS_LAYERS: whether it has layers, of which training can change some.
     """
+
+    HAS_LAYERS: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +97,11 @@ class Encoder(LongTexts, ABC):
     def identity(self) -> str:
         """A name for exactly the published weights; EncoderError where they are not found."""
         return self._source.identity
+
+    @property
+    def folder(self) -> Path:
+        """Where the published weights are; EncoderError where they are not found."""
+        return self._source.folder
 
     @property
     def module(self) -> nn.Module:

@@ -27,7 +27,7 @@ def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights by name → what is stored: for a matrix its integers, and its steps under a name beside it."""
     stored: dict[str, Tensor] = {}
     for name, weight in weights.items():
-        if weight.dim() < 2 or name.endswith(_EXACT):
+        if weight.dim() < 2 or not weight.is_floating_point() or name.endswith(_EXACT):
             stored[name] = weight
         else:
             stored[name], stored[name + _STEP] = _packed(weight)

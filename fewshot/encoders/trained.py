@@ -40,8 +40,8 @@ class TrainedWeights:
     Args:
         model: name of the published model.
         base: `Encoder.identity` of it.
-        tensors: float32 on the CPU. Full fine-tuning: name inside the encoder's module → the new weights. Else the
-            weights of LoRA, by their names in peft's files, or of adapters.
+        tensors: float32 on the CPU, whole numbers as they are. Full fine-tuning: name inside the encoder's module →
+            the new weights. Else the weights of LoRA, by their names in peft's files, or of adapters.
         placed: LoRA or adapters beside the published weights; None is full fine-tuning.
         below: the weights of an earlier training that this one started from.
         seen: `task`, `split` and `digests` (see `Task.digests`) of what they were trained and selected on; empty if
@@ -262,14 +262,14 @@ def _to_file(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[dict[st
     """What a file of that precision holds, and its metadata."""
     if dtype == torch.int8:
         return pack(tensors), PACKED
-    return {name: tensor.to(dtype) for name, tensor in tensors.items()}, {}
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}, {}
 
 
 def _from_file(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.float() for name, tensor in unpack(held).items()}
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in unpack(held).items()}
 
 
 def _stored(held: Mapping[str, Tensor], metadata: Mapping[str, str]) -> torch.dtype:
     if metadata.get("packing") == PACKED["packing"]:
         return torch.int8
-    return next((tensor.dtype for tensor in held.values()), torch.float32)
+    return next((tensor.dtype for tensor in held.values() if tensor.is_floating_point()), torch.float32)
