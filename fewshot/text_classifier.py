@@ -14,7 +14,7 @@ from torch import Tensor
 from fewshot.encoders import Encoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.tokens import checked_texts
-from fewshot.episodes.multi_labelled import chosen_labels
+from fewshot.episodes.label_sets import chosen_labels
 from fewshot.errors import ConfigError
 from fewshot.features import unit_features
 from fewshot.fitted import prediction_sets
@@ -100,7 +100,10 @@ class TextClassifier:
         logits, rejected = zip(*self._scored(texts), strict=True)
         known = [part for part in rejected if part is not None]
         return Predictions(
-            self.labels, self._probabilities(torch.cat(logits)), torch.cat(known) if known else None, self.thresholds
+            labels=self.labels,
+            probabilities=self._probabilities(torch.cat(logits)).numpy(),
+            rejected=torch.cat(known).numpy() if known else None,
+            thresholds=None if self.thresholds is None else self.thresholds.numpy(),
         )
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:

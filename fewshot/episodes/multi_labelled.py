@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from fewshot.episodes.label_sets import chosen_labels
 from fewshot.episodes.labelled import plain_label
 from fewshot.errors import ConfigError, TaskError
 from fewshot.randomness import child_generator
@@ -119,11 +120,6 @@ class MultiLabelledTexts:
             held[fold[text]] += self.classes[text]
             sizes[fold[text]] += 1
         return [((fold != one).nonzero().flatten(), (fold == one).nonzero().flatten()) for one in range(n_folds)]
-
-
-def chosen_labels(labels: Sequence[str | int], chosen: Bool[Tensor, "n n_classes"]) -> list[tuple[str | int, ...]]:
-    """The labels that are chosen in each row."""
-    return [tuple(label for label, yes in zip(labels, row, strict=True) if yes) for row in chosen.tolist()]
 
 
 def label_sets(y: Any, multi_label: bool | str) -> list[tuple[Any, ...]] | None:

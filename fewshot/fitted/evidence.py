@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from fewshot.episodes.label_sets import chosen_labels
 from fewshot.episodes.labelled import LabelledTexts
-from fewshot.episodes.multi_labelled import MultiLabelledTexts, chosen_labels
+from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.fitted.attribution import Attribution
 from fewshot.fitted.explanation import Contribution, Explanation
 from fewshot.learners.learner import Classifier, Learner

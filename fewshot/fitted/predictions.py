@@ -1,13 +1,12 @@
-"""What a classifier says of some texts, as columns."""
+"""What a classifier says of some texts, as columns; NumPy alone, so that an exported classifier says the same."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Bool, Float
-from torch import Tensor
 
-from fewshot.episodes.multi_labelled import chosen_labels
+from fewshot.episodes.label_sets import chosen_labels
 from fewshot.fitted.explanation import LabelOrLabels
 
 
@@ -42,32 +41,32 @@ class Predictions:
     """
 
     labels: Sequence[str | int]
-    probabilities: Float[Tensor, "n_texts n_classes"]
-    rejected: Bool[Tensor, " n_texts"] | None = None
-    thresholds: Float[Tensor, " n_classes"] | None = None
+    probabilities: Float[np.ndarray, "n_texts n_classes"]
+    rejected: Bool[np.ndarray, " n_texts"] | None = None
+    thresholds: Float[np.ndarray, " n_classes"] | None = None
 
     def __iter__(self) -> Iterator[Prediction]:
         if self.thresholds is not None:
             yield from self._of_several(self.probabilities >= self.thresholds)
             return
-        first = self.probabilities.argmax(1, keepdim=True)
-        second = self.probabilities.scatter(1, first, -1).argmax(1, keepdim=True)
-        places = torch.cat([first, second], dim=1)
-        best = self.probabilities.gather(1, places)
-        rejected = [False] * len(best) if self.rejected is None else self.rejected.tolist()
-        for numbers, (one, other), out in zip(places.tolist(), best.tolist(), rejected, strict=True):
-            yield Prediction(self.labels[numbers[0]], one, out, self.labels[numbers[1]], other)
+        rows = np.arange(len(self.probabilities))
+        first = self.probabilities.argmax(1)
+        others = self.probabilities.copy()
+        others[rows, first] = -1
+        second = others.argmax(1)
+        best, other = self.probabilities[rows, first], others[rows, second]
+        rejected = np.zeros(len(rows), dtype=bool) if self.rejected is None else self.rejected
+        columns = (first, best, rejected, second, other)
+        for number, probability, out, runner_up, its in zip(*(column.tolist() for column in columns), strict=True):
+            yield Prediction(self.labels[number], probability, out, self.labels[runner_up], its)
 
-    def _of_several(self, chosen: Bool[Tensor, "n_texts n_classes"]) -> Iterator[Prediction]:
-        others = self.probabilities.masked_fill(chosen, -1).max(1)
-        least = self.probabilities.masked_fill(~chosen, 2).amin(1)
-        sure = torch.where(chosen.any(1), least, 1 - self.probabilities.amax(1))
+    def _of_several(self, chosen: Bool[np.ndarray, "n_texts n_classes"]) -> Iterator[Prediction]:
+        others = np.where(chosen, -1, self.probabilities)
+        least = np.where(chosen, self.probabilities, 2).min(1)
+        sure = np.where(chosen.any(1), least, 1 - self.probabilities.max(1))
+        columns = (sure, others.argmax(1), others.max(1))
         for labels, probability, number, other in zip(
-            chosen_labels(self.labels, chosen),
-            sure.tolist(),
-            others.indices.tolist(),
-            others.values.tolist(),
-            strict=True,
+            chosen_labels(self.labels, chosen), *(column.tolist() for column in columns), strict=True
         ):
             runner_up = self.labels[number] if other >= 0 else None
             yield Prediction(labels, probability, False, runner_up, max(0.0, other))

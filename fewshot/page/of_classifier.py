@@ -82,12 +82,13 @@ def page_of_table(
     }
     found = classifier.predictions(texts)
     if found.thresholds is not None:
-        chosen = found.probabilities >= found.thresholds
+        chosen = torch.from_numpy(found.probabilities >= found.thresholds)
         return _of_several(classifier, texts, labels, chosen, f"{len(texts)} texts.{but}", common)
-    confidence, predicted = found.probabilities.double().max(-1)
+    probabilities = torch.from_numpy(found.probabilities)
+    confidence, predicted = probabilities.double().max(-1)
     shown = _shown(classifier)
     if found.rejected is not None:
-        predicted = predicted.masked_fill(found.rejected, len(shown))
+        predicted = predicted.masked_fill(torch.from_numpy(found.rejected), len(shown))
         shown = (*shown, NONE_OF_THESE)
     targets = torch.tensor([classifier.labels.index(own[0]) for own in labels])
     answers = Answers(shown, texts, torch.arange(len(texts)), targets, predicted, confidence)
@@ -99,7 +100,7 @@ def page_of_table(
         right = answers.right | (predicted == len(classifier.labels))
         named = {"texts taken for their own label, or for none": right, "texts taken for another label": ~right}
         scope = _scope(classifier, {which: scores[mask] for which, mask in named.items() if mask.any()})
-    ece = expected_calibration_error(found.probabilities.log()[None], targets[None])
+    ece = expected_calibration_error(probabilities.log()[None], targets[None])
     wrong = answers.wrong()
     return Page(
         summary=f"Accuracy on {len(texts)} texts; the interval is for other texts of the same kind.{but}",
