@@ -1,14 +1,13 @@
 """Rotary positions without complex numbers, which ONNX does not have; DeepSeek-V2 is written with them.
 
-    (a + ib) (cos t + i sin t) = (a cos t - b sin t) + i (a sin t + b cos t)
+(a + ib) (cos t + i sin t) = (a cos t - b sin t) + i (a sin t + b cos t)
 """
 
 import inspect
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 import torch
 from jaxtyping import Float, Int
@@ -44,11 +43,15 @@ def replace_rotary(backbone: nn.Module) -> None:
 @contextmanager
 def real_rotations(backbone: nn.Module) -> Iterator[None]:
     """Let the model's own functions rotate by what `RealRotary` gives."""
-    names = {type(module).__module__ for module in backbone.modules()}
-    with ExitStack() as patched:
-        for name in filter(_is_complex, names):
-            patched.enter_context(patch.object(sys.modules[name], _FUNCTION, _rotated))
+    modules = [sys.modules[name] for name in {type(module).__module__ for module in backbone.modules()}]
+    originals = [(module, getattr(module, _FUNCTION)) for module in modules if _is_complex(module.__name__)]
+    for module, _ in originals:
+        setattr(module, _FUNCTION, _rotated)
+    try:
         yield
+    finally:
+        for module, function in originals:
+            setattr(module, _FUNCTION, function)
 
 
 def _is_complex(module: str) -> bool:

@@ -206,7 +206,7 @@ class Rejection:
     def _against(self, embedded: Tensor) -> Tensor:
         """The term that stands against it."""
         if self.out_of_scope is None:
-            return embedded.new_zeros(len(embedded))
+            return embedded.new_zeros(embedded.shape[0])
         return AGAINST * (embedded @ self.out_of_scope.T).amax(1)
 
 
