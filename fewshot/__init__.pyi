@@ -6,6 +6,7 @@ from .encoders import TransformerEncoder as TransformerEncoder
 from .errors import FewshotError as FewshotError
 from .experiment.experiment import run_experiment as run_experiment
 from .experiment.protocol import Protocol as Protocol
+from .export import ExportedClassifier as ExportedClassifier
 from .learners import MAML as MAML
 from .learners import AttentionPrototypical as AttentionPrototypical
 from .learners import Centroid as Centroid

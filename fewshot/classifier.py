@@ -16,7 +16,7 @@ from fewshot.adaptation.refit import HeldOut, calibrated, out_of_fold
 from fewshot.continual import NewTexts, learn_on
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
 from fewshot.encoders.languages import warn_of_language
-from fewshot.encoders.tokens import checked_texts
+from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.columns import as_list
 from fewshot.episodes.label_names import described_names
 from fewshot.episodes.multi_labelled import MultiLabelledTexts, as_array, is_indicator, label_sets

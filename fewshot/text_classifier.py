@@ -1,7 +1,7 @@
 """One fitted text classifier: an encoder, a classifier on its features, and the user's own labels."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fewshot.encoders import Encoder
 from fewshot.encoders.languages import warn_of_language
-from fewshot.encoders.tokens import checked_texts
+from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.label_sets import chosen_labels
 from fewshot.errors import ConfigError
 from fewshot.features import unit_features
@@ -170,6 +170,10 @@ class TextClassifier:
         with torch.no_grad():
             return self.classifier.metric(self._features(texts)[None])[0]
 
+    def cuts_reported(self, texts: Sequence[str]) -> AbstractContextManager[None]:
+        """Say in one warning how many of some texts lose their end, and nothing more of it within the block."""
+        return self.encoder.cuts_reported(texts)
+
     def masked(self, texts: list[str]) -> list[str]:
         """The texts as the classifier reads them.
 
@@ -225,6 +229,27 @@ class TextClassifier:
             EncoderError: the trained weights cannot be read.
         """
         return cls(**read_classifier(fetched(folder, DESCRIPTION), encoder))
+
+    def export(self, folder: Path | str, format: str = "onnx", int8: bool = False) -> None:
+        """Write the classifier as one graph from token ids to logits, with its tokenizer.
+
+        It runs without torch: `ExportedClassifier.from_pretrained` reads it, and so does the program in its README. It
+        has no evidence to explain by, and no texts.
+
+        Args:
+            folder: made if absent; an earlier export in it is replaced once the new one is whole.
+            format: `"onnx"` or `"openvino"`.
+            int8: weights in 8 bits, a quarter of the size; probabilities change a little.
+
+        Raises:
+            ConfigError: there is no such format, a package is missing, or the classifier cannot be one graph (its
+                encoder reads long texts in pieces, or prepares texts in a way of its own).
+            StorageError: the folder cannot be written, or holds something else; what is in it stays.
+        """
+        from fewshot.export import write_exported
+
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        write_exported(folder, format, int8, **own)
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
         """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""

@@ -14,7 +14,8 @@ from fewshot.encoders.encoder import GPU_BUDGET
 from fewshot.encoders.loading import loading
 from fewshot.encoders.precision import resolve_device
 from fewshot.encoders.source import locate
-from fewshot.encoders.tokens import TokenizedTexts, by_tokens, token_limit
+from fewshot.encoders.texts import by_tokens
+from fewshot.encoders.tokens import TokenizedTexts, token_limit
 from fewshot.errors import ConfigError, EncoderError, FewshotError
 from fewshot.progress import track
 

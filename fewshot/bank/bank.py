@@ -9,7 +9,7 @@ from torch import Tensor
 from fewshot.bank.adapter import StoredAdapter
 from fewshot.encoders import Encoder
 from fewshot.encoders.low_rank import check_unmerged
-from fewshot.encoders.tokens import checked_texts
+from fewshot.encoders.texts import checked_texts
 from fewshot.encoders.unmerged import UnmergedModel
 from fewshot.errors import ConfigError
 

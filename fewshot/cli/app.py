@@ -1,4 +1,4 @@
-"""The command `fewshot`: fit, predict, evaluate, distill, check, report and run."""
+"""The command `fewshot`: fit, predict, evaluate, distill, export, check, report and run."""
 
 import logging
 import os
@@ -83,7 +83,7 @@ def fit(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="folder of a classifier, or its id on the Hugging Face hub")],
+    model: Annotated[Path, typer.Argument(help="folder of a classifier, exported or not, or its id on the hub")],
     table: Table,
     output: Annotated[str, typer.Option("-o", "--output", help=".csv, .tsv or .jsonl; - is standard output")] = "-",
     text: TextColumn = None,
@@ -152,6 +152,20 @@ def distill(
 
     settings = DistillSettings(texts, student, labelled, text, label, seed)
     for line in distill_folder(model, output, settings, shlex.join(["fewshot", *_typed])):
+        typer.echo(printable(line))
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="folder of a classifier, or its id on the Hugging Face hub")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder of what is exported")],
+    format: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="of the graph")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="weights in 8 bits: a quarter of the size")] = False,
+) -> None:
+    """Write a classifier as one graph with its tokenizer, which predict and other programs run without torch."""
+    from fewshot.cli.exporting import export_classifier
+
+    for line in export_classifier(model, output, format, int8):
         typer.echo(printable(line))
 
 

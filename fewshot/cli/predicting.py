@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fewshot.errors import ConfigError
+from fewshot.export.description import is_exported
 from fewshot.progress import track
 from fewshot.tables import PredictionWriter, Table, guess_columns, open_table
 from fewshot.tables.predictions import check_new
 from fewshot.tables.rows import check_column
 
 if TYPE_CHECKING:
+    from fewshot.export import ExportedClassifier
     from fewshot.text_classifier import TextClassifier
 
 BLOCK = 4096  # texts that are classified and written at once
@@ -37,7 +39,7 @@ def predict_table(
         raise ConfigError("Got both --resume and --overwrite, expected one of them. Leave one out.")
     table = open_table(path)
     columns = guess_columns(table, text, with_label=False)
-    classifier = load_classifier(model)
+    classifier = load_any(model)
     inputs = [] if str(path) == "-" else [path]
     with (
         PredictionWriter(output, written_columns(table.columns), resume, inputs, overwrite) as writer,
@@ -48,8 +50,22 @@ def predict_table(
             advance(n_rows)
 
 
+def load_any(model: Path) -> "TextClassifier | ExportedClassifier":
+    """An exported classifier, without importing torch, or one as in `load_classifier`."""
+    if is_exported(model):
+        from fewshot.export import ExportedClassifier
+
+        return ExportedClassifier.from_pretrained(model)
+    return load_classifier(model)
+
+
 def load_classifier(model: Path) -> "TextClassifier":
     """A classifier that keeps no cache of what it classifies; a ConfigError where the folder holds none."""
+    if is_exported(model):
+        raise ConfigError(
+            f"{str(model)!r} holds an exported classifier, which predicts and does nothing else. Expected the folder "
+            f"that `fewshot fit` wrote. Name that one."
+        )
     if model.exists() and not (model / "classifier.json").is_file():
         raise ConfigError(
             f"{str(model)!r} holds no classifier (no classifier.json). Expected a folder that `fewshot fit` wrote."
@@ -64,7 +80,9 @@ def written_columns(columns: Sequence[str]) -> list[str]:
     return [*columns, *(f"predicted_{name}" if name in columns else name for name in ADDED)]
 
 
-def write_predictions(classifier: "TextClassifier", table: Table, text: str, writer: PredictionWriter) -> Iterator[int]:
+def write_predictions(
+    classifier: "TextClassifier | ExportedClassifier", table: Table, text: str, writer: PredictionWriter
+) -> Iterator[int]:
     """Write the rows of a table behind those that the writer has; gives the number of rows of each block.
 
     Args:
@@ -77,7 +95,7 @@ def write_predictions(classifier: "TextClassifier", table: Table, text: str, wri
     blocks = iter(lambda: list(islice(rows, BLOCK)), [])
     first = next(blocks, [])
     seen = [_text(record, text, place) for place, record in first]
-    with classifier.encoder.cuts_reported(seen):
+    with classifier.cuts_reported(seen):
         for block in chain([first], blocks):
             said = classifier.predictions([_text(record, text, place) for place, record in block])
             writer.write(

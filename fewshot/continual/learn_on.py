@@ -22,7 +22,7 @@ from fewshot.continual.consolidation import Consolidation
 from fewshot.continual.rows import tuned_rows, with_new_rows
 from fewshot.continual.selection import k_center
 from fewshot.continual.within_class import feature_map
-from fewshot.encoders.tokens import checked_texts
+from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.labelled import LabelledTexts, plain_label
 from fewshot.errors import ConfigError, TaskError
 from fewshot.evaluation import fit_temperature

@@ -20,7 +20,7 @@ from fewshot.distill.lessons import Lessons
 from fewshot.distill.static import StaticStudent
 from fewshot.distill.student import Student
 from fewshot.encoders import Encoder, StaticEncoder
-from fewshot.encoders.tokens import checked_texts
+from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.features import unit_features

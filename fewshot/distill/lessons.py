@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from fewshot.encoders import Encoder
-from fewshot.encoders.tokens import checked_texts
+from fewshot.encoders.texts import checked_texts
 from fewshot.errors import TaskError
 from fewshot.features import unit_features
 from fewshot.learners.learner import Classifier

@@ -23,7 +23,8 @@ from fewshot.encoders.low_rank import ScaledUpdate, beside
 from fewshot.encoders.pooling import Shallow
 from fewshot.encoders.precision import SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.source import Source, locate
-from fewshot.encoders.tokens import Tokens, check_finite, checked_texts, in_batches
+from fewshot.encoders.texts import checked_texts
+from fewshot.encoders.tokens import Tokens, check_finite, in_batches
 from fewshot.encoders.trained import TrainedWeights, read_trained
 from fewshot.progress import track
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.encoders.settings import EncoderSettings
-from fewshot.encoders.tokens import CHARACTERS_PER_TOKEN, checked_texts, without_surrogates
+from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, checked_texts, without_surrogates
 from fewshot.errors import ConfigError, EncoderError
 
 log = logging.getLogger(__name__)

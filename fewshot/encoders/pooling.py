@@ -74,7 +74,7 @@ def _weighted(hidden: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
 
 
 def _pick(hidden: Tensor, positions: Tensor) -> Tensor:
-    return widen(hidden[torch.arange(len(hidden), device=hidden.device), positions])
+    return widen(hidden[torch.arange(hidden.shape[0], device=hidden.device), positions])
 
 
 class Shallow:

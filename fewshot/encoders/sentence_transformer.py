@@ -17,7 +17,8 @@ from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
 from fewshot.encoders.row_int8 import is_packed
 from fewshot.encoders.source import BUNDLED, Source, check_bundled, locate
-from fewshot.encoders.tokens import CHARACTERS_PER_TOKEN, Tokens, token_limit, tokenize
+from fewshot.encoders.texts import CHARACTERS_PER_TOKEN
+from fewshot.encoders.tokens import Tokens, token_limit, tokenize
 from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 

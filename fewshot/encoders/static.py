@@ -25,7 +25,8 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import loading
 from fewshot.encoders.row_int8 import WEIGHTS, read_packed
 from fewshot.encoders.source import STATIC, STATIC_SHA256, bundled_folder, check_bundled
-from fewshot.encoders.tokens import TokenizedTexts, without_surrogates
+from fewshot.encoders.texts import without_surrogates
+from fewshot.encoders.tokens import TokenizedTexts
 from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 from fewshot.ranges import Range, one_of

@@ -1,6 +1,6 @@
 """Texts cut into tokens in one go, and padded only in batches of about equally long ones."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol, runtime_checkable
@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, by_tokens, without_surrogates
 from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 
-CHARACTERS_PER_TOKEN = 64  # a text is cut behind so many, before a tokenizer takes time and memory for megabytes
 _NO_LIMIT = 10**9
 _COUNT_FROM_PADDING = {"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl", "xmod"}
 
@@ -55,18 +55,6 @@ class TokenizedTexts:
             inputs[name] = torch.full(mask.shape, self.padding[name])
             inputs[name][mask] = torch.tensor(list(chain.from_iterable(rows[index] for index in indices)))
         return inputs
-
-
-def checked_texts(texts: Iterable[str]) -> list[str]:
-    """A list, an array or a column of texts as a list; TypeError for one text, or if something among them is none."""
-    if isinstance(texts, str):
-        raise TypeError("encode takes a sequence of texts; got one text. Put it into a list.")
-    texts = list(texts)
-    other = next((number for number, text in enumerate(texts) if not isinstance(text, str)), None)
-    if other is not None:
-        got = f"{texts[other]!r}, a {type(texts[other]).__name__}"
-        raise TypeError(f"encode takes texts; number {other} is {got}. Leave it out, or put a text in its place.")
-    return texts
 
 
 def tokenize(
@@ -127,11 +115,6 @@ def _overflowing(encoded: Any, max_length: int | None) -> set[int]:
     return full
 
 
-def without_surrogates(text: str) -> str:
-    """A text with a question mark for each half of a surrogate pair, on which tokenizers fail."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int | None:
     """The smallest limit of tokens: `max_length`, the tokenizer's or the table of positions'; None if there is none."""
     limits = [max_length, tokenizer.model_max_length]
@@ -142,26 +125,6 @@ def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int | No
         limits.append(positions - offset)
     # A tokenizer without a limit says 1e30.
     return min((limit for limit in limits if limit is not None and limit < _NO_LIMIT), default=None)
-
-
-def by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Batches of at most `budget` tokens with padding, as indices of texts with these `lengths`, each once.
-
-    Longest first: if a batch does not fit into memory, that shows at once. A text longer than the budget stands alone.
-
-    Example:
-        >>> by_tokens([3, 9, 4, 2], budget=10)
-        [[1], [2, 0], [3]]
-    """
-    batches: list[list[int]] = []
-    room = 0
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if room == 0:
-            batches.append([])
-            room = max(1, budget // max(1, lengths[index]))
-        batches[-1].append(index)
-        room -= 1
-    return batches
 
 
 def in_batches(

@@ -15,7 +15,7 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.layers import Full, find_stack
 from fewshot.encoders.lora import LoRA
 from fewshot.encoders.precision import MIN_COSINE
-from fewshot.encoders.tokens import by_tokens
+from fewshot.encoders.texts import by_tokens
 from fewshot.encoders.trained import TrainedWeights, write_trained
 from fewshot.errors import ConfigError
 from fewshot.randomness import child_generator

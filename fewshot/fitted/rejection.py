@@ -89,8 +89,13 @@ class Rejection:
         Args:
             embedded: in that space; lengths do not matter.
         """
-        parts = [self._own(part) - self._against(part) for part in normalize(embedded, dim=-1).split(_CHUNK)]
+        parts = [self.scores_at_once(part) for part in embedded.split(_CHUNK)]
         return torch.cat(parts) if parts else embedded.new_zeros(0)
+
+    def scores_at_once(self, embedded: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
+        """The same for few texts, by operations that do not depend on their number, as a traced graph needs."""
+        unit = normalize(embedded, dim=-1)
+        return self._own(unit) - self._against(unit)
 
     def rejected(self, embedded: Float[Tensor, "n dim"]) -> Bool[Tensor, " n"]:
         """Whether each text is rejected; argument as for `scores`."""
@@ -201,7 +206,7 @@ class Rejection:
     def _against(self, embedded: Tensor) -> Tensor:
         """The term that stands against it."""
         if self.out_of_scope is None:
-            return embedded.new_zeros(len(embedded))
+            return embedded.new_zeros(embedded.shape[0])
         return AGAINST * (embedded @ self.out_of_scope.T).amax(1)
 
 

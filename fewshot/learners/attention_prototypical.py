@@ -57,9 +57,10 @@ class AttentionClassifier(Classifier):
     def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
         """Scaled cosine of each query to its own prototype of each class, for as many queries at once as fit."""
         size = max(1, _PASS // self.prior.numel())
-        return torch.cat([self._logits(part) for part in query.split(size, dim=1)], dim=1)
+        return torch.cat([self.logits_at_once(part) for part in query.split(size, dim=1)], dim=1)
 
-    def _logits(self, query: Tensor) -> Tensor:
+    def logits_at_once(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """The same for all queries in one pass."""
         cosine = self._cosine(query)
         attention = self._weights(cosine)
         # [episodes, n_way, n_query, n_evidence]: one product per class gives every query's squared norm.

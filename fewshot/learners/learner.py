@@ -69,6 +69,10 @@ class Classifier(ABC):
     def logits(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
         """Unnormalised log-probabilities of each way for each query."""
 
+    def logits_at_once(self, query: Float[Tensor, "episodes n_query dim"]) -> Float[Tensor, "episodes n_query n_way"]:
+        """The same for few queries, by operations that do not depend on their number, as a traced graph needs."""
+        return self.logits(query)
+
     @abstractmethod
     def metric(self, features: Float[Tensor, "episodes n dim"]) -> Float[Tensor, "episodes n metric_dim"]:
         """Map features into the space whose Euclidean distances the classifier goes by."""

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from fewshot.encoders.tokens import by_tokens, in_batches
+from fewshot.encoders.texts import by_tokens
+from fewshot.encoders.tokens import in_batches
 
 LENGTHS = [3, 9, 4, 2, 9, 1, 30]
 

@@ -10,7 +10,8 @@ from transformers import AutoTokenizer
 
 from fewshot.encoders import word_pieces
 from fewshot.encoders.source import bundled_folder
-from fewshot.encoders.tokens import tokenize, without_surrogates
+from fewshot.encoders.texts import without_surrogates
+from fewshot.encoders.tokens import tokenize
 from fewshot.encoders.word_pieces import WordPieces
 
 WILD = [

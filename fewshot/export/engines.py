@@ -1,0 +1,179 @@
+"""What runs a graph: onnxruntime or OpenVINO, on the CPU, from files that may come from a stranger.
+
+A graph is data: it holds operations of the runtime and numbers. An ONNX file can also name other files that hold its
+tensors, anywhere on the disk; one that does is refused before the runtime reads it.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fewshot.errors import ConfigError
+from fewshot.export.description import LOGITS, MODELS, SCORE, Description
+
+Inputs = Mapping[str, np.ndarray]
+Engine = Callable[[Inputs], dict[str, np.ndarray]]  # outputs by name
+
+# Messages of ONNX that lead to tensors: kind → number of a field → kind of what is in it.
+_BELOW: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of a tensor
+
+
+def load_engine(folder: Path, described: Description) -> Engine:
+    """Load the graph of a folder.
+
+    Raises:
+        ConfigError: the runtime is not installed, or the graph is none of an exported classifier.
+    """
+    path = folder / MODELS[described.kind][0]
+    load = {"onnx": _onnx, "openvino": _openvino}[described.kind]
+    try:
+        engine, names = load(path, described.precision)
+        if not (names <= set(described.inputs)):
+            raise ValueError(f"it reads {sorted(names)}")
+    except ImportError as error:
+        runtime = {"onnx": "onnxruntime", "openvino": "openvino"}[described.kind]
+        raise ConfigError(
+            f"The classifier in {str(folder)!r} runs on {runtime}, which is not installed ({error}). Install it with: "
+            f"pip install {runtime}"
+        ) from error
+    except Exception as error:  # the runtimes raise what they like
+        raise ConfigError(
+            f"The graph {str(path)!r} cannot be loaded ({_short(error)}). Expected one that `fewshot export` wrote. "
+            f"Export the classifier again."
+        ) from error
+
+    def checked(inputs: Inputs) -> dict[str, np.ndarray]:
+        try:
+            outputs = engine({name: inputs[name] for name in names})
+        except Exception as error:
+            raise ConfigError(
+                f"The graph {str(path)!r} failed ({_short(error)}). Expected one that `fewshot export` wrote. Export "
+                f"the classifier again."
+            ) from error
+        _check(outputs, len(inputs["input_ids"]), described, path)
+        return outputs
+
+    return checked
+
+
+def names_other_files(content: bytes | memoryview, kind: str = "model") -> bool:
+    """Whether a tensor of an ONNX model says that its numbers are in another file; ValueError for no such model."""
+    for number, value in _fields(memoryview(content)):
+        if kind == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)):
+            return True
+        if number in _BELOW[kind]:
+            if isinstance(value, int):
+                raise ValueError("it is no ONNX model")
+            if names_other_files(value, _BELOW[kind][number]):
+                return True
+    return False
+
+
+def _onnx(path: Path, precision: str) -> tuple[Engine, set[str]]:
+    import onnxruntime
+
+    content = path.read_bytes()
+    if names_other_files(content):
+        raise ValueError("it names other files")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = _threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a shared machine has other work
+    options.log_severity_level = 4  # what fails is raised
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    outputs = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Inputs) -> dict[str, np.ndarray]:
+        return dict(zip(outputs, session.run(None, dict(inputs)), strict=True))
+
+    return run, {one.name for one in session.get_inputs()}
+
+
+def _openvino(path: Path, precision: str) -> tuple[Engine, set[str]]:
+    import openvino
+
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads()}
+    if precision == "float32":  # else processors with bfloat16 use it
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    compiled = openvino.Core().compile_model(path, "CPU", settings)
+
+    def run(inputs: Inputs) -> dict[str, np.ndarray]:
+        found = compiled.create_infer_request().infer(dict(inputs))
+        return {output.any_name: np.array(values) for output, values in found.items()}
+
+    return run, {one.any_name for one in compiled.inputs}
+
+
+def _threads() -> int:
+    """As many as OMP_NUM_THREADS says, as for torch; 0 leaves it to the runtime."""
+    number = os.environ.get("OMP_NUM_THREADS", "0")
+    return int(number) if number.isdigit() else 0
+
+
+def _check(outputs: Mapping[str, np.ndarray], n_texts: int, described: Description, path: Path) -> None:
+    """Refuse outputs of other names or shapes, and such that are no finite numbers, with a ConfigError."""
+    shapes: dict[str, tuple[int, ...]] = {LOGITS: (n_texts, len(described.labels))}
+    if described.rejects_below is not None:
+        shapes[SCORE] = (n_texts,)
+    for name, shape in shapes.items():
+        found = outputs.get(name)
+        got = "none" if found is None else f"an array of shape {found.shape}"
+        if found is not None and found.shape == shape:
+            if found.dtype == np.float32 and np.isfinite(found).all():
+                continue
+            got = f"{found.dtype} with NaN or infinity" if found.dtype.kind == "f" else str(found.dtype)
+        raise ConfigError(
+            f"The graph {str(path)!r} gave {got} as {name}, expected finite numbers in float32 of shape {shape}. "
+            f"Export the classifier again."
+        )
+
+
+def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+    """Number and value of each field of a protobuf message; ValueError where it is none."""
+    place = 0
+    while place < len(content):
+        key, place = _varint(content, place)
+        number, wire = key >> 3, key & 7
+        if wire == 0:
+            value, place = _varint(content, place)
+            yield number, value
+            continue
+        if wire == 2:
+            size, place = _varint(content, place)
+        elif wire in (1, 5):
+            size = 8 if wire == 1 else 4
+        else:
+            raise ValueError("it is no ONNX model")
+        if place + size > len(content):
+            raise ValueError("it ends too early")
+        yield number, content[place : place + size]
+        place += size
+
+
+def _varint(content: memoryview, place: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if place >= len(content):
+            raise ValueError("it ends too early")
+        byte = content[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, place
+    raise ValueError("it is no ONNX model")
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
