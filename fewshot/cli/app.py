@@ -1,4 +1,4 @@
-"""The command `fewshot`: fit, predict, evaluate, check, report and run."""
+"""The command `fewshot`: fit, predict, evaluate, check, serve, report and run."""
 
 import logging
 import os
@@ -176,6 +176,48 @@ def report(
     report_runs(folders, output)
 
 
+@app.command()
+def serve(
+    models: Annotated[list[str], typer.Argument(help="FOLDER or NAME=FOLDER of classifiers; the first is the default")],
+    port: Annotated[int, typer.Option(help="to listen on; 0 is a free one")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; others than this machine's need FEWSHOT_API_KEY")
+    ] = "127.0.0.1",
+    learn: Annotated[bool, typer.Option("--learn", help="let POST /learn add examples, in memory")] = False,
+    save: Annotated[bool, typer.Option("--save", help="with --learn: save the model to its folder each time")] = False,
+    share: Annotated[
+        str | None, typer.Option(help="NAME=0.1: this model answers a share of the first one's requests")
+    ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(help="NAME: this model sees the first one's requests too, for the log")
+    ] = None,
+    audit_log: Annotated[Path | None, typer.Option(help="file that a line for each text is appended to")] = None,
+    log_texts: Annotated[bool, typer.Option("--log-texts", help="write the texts themselves to the log")] = False,
+    timeout: Annotated[float, typer.Option(help="seconds in which a request is answered, or refused")] = 10.0,
+    max_queue: Annotated[int, typer.Option(help="texts that may wait; more are refused with status 429")] = 1024,
+    insecure: Annotated[bool, typer.Option("--insecure", help="listen on other addresses without a key")] = False,
+) -> None:
+    """Answer over HTTP: POST /predict, a page to try it on /, the interface on /docs."""
+    from fewshot.cli.serving import ServeSettings, serve_models
+
+    serve_models(
+        models,
+        ServeSettings(
+            host=host,
+            port=port,
+            insecure=insecure,
+            learn=learn,
+            save=save,
+            share=share,
+            shadow=shadow,
+            audit_log=audit_log,
+            log_texts=log_texts,
+            timeout=timeout,
+            max_queue=max_queue,
+        ),
+    )
+
+
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 def run(
     settings: Annotated[list[str] | None, typer.Argument(help="as behind python -m fewshot.run")] = None,
@@ -200,7 +242,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logging.getLogger("fewshot").setLevel(logging.INFO if typed[:1] == ["fit"] else logging.WARNING)
+    logging.getLogger("fewshot").setLevel(logging.INFO if typed[:1] in (["fit"], ["serve"]) else logging.WARNING)
     try:
         status = app(typed, standalone_mode=False, prog_name="fewshot")
     except typer.Exit as stop:
