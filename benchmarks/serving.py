@@ -3,12 +3,12 @@
 FEWSHOT_DATA=DIR python -m benchmarks.serving [--model NAME=FOLDER ...] [--rounds 3] [--seconds 8]
 FEWSHOT_DATA=DIR python -m benchmarks.serving --minutes 10
 
-The texts are those of banking77 that have 13 tokens, one a request. By default the classifier is MiniLM's, of 10 texts of
-each of the 77 labels, stage `prototypes`; others come as folders. *Most*: requests a second by `wrk` with 32 clients,
-each of which asks again once it is answered; a server that computes each text by itself, and the HTTP stack alone, take
-turns with it. *Latency*: requests at 70 % of that come as a Poisson process, and count from when they were due. *Cold*: CPU
-seconds of the process from its start to its first answer. With `--minutes` in place of these: that long at 120 %, then
-the process is killed and started again; memory is that of the process, every 5 seconds.
+The texts are those of banking77 that have 13 tokens, one a request. By default the classifier is MiniLM's, of 10 texts
+of each of the 77 labels, stage `prototypes`; others come as folders. *Most*: requests a second by `wrk` with 32
+clients, each of which asks again once it is answered; a server that computes each text by itself, and the HTTP stack
+alone, take turns with it. *Latency*: requests at 70 % of that come as a Poisson process, and count from when they were
+due. *Cold*: CPU seconds of the process from its start to its first answer. With `--minutes` in place of these: that
+long at 120 %, then the process is killed and started again; memory is that of the process, every 5 seconds.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.open_loop import Client, Load
+from benchmarks.open_loop import Client
 from benchmarks.record import record
 from fewshot.serving.audit import read_audit
 
@@ -118,18 +118,17 @@ async def soaked(model: str, bodies: Sequence[bytes], minutes: float, home: Path
     log = home / "audit.jsonl"
     with server(model, "--audit-log", str(log)) as process:
         best = most(process.port, wrk_script(home, bodies), 10.0)
-        watch = asyncio.create_task(_memory(process.pid))
+        sizes = list[float]()
+        watch = asyncio.create_task(_memory(process.pid, sizes))
         load = await Client(process.port, bodies).run(_OVERLOAD * best, 60 * minutes)
         watch.cancel()
-        sizes = [size for size in await asyncio.gather(watch, return_exceptions=True) if isinstance(size, list)]
         killed = asyncio.create_task(Client(process.port, bodies).run(best, 3.0))
         await asyncio.sleep(1.5)
         os.kill(process.pid, signal.SIGKILL)
         torn = await killed
     with server(model, "--audit-log", str(log)) as process:
         after = await Client(process.port, bodies).run(_SHARE * best, 10.0)
-    written = [line for line in read_audit(log)]
-    first = sizes[0] if sizes else _SIZES
+    written = list(read_audit(log))
     return {
         "minutes": minutes,
         "requests": sum(load.statuses.values()),
@@ -138,9 +137,9 @@ async def soaked(model: str, bodies: Sequence[bytes], minutes: float, home: Path
         "other answers": sum(load.statuses.values()) - load.statuses[200] - load.statuses[429] - load.statuses[0],
         "without an answer": load.statuses[0],
         "p99 ms": load.percentile(99),
-        "MB after 1 minute": first[min(len(first) - 1, 12)],
-        "MB at the end": first[-1],
-        "MB at most": max(first),
+        "MB after 1 minute": sizes[min(len(sizes) - 1, 12)],
+        "MB at the end": sizes[-1],
+        "MB at most": max(sizes),
         "in flight at the kill": torn.statuses[0],
         "after the restart, 200": after.statuses[200],
         "after the restart, others": sum(after.statuses.values()) - after.statuses[200],
@@ -149,13 +148,11 @@ async def soaked(model: str, bodies: Sequence[bytes], minutes: float, home: Path
     }
 
 
-_SIZES: list[float] = []  # MB of the process, every 5 seconds
-
-
-async def _memory(pid: int) -> None:
+async def _memory(pid: int, sizes: list[float]) -> None:
+    """Note the megabytes of a process every 5 seconds."""
     while True:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        _SIZES.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+        sizes.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
         await asyncio.sleep(5)
 
 
@@ -237,8 +234,6 @@ def most(port: int, script: Path, seconds: float) -> float:
     found = re.search(r"Requests/sec:\s*([\d.]+)", said)
     assert found is not None
     return float(found[1])
-
-
 
 
 if __name__ == "__main__":

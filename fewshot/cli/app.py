@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fewshot.cli.logs import PrintableFormatter
-from fewshot.errors import FewshotError, printable, sentence
+from fewshot.errors import ConfigError, FewshotError, printable, sentence
 
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -167,13 +167,25 @@ def check(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps")],
+    sources: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps; or audit logs of fewshot serve")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="page to write: comparison.html")] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="of logs: table of texts and labels, for accuracies")
+    ] = None,
 ) -> None:
-    """One table of all runs at or below some folders, and a page that compares them."""
+    """One table of all runs at or below some folders, and a page that compares them; or what audit logs say."""
+    if any(source.is_file() for source in sources):
+        from fewshot.cli.audit_report import report_logs
+
+        if output is not None:
+            raise ConfigError("Got --output for audit logs, which have no page. Leave it out.")
+        report_logs(sources, labels)
+        return
+    if labels is not None:
+        raise ConfigError("Got --labels for runs, which have labels of their own. Leave it out.")
     from fewshot.cli.reporting import report_runs
 
-    report_runs(folders, output)
+    report_runs(sources, output)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fewshot.cli.extras import needed
+from fewshot.errors import ConfigError
 from fewshot.serving.limits import Limits
 
 KEY = "FEWSHOT_API_KEY"  # environment variable
@@ -46,6 +47,10 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
     from fewshot.serving.service import Service
     from fewshot.serving.variants import Experiment
 
+    if settings.save and not settings.learn:
+        raise ConfigError("Got --save without --learn, so there is nothing to save. Add --learn, or leave it out.")
+    if settings.log_texts and settings.audit_log is None:
+        raise ConfigError("Got --log-texts without --audit-log, so there is no log. Add --audit-log FILE.")
     folders, limits = named_folders(models), Limits(settings.max_queue, settings.timeout)
     experiment = Experiment.of(list(folders), settings.share, settings.shadow)
     key = os.environ.get(KEY) or None
@@ -53,12 +58,13 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
     audit = None
     if settings.audit_log is not None:
         audit = AuditLog(settings.audit_log, TextDigest.from_environment(), settings.log_texts)
-    listening = bound(settings.host, settings.port)
-    service = Service(
-        Models(folders), limits, experiment=experiment, audit=audit, learns=settings.learn, saves=settings.save
-    )
-    for model in service.models:
-        print(f"{model.name}: {len(model.classifier.labels)} labels, digest {model.digest}")
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"Listening on http://{host}:{listening.getsockname()[1]} (Ctrl-C stops)", flush=True)
-    serve(service, listening, settings.host, key)
+    with bound(settings.host, settings.port) as listening:
+        service = Service(
+            Models(folders), limits, experiment=experiment, audit=audit, learns=settings.learn, saves=settings.save
+        )
+        for model in service.models:
+            print(f"{model.name}: {len(model.classifier.labels)} labels, digest {model.digest}")
+        listening.listen()
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        print(f"Listening on http://{host}:{listening.getsockname()[1]} (Ctrl-C stops)", flush=True)
+        serve(service, listening, settings.host, key)

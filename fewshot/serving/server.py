@@ -25,12 +25,12 @@ _TICK = 0.02
 
 def bound(host: str, port: int) -> socket.socket:
     """A socket that is bound, before models are loaded; ConfigError if the address cannot be had."""
+    own = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        own = socket.socket(family, socket.SOCK_STREAM)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         own.bind((host, port))
     except (OSError, OverflowError, UnicodeError) as error:
+        own.close()
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(
             f"Could not listen on {host} port {port}: {reason}. Choose another --port or --host."
