@@ -17,6 +17,7 @@ from fewshot.resources import __version__
 from fewshot.serving import pages
 from fewshot.serving.answers import predictions
 from fewshot.serving.batcher import ClientGone, QueueFull
+from fewshot.serving.models import UnknownModel
 from fewshot.serving.schemas import problems
 from fewshot.serving.service import Asked, Service
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _UNUSABLE = problems(
     _401="no key, or a wrong one",
+    _404="no such model",
     _408="the body did not come in time",
     _413="the body is too large",
     _415="the body is no JSON",
@@ -55,6 +57,7 @@ def create_app(service: Service) -> FastAPI:
         _add_learning(app, service)
     app.add_exception_handler(RequestValidationError, _unusable)
     app.add_exception_handler(FewshotError, _mendable)
+    app.add_exception_handler(UnknownModel, _absent)
     app.add_exception_handler(StorageError, _not_stored)
     app.add_exception_handler(QueueFull, _full)
     app.add_exception_handler(TimeoutError, _late)
@@ -131,6 +134,10 @@ async def _unusable(request: Request, error: Exception) -> Response:
 
 async def _mendable(request: Request, error: Exception) -> Response:
     return JSONResponse({"detail": str(error)}, 422)
+
+
+async def _absent(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, 404)
 
 
 async def _not_stored(request: Request, error: Exception) -> Response:

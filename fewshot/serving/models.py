@@ -18,6 +18,10 @@ _NOT_PART = ("README.md", "report.html")  # of what decides on a prediction
 _TRIED_ON = "A text."
 
 
+class UnknownModel(ConfigError):
+    """There is no model of a name."""
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A classifier that is ready to answer.
@@ -87,10 +91,10 @@ class Models:
         return list(self._folders)
 
     def __getitem__(self, name: str) -> ServedModel:
-        """The model as it is now; ConfigError if there is none of this name."""
+        """The model as it is now; UnknownModel if there is none of this name."""
         if name not in self._models:
             known = ", ".join(map(repr, self._models))
-            raise ConfigError(f"Got the model {name!r}, expected one of {known}. Leave it out for the first.")
+            raise UnknownModel(f"Got the model {name!r}, expected one of {known}. Leave it out for the first.")
         return self._models[name]
 
     def reload(self) -> None:

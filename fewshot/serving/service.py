@@ -98,7 +98,8 @@ class Service:
         """The model that answers a request, and what it says of each text.
 
         Raises:
-            ConfigError: there is no such model, or it cannot explain.
+            UnknownModel: there is no such model.
+            ConfigError: it cannot explain.
             QueueFull: too many texts wait.
             TimeoutError: the texts were not computed in time.
             ClientGone: nobody waits for them.

@@ -72,7 +72,6 @@ def test_models_of_one_encoder_are_encoded_together(mails, other):
         ({"texts": "a", "top": 0}, "Got top=0, expected a whole number from 1 on"),
         ({"texts": "a", "explain": "yes"}, "Got explain='yes', expected true or false"),
         ({"texts": "a", "modl": "x"}, "There is no field 'modl'. Leave it out."),
-        ({"texts": "a", "model": "x"}, "Got the model 'x', expected one of 'mails'."),
         ([1], "The body is no JSON object"),
         ({"texts": "\ud800"}, r"Got texts='\ud800', expected a text"),
     ],
@@ -110,6 +109,15 @@ def test_bodies_of_other_kinds_are_refused(mails):
     answers = serving({"mails": mails}, scenario)
     assert [answer.status_code for answer in answers] == [422, 422, 415, 413, 413, 422, 405, 404]
     assert all(answer.json()["detail"] for answer in answers)
+
+
+def test_a_model_that_is_not_there_is_not_found(mails):
+    async def scenario(client, service):
+        return await client.post("/predict", json={"texts": "a", "model": "x"})
+
+    answer = serving({"mails": mails}, scenario)
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == "Got the model 'x', expected one of 'mails'. Leave it out for the first."
 
 
 @pytest.mark.parametrize("text", ["", " ", "\0", "a\nb", "日本語", "\U0001f600" * 300, "\u202e" * 5])

@@ -196,13 +196,14 @@ def test_requests_drawn_from_the_openapi_document_get_what_it_says(small):
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
+    unequal = [schemathesis.checks.positive_data_acceptance]  # as many labels as texts
     asked = set()
 
     def holds(operation, mode):
         @few
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def one_holds(case):
-            case.call_and_validate()
+            case.call_and_validate(excluded_checks=unequal if operation.path == "/learn" else [])
             asked.add(operation.path)
 
         one_holds()
