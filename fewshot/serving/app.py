@@ -24,6 +24,7 @@ from fewshot.serving.service import Asked, Service
 log = logging.getLogger(__name__)
 
 _UNUSABLE = problems(
+    _400="the body is no UTF-8, or ended early",
     _401="no key, or a wrong one",
     _404="no such model",
     _408="the body did not come in time",

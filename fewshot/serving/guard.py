@@ -133,7 +133,7 @@ class Guard:
                     if size > MAX_BODY:
                         raise _too_large()
                     if not message.get("more_body"):
-                        return b"".join(parts)
+                        return _utf8(b"".join(parts))
         except TimeoutError as error:
             raise Refusal(
                 408, f"The body did not come within {self._timeout:g} seconds. Send it faster.", _CLOSE
@@ -157,6 +157,14 @@ def _too_large() -> Refusal:
         f"The body has more than {MAX_BODY:,} bytes, which is the limit. Send the texts in several requests.",
         _CLOSE,
     )
+
+
+def _utf8(body: bytes) -> bytes:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(400, f"The body is no UTF-8 at byte {error.start}. Send JSON in UTF-8.") from error
+    return body
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from fewshot.serving.limits import MAX_CHARACTERS, MAX_TEXTS
 
@@ -10,6 +10,11 @@ Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
 Label = str | int
 _MODEL = "the name of a model, or null for the first one"
+
+
+def _whole(value: Any) -> Any:
+    """5.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Strict(BaseModel):
@@ -25,7 +30,9 @@ class PredictRequest(Strict):
         description=f"a text, or a list of 1 to {MAX_TEXTS} texts, each of {MAX_CHARACTERS:,} characters at most"
     )
     model: str | None = Field(None, description=_MODEL)
-    top: int | None = Field(5, ge=1, le=2**31, description="a whole number from 1 on of labels, or null for all labels")
+    top: Annotated[int | None, BeforeValidator(_whole)] = Field(
+        5, ge=1, le=2**31, description="a whole number from 1 on of labels, or null for all labels"
+    )
     explain: bool = Field(False, description="true or false: whether it is said what decided")
 
 

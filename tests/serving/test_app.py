@@ -107,7 +107,7 @@ def test_bodies_of_other_kinds_are_refused(mails):
         ]
 
     answers = serving({"mails": mails}, scenario)
-    assert [answer.status_code for answer in answers] == [422, 422, 415, 413, 413, 422, 405, 404]
+    assert [answer.status_code for answer in answers] == [422, 422, 415, 413, 413, 400, 405, 404]
     assert all(answer.json()["detail"] for answer in answers)
 
 
