@@ -255,7 +255,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "FewShotClassifier":
         """Read what `save_pretrained` wrote, see `TextClassifier.from_pretrained`."""
-        return cls()._fitted(TextClassifier.from_pretrained(folder, encoder))
+        return cls.of(TextClassifier.from_pretrained(folder, encoder))
+
+    @classmethod
+    def of(cls, model: TextClassifier) -> "FewShotClassifier":
+        """A fitted classifier, for what only this class does: to learn more and to forget."""
+        return cls()._fitted(model)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -151,11 +151,13 @@ def calibrated(
     if len(held.classes):
         smoothing = 1 / (len(held.classes) + 2)
         temperature = fit_temperature(held.logits[None], held.classes[None], label_smoothing=smoothing)
+        probabilities = (held.logits / temperature).softmax(-1)
         found = {"accuracy": float(held.right.double().mean()), "n_texts": len(held.classes)}
         classifier = replace(
             classifier,
             temperature=temperature,
-            nonconformity=nonconformity((held.logits / temperature).softmax(-1), held.classes),
+            nonconformity=nonconformity(probabilities, held.classes),
+            confidences=probabilities.amax(1).sort().values,
             details={**classifier.details, "out_of_fold": found},
         )
     if reject is None:

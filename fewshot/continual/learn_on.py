@@ -96,7 +96,7 @@ def learn_on(classifier: TextClassifier, new: NewTexts, method: str = "prototype
     if method == "replay":
         return learnt
     details = {**learnt.details, "stage": method, "n_texts": learnt.details.get("n_texts", 0) + len(new.texts)}
-    return replace(learnt, details=details, evidence=None, nonconformity=None)
+    return replace(learnt, details=details, evidence=None, nonconformity=None, confidences=None)
 
 
 def _prototypes(classifier: TextClassifier, new: NewTexts, seed: int) -> TextClassifier:

@@ -1,7 +1,8 @@
 """A traced classifier as `model.onnx`: float32, or int8 with products of integers.
 
 In int8 each output of a linear map has a step of its own, activations are quantised as they come, and the rows of
-tables are packed before tracing; heads stay in float32. Weights have 7 bits of 8, so that processors without VNNI do not overflow 16 bits.
+tables are packed before tracing; heads stay in float32. Weights have 7 bits of 8, so that processors without VNNI do
+not overflow 16 bits.
 
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
