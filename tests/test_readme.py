@@ -38,11 +38,27 @@ def test_the_commands_run_in_order(tmp_path):
     for command in COMMANDS:
         if "task=hub" in command or "banking77" in command:  # needs the network
             continue
+        if command.startswith("fewshot serve"):
+            assert "Listening on http://127.0.0.1" in until_it_listens(f"{command} --port 0", tmp_path)
+            continue
         done = run_command(command, tmp_path)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-        if not command.startswith(("fewshot fit", "fewshot predict")):
+        if not command.startswith(("fewshot fit", "fewshot predict", "fewshot distill", "fewshot export")):
             assert "accuracy %" in done.stdout, command
     assert (tmp_path / "labelled.csv").read_text(encoding="utf-8").count("\n") == 9
+
+
+def until_it_listens(command, folder):
+    """What a server says until it listens; then it is stopped."""
+    typed = [sys.executable, "-m", *command.split()]
+    with subprocess.Popen(typed, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        said = ""
+        for line in server.stdout:
+            said += line
+            if line.startswith("Listening"):
+                server.terminate()
+    assert server.returncode == 0, said
+    return said
 
 
 @pytest.mark.slow
