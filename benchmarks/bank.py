@@ -141,8 +141,8 @@ def peft_contestants(own: Encoder, texts: Sequence[str]) -> tuple[Callable[[], A
     model = peft.PeftModel.from_pretrained(
         own.backbone, str(home / "terms"), adapter_name="terms", autocast_adapter_dtype=False
     )
-    for name in ("intents", "general", "half"):
-        model.load_adapter(str(home / ("terms" if name == "half" else name)), name, autocast_adapter_dtype=False)
+    for name in ("intents", "general", "terms again"):
+        model.load_adapter(str(home / ("terms" if name == "terms again" else name)), name, autocast_adapter_dtype=False)
     model.to(own.precision).eval()
 
     def encode(names: Sequence[str]) -> torch.Tensor:
@@ -156,7 +156,7 @@ def peft_contestants(own: Encoder, texts: Sequence[str]) -> tuple[Callable[[], A
         return in_batches(tokens.lengths, own.tokens_per_batch, embed)
 
     one = ["terms"] * len(texts)
-    several = list(islice(cycle(("terms", "intents", "general", "half")), len(texts)))
+    several = list(islice(cycle(("terms", "intents", "general", "terms again")), len(texts)))
     return (lambda: encode(one)), (lambda: encode(several))
 
 

@@ -113,9 +113,9 @@ class TrainedWeights:
     def compact(self) -> "TrainedWeights":
         """The same weights and digests in less room: matrices in 16 bits where these hold them exactly."""
         exact = all(torch.equal(tensor.bfloat16().float(), tensor) for tensor in self.tensors.values())
-        digests = self.seen.get("digests", ())
-        known = all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests)
-        seen = {**self.seen, "digests": Digests(digests)} if digests and known else self.seen
+        seen, digests = self.seen, self.seen.get("digests")
+        if isinstance(digests, list) and all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
+            seen = {**seen, "digests": Digests(digests)}
         return replace(self, tensors=In16Bits(self.tensors) if exact else self.tensors, seen=seen)
 
     def check_base(self, model: str, identity: str) -> None:
@@ -210,8 +210,8 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
     if weights.below is not None:
         description["below"] = BELOW
     if weights.seen:
-        digests = {"digests": list(weights.seen["digests"])} if "digests" in weights.seen else {}
-        description["seen"] = {**weights.seen, **digests}
+        values = weights.seen.items()
+        description["seen"] = {name: list(own) if isinstance(own, Digests) else own for name, own in values}
     write_sealed(folder / DESCRIPTION, description | {"settings": dict(settings)})
 
 

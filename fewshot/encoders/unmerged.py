@@ -81,6 +81,8 @@ class UnmergedModel:
 
             def take(lacking: list[str], encoder: Encoder = encoder) -> Iterator[Tensor]:
                 if lacking:
+                    gone = [(encoder, text) for text in lacking if (encoder, text) not in computed]  # from the cache
+                    computed.update(self._computed(gone))
                     yield torch.stack([computed[encoder, text] for text in lacking])
 
             features = filled(encoder._features, list(own), take)
