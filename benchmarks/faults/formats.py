@@ -39,6 +39,7 @@ _MODELS = {
     "MAML": "learner maml",
     "MAML through an encoder": "through the encoder",
     "classifier that learnt on": "estimator that learnt on",
+    "static student": "static student",
 }
 
 

@@ -45,6 +45,8 @@ def saved_models() -> Iterator[SavedModel]:
     yield SavedModel("estimator with several labels", _several)
     yield SavedModel("estimator that learnt on", _learnt)
     yield SavedModel("through the encoder", _encoder_maml)
+    yield SavedModel("encoder static", partial(_prototypical, _static))
+    yield SavedModel("static student", _distilled)
     for name, make in encoders():
         yield SavedModel(f"encoder {name}", partial(_prototypical, make))
         yield SavedModel(f"encoder {name}, LoRA", partial(_tuned, make, "lora"))
@@ -70,6 +72,20 @@ def _deepseek(folder: Path) -> Any:
     from fewshot import TransformerEncoder
 
     return TransformerEncoder("bundled/deepseek-small", attention="bidirectional", cache=None)
+
+
+def _static(folder: Path) -> Any:
+    from fewshot.encoders import StaticEncoder
+
+    return StaticEncoder()
+
+
+def _distilled(folder: Path) -> Any:
+    from fewshot.distill import ImitationSettings, StaticStudent, distill
+
+    texts = [text for topic in TOPICS for text in texts_of(topic, 20)]
+    quick = StaticStudent(training=ImitationSettings(steps=20, evaluate_every=10))
+    return distill(_prototypical(_tiny, folder), texts, quick)
 
 
 def _tiny(folder: Path) -> Any:

@@ -39,11 +39,12 @@ def distill_folder(model: Path, output: Path, settings: DistillSettings, command
     from fewshot.cli.fitting import labelled
     from fewshot.cli.predicting import load_classifier
 
-    load_classifier(model)  # its mistakes show at once
+    known = {*map(str, load_classifier(model).labels)}  # its mistakes show at once
     asked: tuple[list[str], list[str]] | None = None
     if settings.labelled is not None:
         own_texts, labels, notes = labelled(settings.labelled, settings.text, settings.label)
         yield from notes
+        _check_known(labels, known, settings.labelled)
         asked = own_texts, labels
         if texts is not None:
             texts, n_out = without_near(texts, own_texts)
@@ -97,16 +98,17 @@ def without_near(texts: list[str], others: list[str]) -> tuple[list[str], int]:
     return [text for place, text in enumerate(texts) if place not in out], len(out)
 
 
-def _right(classifier: "TextClassifier", texts: list[str], labels: list[str]) -> list[bool]:
-    several = classifier.thresholds is not None
-    parts = [label.split("|") if several else [label] for label in labels]
-    known = set(map(str, classifier.labels))
-    strange = [one for own in parts for one in own if one not in known]
+def _check_known(labels: list[str], known: set[str], path: Path) -> None:
+    strange = [label for label in labels if not known.issuperset([label]) and not known.issuperset(label.split("|"))]
     if strange:
         raise TaskError(
-            f"The labelled texts have the label {strange[0]!r}, which the classifier does not know. Expected its own "
-            f"labels. Correct it."
+            f"The labelled texts of {path} have the label {strange[0]!r}, which the classifier does not know. Expected "
+            f"{', '.join(sorted(known)[:20])}. Correct it."
         )
+
+
+def _right(classifier: "TextClassifier", texts: list[str], labels: list[str]) -> list[bool]:
     said = classifier.predict(texts)
-    found = [set(map(str, own)) if several else {str(own)} for own in said]
-    return [own == set(expected) for own, expected in zip(found, parts, strict=True)]
+    if classifier.thresholds is None:
+        return [str(own) == expected for own, expected in zip(said, labels, strict=True)]
+    return [{*map(str, own)} == {*expected.split("|")} for own, expected in zip(said, labels, strict=True)]

@@ -58,8 +58,8 @@ def distill(
         store: where the training keeps checkpoints; None keeps none.
 
     Returns:
-        A `TextClassifier` like any other; `details["distilled"]` says how it came about, and the share of texts held
-        out that it gives the teacher's label.
+        A `TextClassifier` like any other; `details["distilled"]` says how it came about, and of what share of the
+        texts held out its most probable label is the teacher's.
 
     Raises:
         ConfigError: no such student, or it cannot learn from this teacher or without texts.
@@ -72,13 +72,14 @@ def distill(
         return _with_encoder(teacher, encoder, seed, record)
     chosen = _drawn(_without_support(teacher, teacher.masked(checked_texts(texts))), seed)
     with teacher.encoder.cuts_reported(chosen):
-        classifier = teacher.classifier if teacher.thresholds is None else None
-        lessons = Lessons.of(teacher.encoder, chosen, classifier, teacher.temperature, seed=seed)
+        head = teacher.classifier if teacher.thresholds is None else None
+        lessons = Lessons.of(teacher.encoder, chosen, head, teacher.temperature, seed=seed)
         encoder = kind.learn(lessons, seed, store).reading(teacher.long_texts)
         record |= {"n_texts": lessons.n_trained, "n_held": lessons.n_held}
         held = lessons.texts[lessons.n_trained :]
         found = _with_encoder(teacher, encoder, seed, record, lessons)
-        same = [own == other for own, other in zip(found.predict(held), teacher.predict(held), strict=True)]
+        said = ([one.label for one in classifier.predictions(held)] for classifier in (found, teacher))
+        same = [own == other for own, other in zip(*said, strict=True)]
     record["agreement"] = sum(same) / len(same)
     return replace(found, details={**found.details, "distilled": record})
 
