@@ -6,6 +6,7 @@ and width, and its word embeddings start from the teacher's.
 Source: DeepSeek-AI 2024, "DeepSeek-V3 Technical Report", https://arxiv.org/abs/2412.19437.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -83,12 +84,19 @@ def deepseek_student(config: Any, teacher: nn.Module, seed: int) -> nn.Module:
 
 
 def hidden_states(model: nn.Module, tokens: Tokens) -> Float[Tensor, "batch tokens dim"]:
-    """The last hidden states of a text's tokens; each sees the others of its text.
+    """The last hidden states of a text's tokens, see `layer_states`."""
+    return layer_states(model, tokens, (-1,))[0]
+
+
+def layer_states(model: nn.Module, tokens: Tokens, layers: Sequence[int]) -> list[Float[Tensor, "batch tokens dim"]]:
+    """Hidden states of a text's tokens after some layers, -1 being the last; each token sees the others of its text.
 
     The mask is the one that `scaled_dot_product_attention` takes: to make it, transformers would wait for the GPU.
     """
-    width = tokens.ids.shape[1]
-    return model(tokens.ids, attention_mask=tokens.mask[:, None, None].expand(-1, 1, width, -1)).last_hidden_state
+    width, inner = tokens.ids.shape[1], any(layer != -1 for layer in layers)
+    mask = tokens.mask[:, None, None].expand(-1, 1, width, -1)
+    output = model(tokens.ids, attention_mask=mask, output_hidden_states=inner)
+    return [output.last_hidden_state if layer == -1 else output.hidden_states[layer] for layer in layers]
 
 
 def fuse_norms(model: nn.Module) -> None:

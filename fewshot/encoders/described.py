@@ -13,7 +13,7 @@ _ENCODERS = {kind.__name__: kind for kind in _KINDS}
 # Settings that may come from a saved folder. The others are the caller's alone: where and how fast to compute, where
 # features are kept, and what is trusted (remote code, pickled weights).
 _OF_ALL = ("model", "revision", "dtype", "max_length", "shallow_layer", "shallow_weight", "quantise", "long_texts")
-PORTABLE = frozenset((*_OF_ALL, "pooling", "attention", "normalize"))
+PORTABLE = frozenset((*_OF_ALL, "layers", "pooling", "attention", "normalize"))
 
 
 def described_encoder(encoder: Encoder) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
+from fewshot.encoders.layers import keep_layers
 from fewshot.encoders.loading import check_quantisable
 from fewshot.encoders.long_texts import LongTexts, cut_message, is_reported
 from fewshot.encoders.pooling import Shallow
@@ -51,7 +52,8 @@ class Encoder(LongTexts, ABC):
         super().__post_init__()
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
         self.n_truncated = 0  # of all that went through the weights, those that lost their end
-        self._shallow = Shallow.of(self.shallow_layer, self.shallow_weight, self.model)
+        self.layers = None if self.layers is None else tuple(self.layers)
+        self._shallow = Shallow.of(self.shallow_layer, self.shallow_weight, self.model, self.layers)
         self._place = resolve_device(self.device)
         self._target = resolve_dtype(self.dtype, self._place)
         if self.quantise is not None:
@@ -89,8 +91,9 @@ class Encoder(LongTexts, ABC):
 
     @property
     def identity(self) -> str:
-        """A name for exactly the published weights; EncoderError where they are not found."""
-        return self._source.identity
+        """A name for exactly the published weights that are kept; EncoderError where they are not found."""
+        kept = "" if self.layers is None else f" layers {','.join(map(str, self.layers))}"
+        return self._source.identity + kept
 
     @property
     def folder(self) -> Path:
@@ -127,6 +130,8 @@ class Encoder(LongTexts, ABC):
                 # Weights that are first needed inside somebody's inference mode must be trainable all the same.
                 with torch.inference_mode(False), torch.enable_grad():
                     self._module = self._load(folder, dtype).eval()
+                if self.layers is not None:
+                    keep_layers(self.backbone, self.layers, self.model)
                 if self._shallow is not None:
                     self._shallow.watch(self.backbone, self.model)
                 self.put_weights(self._module, dtype)
