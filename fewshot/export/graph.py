@@ -6,7 +6,7 @@ Transformer, trained weights, pooling, shallow layer, projection and head are th
 its rejection compares with its threshold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from fewshot.encoders import Encoder
 from fewshot.encoders.row_int8 import pack
 from fewshot.encoders.tokens import TokenizedTexts
 from fewshot.errors import ConfigError
-from fewshot.export.description import INPUTS
+from fewshot.export.description import INPUTS, LOGITS, SCORE
 from fewshot.export.experts import separate_experts
 from fewshot.export.rotary import real_rotations, replace_rotary
 from fewshot.fitted.rejection import Rejection
@@ -34,16 +34,6 @@ class ClassifierGraph(nn.Module):
         super().__init__()
         self.module = encoder.module
         self._encoder, self._classifier, self._rejection = encoder, classifier, rejection
-
-    @property
-    def model(self) -> str:
-        """Name of the encoder."""
-        return self._encoder.model
-
-    @property
-    def rejects(self) -> bool:
-        """Whether there is a score."""
-        return self._rejection is not None
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
@@ -65,15 +55,19 @@ class Traceable:
     """What an exporter needs of a classifier.
 
     Args:
-        graph: in eval mode.
+        graph: a module in eval mode.
+        model: name of its encoder, for messages.
         inputs: an example, name → `[2, tokens]`.
+        outputs: their names.
         tokenizer: JSON of the `tokenizers` library.
         padding: the integer at padding of each input but the mask.
         max_length: tokens that are read at most; None: no limit.
     """
 
-    graph: ClassifierGraph
+    graph: nn.Module
+    model: str
     inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
     tokenizer: str
     padding: Mapping[str, int]
     max_length: int | None
@@ -108,7 +102,9 @@ def traceable(encoder: Encoder, classifier: Classifier, rejection: Rejection | N
     _prepare(encoder, int8)
     return Traceable(
         graph=ClassifierGraph(encoder, classifier, rejection).requires_grad_(False).eval(),
+        model=encoder.model,
         inputs={name: inputs[name] for name in INPUTS if name in inputs},
+        outputs=[LOGITS] if rejection is None else [LOGITS, SCORE],
         tokenizer=_with_settings(window.tokenizer, window.limit, tokens.padding["input_ids"]),
         padding=dict(tokens.padding),
         max_length=window.limit,
