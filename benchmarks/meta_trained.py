@@ -1,11 +1,15 @@
 """Accuracy with encoders that are meta-trained, beside the same learner on the frozen encoder.
 
     FEWSHOT_DATA=DIR python -m benchmarks.meta_trained [--tasks banking77 ...] [--splits 01 ...] [--names true false]
+        [--beside clinc150 snips ... --sources DIR]
 
 Protocol as in `benchmarks.accuracy`.  For each class split one encoder is trained, with `trainable=full`, on
 the train classes and selected on 1-shot episodes of the valid classes; the learner is then meta-trained on its features
 for each setting.  On the command line: `python -m fewshot.run +task=TASK task.split=SPLIT trainable=full`.
 `--valid` looks at valid classes only, which is what settings are to be tuned on.
+
+With `--beside` the encoder is trained on these data sets too, on all of their classes, each episode within one, and
+selected on the valid classes of the scored one alone; the learner is meta-trained on the scored one.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import ASKED
@@ -27,6 +32,7 @@ from fewshot.experiment.evaluating import score
 from fewshot.experiment.meta_training import meta_train
 from fewshot.experiment.trainings import train_encoder
 from fewshot.report.results import scores
+from fewshot.tasks import Task, collect, load_folder
 from fewshot.training import Store
 
 LEARNER = "attention_prototypical"
@@ -38,6 +44,8 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(SPLITS), choices=list(SPLITS))
     parser.add_argument("--splits", nargs="+", help="default: all of the task's")
     parser.add_argument("--names", nargs="+", default=["true", "false"], choices=["true", "false"])
+    parser.add_argument("--beside", nargs="+", default=[], help="data sets that the encoder is trained on as well")
+    parser.add_argument("--sources", type=Path, help="folder of those that are neither bundled nor in $FEWSHOT_DATA")
     parser.add_argument("--asked", nargs="+", default=list(ASKED), choices=list(ASKED))
     parser.add_argument("--set", nargs="+", default=[], help="overrides, such as trainable=lora")
     parser.add_argument("--valid", action="store_true", help="look at valid classes only; nothing is recorded")
@@ -66,9 +74,10 @@ def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace)
     default = [] if any("trainable=" in override for override in chosen.set) else ["trainable=full"]
     overrides = (f"learner={LEARNER}", *default, *chosen.set)
     task, how = load(task_name, split), recipe(*overrides)
-    plan = replace(how, augmentation=None).plan(task, protocol(ways=5, shots=1, label_names=names))
+    trained_on = with_others(task_name, task, chosen)
+    plan = replace(how, augmentation=None).plan(trained_on, protocol(ways=5, shots=1, label_names=names))
     started = time.perf_counter()
-    trained = train_encoder(task, plan, Store())
+    trained = train_encoder(trained_on, plan, Store())
     seconds = time.perf_counter() - started
     systems: dict[str, Encoder] = {"meta-trained": trained.encoder}
     if chosen.frozen:
@@ -88,6 +97,19 @@ def measure(task_name: str, split: str, names: bool, chosen: argparse.Namespace)
                 run |= scores(score(found.model, task, test, plan, encoded).evaluation)
             runs.append(run)
     return runs
+
+
+def with_others(name: str, task: Task, chosen: argparse.Namespace) -> Task:
+    """The task as one source among those it is trained beside; what they hold out is trained on as well."""
+    others = {}
+    for other in chosen.beside:
+        if other == name:
+            continue
+        here = chosen.sources is not None and (chosen.sources / other).is_dir()
+        own = load_folder(chosen.sources / other, other, duplicates="drop") if here else load(other)
+        everything = tuple(range(len(own.classes)))
+        others[other] = replace(own, parts={"train": everything, "valid": (), "test": ()})
+    return collect({name: task, **others})
 
 
 def table(task: str, names: bool, runs: Sequence[dict[str, Any]], asked: Sequence[str]) -> list[dict[str, Any]]:

@@ -50,7 +50,9 @@ class SyntheticEncoder(Encoder):
         """As the fingerprint."""
         return self.fingerprint
 
-    def compute(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> Tensor:
+    def compute(
+        self, texts: Sequence[str], advance: Callable[[int], None] | None = None, updates: object = None
+    ) -> Tensor:
         """Drawn features of texts that `text_of` made; others count as the first of the first class."""
         numbers = torch.tensor([_numbers(text) for text in texts])
         labels, first, second = numbers[:, 0], numbers[:, 1] % _POOL, numbers[:, 1] // _POOL % _POOL

@@ -7,27 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from fewshot.adaptation.multi_label import MultiLabelTuner
-from fewshot.adaptation.refit import HeldOut, calibrated, held_evidence, out_of_fold, refitted
-from fewshot.bank import AdapterChoice, with_adapter
+from fewshot.adaptation.more_texts import with_texts, without_label
+from fewshot.adaptation.refit import HeldOut, calibrated, out_of_fold
 from fewshot.continual import NewTexts, learn_on
 from fewshot.encoders import Encoder, SentenceTransformerEncoder
 from fewshot.encoders.languages import warn_of_language
 from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.columns import as_list
 from fewshot.episodes.label_names import described_names
-from fewshot.episodes.labelled import LabelledTexts, readable
-from fewshot.episodes.multi_labelled import MultiLabelledTexts, as_array, indicator_columns, is_indicator, label_sets
-from fewshot.errors import ConfigError, TaskError
-from fewshot.fitted.evidence import own_labels
+from fewshot.episodes.multi_labelled import MultiLabelledTexts, as_array, is_indicator, label_sets
+from fewshot.episodes.supports import support_of
+from fewshot.errors import ConfigError
 from fewshot.fitted.explanation import Explanation
 from fewshot.housekeeping import mask_personal_data
-from fewshot.learners import Centroid
-from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.meta_model import MetaModel
 from fewshot.ranges import one_of
 from fewshot.tasks.task import text_digests
@@ -127,30 +123,23 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             TaskError: fewer than two labels, a label that is neither a string nor a whole number, something that is no
                 text.
         """
-        texts, y = as_list(X, "X"), y if is_indicator(y) else as_list(y, "y")
-        several = label_sets(y, self.multi_label)
-        labels: list[Any] = as_list(y, "y") if several is None else several
-        if len(texts) != len(labels):
-            raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
-        texts = self._masked(texts)
+        texts = self._masked(checked_texts(as_list(X, "X")))
+        support = support_of(texts, y, self.label_names, self.descriptions, self.multi_label)
+        if isinstance(support, MultiLabelledTexts) and self.reject is not None:
+            raise ConfigError("Got reject= for texts with several labels, where one of none gets none. Leave it out.")
         model = self._meta_model()
-        _warn_of_seen(model.encoder, texts)
-        warn_of_language(model.encoder.model, [text for text in texts if isinstance(text, str)])
+        if model.encoder.trained is not None:
+            model.encoder.trained.warn_of_seen(text_digests(texts))
+        warn_of_language(model.encoder.model, texts)
         with model.encoder.cuts_reported(texts):
-            if several is not None:
-                columns = indicator_columns(y) if is_indicator(y) else []
-                adapted = self._multi_label(model, texts, several, columns)
-                fitted = self._fitted(replace(adapted, mask_personal_data=self.mask_personal_data))
-                fitted.indicator_ = is_indicator(y)
-                return fitted
-            support = LabelledTexts.of(texts, labels, described_names(labels, self.label_names, self.descriptions))
             adapted = model.with_evidence(model.adapt_to(support, self.random_state), support)
             if "adapter" in adapted.details:
                 log.info(adapted.details["adapter"]["sentence"])
-            held = out_of_fold(adapted, self.random_state)
-            known = calibrated(adapted, held, self._reject())
-            decided = replace(known, reject_label=self.reject_label, mask_personal_data=self.mask_personal_data)
-            return self._fitted(decided, held)
+            held = None if adapted.thresholds is not None else out_of_fold(adapted, self.random_state)
+            if held is not None:
+                adapted = replace(calibrated(adapted, held, self._reject()), reject_label=self.reject_label)
+        self.indicator_ = is_indicator(y)
+        return self._fitted(replace(adapted, mask_personal_data=self.mask_personal_data), held)
 
     def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
         """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
@@ -159,12 +148,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         """
         if not hasattr(self, "model_"):
             return self.fit(X, y)
-        old = held_evidence(self.model_).support
-        new = label_sets(y, True) if self.multi_label_ else as_list(y, "y")
-        X = as_list(X, "X")
-        if len(X) != len(new or []):
-            raise TaskError(f"Got {len(X)} texts and {len(new or [])} labels, expected one label for each text.")
-        return self._learnt([*old.texts, *as_list(X, "X")], [*own_labels(old), *(new or [])], set())
+        labels = label_sets(y, True) or [] if self.multi_label_ else as_list(y, "y")
+        return self._fitted(with_texts(self.model_, as_list(X, "X"), labels, self.label_names, self.descriptions))
 
     def forget(self, label: Any) -> "FewShotClassifier":
         """Leave a label and the texts that have no other out from now on.
@@ -173,15 +158,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             ConfigError: there is no such label.
         """
         check_is_fitted(self)
-        old = held_evidence(self.model_).support
-        if label not in old.labels:
-            raise ConfigError(f"Got the label {label!r}, expected one of {list(old.labels)}. Correct it.")
-        labels = own_labels(old)
-        kept = [place for place, own in enumerate(labels) if own not in (label, (label,))]
-        left = [labels[place] for place in kept]
-        if self.multi_label_:
-            left = [tuple(other for other in own if other != label) for own in left]
-        return self._learnt([old.texts[place] for place in kept], left, {label})
+        return self._fitted(without_label(self.model_, label))
 
     def learn_on(self, X: Iterable[str], y: Iterable[Any], method: str = "prototypes") -> "FewShotClassifier":
         """Learn more texts, of known labels or new ones, from what was kept of the old ones, see `fewshot.continual`.
@@ -199,10 +176,18 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             ConfigError: no such method, several labels, or a method that cannot go on from what another one kept.
         """
         check_is_fitted(self)
-        texts, labels = self.model_.masked(checked_texts(as_list(X, "X"))), as_list(y, "y")
+        labels = as_list(y, "y")
         names = described_names(labels, self.label_names, self.descriptions) or {}
-        with self.model_.encoder.cuts_reported(texts):
-            return self._fitted(learn_on(self.model_, NewTexts(texts, labels, names), method, self.random_state))
+        new = NewTexts(as_list(X, "X"), labels, names)
+        return self._fitted(learn_on(self.model_, new, method, self.random_state))
+
+    def distill(self, texts: Iterable[str] | None = None, student: Any = "static") -> "FewShotClassifier":
+        """A classifier with a small encoder that learnt from this one, see `TextClassifier.distill`."""
+        check_is_fitted(self)
+        own = None if texts is None else as_list(texts, "texts")
+        other = clone(self)
+        other.indicator_ = self.indicator_
+        return other._fitted(self.model_.distill(own, student, seed=self.random_state))
 
     def predict(self, X: Iterable[str]) -> np.ndarray:
         """The label of each text, `reject_label` where it seems to be of none.
@@ -242,11 +227,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         With several labels the distance to the threshold of each: above 0 the text has the label.
         """
         check_is_fitted(self)
+        logits = self.model_.logits(as_list(X, "X")).double()
         if self.model_.thresholds is not None:
-            scaled = self.model_.logits(as_list(X, "X")) / self.model_.temperature
-            return (scaled - self.model_.thresholds.logit()).double().numpy()
-        logits = self.model_.logits(as_list(X, "X")).double().numpy()
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+            return (logits / self.model_.temperature - self.model_.thresholds.logit()).numpy()
+        return (logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits).numpy()
 
     def predict_set(self, X: Iterable[str], coverage: float = 0.9) -> list[tuple[Any, ...]]:
         """The labels among which the right one is as often as asked, see `TextClassifier.predict_set`."""
@@ -271,7 +255,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "FewShotClassifier":
         """Read what `save_pretrained` wrote, see `TextClassifier.from_pretrained`."""
-        return cls()._fitted(TextClassifier.from_pretrained(folder, encoder))
+        return cls.of(TextClassifier.from_pretrained(folder, encoder))
+
+    @classmethod
+    def of(cls, model: TextClassifier) -> "FewShotClassifier":
+        """A fitted classifier, for what only this class does: to learn more and to forget."""
+        return cls()._fitted(model)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -286,59 +275,21 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.held_out_ = held
         self.multi_label_ = model.thresholds is not None
         self.indicator_ = vars(self).get("indicator_", False)
-        words = any(isinstance(label, str) for label in model.labels)
-        mixed = words and not all(isinstance(label, str) for label in model.labels)
+        mixed = len({isinstance(label, str) for label in model.labels}) > 1
         self.classes_ = np.array(model.labels, dtype=object if mixed else None)
         return self
 
-    def _learnt(self, texts: list[str], labels: list[Any], forgotten: set[Any]) -> "FewShotClassifier":
-        old = held_evidence(self.model_).support
-        names = None
-        if old.label_names is not None:
-            names = dict(zip(old.labels, old.label_names, strict=True))
-            names = {label: name for label, name in names.items() if label not in forgotten}
-            flat = [label for own in labels for label in own] if self.multi_label_ else labels
-            given = described_names(flat, self.label_names, self.descriptions) or {}
-            new = [label for label in dict.fromkeys(flat) if label not in names]
-            names |= {label: given.get(label, readable(str(label))) for label in new}
-        texts = self.model_.masked(texts)
-        with self.model_.encoder.cuts_reported(texts):
-            if not self.multi_label_:
-                return self._fitted(refitted(self.model_, LabelledTexts.of(texts, labels, names)))
-            support = MultiLabelledTexts.of(texts, labels, names)
-            return self._fitted(MultiLabelTuner().refit(self.model_, support))
-
-    def _multi_label(
-        self, model: MetaModel, texts: list[str], label_sets: list[tuple[Any, ...]], columns: list[Any]
-    ) -> TextClassifier:
-        if self.stage not in ("auto", "prototypes", "head") or isinstance(model.learner, EncoderMAML):
-            raise ConfigError(
-                f"Got stage={self.stage!r} for texts with several labels, for which no encoder is tuned. Expected "
-                f"stage='auto', or a meta-model that leaves the encoder as it is. Leave stage out."
-            )
-        if self.reject is not None:
-            raise ConfigError(
-                "Got reject= for texts with several labels, where a text of none gets none. Leave reject out."
-            )
-        known = dict.fromkeys([*columns, *(label for own in label_sets for label in own)])
-        names = described_names(known, self.label_names, self.descriptions)
-        support = MultiLabelledTexts.of(texts, label_sets, names, columns)
-        return MultiLabelTuner().fit(model.encoder, support, model.learner, self.random_state)
-
     def _reject(self) -> float | Sequence[str] | None:
-        reject = self.reject
-        if reject is None or isinstance(reject, (float, int)):
-            if reject is not None and not 0 < reject < 1:
-                raise ConfigError(
-                    f"Got reject={reject!r}, expected a share between 0 and 1, texts, or None. Write reject=0.05."
-                )
-            return None if reject is None else float(reject)
-        return self._masked(as_list(reject, "reject"))
+        if self.reject is None:
+            return None
+        if isinstance(self.reject, (float, int)):
+            return float(self.reject)
+        return self._masked(checked_texts(as_list(self.reject, "reject")))
 
     def _masked(self, texts: list[Any]) -> list[Any]:
         if not self.mask_personal_data:
             return texts
-        masked, counts = mask_personal_data(checked_texts(texts))
+        masked, counts = mask_personal_data(texts)
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common()) or "none found"
         log.info(f"Masked personal data: {kinds}. It is masked in new texts as well.")
         return masked
@@ -355,24 +306,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
             encoder = self.encoder or SentenceTransformerEncoder()
             if isinstance(encoder, str):
                 encoder = SentenceTransformerEncoder(encoder)
-            if self.adapter not in (None, "auto"):
-                encoder = with_adapter(encoder, self.adapter)
-            if self.long_texts is not None:
-                encoder = encoder.reading(self.long_texts)
-            adapters = AdapterChoice.of(encoder) if self.adapter == "auto" else None
-            model = MetaModel(encoder, Centroid(encoder.encode(["a text"]).shape[1]), adapters=adapters)
+            model = MetaModel.untrained(encoder, self.adapter)
         if self.long_texts is not None:
-            model = replace(model, encoder=model.encoder.reading(self.long_texts))
+            model = model.reading(self.long_texts)
         return model.with_stage(self.stage)
-
-
-def _warn_of_seen(encoder: Encoder, texts: Sequence[Any]) -> None:
-    """Say so if the encoder's training has seen the texts, for its accuracy on them then says little."""
-    if encoder.trained is None:
-        return
-    digests = text_digests(text for text in texts if isinstance(text, str))
-    if n_seen := len(digests & {*encoder.trained.seen.get("digests", ())}):
-        log.warning(
-            f"The encoder was trained on {n_seen} of these {len(digests)} texts, so that its accuracy on texts held "
-            f"out says too much of new ones."
-        )

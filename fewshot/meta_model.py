@@ -11,17 +11,19 @@ from torch import Tensor
 
 from fewshot.adaptation.final_stage import UNTUNED, FinalStage, by_ladder, default_tuners
 from fewshot.adaptation.ladder import Ladder
+from fewshot.adaptation.multi_label import MultiLabelTuner
 from fewshot.augment.augmenter import SupportAugmentation
-from fewshot.bank import AdapterChoice
+from fewshot.bank import AdapterChoice, with_adapter
 from fewshot.encoders import Encoder
 from fewshot.encoders.described import described_encoder, encoder_from
 from fewshot.encoders.trained import RUN_FOLDER, read_trained, write_trained
 from fewshot.episodes.labelled import LabelledTexts
+from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.features import TaskFeatures, unit_features
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.hub import fetched
-from fewshot.learners import Learner
+from fewshot.learners import Centroid, Learner
 from fewshot.learners.learner import Classifier
 from fewshot.learners.maml.encoder_maml import EncoderMAML
 from fewshot.learners.saving import check_encoder, frozen, load_learner, save_learner
@@ -88,14 +90,21 @@ class MetaModel:
         support = LabelledTexts.of(texts, labels, label_names)
         return self.with_evidence(self.adapt_to(support, seed), support)
 
-    def adapt_to(self, support: LabelledTexts, seed: int = 0, store: Store | None = None) -> TextClassifier:
+    def adapt_to(
+        self, support: LabelledTexts | MultiLabelledTexts, seed: int = 0, store: Store | None = None
+    ) -> TextClassifier:
         """Fit a classifier to a support; arguments as for `adapt`.
 
         Args:
-            support: all that is labelled.
+            support: all that is labelled; with several labels a text, no adapter is chosen and no text is made.
             seed: of what is tuned.
             store: where trainings keep checkpoints and events; None keeps none.
+
+        Raises:
+            ConfigError: several labels a text, for a final stage or a learner that tunes the encoder.
         """
+        if isinstance(support, MultiLabelledTexts):
+            return self._multi_label(support, seed)
         if self.adapters is not None:
             chosen = self.adapters.choose(support)
             fitted = replace(self, encoder=chosen.encoder, adapters=None).adapt_to(support, seed, store)
@@ -120,7 +129,7 @@ class MetaModel:
         )
         final = self.final_stage
         if isinstance(final, Ladder):
-            final = by_ladder(final, support, learner)
+            final = by_ladder(final, support, learner, self.encoder)
         if final is None:
             return own
         return final.tune(own, learner, support, features, support.episode(), seed, store)
@@ -130,6 +139,12 @@ class MetaModel:
         if stage in ("auto", "prototypes"):
             return replace(self, final_stage=Ladder() if stage == "auto" else None)
         return replace(self, final_stage=FinalStage(stage, default_tuners()[stage]))
+
+    def reading(self, long_texts: str) -> "MetaModel":
+        """The same model whose encoder reads long texts in another way, see `Encoder.reading`."""
+        encoder = self.encoder.reading(long_texts)
+        adapters = None if self.adapters is None else replace(self.adapters, encoder=encoder)
+        return replace(self, encoder=encoder, adapters=adapters)
 
     def save_pretrained(self, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
         """Write encoder and learner to a folder, which `MetaModel.from_pretrained` and `FewShotClassifier` read.
@@ -155,6 +170,23 @@ class MetaModel:
             "details": dict(details or {}),
         }
         write_sealed(folder / DESCRIPTION, content)
+
+    @classmethod
+    def untrained(cls, encoder: Encoder, adapter: Path | str | None = None) -> "MetaModel":
+        """An encoder with nearest centroids.
+
+        Args:
+            encoder: as published.
+            adapter: name, folder or hub id of one that is put into it; `"auto"` chooses one for each support.
+
+        Raises:
+            ConfigError: there is no such adapter.
+            EncoderError: it cannot be read, or belongs to another encoder.
+        """
+        if adapter not in (None, "auto"):
+            encoder = with_adapter(encoder, adapter)
+        adapters = AdapterChoice.of(encoder) if adapter == "auto" else None
+        return cls(encoder, Centroid(encoder.encode(["a text"]).shape[1]), adapters=adapters)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "MetaModel":
@@ -185,12 +217,22 @@ class MetaModel:
         learner = load_learner(folder / _LEARNER, encoder)
         return cls(encoder, learner)
 
-    def with_evidence(self, classifier: TextClassifier, support: LabelledTexts) -> TextClassifier:
+    def with_evidence(self, classifier: TextClassifier, support: LabelledTexts | MultiLabelledTexts) -> TextClassifier:
         """A classifier of this model that holds what it was fitted on, to explain its predictions and to learn more."""
         if isinstance(self.learner, EncoderMAML) or classifier.evidence is not None:
             return classifier
         features = unit_features(classifier.encoder, support.with_names_as_texts().texts)
         return replace(classifier, evidence=Evidence(support, features, self.learner))
+
+    def _multi_label(self, support: MultiLabelledTexts, seed: int) -> TextClassifier:
+        stage = self.final_stage.name if isinstance(self.final_stage, FinalStage) else "head"
+        if stage != "head" or isinstance(self.learner, EncoderMAML):
+            raise ConfigError(
+                f"Got {f'stage={stage!r}' if stage != 'head' else 'learner=maml through the encoder'} for texts with "
+                f"several labels, for which no encoder is tuned. Expected stage='auto', or a meta-model that leaves "
+                f"the encoder as it is. Leave stage out."
+            )
+        return MultiLabelTuner().fit(self.encoder, support, self.learner, seed)
 
     def _features(self, support: LabelledTexts, encoded: Float[Tensor, "n_all dim"]) -> TaskFeatures:
         """Features of the support's texts and label names, as they are encoded, new texts beside them."""

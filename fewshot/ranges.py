@@ -19,7 +19,14 @@ SHARES: Range = (
     lambda value: len(value) > 0 and all(0 < share <= 1 for share in value),
     "a list of shares such as [0.5,1]",
 )
-
+RISING: Range = (
+    lambda value: (
+        0 < len(value) == len(set(value))
+        and list(value) == sorted(value)
+        and all(type(number) is int and number >= 0 for number in value)
+    ),
+    "a list of whole numbers that rise, from 0, such as [0,5]",
+)
 
 BOOLEAN: Range = (lambda value: isinstance(value, bool), "true or false")
 

@@ -44,6 +44,7 @@ class TextClassifier:
         details: how it came about, as JSON can hold it: `stage`, accuracies on held-out texts, and so on.
         evidence: what it was fitted on; None: it cannot explain its predictions.
         nonconformity: of texts held out, ascending, see `prediction_sets`; None: it gives no sets.
+        confidences: probabilities of the predicted labels of texts held out, ascending; None: they are not known.
         rejection: tells texts that belong to no class; None: nothing is rejected.
         reject_label: the label of a text that is rejected.
         thresholds: of the probability of each label, if a text can have several labels or none; None: it has one.
@@ -58,6 +59,7 @@ class TextClassifier:
     details: Mapping[str, Any] = field(default_factory=dict)
     evidence: Evidence | None = field(default=None, repr=False)
     nonconformity: Float[Tensor, " n_held"] | None = field(default=None, repr=False)
+    confidences: Float[Tensor, " n_held"] | None = field(default=None, repr=False)
     rejection: Rejection | None = field(default=None, repr=False)
     reject_label: str | int | None = None
     thresholds: Float[Tensor, " n_classes"] | None = field(default=None, repr=False)
@@ -72,7 +74,7 @@ class TextClassifier:
     def logits(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
         """Logits of each label for each text, not yet divided by the temperature; float32 on the CPU."""
         if self.long_texts != "chunk_max":
-            return self._logits(self._features(texts))
+            return self._logits(self.features(texts))
         pieces, counts = self._pieces(texts)
         logits = self._logits(pieces)
         if len(counts) == len(logits):
@@ -97,14 +99,11 @@ class TextClassifier:
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
         """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
-        logits, rejected = zip(*self._scored(texts), strict=True)
-        known = [part for part in rejected if part is not None]
-        return Predictions(
-            labels=self.labels,
-            probabilities=self._probabilities(torch.cat(logits)).numpy(),
-            rejected=torch.cat(known).numpy() if known else None,
-            thresholds=None if self.thresholds is None else self.thresholds.numpy(),
-        )
+        return self._predictions(self._scored(texts))
+
+    def predictions_from(self, features: Float[Tensor, "n_texts dim"]) -> Predictions:
+        """The same, by what `features` gives for the texts; not where the best piece of a long text counts."""
+        return self._predictions(self._scored_parts(features))
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
         """The labels of each text among which the right one is, as often as asked, the most probable one first.
@@ -149,9 +148,15 @@ class TextClassifier:
         Raises:
             ConfigError: there is no such label, or the classifier was saved without its evidence.
         """
+        features = self._pieces([text])[0] if self.long_texts == "chunk_max" else self.features([text])
+        return self.explanation_from(features, text, label)
+
+    def explanation_from(
+        self, features: Float[Tensor, "n_pieces dim"], text: str, label: str | int | None = None
+    ) -> Explanation:
+        """The same, by the unit features of the text or of its pieces."""
         if self.evidence is None:
             raise ConfigError("The classifier does not hold what it was fitted on, so it cannot explain. Fit it again.")
-        features = self._pieces([text])[0] if self.long_texts == "chunk_max" else self._features([text])
         pieces = self._logits(features)
         logits = pieces.amax(0)
         if label is not None and label not in self.labels:
@@ -165,10 +170,15 @@ class TextClassifier:
             self._attribution, features, self.masked([text])[0], number, probability, float(logits[number])
         )
 
+    def features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
+        """Unit features of whole texts, as the classifier reads them."""
+        with self._read(texts) as read:
+            return unit_features(self.encoder, read)
+
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
         """Texts in the space whose Euclidean distances the classifier goes by."""
         with torch.no_grad():
-            return self.classifier.metric(self._features(texts)[None])[0]
+            return self.classifier.metric(self.features(texts)[None])[0]
 
     def cuts_reported(self, texts: Sequence[str]) -> AbstractContextManager[None]:
         """Say in one warning how many of some texts lose their end, and nothing more of it within the block."""
@@ -181,6 +191,21 @@ class TextClassifier:
             ConfigError: personal data is to be masked, and presidio-analyzer is not installed.
         """
         return mask_personal_data(texts)[0] if self.mask_personal_data else texts
+
+    def distill(
+        self, texts: Iterable[str] | None = None, student: Any = "static", *, seed: int = 0
+    ) -> "TextClassifier":
+        """A classifier with a small encoder that learnt from this one on texts without labels, see `fewshot.distill`.
+
+        Args:
+            texts: of the task, without labels; None takes general vectors as they are.
+            student: `"static"`, or another one of `fewshot.distill.STUDENTS`, or one with settings of its own.
+            seed: of what is drawn and held out.
+        """
+        from fewshot import distill  # what distils fits classifiers, and these are classifiers
+
+        distilled: TextClassifier = distill.distill(self, texts, student, seed=seed)
+        return distilled
 
     def without_cache(self) -> "TextClassifier":
         """The same classifier, which keeps no features of the texts that it sees."""
@@ -245,10 +270,6 @@ class TextClassifier:
         assert self.evidence is not None
         return self.evidence.attribution(self.classifier)
 
-    def _features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
-        with self._read(texts) as read:
-            return unit_features(self.encoder, read)
-
     def _pieces(self, texts: Iterable[str]) -> tuple[Float[Tensor, "n_pieces dim"], list[int]]:
         with self._read(texts) as read:
             return self.encoder.encode_pieces(read)
@@ -269,10 +290,25 @@ class TextClassifier:
         """Logits, and which texts are rejected, part by part: many texts and classes make a large matrix."""
         read = checked_texts(texts)
         if self.long_texts == "chunk_max":
-            yield self.logits(read), None if self.rejection is None else self._rejected(self._features(read))
+            yield self.logits(read), None if self.rejection is None else self._rejected(self.features(read))
             return
-        for part in self._features(read).split(_CHUNK):
+        yield from self._scored_parts(self.features(read))
+
+    def _scored_parts(
+        self, features: Float[Tensor, "n_texts dim"]
+    ) -> Iterator[tuple[Tensor, Bool[Tensor, " n_part"] | None]]:
+        for part in features.split(_CHUNK):
             yield self._logits(part), self._rejected(part)
+
+    def _predictions(self, scored: Iterator[tuple[Tensor, Bool[Tensor, " n_part"] | None]]) -> Predictions:
+        logits, rejected = zip(*scored, strict=True)
+        known = [part for part in rejected if part is not None]
+        return Predictions(
+            labels=self.labels,
+            probabilities=self._probabilities(torch.cat(logits)).numpy(),
+            rejected=torch.cat(known).numpy() if known else None,
+            thresholds=None if self.thresholds is None else self.thresholds.numpy(),
+        )
 
     def _rejected(self, features: Float[Tensor, "n_texts dim"]) -> Bool[Tensor, " n_texts"] | None:
         if self.rejection is None:

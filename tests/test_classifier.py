@@ -148,7 +148,7 @@ def test_parameters_are_stored_untouched_and_checked_in_fit():
     with pytest.raises(ConfigError, match="multi_label='perhaps'"):
         own.fit(TEXTS, LABELS)
     with pytest.raises(ConfigError, match="stage='nonsense'"):
-        own.set_params(multi_label="auto").fit(TEXTS, LABELS)
+        own.set_params(multi_label="auto", label_names=None).fit(TEXTS, LABELS)
     with pytest.raises(ConfigError, match="long_texts='shred', expected one of cut, chunk, chunk_max"):
         classifier(long_texts="shred").fit(TEXTS, LABELS)
 

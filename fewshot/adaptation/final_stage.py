@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from fewshot.adaptation.fine_tuner import FineTuner
 from fewshot.adaptation.head import HeadTuner
 from fewshot.adaptation.ladder import Ladder
-from fewshot.encoders import Adapter, Full, Trainable
+from fewshot.encoders import Adapter, Encoder, Full, Trainable
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.evaluation.evaluate import held_out_accuracy
@@ -127,18 +127,18 @@ class LightTuner(FineTuner):
     margin: float = 1.0  # with few texts luck weighs more
 
 
-def by_ladder(ladder: Ladder, support: LabelledTexts, learner: Learner) -> FinalStage | None:
+def by_ladder(ladder: Ladder, support: LabelledTexts, learner: Learner, encoder: Encoder) -> FinalStage | None:
     """The final stage of a support whose classes are all told apart: what the ladder says of its largest class.
 
-    Below the stages that fine-tune the encoder a head is tuned, from two texts on; it needs a learner that goes by
-    prototypes. With thousands of classes and tens of thousands of texts nothing is tuned.
+    Below the stages that fine-tune the encoder, and for one without layers, a head is tuned, from two texts on; it
+    needs a learner that goes by prototypes. With thousands of classes and tens of thousands of texts nothing is tuned.
     """
     if len(support.texts) * len(support.labels) > MOST_LOGITS:
         log.info(f"{len(support.texts):,} texts of {len(support.labels):,} classes are too many to tune on: prototypes")
         return None
     largest = int(support.counts.max())
     name: str = ladder.rung(largest).name
-    if name not in ("lora", "full"):
+    if name not in ("lora", "full") or not encoder.HAS_LAYERS:
         if largest < 2 or not learner.by_prototypes:
             return None
         name = "head"

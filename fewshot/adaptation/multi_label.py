@@ -101,20 +101,14 @@ class MultiLabelTuner(RangedSettings):
         """
         assert classifier.evidence is not None
         assert classifier.thresholds is not None
-        old, details = classifier.evidence, classifier.details
-        everything = support.with_names_as_texts().texts
-        known = dict(zip(old.support.with_names_as_texts().texts, old.features, strict=True))
-        new = [text for text in dict.fromkeys(everything) if text not in known]
-        if new:
-            known |= zip(new, normalize(classifier.encoder.encode(new), dim=-1), strict=True)
-        features = torch.stack([known[text] for text in everything])
+        evidence, details = classifier.evidence.of(support, classifier.encoder), classifier.details
         of_label = dict(zip(classifier.labels, classifier.thresholds.tolist(), strict=True))
         return replace(
             classifier,
-            classifier=self._fitted(features, support, details["l2"]).shifted(details["shift"]),
+            classifier=self._fitted(evidence.features, support, details["l2"]).shifted(details["shift"]),
             labels=support.labels,
             details={**details, "n_texts": len(support.texts)},
-            evidence=Evidence(support, features, old.learner),
+            evidence=evidence,
             thresholds=torch.tensor([of_label.get(label, details["common_threshold"]) for label in support.labels]),
         )
 

@@ -13,7 +13,6 @@ from fewshot.adaptation.head import HeadTuner
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.evaluation import fit_temperature
-from fewshot.features import unit_features
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.prediction_sets import nonconformity
 from fewshot.fitted.rejection import EmbeddedSupport, Rejection
@@ -33,13 +32,7 @@ def refitted(classifier: TextClassifier, support: LabelledTexts) -> TextClassifi
         classifier: with evidence; texts that are in it are not encoded again.
         support: all that is labelled now.
     """
-    old = held_evidence(classifier)
-    everything = support.with_names_as_texts().texts
-    known = dict(zip(old.support.with_names_as_texts().texts, old.features, strict=True))
-    new = [text for text in dict.fromkeys(everything) if text not in known]
-    if new:
-        known |= zip(new, unit_features(classifier.encoder, new), strict=True)
-    evidence = Evidence(support, torch.stack([known[text] for text in everything]), old.learner)
+    evidence = held_evidence(classifier).of(support, classifier.encoder)
     details = {**classifier.details, "n_texts": len(support.texts)}
     again = fitted(classifier, evidence)
     rejection = None if classifier.rejection is None else classifier.rejection.of(embedded(again, evidence))
@@ -158,11 +151,13 @@ def calibrated(
     if len(held.classes):
         smoothing = 1 / (len(held.classes) + 2)
         temperature = fit_temperature(held.logits[None], held.classes[None], label_smoothing=smoothing)
+        probabilities = (held.logits / temperature).softmax(-1)
         found = {"accuracy": float(held.right.double().mean()), "n_texts": len(held.classes)}
         classifier = replace(
             classifier,
             temperature=temperature,
-            nonconformity=nonconformity((held.logits / temperature).softmax(-1), held.classes),
+            nonconformity=nonconformity(probabilities, held.classes),
+            confidences=probabilities.amax(1).sort().values,
             details={**classifier.details, "out_of_fold": found},
         )
     if reject is None:

@@ -3,6 +3,7 @@ from .adapter import AdapterSource as AdapterSource
 from .adapter import StoredAdapter as StoredAdapter
 from .adapter import read_adapter as read_adapter
 from .adapter import write_adapter as write_adapter
+from .bank import Bank as Bank
 from .choice import AdapterChoice as AdapterChoice
 from .choice import Chosen as Chosen
 from .shelf import find_adapter as find_adapter

@@ -9,12 +9,10 @@ The first three are what `write_trained` writes, so that such a folder is good f
 may be absent.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from fewshot.encoders.trained import TrainedWeights, read_trained, write_trained
 from fewshot.errors import EncoderError
@@ -77,15 +75,11 @@ class StoredAdapter:
         scaled = self.weights.at_strength(self.card.strength if strength is None else strength)
         return None if scaled.placed is not None and not scaled.placed.scale and scaled.below is None else scaled
 
-    def count_seen(self, digests: Set[str]) -> int:
-        """How many of some texts and label names, by `Task.digests`, it was trained or selected on."""
-        return len(digests & {*self.weights.seen.get("digests", ())})
-
 
 def write_adapter(folder: Path | str, adapter: StoredAdapter, settings: Mapping[str, Any]) -> None:
     """Write an adapter in bfloat16 to a folder; `settings` are the encoder's. StorageError if it cannot be written."""
     write_sealed(Path(folder) / CARD, {"format": FORMAT, **asdict(adapter.card)})
-    write_trained(folder, adapter.weights, settings, torch.bfloat16)
+    write_trained(folder, adapter.weights.rounded(), settings)
 
 
 def read_adapter(folder: Path | str) -> StoredAdapter:
@@ -95,7 +89,7 @@ def read_adapter(folder: Path | str) -> StoredAdapter:
         EncoderError: no trained weights, damaged ones, or a card of another form.
     """
     folder = Path(folder).expanduser()
-    weights = read_trained(folder)
+    weights = read_trained(folder).compact()
     try:
         content = read_sealed(folder / CARD)
         return StoredAdapter(_card(content), weights)

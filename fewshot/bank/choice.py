@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.bank.adapter import StoredAdapter
+from fewshot.bank.bank import Bank
 from fewshot.bank.shelf import fitting_adapters
 from fewshot.encoders import Encoder
 from fewshot.encoders.shared import SharedModel
@@ -87,7 +88,7 @@ class AdapterChoice:
         strengths: at which each is tried.
 
     Raises:
-        EncoderError: an adapter is of another published model.
+        ConfigError, EncoderError: an adapter that does not fit, see `Bank`.
     """
 
     encoder: Encoder
@@ -101,41 +102,42 @@ class AdapterChoice:
         return cls(encoder, adapters) if adapters else None
 
     @cached_property
-    def _encoders(self) -> dict[tuple[str | None, float], Encoder]:
-        """Name and strength → encoder, all over one model that is loaded when the first of them is used."""
-        shared = SharedModel(self.encoder)
-        found: dict[tuple[str | None, float], Encoder] = {(None, 0.0): shared.encoder(None)}
-        for name, adapter in self.adapters.items():
-            found |= {(name, strength): shared.encoder(adapter.at_strength(strength)) for strength in self.strengths}
-        return found
+    def _bank(self) -> Bank:
+        """All candidates beside the weights of the encoder, which go through it in one batch."""
+        return Bank(self.encoder, self.adapters)
+
+    @cached_property
+    def _merged(self) -> SharedModel:
+        """What is handed over: merged, as a saved classifier is read again."""
+        return SharedModel(self.encoder)
 
     def choose(self, support: LabelledTexts) -> Chosen:
         """The encoder that suits a support best, or the published one unless another is surely better."""
-        published = self._encoders[None, 0.0]
         looked_at, candidates = _thinned(support), self._candidates(support)
         everything, n_texts = looked_at.with_names_as_texts(), len(looked_at.texts)
         n_scored = len(_left_out(everything.classes, n_texts))
         if not candidates or n_scored < FEWEST:
-            return Chosen(published, n_texts=n_scored)
-
-        def likelihoods(encoder: Encoder) -> Float[Tensor, " n_left_out"]:
-            return left_out_likelihoods(encoder.encode(everything.texts), everything.classes, n_texts)
-
-        before, best = likelihoods(published), Chosen(published, gain=-math.inf)
-        for name, strength in candidates:
-            encoder = self._encoders[name, strength]
-            gains = likelihoods(encoder) - before
+            return Chosen(self.encoder, n_texts=n_scored)
+        texts = list(everything.texts)
+        asked = [own for own in (None, *candidates) for _ in texts]
+        features = self._bank.encode(texts * (1 + len(candidates)), asked).split(len(texts))
+        before, *others = (left_out_likelihoods(own, everything.classes, n_texts) for own in features)
+        best = Chosen(self.encoder, gain=-math.inf)
+        for (name, strength), found in zip(candidates, others, strict=True):
+            gains = found - before
             gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(n_scored)
             if gain > best.gain:
-                best = Chosen(encoder, name, strength, gain, error, n_scored)
-        sure = best.gain > ERRORS * best.standard_error
-        return best if sure else replace(best, encoder=published, name=None, strength=0.0)
+                best = Chosen(self.encoder, name, strength, gain, error, n_scored)
+        if best.name is None or best.gain <= ERRORS * best.standard_error:
+            return replace(best, name=None, strength=0.0)
+        weights = self.adapters[best.name].at_strength(best.strength)
+        return replace(best, encoder=self._merged.encoder(weights))
 
     def _candidates(self, support: LabelledTexts) -> list[tuple[str, float]]:
         digests = text_digests(support.texts)
         found = []
         for name, adapter in self.adapters.items():
-            n_seen = adapter.count_seen(digests)
+            n_seen = adapter.weights.count_seen(digests)
             if n_seen > _SEEN * len(digests):
                 log.info(f"The adapter {name} was trained on {n_seen} of these texts, so it is left out.")
             else:

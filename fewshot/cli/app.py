@@ -1,4 +1,4 @@
-"""The command `fewshot`: fit, predict, evaluate, export, check, report and run."""
+"""The command `fewshot`: fit, predict, evaluate, distill, export, serve, check, report and run."""
 
 import logging
 import os
@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from fewshot.cli.logs import PrintableFormatter
-from fewshot.errors import FewshotError, printable, sentence
+from fewshot.errors import ConfigError, FewshotError, printable, sentence
 
 # Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -133,6 +133,29 @@ def evaluate(
 
 
 @app.command()
+def distill(
+    model: Annotated[Path, typer.Argument(help="folder of a classifier")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the student")],
+    texts: Annotated[
+        Path | None, typer.Option("--texts", help="texts of the task without labels; else general vectors are taken")
+    ] = None,
+    student: Annotated[str, typer.Option("--student", help="static: no transformer")] = "static",
+    labelled: Annotated[
+        Path | None, typer.Option("--labelled", help="labelled texts that nobody has seen, for its accuracy")
+    ] = None,
+    text: TextColumn = None,
+    label: LabelColumn = None,
+    seed: Seed = 0,
+) -> None:
+    """Make a small and fast classifier that gives the labels of a fitted one; run again, it goes on."""
+    from fewshot.cli.distilling import DistillSettings, distill_folder
+
+    settings = DistillSettings(texts, student, labelled, text, label, seed)
+    for line in distill_folder(model, output, settings, shlex.join(["fewshot", *_typed])):
+        typer.echo(printable(line))
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="folder of a classifier, or its id on the Hugging Face hub")],
     output: Annotated[Path, typer.Option("-o", "--output", help="folder of what is exported")],
@@ -181,13 +204,67 @@ def check(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps")],
+    sources: Annotated[list[Path], typer.Argument(help="folders of runs or sweeps; or audit logs of fewshot serve")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="page to write: comparison.html")] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="of logs: table of texts and labels, for accuracies")
+    ] = None,
 ) -> None:
-    """One table of all runs at or below some folders, and a page that compares them."""
+    """One table of all runs at or below some folders, and a page that compares them; or what audit logs say."""
+    if any(source.is_file() for source in sources):
+        from fewshot.cli.audit_report import report_logs
+
+        if output is not None:
+            raise ConfigError("Got --output for audit logs, which have no page. Leave it out.")
+        report_logs(sources, labels)
+        return
+    if labels is not None:
+        raise ConfigError("Got --labels for runs, which have labels of their own. Leave it out.")
     from fewshot.cli.reporting import report_runs
 
-    report_runs(folders, output)
+    report_runs(sources, output)
+
+
+@app.command()
+def serve(
+    models: Annotated[list[str], typer.Argument(help="FOLDER or NAME=FOLDER of classifiers; the first is the default")],
+    port: Annotated[int, typer.Option(help="to listen on; 0 is a free one")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; others than this machine's need FEWSHOT_API_KEY")
+    ] = "127.0.0.1",
+    learn: Annotated[bool, typer.Option("--learn", help="let POST /learn add examples, in memory")] = False,
+    save: Annotated[bool, typer.Option("--save", help="with --learn: save the model to its folder each time")] = False,
+    share: Annotated[
+        str | None, typer.Option(help="NAME=0.1: this model answers a share of the first one's requests")
+    ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(help="NAME: this model sees the first one's requests too, for the log")
+    ] = None,
+    audit_log: Annotated[Path | None, typer.Option(help="file that a line for each text is appended to")] = None,
+    log_texts: Annotated[bool, typer.Option("--log-texts", help="write the texts themselves to the log")] = False,
+    timeout: Annotated[float, typer.Option(help="seconds in which a request is answered, or refused")] = 10.0,
+    max_queue: Annotated[int, typer.Option(help="texts that may wait; more are refused with status 429")] = 1024,
+    insecure: Annotated[bool, typer.Option("--insecure", help="listen on other addresses without a key")] = False,
+) -> None:
+    """Answer over HTTP: POST /predict, a page to try it on /, the interface on /docs."""
+    from fewshot.cli.serving import ServeSettings, serve_models
+
+    serve_models(
+        models,
+        ServeSettings(
+            host=host,
+            port=port,
+            insecure=insecure,
+            learn=learn,
+            save=save,
+            share=share,
+            shadow=shadow,
+            audit_log=audit_log,
+            log_texts=log_texts,
+            timeout=timeout,
+            max_queue=max_queue,
+        ),
+    )
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
@@ -214,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-    logging.getLogger("fewshot").setLevel(logging.INFO if typed[:1] == ["fit"] else logging.WARNING)
+    logging.getLogger("fewshot").setLevel(logging.INFO if typed[:1] in (["fit"], ["serve"]) else logging.WARNING)
     try:
         status = app(typed, standalone_mode=False, prog_name="fewshot")
     except typer.Exit as stop:

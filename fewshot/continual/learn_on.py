@@ -22,6 +22,7 @@ from fewshot.continual.consolidation import Consolidation
 from fewshot.continual.rows import tuned_rows, with_new_rows
 from fewshot.continual.selection import k_center
 from fewshot.continual.within_class import feature_map
+from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.labelled import LabelledTexts, plain_label
 from fewshot.errors import ConfigError, TaskError
 from fewshot.evaluation import fit_temperature
@@ -89,11 +90,13 @@ def learn_on(classifier: TextClassifier, new: NewTexts, method: str = "prototype
             f"The classifier rejects texts by how far they are from those it was fitted on, which method={method!r} "
             f"does not keep. Use method='replay' or partial_fit, or fit without reject."
         )
-    learnt = METHODS[method](classifier, new, seed)
+    new = replace(new, texts=classifier.masked(checked_texts(new.texts)))
+    with classifier.encoder.cuts_reported(new.texts):
+        learnt = METHODS[method](classifier, new, seed)
     if method == "replay":
         return learnt
     details = {**learnt.details, "stage": method, "n_texts": learnt.details.get("n_texts", 0) + len(new.texts)}
-    return replace(learnt, details=details, evidence=None, nonconformity=None)
+    return replace(learnt, details=details, evidence=None, nonconformity=None, confidences=None)
 
 
 def _prototypes(classifier: TextClassifier, new: NewTexts, seed: int) -> TextClassifier:

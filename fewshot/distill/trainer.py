@@ -7,7 +7,7 @@ Training", https://arxiv.org/abs/1710.03740.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,16 +18,27 @@ from torch import Tensor, nn
 
 from fewshot.distill.balance import ExpertBalance
 from fewshot.distill.corpus import Corpus, Mixture, Tokens
+from fewshot.distill.deepseek import layer_states, pooled
 from fewshot.distill.losses import LossWeights, distillation_loss, token_loss
-from fewshot.distill.student import hidden_states, pooled
 from fewshot.encoders.precision import cast_parameters
 from fewshot.errors import StorageError
 from fewshot.storage import read_tensors, write_tensors
 
-_PART = 40_000  # tokens, with padding, that go through a model at once
+_PART = {"cuda": 40_000, "cpu": 2_048}  # tokens, with padding, that go through a model at once
 _HELD_OUT = 512  # texts
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 _MIXTURE, _WEIGHTS = Mixture(), LossWeights()
+
+
+class Pair(NamedTuple):
+    """A layer of the student that learns one of the teacher, and the length of its mean in the features."""
+
+    student: int
+    teacher: int
+    weight: float
+
+
+_LAST = (Pair(-1, -1, 1.0),)
 
 
 @dataclass(frozen=True)
@@ -76,13 +87,14 @@ class Distillation:
 
     Args:
         student: a transformer of the teacher's width, changed in place: it is cast to the teacher's precision, its
-            buffers left as they are, and trained.
+            buffers left as they are, and those of its parameters trained that require a gradient.
         teacher: a transformer, in the precision to compute in; both are on the device of the corpus.
         corpus: what texts are drawn from.
         schedule: steps, batch and rates.
         mixture: lines, spans and runs.
         weights: of the parts of the loss; that of the tokens falls linearly to 0, for in the end the embedding counts.
         seed: of the batches.
+        pairs: layers whose hidden states are learnt; the features are their means over tokens, side by side.
     """
 
     def __init__(
@@ -94,13 +106,14 @@ class Distillation:
         mixture: Mixture = _MIXTURE,
         weights: LossWeights = _WEIGHTS,
         seed: int = 0,
+        pairs: Sequence[Pair] = _LAST,
     ):
         self.student, self.teacher, self.corpus = student.train(), teacher.eval(), corpus
         self.schedule, self.mixture, self.weights = schedule, mixture, weights
-        self.balance = ExpertBalance(student)
+        self.pairs, self.balance = tuple(pairs), ExpertBalance(student)
         self.step, self.seconds = 0, 0.0
         self._generator = torch.Generator(corpus.tokens.device).manual_seed(seed)
-        self._used = dict(student.named_parameters())
+        self._used = {name: p for name, p in student.named_parameters() if p.requires_grad}
         self._exact = {name: p.detach().float().clone().requires_grad_() for name, p in self._used.items()}
         cast_parameters(student, next(teacher.parameters()).dtype)
         decays = [p for name, p in self._exact.items() if p.dim() > 1 and "embed_tokens" not in name]
@@ -130,9 +143,8 @@ class Distillation:
         cosines = []
         for indices in torch.arange(len(corpus), device=corpus.tokens.device).split(_HELD_OUT):
             tokens = corpus.lines(indices)
-            self.balance.expect(tokens.mask)
             with torch.no_grad():
-                student, teacher = (pooled(hidden_states(m, tokens), tokens.mask) for m in (self.student, self.teacher))
+                student, teacher = (self._features(states, tokens) for states in self._states(tokens))
             cosines.append(torch.cosine_similarity(student, teacher))
         return torch.cat(cosines).mean().item()
 
@@ -178,16 +190,26 @@ class Distillation:
         self.step += 1
         return loss.detach()
 
+    def _states(self, tokens: Tokens) -> tuple[list[Tensor], list[Tensor]]:
+        """Hidden states of each pair, by the student and by the teacher."""
+        student, teacher, _ = zip(*self.pairs, strict=True)
+        self.balance.expect(tokens.mask)
+        with torch.no_grad():
+            given = layer_states(self.teacher, tokens, teacher)
+        return layer_states(self.student, tokens, student), given
+
+    def _features(self, states: Sequence[Tensor], tokens: Tokens) -> Float[Tensor, "batch features"]:
+        means = [nn.functional.normalize(pooled(hidden, tokens.mask), dim=-1) for hidden in states]
+        return torch.cat([pair.weight * mean for pair, mean in zip(self.pairs, means, strict=True)], dim=-1)
+
     def _loss(self, tokens: Tokens, progress: float) -> Float[Tensor, ""]:
         students, teachers, distances = [], [], []
-        for part in _parts(tokens):
-            with torch.no_grad():
-                given = hidden_states(self.teacher, part)
-            self.balance.expect(part.mask)
-            hidden = hidden_states(self.student, part)
-            students.append(pooled(hidden, part.mask))
-            teachers.append(pooled(given, part.mask))
-            distances.append(token_loss(hidden, given, part.mask) * part.mask.sum() / tokens.mask.sum())
+        for part in _parts(tokens, _PART[tokens.ids.device.type]):
+            states, given = self._states(part)
+            students.append(self._features(states, part))
+            teachers.append(self._features(given, part))
+            distance = torch.stack([token_loss(*pair, part.mask) for pair in zip(states, given, strict=True)]).mean()
+            distances.append(distance * part.mask.sum() / tokens.mask.sum())
         of_tokens = (1 - progress) * torch.stack(distances).sum()
         return distillation_loss(torch.cat(students), torch.cat(teachers), of_tokens, self.weights)
 
@@ -206,15 +228,18 @@ class Distillation:
         return state | {f"bias.{place}": router.e_score_correction_bias for place, router in enumerate(routers)}
 
 
-def _parts(tokens: Tokens) -> list[Tokens]:
-    """Parts of a batch that is sorted by length, longest first, each as wide as its longest text in steps of 8."""
+def _parts(tokens: Tokens, most: int) -> list[Tokens]:
+    """Parts of a batch that is sorted by length, longest first, each as wide as its longest text in steps of 8.
+
+    A part has `most` tokens at most, or is one text.
+    """
     lengths = tokens.mask.sum(1).tolist()
     room = nn.functional.pad
     parts = []
     stop = len(lengths)
     while stop > 0:
         width = -(-lengths[stop - 1] // 8) * 8
-        start = max(0, stop - max(1, _PART // width))
+        start = max(0, stop - max(1, most // width))
         extra = max(0, width - tokens.ids.shape[1])
         parts.append(Tokens(*(room(tensor[start:stop, :width], (0, extra)) for tensor in tokens)))
         stop = start

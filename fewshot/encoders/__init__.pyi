@@ -4,6 +4,7 @@ from .encoder import Encoder as Encoder
 from .layers import Full as Full
 from .lora import LoRA as LoRA
 from .sentence_transformer import SentenceTransformerEncoder as SentenceTransformerEncoder
+from .static import StaticEncoder as StaticEncoder
 from .trainable import Trainable as Trainable
 from .trainable import TrainableEncoder as TrainableEncoder
 from .trainable import TrainableShare as TrainableShare

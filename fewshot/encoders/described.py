@@ -5,13 +5,15 @@ from typing import Any
 
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.sentence_transformer import SentenceTransformerEncoder
+from fewshot.encoders.static import StaticEncoder
 from fewshot.encoders.transformer import TransformerEncoder
 
-_ENCODERS: dict[str, type[Encoder]] = {kind.__name__: kind for kind in (SentenceTransformerEncoder, TransformerEncoder)}
+_KINDS: tuple[type[Encoder], ...] = (SentenceTransformerEncoder, TransformerEncoder, StaticEncoder)
+_ENCODERS = {kind.__name__: kind for kind in _KINDS}
 # Settings that may come from a saved folder. The others are the caller's alone: where and how fast to compute, where
 # features are kept, and what is trusted (remote code, pickled weights).
 _OF_ALL = ("model", "revision", "dtype", "max_length", "shallow_layer", "shallow_weight", "quantise", "long_texts")
-PORTABLE = frozenset((*_OF_ALL, "pooling", "attention", "normalize"))
+PORTABLE = frozenset((*_OF_ALL, "layers", "pooling", "attention", "normalize"))
 
 
 def described_encoder(encoder: Encoder) -> dict[str, Any]:

@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
+from fewshot.encoders.layers import keep_layers
 from fewshot.encoders.loading import check_quantisable
 from fewshot.encoders.long_texts import LongTexts, cut_message, is_reported
+from fewshot.encoders.low_rank import ScaledUpdate, beside
 from fewshot.encoders.pooling import Shallow
 from fewshot.encoders.precision import SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.source import Source, locate
@@ -41,20 +43,29 @@ class Encoder(LongTexts, ABC):
     encoder with the trained weights and a fingerprint of its own.
 
     Settings: see `EncoderSettings`.
+
+    Attributes:
+        HAS_LAYERS: whether it has layers, of which training can change some.
     """
+
+    HAS_LAYERS: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
         self.n_truncated = 0  # of all that went through the weights, those that lost their end
-        self._shallow = Shallow.of(self.shallow_layer, self.shallow_weight, self.model)
+        self.layers = None if self.layers is None else tuple(self.layers)
+        self._shallow = Shallow.of(self.shallow_layer, self.shallow_weight, self.model, self.layers)
         self._place = resolve_device(self.device)
         self._target = resolve_dtype(self.dtype, self._place)
         if self.quantise is not None:
             check_quantisable(self._place)
         self._module: nn.Module | None = None
-        # Puts this encoder's weights into the module, where several share one: see `fewshot.encoders.shared`.
+        # Where several share a module, see `fewshot.encoders.shared` and `.unmerged`: what puts this one's weights into
+        # it; or the encoder of the module, and the update beside its weights with its scale.
         self._turn: Callable[[Encoder], None] | None = None
+        self._over: Encoder | None = None
+        self._update: ScaledUpdate | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -75,6 +86,8 @@ class Encoder(LongTexts, ABC):
     @property
     def precision(self) -> torch.dtype:
         """The precision that the backbone runs in; `dtype="auto"` chooses it when these weights are first loaded."""
+        if self._over is not None:
+            return self._over.precision
         if self.dtype != "auto" or self._target == torch.float32:
             return self._target
         if (chosen := self._choice.read()) is None:
@@ -85,8 +98,14 @@ class Encoder(LongTexts, ABC):
 
     @property
     def identity(self) -> str:
-        """A name for exactly the published weights; EncoderError where they are not found."""
-        return self._source.identity
+        """A name for exactly the published weights that are kept; EncoderError where they are not found."""
+        kept = "" if self.layers is None else f" layers {','.join(map(str, self.layers))}"
+        return self._source.identity + kept
+
+    @property
+    def folder(self) -> Path:
+        """Where the published weights are; EncoderError where they are not found."""
+        return self._source.folder
 
     @property
     def module(self) -> nn.Module:
@@ -118,6 +137,8 @@ class Encoder(LongTexts, ABC):
                 # Weights that are first needed inside somebody's inference mode must be trainable all the same.
                 with torch.inference_mode(False), torch.enable_grad():
                     self._module = self._load(folder, dtype).eval()
+                if self.layers is not None:
+                    keep_layers(self.backbone, self.layers, self.model)
                 if self._shallow is not None:
                     self._shallow.watch(self.backbone, self.model)
                 self.put_weights(self._module, dtype)
@@ -145,11 +166,17 @@ class Encoder(LongTexts, ABC):
         """What `embed` takes: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
         return self._tokenized(texts).batch(range(len(texts)))
 
-    def embed(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
-        """One differentiable forward pass of what `tokenize` gave: float32, on the encoder's device."""
+    def embed(
+        self, batch: dict[str, Tensor], updates: Sequence[ScaledUpdate | None] | None = None
+    ) -> Float[Tensor, "batch dim"]:
+        """One differentiable forward pass of what `tokenize` gave: float32, on the encoder's device.
+
+        `updates` are those of each text, see `low_rank.beside`; None: the encoder's own, if it has one.
+        """
         self.load()
         placed = {name: tensor.to(self._place) for name, tensor in batch.items()}
-        features = self._forward(placed)
+        with beside([self._update] if updates is None else updates):
+            features = self._forward(placed)
         return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
 
     def encode(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
@@ -173,17 +200,26 @@ class Encoder(LongTexts, ABC):
         return features if len(places) == len(texts) else features[[places[text] for text in texts]]
 
     def compute(
-        self, texts: Sequence[str], advance: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        advance: Callable[[int], None] | None = None,
+        updates: Sequence[ScaledUpdate | None] | None = None,
     ) -> Float[Tensor, "n_texts dim"]:
         """Features of at least one text by the module as it is now, in eval mode and without the cache.
 
         They are float32 on the CPU, or EncoderError if one is NaN or infinite. `advance` is called with the number of
-        texts done, after each batch.
+        texts done, after each batch; `updates` are those of each text, as for `embed`.
         """
         with _evaluating(self.load()):
-            features = self._compute(texts, advance)
+            features = self._compute(texts, advance, updates)
         check_finite(features, texts, f"{self.model!r} with dtype={self.dtype}")
         return features
+
+    def missing(self, texts: Sequence[str]) -> list[str]:
+        """Those of distinct texts whose features the cache lacks, each read as far as the model reads at once."""
+        if self._features is None:
+            return list(texts)
+        return [texts[place] for place in self._features.lookup(texts)[1]]
 
     def sampled(self) -> Float[Tensor, "n_sample dim"]:
         """Features of the texts on which a precision is chosen, by the module as it is now, in eval mode."""
@@ -233,6 +269,8 @@ class Encoder(LongTexts, ABC):
         if self.trained is not None:
             self.trained.check_base(self.model, self.identity)
             content["trained"] = self.trained.digest
+        if self._over is not None:
+            content["unmerged"] = True
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _settings(self) -> dict[str, Any]:
@@ -274,7 +312,10 @@ class Encoder(LongTexts, ABC):
                 yield part
 
     def _compute(
-        self, texts: Sequence[str], advance: Callable[[int], None] | None = None
+        self,
+        texts: Sequence[str],
+        advance: Callable[[int], None] | None,
+        updates: Sequence[ScaledUpdate | None] | None,
     ) -> Float[Tensor, "n_texts dim"]:
         tokens = self._tokenized(texts)
         if tokens.n_truncated and not self.n_truncated and self.long_texts == "cut" and not is_reported():
@@ -285,7 +326,8 @@ class Encoder(LongTexts, ABC):
         def embed(indices: list[int]) -> Tensor:
             # Inference mode ends with the batch: a tensor made in it could not be trained on later.
             with torch.inference_mode():
-                rows = self.embed(tokens.batch(indices))
+                own = None if updates is None else [updates[index] for index in indices]
+                rows = self.embed(tokens.batch(indices), own)
             if advance is not None:
                 advance(len(indices))
             return rows

@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from fewshot.encoders.source import BUNDLED
+from fewshot.encoders.source import BUNDLED, STATIC
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ _told: set[str] = set()  # encoders of which a prediction has told in this proce
 
 def knows_english_alone(model: str) -> bool:
     """Whether an encoder is known to be trained on English alone; a folder goes by its name."""
-    return model == BUNDLED or model.rstrip("/").rpartition("/")[2] in ENGLISH
+    return model in (BUNDLED, STATIC) or model.rstrip("/").rpartition("/")[2] in ENGLISH
 
 
 def foreign_share(texts: Sequence[str]) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from torch import nn
 
@@ -70,6 +70,26 @@ def find_stack(backbone: nn.Module) -> Stack:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return Stack(path, list(module))
     return Stack("", ())
+
+
+def keep_layers(backbone: nn.Module, layers: Sequence[int], model: str) -> None:
+    """Take all but some layers out of a transformer, in place, so that those that are kept follow one another.
+
+    `layers` rise from 0 or more; EncoderError, with the name `model`, if the transformer has no such layers.
+    """
+    stack = find_stack(backbone)
+    if layers[-1] >= len(stack.layers):
+        has = f"layers 0 to {len(stack.layers) - 1}" if stack.layers else "no stack of transformer layers"
+        raise EncoderError(
+            f"Got encoder.layers={list(layers)}, but encoder model {model!r} has {has}. Correct them, or set "
+            f"encoder.layers=null."
+        )
+    parent, _, name = stack.path.rpartition(".")
+    setattr(backbone.get_submodule(parent), name, nn.ModuleList(stack.layers[layer] for layer in layers))
+    config: Any = backbone.config
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[layer] for layer in layers]
+    config.num_hidden_layers = len(layers)
 
 
 @dataclass(frozen=True, kw_only=True)

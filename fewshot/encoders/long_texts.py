@@ -114,21 +114,18 @@ class LongTexts(EncoderSettings):
 
         Arguments and errors are those of `encode`.
         """
-        texts = checked_texts(texts)
-        window = self._window() if texts else None
-        pieces = [[text] for text in texts] if window is None else window.pieces(texts)
+        pieces = self.in_pieces(checked_texts(texts))
         features = self._encode([piece for own in pieces for piece in own])
         return normalize(features, dim=-1), [len(own) for own in pieces]
 
-    def _mean_of_pieces(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
-        """Features of short texts, and for a long one the mean of the unit features of its pieces."""
+    def in_pieces(self, texts: list[str]) -> list[list[str]]:
+        """Each text in pieces that the model reads at once."""
         window = self._window() if texts else None
-        pieces = [[text] for text in texts] if window is None else window.pieces(texts)
-        features = self._encode([piece for own in pieces for piece in own])
-        if len(features) == len(texts):
-            return features
-        parts = features.split([len(own) for own in pieces])
-        return torch.stack([part[0] if len(part) == 1 else normalize(part, dim=-1).mean(0) for part in parts])
+        return [[text] for text in texts] if window is None else window.pieces(texts)
+
+    def _mean_of_pieces(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
+        pieces = self.in_pieces(texts)
+        return mean_of_pieces(self._encode([piece for own in pieces for piece in own]), [len(own) for own in pieces])
 
     def reading(self: Reader, long_texts: str) -> Reader:
         """The same encoder, with the same loaded weights, that reads long texts in another way.
@@ -179,6 +176,14 @@ class LongTexts(EncoderSettings):
         if window is None:
             return 0, None
         return window.n_cut([text for text in texts if isinstance(text, str)]), window.limit
+
+
+def mean_of_pieces(features: Float[Tensor, "n_pieces dim"], counts: Sequence[int]) -> Float[Tensor, "n_texts dim"]:
+    """Features of short texts, and for a long one the mean of the unit features of its pieces, which are `counts`."""
+    if len(features) == len(counts):
+        return features
+    parts = features.split(list(counts))
+    return torch.stack([part[0] if len(part) == 1 else normalize(part, dim=-1).mean(0) for part in parts])
 
 
 def is_reported() -> bool:

@@ -10,7 +10,7 @@ related words apart, which helps with rare terms and short requests.  Nothing is
 Source: Wang and Kuo 2020, "SBERT-WK", on what the layers carry for a sentence embedding.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -88,10 +88,15 @@ class Shallow:
         self._hidden: Tensor | None = None
 
     @classmethod
-    def of(cls, layer: int | Literal["auto"] | None, weight: float, model: str) -> "Shallow | None":
-        """From an encoder's settings; `"auto"` is `SHALLOW_LAYER` with the bundled model, else none."""
+    def of(
+        cls, layer: int | Literal["auto"] | None, weight: float, model: str, layers: Sequence[int] | None = None
+    ) -> "Shallow | None":
+        """From an encoder's settings; `"auto"` is `SHALLOW_LAYER` with the bundled model, else none.
+
+        Of some of its layers alone it is the middle one, of an odd number the one above it.
+        """
         if layer == "auto":
-            layer = SHALLOW_LAYER if model == BUNDLED else None
+            layer = None if model != BUNDLED else SHALLOW_LAYER if layers is None else (len(layers) + 1) // 2
         return None if layer is None else cls(layer, weight)
 
     def watch(self, backbone: nn.Module, model: str) -> None:

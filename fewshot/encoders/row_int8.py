@@ -3,7 +3,8 @@
     w_ij ~ s_i q_ij        s_i = max_j |w_ij| / 127, q_ij = round(w_ij / s_i)
 
 They are unpacked when read; the model computes in floating point. Vectors and routers stay as they are: a router
-decides between scores that can be close.
+decides between scores that can be close. A step has 17 significant bits, so that products are exact in float32, and
+packing what was unpacked gives the same again.
 """
 
 from collections.abc import Mapping
@@ -18,14 +19,15 @@ from fewshot.storage import write_tensors
 WEIGHTS = "model.safetensors"
 _STEP = ".row_step"
 _EXACT = (".gate.weight",)  # of routers
-_MARK = {"format": "pt", "packing": "row_int8"}
+PACKED = {"format": "pt", "packing": "row_int8"}  # metadata of a file
+_SPARE_BITS = 7  # of the 24 of float32, which |q| <= 127 needs
 
 
 def pack(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights by name → what is stored: for a matrix its integers, and its steps under a name beside it."""
     stored: dict[str, Tensor] = {}
     for name, weight in weights.items():
-        if weight.dim() < 2 or name.endswith(_EXACT):
+        if weight.dim() < 2 or not weight.is_floating_point() or name.endswith(_EXACT):
             stored[name] = weight
         else:
             stored[name], stored[name + _STEP] = _packed(weight)
@@ -40,7 +42,7 @@ def unpack(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def write_packed(folder: Path, weights: Mapping[str, Tensor]) -> None:
     """Write the weights of a model's folder, packed."""
-    write_tensors(folder / WEIGHTS, pack(weights), _MARK)
+    write_tensors(folder / WEIGHTS, pack(weights), PACKED)
 
 
 def is_packed(folder: Path) -> bool:
@@ -49,7 +51,7 @@ def is_packed(folder: Path) -> bool:
 
     try:
         with safe_open(str(folder / WEIGHTS), framework="pt") as file:
-            return (file.metadata() or {}).get("packing") == _MARK["packing"]
+            return (file.metadata() or {}).get("packing") == PACKED["packing"]
     except (OSError, SafetensorError):  # loading the folder says what is wrong with it
         return False
 
@@ -64,4 +66,5 @@ def read_packed(folder: Path) -> dict[str, Tensor]:
 def _packed(weight: Float[Tensor, "*rows dim"]) -> tuple[Int8[Tensor, "*rows dim"], Float[Tensor, "*rows 1"]]:
     step = weight.float().abs().amax(-1, keepdim=True) / 127
     step = step.clamp(min=torch.finfo(torch.float32).tiny)  # a row of zeros
-    return (weight.float() / step).round().to(torch.int8), step
+    step = (step.view(torch.int32) >> _SPARE_BITS << _SPARE_BITS).view(torch.float32)
+    return (weight.float() / step).round().clamp(-127, 127).to(torch.int8), step

@@ -19,6 +19,7 @@ from fewshot.encoders.row_int8 import is_packed
 from fewshot.encoders.source import BUNDLED, Source, check_bundled, locate
 from fewshot.encoders.texts import CHARACTERS_PER_TOKEN
 from fewshot.encoders.tokens import Tokens, token_limit, tokenize
+from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 
 _INPUTS = frozenset({"input_ids", "token_type_ids"})
@@ -75,6 +76,7 @@ class SentenceTransformerEncoder(Encoder):
         self._plain = not self._prompt and _reads_plain_tokens(module[0])
         if self._plain:
             self._limit = token_limit(self.max_length, module.tokenizer, module[0].config)
+            self._pieces = WordPieces.of(module.tokenizer)
         elif self.max_length is not None and isinstance(module.max_seq_length, int):  # static embeddings: infinite
             module.max_seq_length = min(self.max_length, module.max_seq_length)
         return module
@@ -82,7 +84,7 @@ class SentenceTransformerEncoder(Encoder):
     def _tokenized(self, texts: Sequence[str]) -> Tokens:
         module: Any = self.module
         if self._plain:
-            return tokenize(module.tokenizer, texts, self._limit, _INPUTS)
+            return tokenize(module.tokenizer, texts, self._limit, _INPUTS, self._pieces)
         window = self._window()
         most = None if window is None or window.limit is None else CHARACTERS_PER_TOKEN * window.limit
         return _Preprocessed(module, [text[:most] for text in texts], self._prompt)

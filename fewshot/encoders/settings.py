@@ -1,12 +1,13 @@
 """The settings that all encoders share, in one place: constructors take their signatures from these fields."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from fewshot.encoders.precision import DTYPES
-from fewshot.ranges import POSITIVE, Range, RangedSettings, one_of, or_null, up_to
+from fewshot.ranges import POSITIVE, RISING, Range, RangedSettings, one_of, or_null, up_to
 
 LONG_TEXTS = ("cut", "chunk", "chunk_max")
 
@@ -27,8 +28,10 @@ class EncoderSettings(RangedSettings):
         pickled_weights: accept .bin weights, read by torch with weights_only=True; nothing is executed. Safetensors
             come first where a model has both.
         cache: folder for computed features; `"auto"` is `cache.default_folder()`, None is no cache.
+        layers: numbers of the model's layers that are kept, bottom first, from 0; None keeps all. Without training the
+            features are poor: it is for a student, see `fewshot.distill`.
         shallow_layer: hidden layer whose mean over tokens stands beside the embedding (see `pooling`); None: none;
-            `"auto"`: 3 with the bundled model, for which that was measured, else none.
+            `"auto"`: 3 with the bundled model, for which that was measured (of `layers` the middle one), else none.
         shallow_weight: its length, when that of the embedding is 1.
         weights: folder that `TrainableEncoder.save` wrote; its weights replace the published ones.
         long_texts: what is read of a text of more than `max_length` tokens: `"cut"`: its beginning; `"chunk"`: all of
@@ -52,6 +55,7 @@ class EncoderSettings(RangedSettings):
     weights: str | Path | None = None
     quantise: str | None = None
     long_texts: str = "cut"
+    layers: Sequence[int] | None = None
 
     GROUP: ClassVar[str] = "encoder"
     RANGES: ClassVar[dict[str, Range]] = {
@@ -61,11 +65,13 @@ class EncoderSettings(RangedSettings):
         "dtype": one_of("auto", *DTYPES),
         "quantise": or_null(one_of("4bit")),
         "long_texts": one_of(*LONG_TEXTS),
+        "layers": or_null(RISING),
     }
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON can hold them."""
-        return {name: str(value) if isinstance(value, Path) else value for name, value in self._arguments().items()}
+        values = {name: str(value) if isinstance(value, Path) else value for name, value in self._arguments().items()}
+        return values | ({} if self.layers is None else {"layers": list(self.layers)})
 
     def _arguments(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}

@@ -49,7 +49,7 @@ class SharedModel:
                 named = self._loaded.load().named_parameters()
                 self._originals = {name: parameter.data for name, parameter in named}
             if encoder._module is None:
-                self._share_with(encoder)
+                share_module(self._loaded, encoder)
             remove_adapters(self._loaded.backbone)
             for name, parameter in self._loaded.module.named_parameters():
                 parameter.data = self._originals[name]
@@ -58,9 +58,10 @@ class SharedModel:
             self._current = None  # the next one begins anew
             raise
 
-    def _share_with(self, encoder: Encoder) -> None:
-        """Give an encoder the module, the tokenizer and other things that loading brings."""
-        for name, value in vars(self._loaded).items():
-            if name not in vars(encoder) and name not in _OF_ONE_ENCODER:
-                setattr(encoder, name, value)
-        encoder._module, encoder._shallow = self._loaded.module, self._loaded._shallow
+
+def share_module(loaded: Encoder, encoder: Encoder) -> None:
+    """Give an encoder the module of another one, the tokenizer and other things that loading brings."""
+    for name, value in vars(loaded).items():
+        if name not in vars(encoder) and name not in _OF_ONE_ENCODER:
+            setattr(encoder, name, value)
+    encoder._module, encoder._shallow = loaded.module, loaded._shallow

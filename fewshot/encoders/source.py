@@ -18,6 +18,9 @@ BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 DEEPSEEK_SMALL = "bundled/deepseek-small"
 # A DeepSeek-V3 encoder of 23.0 million parameters that was taught by the one above; see weights/deepseek_small.
 DEEPSEEK_SMALL_SHA256 = "b321a7f7d728919c1264442520777f65ea523b372fd954739d130f64c60d558e"
+STATIC = "bundled/static"
+# Vectors of word pieces that were taught by the first one; see weights/static.
+STATIC_SHA256 = "d533ea37f2be5d6c62b4fe7c6b91b0d98da8e0735ab4ea655015cf8a84301dbb"
 SHALLOW_LAYER = 3  # of 6; its mean beside the embedding makes 768 features
 
 _FILES = ["*.json", "*.jinja", "*.model", "*.safetensors", "*.spm", "*.txt"]
@@ -57,6 +60,8 @@ def locate(
         return Source(bundled_folder(), f"sha256:{BUNDLED_SHA256}")
     if model == DEEPSEEK_SMALL:
         return Source(shipped("weights") / "deepseek_small", f"sha256:{DEEPSEEK_SMALL_SHA256}")
+    if model == STATIC:
+        return Source(shipped("weights") / "static", f"sha256:{STATIC_SHA256}")
     folder = Path(model).expanduser()
     if folder.is_dir():
         _check_weights(model, folder, pickled_weights)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, by_tokens, without_surrogates
+from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 
 _NO_LIMIT = 10**9
@@ -56,26 +57,62 @@ class TokenizedTexts:
         return inputs
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str], max_length: int | None, accepted: frozenset[str]) -> TokenizedTexts:
-    """Cut at least one text into tokens, at most `max_length`, special ones included; `accepted`: the model's inputs.
+def tokenize(
+    tokenizer: Any,
+    texts: Sequence[str],
+    max_length: int | None,
+    accepted: frozenset[str],
+    pieces: WordPieces | None = None,
+) -> TokenizedTexts:
+    """Cut at least one text into tokens, at most `max_length`, special ones included.
 
     A text without any token gets one, the padding or end-of-text token, so that pooling has one.
+
+    Args:
+        tokenizer: the model's own.
+        texts: to cut.
+        max_length: None: no limit.
+        accepted: names of the model's inputs.
+        pieces: of the tokenizer, where it works with it: faster, to the same ids.
     """
     most = None if max_length is None else CHARACTERS_PER_TOKEN * max_length
     cleaned = [without_surrogates(text[:most]) for text in texts]
-    cut = max_length is not None
-    encoded = tokenizer(cleaned, truncation=cut, max_length=max_length, return_attention_mask=False)
+    if pieces is not None and (max_length is None or max_length > len(pieces.special)):
+        columns, full = _columns_of_pieces(pieces, cleaned, max_length)
+    else:
+        encoded = tokenizer(
+            cleaned, truncation=max_length is not None, max_length=max_length, return_attention_mask=False
+        )
+        columns = dict(encoded)
+        full = _overflowing(encoded, max_length)
     special = (tokenizer.pad_token_id, tokenizer.eos_token_id)
-    padding = {name: 0 for name in encoded if name in accepted}
+    padding = {name: 0 for name in columns if name in accepted}
     padding["input_ids"] = next((token for token in special if token is not None), 0)
-    columns = {name: [row or [padding[name]] for row in encoded[name]] for name in padding}
-    lengths = map(len, encoded["input_ids"])
-    full = [index for index, length in enumerate(lengths) if max_length is not None and length >= max_length]
-    if getattr(encoded, "encodings", None):  # only the fast kind knows whether a text just fits or was cut
-        full = [index for index in full if encoded.encodings[index].overflowing]
+    columns = {name: [row or [padding[name]] for row in columns[name]] for name in padding}
     if most is not None:
-        full = sorted({*full, *(index for index, text in enumerate(texts) if len(text) > most)})
+        full |= {index for index, text in enumerate(texts) if len(text) > most}
     return TokenizedTexts(columns, padding, len(full))
+
+
+def _columns_of_pieces(
+    pieces: WordPieces, texts: Sequence[str], max_length: int | None
+) -> tuple[dict[str, list[list[int]]], set[int]]:
+    """What the tokenizer gives, and the places of texts that are cut."""
+    first, last = pieces.special
+    room = None if max_length is None else max_length - len(pieces.special)
+    rows = pieces(texts)
+    ids = [[first, *row[:room], last] for row in rows]
+    columns = {"input_ids": ids, "token_type_ids": [[0] * len(row) for row in ids]}
+    return columns, {index for index, row in enumerate(rows) if room is not None and len(row) > room}
+
+
+def _overflowing(encoded: Any, max_length: int | None) -> set[int]:
+    """The places of texts that a tokenizer has cut."""
+    lengths = map(len, encoded["input_ids"])
+    full = {index for index, length in enumerate(lengths) if max_length is not None and length >= max_length}
+    if getattr(encoded, "encodings", None):  # only the fast kind knows whether a text just fits or was cut
+        full = {index for index in full if encoded.encodings[index].overflowing}
+    return full
 
 
 def token_limit(max_length: int | None, tokenizer: Any, config: Any) -> int | None:

@@ -52,7 +52,7 @@ class TrainableEncoder(nn.Module):
         seen: what it is trained and selected on, see `TrainedWeights`.
 
     Raises:
-        ConfigError: full training of weights in 4 bits.
+        ConfigError: full training of weights in 4 bits, or an encoder without layers.
         EncoderError: the weights cannot be loaded, or the architecture is unknown.
     """
 
@@ -209,7 +209,12 @@ class TrainableEncoder(nn.Module):
 
 
 def check_trainable(encoder: Encoder, trainable: Trainable) -> None:
-    """Refuse full training of weights in 4 bits with a ConfigError."""
+    """Refuse full training of weights in 4 bits, and any of an encoder without layers, with a ConfigError."""
+    if not encoder.HAS_LAYERS:
+        raise ConfigError(
+            f"Got trainable={trainable.kind} for the encoder {encoder.model!r}, which is a table of vectors without "
+            f"layers. Expected a transformer. Set trainable=none and final_stage=head (stage='head' in Python)."
+        )
     if encoder.quantise is not None and isinstance(trainable, Full):
         raise ConfigError(
             f"Got trainable=full with encoder.quantise={encoder.quantise}, but weights in 4 bits cannot be trained. "

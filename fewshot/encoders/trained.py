@@ -3,7 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from fewshot.encoders.adapter import PlacedAdapter
+from fewshot.encoders.compact import Digests, In16Bits
 from fewshot.encoders.loading import is_quantised
 from fewshot.encoders.lora import PlacedLoRA
+from fewshot.encoders.row_int8 import PACKED, pack, unpack
 from fewshot.errors import ConfigError, EncoderError
-from fewshot.storage import read_sealed, read_tensors, write_json, write_sealed, write_tensors
+from fewshot.storage import UNREADABLE, read_sealed, read_tensors, write_json, write_sealed, write_tensors
 
 log = logging.getLogger(__name__)
+_DIGEST = re.compile("[0-9a-f]{12}")
 
 FORMAT = 1
 DESCRIPTION = "encoder.json"
@@ -36,12 +40,13 @@ class TrainedWeights:
     Args:
         model: name of the published model.
         base: `Encoder.identity` of it.
-        tensors: float32 on the CPU. Full fine-tuning: name inside the encoder's module → the new weights. Else the
-            weights of LoRA, by their names in peft's files, or of adapters.
+        tensors: float32 on the CPU, whole numbers as they are. Full fine-tuning: name inside the encoder's module →
+            the new weights. Else the weights of LoRA, by their names in peft's files, or of adapters.
         placed: LoRA or adapters beside the published weights; None is full fine-tuning.
         below: the weights of an earlier training that this one started from.
         seen: `task`, `split` and `digests` (see `Task.digests`) of what they were trained and selected on; empty if
             unknown.
+        stored: what files hold: float32, 16 bits, or int8 with a step for each row (see `row_int8`); `rounded` sets it.
     """
 
     model: str
@@ -50,6 +55,7 @@ class TrainedWeights:
     placed: PlacedLoRA | PlacedAdapter | None = None
     below: "TrainedWeights | None" = None
     seen: Mapping[str, Any] = field(default_factory=dict)
+    stored: torch.dtype = torch.float32
 
     @cached_property
     def digest(self) -> str:
@@ -62,18 +68,25 @@ class TrainedWeights:
             total.update(tensor.contiguous().view(torch.uint8).numpy().data)
         return total.hexdigest()
 
-    def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
-        """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
-        maps = placed.maps(backbone, self.tensors)
+    def low_rank(self, placed: PlacedLoRA, backbone: nn.Module) -> list[tuple[nn.Linear, Tensor, Tensor]]:
+        """Each linear map that has an update, with A and B of it as they are held; EncoderError if they do not fit."""
+        held = self.tensors.held if isinstance(self.tensors, In16Bits) else self.tensors
+        maps = placed.maps(backbone, held)
         shapes: dict[str, tuple[int, ...]] = {}
         for path, linear in maps.items():
-            n_out, n_in = linear.weight.shape
-            shapes |= {placed.tensor_name(path, "A"): (placed.rank, n_in)}
-            shapes |= {placed.tensor_name(path, "B"): (n_out, placed.rank)}
-        check_shapes(shapes, self.tensors)
+            shapes |= {placed.tensor_name(path, "A"): (placed.rank, linear.in_features)}
+            shapes |= {placed.tensor_name(path, "B"): (linear.out_features, placed.rank)}
+        check_shapes(shapes, held)
+        found = []
         for path, linear in maps.items():
-            down, up = (self.tensors[placed.tensor_name(path, which)] for which in "AB")
-            update = (up.to(linear.weight.device) @ down.to(linear.weight.device)) * placed.scale
+            down, up = (held[placed.tensor_name(path, which)].to(linear.weight.device) for which in "AB")
+            found.append((linear, down, up))
+        return found
+
+    def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
+        """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
+        for linear, down, up in self.low_rank(placed, backbone):
+            update = (up.float() @ down.float()) * placed.scale
             linear.weight.data = linear.weight.data + update.to(linear.weight.dtype)
 
     def at_strength(self, strength: float) -> "TrainedWeights":
@@ -92,8 +105,18 @@ class TrainedWeights:
         return replace(self, placed=self.placed.at_strength(strength))
 
     def rounded(self, dtype: torch.dtype = torch.bfloat16) -> "TrainedWeights":
-        """The weights as a file of that precision gives them back."""
-        return replace(self, tensors={name: tensor.to(dtype).float() for name, tensor in self.tensors.items()})
+        """The weights as files of that precision give them back, and to be written in it: in 16 bits, or in int8."""
+        tensors, _ = _to_file(self.tensors, dtype)
+        below = None if self.below is None else self.below.rounded(dtype)
+        return replace(self, tensors=_from_file(tensors), below=below, stored=dtype)
+
+    def compact(self) -> "TrainedWeights":
+        """The same weights and digests in less room: matrices in 16 bits where these hold them exactly."""
+        exact = all(torch.equal(tensor.bfloat16().float(), tensor) for tensor in self.tensors.values())
+        digests = self.seen.get("digests", ())
+        known = all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests)
+        seen = {**self.seen, "digests": Digests(digests)} if digests and known else self.seen
+        return replace(self, tensors=In16Bits(self.tensors) if exact else self.tensors, seen=seen)
 
     def check_base(self, model: str, identity: str) -> None:
         """Refuse another published model, given by name and `Encoder.identity`, with an EncoderError."""
@@ -105,6 +128,18 @@ class TrainedWeights:
             )
         if self.below is not None:
             self.below.check_base(model, identity)
+
+    def count_seen(self, digests: Set[str]) -> int:
+        """How many of some texts and label names, by `Task.digests`, they were trained or selected on."""
+        return len(digests & {*self.seen.get("digests", ())})
+
+    def warn_of_seen(self, digests: Set[str]) -> None:
+        """Warn if some of these texts are among them, for an accuracy on texts held out then says little."""
+        if n_seen := self.count_seen(digests):
+            log.warning(
+                f"The encoder was trained on {n_seen} of these {len(digests)} texts, so that its accuracy on texts "
+                f"held out says too much of new ones."
+            )
 
     def put_into(self, module: nn.Module, backbone: nn.Module) -> None:
         """Replace published weights by trained ones; EncoderError if they do not fit, ConfigError if 4 bits cannot."""
@@ -153,22 +188,20 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, Ten
         )
 
 
-def write_trained(
-    folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any], dtype: torch.dtype = torch.float32
-) -> None:
-    """Write trained weights and the encoder's settings to a folder, or raise StorageError; peft can read LoRA's.
+def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping[str, Any]) -> None:
+    """Write trained weights and the encoder's settings to a folder, or raise StorageError.
 
-    In a `dtype` of 16 bits they take half the room, and are written and read again as `weights.rounded(dtype)`.
+    They are written as `weights.stored` says. peft can read LoRA's, except in int8.
     """
-    folder, weights = Path(folder), weights if dtype == torch.float32 else weights.rounded(dtype)
-    tensors = {name: tensor.to(dtype) for name, tensor in weights.tensors.items()}
+    folder = Path(folder)
+    tensors, metadata = _to_file(weights.tensors, weights.stored)
     if weights.placed is None:
-        write_tensors(folder / CHANGED, tensors)
+        write_tensors(folder / CHANGED, tensors, metadata)
     else:
-        write_tensors(folder / weights.placed.TENSORS, tensors, metadata={"format": "pt"})
+        write_tensors(folder / weights.placed.TENSORS, tensors, {"format": "pt"} | metadata)
         write_json(folder / weights.placed.CONFIG, weights.placed.to_json(weights.model))
     if weights.below is not None:
-        write_trained(folder / BELOW, weights.below, settings, dtype)
+        write_trained(folder / BELOW, weights.below, settings)
     # Last, and with the digest: a folder that was overwritten by half is noticed.
     description: dict[str, Any] = {"format": FORMAT, "model": weights.model, "base": weights.base}
     description |= {"digest": weights.digest, "kind": "full" if weights.placed is None else weights.placed.KIND}
@@ -177,14 +210,13 @@ def write_trained(
     if weights.below is not None:
         description["below"] = BELOW
     if weights.seen:
-        description["seen"] = dict(weights.seen)
+        digests = {"digests": list(weights.seen["digests"])} if "digests" in weights.seen else {}
+        description["seen"] = {**weights.seen, **digests}
     write_sealed(folder / DESCRIPTION, description | {"settings": dict(settings)})
 
 
 def read_trained(folder: Path | str) -> TrainedWeights:
     """Read what `write_trained` wrote; EncoderError if the folder holds no trained weights, or damaged ones."""
-    from safetensors import SafetensorError
-
     folder = Path(folder).expanduser()
     if not (folder / DESCRIPTION).is_file() and (folder / RUN_FOLDER / DESCRIPTION).is_file():
         log.info(f"The trained encoder of {folder} is read from {folder / RUN_FOLDER}")
@@ -200,11 +232,18 @@ def read_trained(folder: Path | str) -> TrainedWeights:
             if description.get("config", _json_digest(config)) != _json_digest(config):  # earlier versions wrote none
                 raise ValueError(f"{kind.CONFIG} is not as it was written")
             placed = kind.from_json(config)
-        stored, _ = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
-        tensors = {name: tensor.float() for name, tensor in stored.items()}
-        model, base, seen = description["model"], description["base"], dict(description.get("seen", {}))
-        weights, expected = TrainedWeights(model, base, tensors, placed, below, seen), description["digest"]
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        held, metadata = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
+        weights = TrainedWeights(
+            model=description["model"],
+            base=description["base"],
+            tensors=_from_file(held),
+            placed=placed,
+            below=below,
+            seen=dict(description.get("seen", {})),
+            stored=_stored(held, metadata),
+        )
+        expected = description["digest"]
+    except UNREADABLE as error:
         raise EncoderError(
             f"The folder {str(folder)!r} holds no trained encoder that can be read: {type(error).__name__}: {error}. "
             f"Expected {DESCRIPTION} and safetensors beside it. {advice}"
@@ -217,3 +256,20 @@ def read_trained(folder: Path | str) -> TrainedWeights:
 
 def _json_digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _to_file(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What a file of that precision holds, and its metadata."""
+    if dtype == torch.int8:
+        return pack(tensors), PACKED
+    return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}, {}
+
+
+def _from_file(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in unpack(held).items()}
+
+
+def _stored(held: Mapping[str, Tensor], metadata: Mapping[str, str]) -> torch.dtype:
+    if metadata.get("packing") == PACKED["packing"]:
+        return torch.int8
+    return next((tensor.dtype for tensor in held.values() if tensor.is_floating_point()), torch.float32)

@@ -18,6 +18,7 @@ from fewshot.encoders.precision import DTYPES
 from fewshot.encoders.row_int8 import WEIGHTS, is_packed, read_packed
 from fewshot.encoders.source import DEEPSEEK_SMALL, DEEPSEEK_SMALL_SHA256, check_bundled
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
+from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 from fewshot.ranges import Range, one_of
 
@@ -102,6 +103,7 @@ class TransformerEncoder(Encoder):
             module = module.to(self._place)
         self._accepted = frozenset(inspect.signature(module.forward).parameters) | {"input_ids"}
         self._limit = token_limit(self.max_length, self._tokenizer, config)
+        self._pieces = WordPieces.of(self._tokenizer)
         if self.attention == "bidirectional" and not _sees_later_tokens(module.eval()):
             raise EncoderError(
                 f"Encoder model {self.model!r} of type {config.model_type!r} stays causal: a later token does not "
@@ -112,7 +114,7 @@ class TransformerEncoder(Encoder):
 
     def _tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
         self.load()
-        return tokenize(self._tokenizer, texts, self._limit, self._accepted)
+        return tokenize(self._tokenizer, texts, self._limit, self._accepted, self._pieces)
 
     def _window(self) -> Window:
         self.load()

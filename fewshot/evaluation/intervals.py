@@ -139,11 +139,11 @@ class Sample:
     def _half_width(self, values: Tensor) -> float:
         values = values.double()
         residuals = (values - values.mean()).flatten()
-        half = _clustered(residuals, self.texts)
+        half = clustered_half_width(residuals, self.texts)
         if self.drawn == "cross_validation":
             half *= math.sqrt(1 / len(values) + self.folds / (self.folds - 1))
         if self.classes is not None:
-            half = max(half, _clustered(residuals, self.classes))
+            half = max(half, clustered_half_width(residuals, self.classes))
         return math.hypot(half, self._over_episodes(values).ci95 or 0.0)
 
 
@@ -164,7 +164,7 @@ def share_interval(mean: float, half: float, n_texts: int) -> tuple[float, float
     return tuple(min(max((centre + side * width) / (1 + _Z**2 / n), 0.0), 1.0) for side in (-1, 1))  # type: ignore
 
 
-def _clustered(residuals: Tensor, ids: Tensor) -> float:
+def clustered_half_width(residuals: Tensor, ids: Tensor) -> float:
     """Half the width of the interval of a mean whose residuals are alike within clusters; 0 for one cluster."""
     clusters, places = ids.flatten().unique(return_inverse=True)
     k = len(clusters)

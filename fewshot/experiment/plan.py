@@ -90,7 +90,8 @@ def trainable_part(
     if asked == "none" or protocol.classes == "all":
         return None
     enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
-    able = learner.by_prototypes and learner.is_meta_trained and encoder.quantise is None and encoder.trained is None
+    able = learner.by_prototypes and learner.is_meta_trained and encoder.HAS_LAYERS
+    able = able and encoder.quantise is None and encoder.trained is None
     return Full() if able and enough else None
 
 

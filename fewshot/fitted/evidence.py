@@ -8,9 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from fewshot.encoders import Encoder
 from fewshot.episodes.label_sets import chosen_labels
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.episodes.multi_labelled import MultiLabelledTexts
+from fewshot.features import unit_features
 from fewshot.fitted.attribution import Attribution
 from fewshot.fitted.explanation import Contribution, Explanation
 from fewshot.learners.learner import Classifier, Learner
@@ -36,6 +38,15 @@ class Evidence:
     support: LabelledTexts | MultiLabelledTexts
     features: Float[Tensor, "n_evidence dim"]
     learner: Learner
+
+    def of(self, support: LabelledTexts | MultiLabelledTexts, encoder: Encoder) -> "Evidence":
+        """The evidence that another support is; texts that are in this one are not encoded again."""
+        everything = support.with_names_as_texts().texts
+        known = dict(zip(self.support.with_names_as_texts().texts, self.features, strict=True))
+        new = [text for text in dict.fromkeys(everything) if text not in known]
+        if new:
+            known |= zip(new, unit_features(encoder, new), strict=True)
+        return Evidence(support, torch.stack([known[text] for text in everything]), self.learner)
 
     def attribution(self, classifier: Classifier) -> Attribution:
         """What weighs this evidence for a classifier that was fitted on it."""

@@ -34,7 +34,7 @@ FORMAT = 4
 TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
 _OWN = (TENSORS, CARD, "report.html", *EVIDENCE_FILES, *TRAINED_FILES)  # of a folder that is written anew
 _REJECTION = "rejection."
-_OPTIONAL = ("nonconformity", "thresholds")  # tensors of the classifier itself
+_OPTIONAL = ("nonconformity", "confidences", "thresholds")  # tensors of the classifier itself
 
 
 def write_classifier(

@@ -6,8 +6,8 @@ Source: Tibshirani et al. 2002, "Diagnosis of multiple cancer types by shrunken 
 shrinkage), on unit vectors as in Wang et al. 2019, "SimpleShot".  The label name counts as one more example.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -36,7 +36,36 @@ class NearestPrototype(Classifier):
         return normalize(features, dim=-1)
 
 
-class Centroid(Learner):
+class PrototypeLearner(Learner):
+    """A learner that knows a class by the mean of its embedded texts, its label name among them."""
+
+    by_prototypes = True
+
+    @abstractmethod
+    def of_means(self, means: Float[Tensor, "episodes n_way dim"]) -> NearestPrototype:
+        """The classifier whose prototypes have the directions of the means."""
+
+    def adapt(self, support: Support) -> NearestPrototype:
+        """Average the embedded support of each class."""
+        shots = support.with_names_as_shots()
+        return self.of_means(replace(shots, features=self.embed(shots.features)).mean())
+
+    def adapt_rows(
+        self,
+        features: Float[Tensor, "n_texts dim"],
+        classes: Int[Tensor, " n_texts"],
+        n_way: int,
+        label_names: Float[Tensor, "n_way dim"] | None = None,
+    ) -> NearestPrototype:
+        """Average the embedded texts of each class part by part, without a copy of them."""
+        sums = features.new_zeros(n_way, features.shape[1]) if label_names is None else self.embed(label_names)
+        counts = torch.bincount(classes, minlength=n_way) + (label_names is not None)
+        for rows, own in zip(features.split(_CHUNK), classes.split(_CHUNK), strict=True):
+            sums = sums.index_add(0, own, self.embed(rows))
+        return self.of_means((sums / counts[:, None])[None])
+
+
+class Centroid(PrototypeLearner):
     """Nearest centroid on frozen features; nothing is trained.
 
     Args:
@@ -46,41 +75,11 @@ class Centroid(Learner):
 
     title = "nearest centroid"
     RANGES = Learner.RANGES | {"scale": POSITIVE}
-    by_prototypes = True
 
     def __init__(self, dim: int, scale: float = 20.0):
         super().__init__(dim, scale=scale)
         self.scale = scale
 
-    def adapt(self, support: Support) -> NearestPrototype:
-        """Average the support of each class."""
-        return NearestPrototype(normalize(support.with_names_as_shots().mean(), dim=-1), self.scale)
-
-    def adapt_rows(
-        self,
-        features: Float[Tensor, "n_texts dim"],
-        classes: Int[Tensor, " n_texts"],
-        n_way: int,
-        label_names: Float[Tensor, "n_way dim"] | None = None,
-    ) -> NearestPrototype:
-        """Average the texts of each class, without a copy of them."""
-        means = class_means(features, classes, n_way, label_names)
-        return NearestPrototype(normalize(means, dim=-1)[None], self.scale)
-
-
-def class_means(
-    features: Float[Tensor, "n_texts dim"],
-    classes: Int[Tensor, " n_texts"],
-    n_way: int,
-    label_names: Float[Tensor, "n_way dim"] | None,
-    embed: Callable[[Tensor], Tensor] = lambda rows: rows,
-) -> Float[Tensor, "n_way dim"]:
-    """Mean of the embedded texts of each class, its label name among them, part by part.
-
-    Arguments are those of `Learner.adapt_rows`; `embed` maps rows of features, each by itself.
-    """
-    sums = features.new_zeros(n_way, features.shape[1]) if label_names is None else embed(label_names)
-    counts = torch.bincount(classes, minlength=n_way) + (label_names is not None)
-    for rows, own in zip(features.split(_CHUNK), classes.split(_CHUNK), strict=True):
-        sums = sums.index_add(0, own, embed(rows))
-    return sums / counts[:, None]
+    def of_means(self, means: Float[Tensor, "episodes n_way dim"]) -> NearestPrototype:
+        """Prototypes of length one."""
+        return NearestPrototype(normalize(means, dim=-1), self.scale)

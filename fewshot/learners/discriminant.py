@@ -4,7 +4,13 @@
     logit_c(x) = m_c^T S^-1 phi - m_c^T S^-1 m_c / 2        S = W / n + nu / n tr(W / n) / width I
 
 `m_c` are the class means of phi and `W` its scatter within the classes.  `S` is shrunk to a multiple of the identity,
-an inverse-Wishart prior that weighs as much as `nu` texts.  `V` are the directions in which texts of one class vary
+an inverse-Wishart prior that weighs as much as `nu` texts.  Without random units, where texts are few, the means have a
+prior too: they are drawn around their own mean `m` with a covariance `B`, a tenth of that of the class means as they
+are seen, shrunk to a multiple of the identity by as much as 150 classes weigh.  Of a class with n texts
+
+    m_c = m + B (B + S / n)^-1 (mean_c - m)        and S + (1 / B + n_mean / S)^-1 stands for S in the logit
+
+where S is here scaled to the unbiased scatter.  `V` are the directions in which texts of one class vary
 most in other data, damped by `s` before anything is known of these classes; without them z is x.
 
 Class sums, counts and one sum of outer products determine the classifier: texts may come in any order, and none has to
@@ -13,7 +19,8 @@ be kept.  See `fewshot.continual.ClassStatistics`.
 Source: Hayes and Kanan 2020, "Lifelong Machine Learning with Deep Streaming Linear Discriminant Analysis",
 https://arxiv.org/abs/1909.01520; McDonnell et al. 2023, "RanPAC: Random Projections and Pre-trained Models for
 Continual Learning", https://arxiv.org/abs/2307.02251, for the random units (theirs is a ridge regression, which favours
-large classes; the penalty is chosen on held-out texts, and is fixed here).
+large classes; the penalty is chosen on held-out texts, and is fixed here); Ioffe 2006, "Probabilistic Linear
+Discriminant Analysis", https://doi.org/10.1007/11744085_41, for the prior of the means.
 """
 
 from dataclasses import dataclass

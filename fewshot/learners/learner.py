@@ -149,7 +149,7 @@ class Learner(nn.Module, ABC):
     def prepare(self, class_means: Float[Tensor, "n_classes dim"]) -> None:
         """Take in the means of the train classes before the first step of meta-training; by default nothing."""
 
-    def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
+    def embed(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """The part of the learner that reads each text by itself, once for all episodes; by default the identity.
 
         `on_embedded().adapt` on embedded features equals `adapt` on the features themselves.

@@ -10,15 +10,15 @@ on a network trained from nothing; on unit vectors from a sentence encoder the c
 
 import copy
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from fewshot.learners.centroid import NearestPrototype, class_means
-from fewshot.learners.learner import Learner, Support
+from fewshot.learners.centroid import NearestPrototype, PrototypeLearner
+from fewshot.learners.learner import Learner
 from fewshot.ranges import POSITIVE, SHARE
 
 
@@ -68,7 +68,7 @@ class ProjectedLearner(Learner):
         assert isinstance(self.projection, ResidualProjection)
         self.projection.fit_centre(class_means)
 
-    def embed(self, features: Float[Tensor, "n_texts dim"]) -> Float[Tensor, "n_texts dim"]:
+    def embed(self, features: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """Project each text."""
         return self.projection(features)
 
@@ -90,7 +90,7 @@ class ProjectedPrototype(NearestPrototype):
         return self.projection(features)
 
 
-class Prototypical(ProjectedLearner):
+class Prototypical(ProjectedLearner, PrototypeLearner):
     """Prototypical network with a residual projection and a learned scale.
 
     Args:
@@ -101,25 +101,11 @@ class Prototypical(ProjectedLearner):
 
     title = "prototypical network"
     RANGES = ProjectedLearner.RANGES | {"scale": POSITIVE}
-    by_prototypes = True
 
     def __init__(self, dim: int, scale: float = 20.0, centring: float = 0.6):
         super().__init__(dim, centring, scale=scale)
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
-    def adapt(self, support: Support) -> ProjectedPrototype:
-        """Average the projected support of each class."""
-        shots = support.with_names_as_shots()
-        projected = replace(shots, features=self.projection(shots.features))
-        return ProjectedPrototype(normalize(projected.mean(), dim=-1), self.log_scale.exp(), self.projection)
-
-    def adapt_rows(
-        self,
-        features: Float[Tensor, "n_texts dim"],
-        classes: Int[Tensor, " n_texts"],
-        n_way: int,
-        label_names: Float[Tensor, "n_way dim"] | None = None,
-    ) -> ProjectedPrototype:
-        """Average the projected texts of each class, part by part."""
-        means = class_means(features, classes, n_way, label_names, self.projection)
-        return ProjectedPrototype(normalize(means, dim=-1)[None], self.log_scale.exp(), self.projection)
+    def of_means(self, means: Float[Tensor, "episodes n_way dim"]) -> ProjectedPrototype:
+        """Prototypes of length one in the projected space."""
+        return ProjectedPrototype(normalize(means, dim=-1), self.log_scale.exp(), self.projection)

@@ -11,7 +11,6 @@ from fewshot.bank import AdapterCard, AdapterChoice, StoredAdapter
 from fewshot.bank.choice import left_out_likelihoods
 from fewshot.classifier import FewShotClassifier
 from fewshot.encoders import SentenceTransformerEncoder
-from fewshot.encoders.shared import SharedModel
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import EncoderError
 from fewshot.evaluation import fit_temperature
@@ -27,13 +26,13 @@ SUPPORT = LabelledTexts.of(SIX, ["a", "a", "a", "b", "b", "b"], {"a": "first", "
 
 
 def fake(monkeypatch, features):
-    """Encoders whose features go by the digest of their adapter."""
+    """Features of texts that go by the adapter and its strength, or None."""
 
-    def encode(self, texts):
-        digest = None if self.trained is None else self.trained.placed.scale
-        return features(digest, list(texts))
+    def encode(self, texts, adapters):
+        parts = {own: [text for text, other in zip(texts, adapters, strict=True) if other == own] for own in adapters}
+        return torch.cat([features(own, part) for own, part in parts.items()])
 
-    monkeypatch.setattr("fewshot.encoders.encoder.Encoder.encode", encode)
+    monkeypatch.setattr("fewshot.bank.bank.Bank.encode", encode)
 
 
 def test_likelihoods_are_those_of_prototypes_fitted_without_the_text():
@@ -60,13 +59,12 @@ def support_of(features, support):
 @pytest.mark.parametrize(("apart", "name"), [(4.0, "mails"), (0.0, None)])
 def test_the_best_strength_is_taken_where_its_gain_is_sure(monkeypatch, encoder, trained, apart, name):  # noqa: F811
     adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
-    half = adapter.at_strength(0.5).placed.scale
 
-    def features(scale, texts):
+    def features(own, texts):
         generator = torch.Generator().manual_seed(1)
         rows = torch.randn(len(texts), 4, generator=generator)
         signs = torch.tensor([1.0 if place in (0, 1, 2, 6) else -1.0 for place in range(len(texts))])
-        rows[:, 0] += signs * (apart if scale == half else 0.0)
+        rows[:, 0] += signs * (apart if own == ("mails", 0.5) else 0.0)
         return rows
 
     fake(monkeypatch, features)
@@ -123,13 +121,15 @@ def test_an_accuracy_on_texts_that_the_encoder_has_seen_is_called_too_good(encod
     assert caplog.messages[0].startswith("The encoder was trained on 2 of these 6 texts")
 
 
-def test_candidates_share_the_published_weights(encoder, trained):  # noqa: F811
-    shared = SharedModel(encoder)
-    adapter = StoredAdapter(AdapterCard("mails"), trained.trained_weights())
-    encoders = [shared.encoder(adapter.at_strength(strength)) for strength in (0.0, 0.5, 1.0)]
-    rows = [one.compute(TEXTS) for one in encoders]
-    assert len({id(one.module) for one in encoders}) == 1
-    assert not torch.equal(rows[1], rows[2])
+def test_the_model_is_loaded_once_to_choose(encoder, trained, monkeypatch):  # noqa: F811
+    loads, load = [], type(encoder)._load
+    monkeypatch.setattr(type(encoder), "_load", lambda *given: loads.append(given) or load(*given))
+    adapters = {name: StoredAdapter(AdapterCard(name), trained.trained_weights()) for name in ("mails", "same")}
+    fresh = encoder.replace()
+    chosen = AdapterChoice(fresh, adapters).choose(SUPPORT)
+    assert chosen.n_texts == 6
+    assert math.isfinite(chosen.gain)
+    assert (len(loads), fresh.n_encoded) == (1, 8)
 
 
 def test_a_choice_reads_long_texts_as_asked():

@@ -33,6 +33,6 @@ def test_general_loses_nowhere_by_more_than_it_may():
 @pytest.mark.parametrize(("name", "seen"), [("general", True), ("terms", True), ("intents", False)])
 def test_it_knows_which_classes_it_was_trained_on(name, seen):
     task, adapter = load_bundled("medical_terms"), read_adapter(HOME / name)
-    trained, scored = (adapter.count_seen(task.digests(task.parts[part])) for part in ("train", "test"))
+    trained, scored = (adapter.weights.count_seen(task.digests(task.parts[part])) for part in ("train", "test"))
     assert (trained > 2000) == seen
     assert scored < 100  # terms and names of its test classes that are in WordNet too

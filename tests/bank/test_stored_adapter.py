@@ -1,10 +1,13 @@
 """An adapter in a folder: in half the room, read again with its card, and scaled without being read again."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fewshot.bank import AdapterCard, AdapterSource, StoredAdapter, read_adapter, write_adapter
 from fewshot.encoders import Adapter, LoRA, TrainableEncoder, TransformerEncoder
+from fewshot.encoders.trained import read_trained
 from fewshot.errors import ConfigError, EncoderError
 from fewshot.storage import read_sealed, write_sealed
 from tests.encoders.test_trainable import TEXTS, train
@@ -43,13 +46,31 @@ def folder(encoder, trained, tmp_path):
 def test_it_is_read_as_it_was_written_in_half_the_room(encoder, trained, folder, tmp_path):
     adapter = read_adapter(folder)
     assert adapter.card == CARD
-    assert adapter.count_seen({"0123456789ab", "000000000000"}) == 1
+    assert adapter.weights.count_seen({"0123456789ab", "000000000000"}) == 1
     assert encoder.with_trained(adapter.weights).fingerprint == encoder.replace(weights=folder).fingerprint
     cosines = torch.cosine_similarity(encoder.with_trained(adapter.weights).encode(TEXTS), trained.compute(TEXTS))
     assert cosines.min().item() > 0.999
     trained.save(tmp_path / "whole")
     sizes = [(home / "adapter_model.safetensors").stat().st_size for home in (folder, tmp_path / "whole")]
     assert sizes[0] < 0.8 * sizes[1]
+
+
+def test_it_is_held_in_half_the_room_and_written_again_as_it_was(encoder, folder, tmp_path):
+    adapter, whole = read_adapter(folder), read_trained(folder)
+    assert {tensor.dtype for tensor in adapter.weights.tensors.held.values()} == {torch.bfloat16}
+    assert all(torch.equal(adapter.weights.tensors[name], tensor) for name, tensor in whole.tensors.items())
+    assert adapter.weights.digest == whole.digest
+    assert sorted(adapter.weights.seen["digests"]) == SEEN["digests"]
+    assert torch.equal(encoder.with_trained(adapter.weights).encode(TEXTS), encoder.with_trained(whole).encode(TEXTS))
+    write_adapter(tmp_path / "again", adapter, encoder.settings())
+    assert (tmp_path / "again" / "encoder.json").read_bytes() == (folder / "encoder.json").read_bytes()
+
+
+def test_what_16_bits_do_not_hold_stays_as_it_is(trained):
+    weights = trained.trained_weights()
+    odd = replace(weights, seen={"digests": ["not a digest"]}).compact()
+    assert odd.tensors is weights.tensors
+    assert odd.seen == {"digests": ["not a digest"]}
 
 
 @pytest.mark.parametrize("strength", [0.25, 0.5, 1.0])

@@ -4,7 +4,7 @@ import torch
 
 from fewshot.distill import ExpertBalance
 from fewshot.distill.corpus import Tokens
-from fewshot.distill.student import hidden_states
+from fewshot.distill.deepseek import hidden_states
 
 
 def routed(student, tokens):

@@ -8,7 +8,8 @@ import torch
 
 from fewshot.distill import Distillation, Schedule
 from fewshot.distill.corpus import Tokens
-from fewshot.distill.trainer import _PART, _parts
+from fewshot.distill.deepseek import pooled
+from fewshot.distill.trainer import Pair, _parts
 from fewshot.errors import StorageError
 
 STEPS = 12
@@ -124,8 +125,27 @@ def test_parts_hold_each_text_once_in_widths_of_eight():
     lengths = torch.tensor([3] * 5000 + [9] * 4000 + [128] * 400)
     place = torch.arange(128)
     tokens = Tokens(place.repeat(len(lengths), 1), place < lengths[:, None])
-    parts = _parts(tokens)
+    parts = _parts(tokens, 2048)
     assert sum(len(part.ids) for part in parts) == len(lengths)
-    assert all(part.ids.shape[1] % 8 == 0 and part.ids.numel() <= _PART for part in parts)
+    assert all(part.ids.shape[1] % 8 == 0 and part.ids.numel() <= 2048 for part in parts)
     assert torch.cat([part.mask.sum(1) for part in parts[::-1]]).tolist() == lengths.tolist()
     assert {part.ids.shape[1] for part in parts} == {8, 16, 128}
+
+
+def test_layers_are_learnt_in_pairs_and_frozen_weights_stay(student, teacher, corpus):
+    student.embed_tokens.requires_grad_(False)
+    before = student.embed_tokens.weight.clone()
+    pairs = (Pair(-1, -1, 1.0), Pair(1, 1, 0.6))
+    training = Distillation(student, teacher, corpus, Schedule(100, batch=64, warmup=10), seed=1, pairs=pairs)
+    tokens = corpus.lines(torch.arange(8))
+    with torch.no_grad():
+        untrained, _ = training._states(tokens)
+    training.run()
+    assert torch.equal(student.embed_tokens.weight, before)
+    with torch.no_grad():
+        states, given = training._states(tokens)
+    for found, expected, before in zip(states, given, untrained, strict=True):
+        near, far = (
+            torch.cosine_similarity(pooled(h, tokens.mask), pooled(expected, tokens.mask)) for h in (found, before)
+        )
+        assert near.mean() > far.mean() + 0.05

@@ -1,11 +1,15 @@
 """The stack of layers, and which parameters full fine-tuning trains, on every architecture."""
 
+import json
+
 import pytest
+import torch
 from torch import nn
 
-from fewshot.encoders import Full, TransformerEncoder
+from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
+from fewshot.encoders.described import described_encoder, encoder_from
 from fewshot.encoders.layers import Split, Stack, find_stack, split
-from fewshot.errors import EncoderError
+from fewshot.errors import ConfigError, EncoderError
 from tests.encoders.conftest import DEEP
 from tests.tiny_models import ARCHITECTURES
 
@@ -49,6 +53,51 @@ def trained_names(backbone, layers):
 )
 def test_seventy_twenty_ten(n_layers, expected):
     assert split(n_layers) == expected
+
+
+@pytest.mark.parametrize("architecture", KNOWN)
+def test_kept_layers_follow_one_another_and_the_others_are_gone(architecture, deep_checkpoints):
+    whole = TransformerEncoder(str(deep_checkpoints[architecture]), cache=None, dtype="float32", normalize=False)
+    some = whole.replace(layers=[1, 4, 7])
+    expected = whole.backbone
+    layers = [find_stack(whole.replace().backbone).layers[number] for number in (1, 4, 7)]
+    assert len(find_stack(some.backbone).layers) == 3
+    for found, published in zip(find_stack(some.backbone).layers, layers, strict=True):
+        for name, tensor in published.state_dict().items():
+            assert torch.equal(found.state_dict()[name], tensor)
+    for number, layer in enumerate(find_stack(expected).layers):  # the same by leaving layers out by hand
+        if number not in (1, 4, 7):
+            layer.forward = lambda hidden, *_, **__: (hidden,) if architecture == "mpnet" else hidden
+    texts = ["heart attack", "acute pain in the chest"]
+    torch.testing.assert_close(some.encode(texts), whole.encode(texts))
+
+
+def test_an_encoder_with_fewer_layers_has_names_of_its_own(deep_checkpoints, tmp_path):
+    whole = TransformerEncoder(str(deep_checkpoints["bert"]), cache=None, dtype="float32")
+    some = whole.replace(layers=[0, 5])
+    assert len({whole.fingerprint, some.fingerprint, whole.replace(layers=[0, 6]).fingerprint}) == 3
+    TrainableEncoder(some, Full()).save(tmp_path)
+    assert some.replace(weights=str(tmp_path)).trained.base == some.identity
+    with pytest.raises(EncoderError, match="layers 0,5"):  # names of its weights would fit
+        whole.replace(weights=str(tmp_path)).load()
+    again = encoder_from(json.loads(json.dumps(described_encoder(some))))
+    assert again.replace(dtype="float32").fingerprint == some.fingerprint
+
+
+def test_full_training_of_kept_layers_changes_these_alone(deep_checkpoints):
+    trainable = TrainableEncoder(TransformerEncoder(str(deep_checkpoints["bert"]), cache=None, layers=[0, 5]), Full())
+    assert {name.split(".")[2] for name in trainable.trained_weights().tensors} == {"0", "1"}
+
+
+@pytest.mark.parametrize("layers", [[], [2, 1], [1, 1], [-1, 2]])
+def test_layers_are_numbers_that_rise(layers):
+    with pytest.raises(ConfigError, match=r"encoder\.layers=.*numbers that rise"):
+        SentenceTransformerEncoder(layers=layers)
+
+
+def test_layers_that_are_not_there_are_refused(deep_checkpoints):
+    with pytest.raises(EncoderError, match="layers 0 to 9"):
+        TransformerEncoder(str(deep_checkpoints["bert"]), cache=None, layers=[0, 10]).load()
 
 
 @pytest.mark.parametrize("architecture", KNOWN)

@@ -19,7 +19,7 @@ def test_no_weight_is_further_away_than_half_a_step():
     packed = pack({"experts": weight})
     assert packed["experts"].dtype == torch.int8
     error = (unpack(packed)["experts"] - weight).abs()
-    assert (error <= weight.abs().amax(-1, keepdim=True) / 127 * 0.501).all()
+    assert (error <= weight.abs().amax(-1, keepdim=True) / 127 * 0.503).all()
     assert error[0, 1].max() == 0
 
 
@@ -30,6 +30,14 @@ def test_vectors_and_routers_stay_as_they_are():
     assert all(
         torch.equal(packed[name], tensor) and packed[name].dtype == tensor.dtype for name, tensor in exact.items()
     )
+
+
+def test_what_was_unpacked_is_packed_to_the_same_again():
+    weight = torch.randn(300, 7, generator=torch.Generator().manual_seed(0))
+    weight *= torch.logspace(-12, 3, 300)[:, None]
+    once = pack({"up": weight})
+    again = pack(unpack(once))
+    assert all(torch.equal(tensor, again[name]) for name, tensor in once.items())
 
 
 def test_names_stay_those_of_the_model():

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fewshot.encoders import Full, SentenceTransformerEncoder, TrainableEncoder, TransformerEncoder
+from fewshot.encoders.trained import TrainedWeights, read_trained, write_trained
 from fewshot.errors import EncoderError
 from tests.encoders.test_trainable import KINDS, TEXTS, build, train
 
@@ -34,6 +35,30 @@ def test_a_folder_gives_the_features_of_the_merged_encoder(checkpoints, tmp_path
     assert loaded.fingerprint == merged.fingerprint
     assert torch.equal(loaded.encode(TEXTS), merged.encode(TEXTS))
     assert not torch.allclose(loaded.replace(weights=None).encode(TEXTS), loaded.encode(TEXTS), atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.int8])
+@pytest.mark.parametrize("kind", KINDS)
+def test_fewer_bits_are_read_as_they_were_rounded_and_written_so_again(checkpoints, tmp_path, kind, dtype):
+    first = train(TrainableEncoder(build(checkpoints["bert"]), KINDS[kind]())).merged()
+    exact = train(TrainableEncoder(first, KINDS[kind]())).trained_weights()  # trained twice: both are rounded
+    rounded = exact.rounded(dtype)
+    write_trained(tmp_path, rounded, {})
+    read = read_trained(tmp_path)
+    assert read.digest == rounded.digest != exact.digest
+    assert read.stored == read.below.stored == dtype
+    assert read.rounded(dtype).digest == read.digest
+    for name, tensor in exact.tensors.items():
+        assert (read.tensors[name] - tensor).abs().max() <= tensor.abs().max() / 127
+
+
+def test_eight_bits_take_a_quarter_of_the_room(tmp_path):
+    weights = TrainedWeights("model", "base", {"map.weight": torch.randn(400, 400), "map.bias": torch.randn(400)})
+    sizes = []
+    for name, stored in (("exact", weights), ("int8", weights.rounded(torch.int8))):
+        write_trained(tmp_path / name, stored, {})
+        sizes.append((tmp_path / name / "changed.safetensors").stat().st_size)
+    assert sizes[1] <= 0.26 * sizes[0]
 
 
 def test_the_head_of_a_sentence_transformers_model_is_in_it(dense_model, tmp_path):

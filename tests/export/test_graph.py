@@ -16,6 +16,7 @@ from fewshot.learners import LEARNERS, Centroid
 from fewshot.learners.discriminant import FeatureMap, SharedCovariance
 from fewshot.learners.maml import MAML
 from fewshot.learners.one_vs_rest import OneVsRest
+from fewshot.learners.saving import frozen
 from tests.export.conftest import QUERIES
 from tests.tiny_models import DECODERS, DIM, save_transformer
 
@@ -37,7 +38,7 @@ def heads() -> dict[str, Any]:
     found["one_vs_rest"] = OneVsRest(weight, bias)
     found["discriminant"] = SharedCovariance(FeatureMap(16, directions, torch.tensor([0.3, 0.6])), wide, bias)
     found["discriminant_plain"] = SharedCovariance(FeatureMap(0, directions, torch.tensor([0.3, 0.6])), weight, bias)
-    return found
+    return {name: frozen(head) for name, head in found.items()}
 
 
 class AllHeads(nn.Module):

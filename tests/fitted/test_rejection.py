@@ -276,5 +276,5 @@ def test_a_label_that_is_learnt_later_is_in_scope():
 
 @pytest.mark.parametrize("reject", [0.0, 1.5, -0.1])
 def test_a_share_outside_of_0_to_1_is_refused_in_fit(reject):
-    with pytest.raises(ConfigError, match="expected a share between 0 and 1"):
+    with pytest.raises(ConfigError, match="expected a number between 0 and 1"):
         coloured_classifier(reject=reject)

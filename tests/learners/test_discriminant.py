@@ -28,25 +28,48 @@ def damped(width=0):
     return FeatureMap(width, torch.eye(DIM)[:2], torch.tensor([0.5, 0.25]))
 
 
-def test_without_a_prior_it_is_the_linear_discriminant_of_equally_frequent_classes():
+def test_with_random_units_and_no_prior_it_is_the_linear_discriminant_of_equally_frequent_classes():
     features, classes = drawn()
-    ours = ClassStatistics.of(features, classes, LABELS, plain()).classifier(prior_texts=1e-6)
-    reference = LinearDiscriminantAnalysis(solver="lsqr").fit(features.double().numpy(), classes.numpy())
-    logits = ours.logits(features[None])[0]
-    np.testing.assert_allclose(logits.softmax(-1), reference.predict_proba(features.double().numpy()), atol=2e-3)
+    mapped = damped(12)
+    ours = ClassStatistics.of(features, classes, LABELS, mapped).classifier(prior_texts=1e-6)
+    units = mapped(features).double().numpy()
+    reference = LinearDiscriminantAnalysis(solver="lsqr").fit(units, classes.numpy())
+    np.testing.assert_allclose(ours.logits(features[None])[0].softmax(-1), reference.predict_proba(units), atol=2e-3)
 
 
-@pytest.mark.parametrize("mapped", [plain(), damped(), damped(32)], ids=["plain", "damped", "random units"])
-def test_it_is_the_formula(mapped):
+def test_with_random_units_it_is_the_formula():
     features, classes = drawn(12)
-    ours = ClassStatistics.of(features, classes, LABELS, mapped).classifier(prior_texts=10.0)
-    phi = mapped(features).double().numpy()
+    ours = ClassStatistics.of(features, classes, LABELS, damped(32)).classifier(prior_texts=10.0)
+    phi = damped(32)(features).double().numpy()
     means = np.stack([phi[classes.numpy() == c].mean(0) for c in range(3)])
     rest = phi - means[classes.numpy()]
     scatter = rest.T @ rest / 12
     inverse = np.linalg.inv(scatter + 10 / 12 * np.trace(scatter) / len(scatter) * np.eye(len(scatter)))
     expected = phi @ inverse @ means.T - np.einsum("cd,de,ce->c", means, inverse, means) / 2
     np.testing.assert_allclose(ours.logits(features[None])[0], expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("mapped", [plain(), damped()], ids=["plain", "damped"])
+def test_the_means_are_drawn_to_their_mean_by_the_formula(mapped):
+    features, classes = drawn(13)  # classes of unequal size
+    ours = ClassStatistics.of(features, classes, LABELS, mapped).classifier(prior_texts=10.0)
+    phi, numbers = mapped(features).double().numpy(), classes.numpy()
+    counts = np.bincount(numbers)
+    means = np.stack([phi[numbers == c].mean(0) for c in range(3)])
+    rest = phi - means[numbers]
+    within = rest.T @ rest / 13
+    prior = within + 10 / 13 * np.trace(within) / DIM * np.eye(DIM)
+    prior *= np.trace(within) * 13 / (13 - 3) / np.trace(prior)
+    seen = np.cov(means.T)
+    between = 0.1 * (3 / 153 * seen + 150 / 153 * np.trace(seen) / DIM * np.eye(DIM))
+    centre = means.mean(0)
+    shrink = [between @ np.linalg.inv(between + prior / n) for n in counts]
+    drawn_in = np.stack([centre + own @ (mean - centre) for own, mean in zip(shrink, means, strict=True)])
+    spread = prior + np.linalg.inv(np.linalg.inv(between) + 13 / 3 * np.linalg.inv(prior))
+    inverse = np.linalg.inv(spread)
+    expected = -np.stack([np.einsum("nd,de,ne->n", phi - m, inverse, phi - m) for m in drawn_in], 1) / 2
+    found = ours.logits(features[None])[0].double()
+    np.testing.assert_allclose(found.log_softmax(-1), torch.tensor(expected).log_softmax(-1), rtol=1e-3, atol=1e-3)
 
 
 def test_directions_are_damped_and_the_length_stays():

@@ -3,7 +3,7 @@
 import torch
 
 from fewshot.distill import deepseek_config, fuse_norms
-from fewshot.distill.student import hidden_states, pooled
+from fewshot.distill.deepseek import hidden_states, pooled
 
 
 def test_the_default_has_the_size_that_it_says():

@@ -1,0 +1,112 @@
+"""`fewshot distill`: a small and fast classifier from a fitted one and texts without labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fewshot.errors import ConfigError, TaskError
+from fewshot.tables import guess_columns, open_table
+from fewshot.tables.rows import check_column
+
+if TYPE_CHECKING:
+    from fewshot.text_classifier import TextClassifier
+
+CHECKPOINTS = Path("outputs", "checkpoints")
+
+
+@dataclass(frozen=True)
+class DistillSettings:
+    """What can be set beside classifier and output."""
+
+    texts: Path | None = None
+    student: str = "static"
+    labelled: Path | None = None
+    text: str | None = None
+    label: str | None = None
+    seed: int = 0
+
+
+def distill_folder(model: Path, output: Path, settings: DistillSettings, command: str) -> Iterator[str]:
+    """Distil a saved classifier into a small one and save it; gives what there is to say, a line each.
+
+    Raises:
+        FewshotError: anything that the user can mend.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(f"{str(output)!r} is there already. Expected a new folder for the student. Choose another.")
+    texts = None if settings.texts is None else read_texts(settings.texts, settings.text)
+    from fewshot.cli.fitting import labelled
+    from fewshot.cli.predicting import load_classifier
+
+    load_classifier(model)  # its mistakes show at once
+    asked: tuple[list[str], list[str]] | None = None
+    if settings.labelled is not None:
+        own_texts, labels, notes = labelled(settings.labelled, settings.text, settings.label)
+        yield from notes
+        asked = own_texts, labels
+        if texts is not None:
+            texts, n_out = without_near(texts, own_texts)
+            if n_out:
+                yield f"{n_out} texts that equal or nearly equal one of {settings.labelled} are left out of training."
+    from fewshot.distill import Accuracies, Cost, distill
+    from fewshot.text_classifier import TextClassifier
+    from fewshot.training import Store
+
+    teacher = TextClassifier.from_pretrained(model)
+    store = Store(checkpoints=CHECKPOINTS, resume=True)
+    student = distill(teacher, texts, settings.student, seed=settings.seed, store=store)
+    record = student.details["distilled"]
+    if "agreement" in record:
+        yield (
+            f"Learnt from {record['n_texts']:,} texts. Of {record['n_held']:,} held out "
+            f"{100 * record['agreement']:.1f} % get the label that the teacher gives."
+        )
+    details = {**student.details, "command": command}
+    if asked is None:
+        yield "How often it is right is not known: that takes texts with labels that nobody has seen, --labelled FILE."
+        sample = texts or (list(student.evidence.support.texts) if student.evidence is not None else ["a text"])
+    else:
+        accuracies = Accuracies.of(*(_right(one, *asked) for one in (teacher, student)))
+        details["accuracy"] = f"{accuracies}."
+        yield f"Accuracy: {accuracies}."
+        sample = asked[0]
+    yield f"Teacher: {Cost.of(teacher, sample)}"
+    yield f"Student: {Cost.of(student, sample)}"
+    replace(student, details=details).save_pretrained(output)
+    yield f"Saved in {output}. Next: fewshot predict {output} new.csv -o out.csv"
+
+
+def read_texts(path: Path, column: str | None) -> list[str]:
+    """The texts of a table, or the lines of a text file."""
+    table = open_table(path)
+    text = guess_columns(table, column, with_label=False).text
+    found = []
+    for place, record in table:
+        check_column(record, text, place, "Rename the column, or set --text.")
+        found.append("" if record[text] is None else str(record[text]).strip())
+    return [one for one in found if one]
+
+
+def without_near(texts: list[str], others: list[str]) -> tuple[list[str], int]:
+    """The texts that equal none of the others, not even nearly, and the number of those that do."""
+    from fewshot.housekeeping.duplicates import near_duplicates
+
+    pairs = near_duplicates([*others, *texts])
+    out = {b - len(others) for a, b in pairs if a < len(others) <= b}
+    return [text for place, text in enumerate(texts) if place not in out], len(out)
+
+
+def _right(classifier: "TextClassifier", texts: list[str], labels: list[str]) -> list[bool]:
+    several = classifier.thresholds is not None
+    parts = [label.split("|") if several else [label] for label in labels]
+    known = set(map(str, classifier.labels))
+    strange = [one for own in parts for one in own if one not in known]
+    if strange:
+        raise TaskError(
+            f"The labelled texts have the label {strange[0]!r}, which the classifier does not know. Expected its own "
+            f"labels. Correct it."
+        )
+    said = classifier.predict(texts)
+    found = [set(map(str, own)) if several else {str(own)} for own in said]
+    return [own == set(expected) for own, expected in zip(found, parts, strict=True)]

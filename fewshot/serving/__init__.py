@@ -1,0 +1,1 @@
+"""Classifiers over HTTP: one process, requests answered in batches."""

@@ -1,0 +1,185 @@
+"""How far recent texts are from those that a classifier was fitted on.
+
+    labels      total variation of the shares of predicted labels against those of the support; chi-square, permutations
+    confidence  Kolmogorov-Smirnov distance of the probabilities of predicted labels to those of texts held out
+    texts       squared maximum mean discrepancy of features to those of the support, Gaussian kernel, permutations:
+                MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y)      over pairs of different texts
+
+A p-value is the share of samples without drift that are as far apart or further. The support counts as a sample of the
+texts that come: where it is balanced by hand and the texts are not, labels and texts differ from the first day on.
+
+Source: Gretton et al. 2012, "A kernel two-sample test", https://jmlr.org/papers/v13/gretton12a.html; which tests find
+drift: Rabanser, Günnemann and Lipton 2019, "Failing loudly", https://arxiv.org/abs/1810.11953.
+"""
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+WINDOW = 500  # recent texts
+FEW = 50  # texts below which nothing is said
+_SUPPORT = 500  # features of the support that are compared
+_PERMUTATIONS = 499
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How far two samples are apart.
+
+    Args:
+        size: 0 for none; 1 is the most but for `texts`.
+        p_value: how often samples without drift are so far apart.
+    """
+
+    size: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What recent texts are compared with.
+
+    Args:
+        labels: texts of the support by label.
+        confidences: of texts held out; empty where they were not kept.
+        features: unit features of the support; None where there are none.
+    """
+
+    labels: Mapping[Any, int]
+    confidences: Sequence[float] = ()
+    features: np.ndarray | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, classifier: Any) -> "Reference | None":
+        """That of a classifier with evidence of one label a text; else None."""
+        evidence = getattr(classifier, "evidence", None)
+        if evidence is None or classifier.thresholds is not None:
+            return None
+        support = evidence.support
+        counts = np.bincount(np.asarray(support.classes), minlength=len(support.labels)).tolist()
+        features = np.asarray(evidence.features)[: len(support.texts)]
+        if len(features) > _SUPPORT:
+            features = features[np.random.default_rng(0).choice(len(features), _SUPPORT, replace=False)]
+        held_out = getattr(classifier, "confidences", None)
+        confidences = () if held_out is None else tuple(np.asarray(held_out).tolist())
+        return cls(dict(zip(support.labels, counts, strict=True)), confidences, features)
+
+    def described(self) -> dict[str, Any]:
+        """What JSON can hold, for the audit log."""
+        return {
+            "labels": [[label, count] for label, count in self.labels.items()],
+            "confidences": list(self.confidences),
+        }
+
+    @classmethod
+    def from_described(cls, content: Mapping[str, Any]) -> "Reference":
+        """What was described, but for the features."""
+        return cls({label: int(count) for label, count in content["labels"]}, tuple(map(float, content["confidences"])))
+
+
+class Window:
+    """The most recent answers of a model.
+
+    Args:
+        reference: what they are compared with.
+    """
+
+    def __init__(self, reference: Reference):
+        self.reference = reference
+        self._recent: deque[tuple[Any, float, np.ndarray | None]] = deque(maxlen=WINDOW)
+        self.n_new = 0  # since the last measurement
+
+    def __len__(self) -> int:
+        return len(self._recent)
+
+    def add(self, label: Any, confidence: float, features: np.ndarray | None) -> None:
+        """Take an answer in; the oldest one may leave."""
+        self._recent.append((label, confidence, features))
+        self.n_new += 1
+
+    def shifts(self) -> dict[str, Shift]:
+        """What can be said by now: `labels`, `confidence`, `texts`; nothing of few texts."""
+        recent, self.n_new = list(self._recent), 0
+        labels, confidences, features = zip(*recent, strict=True) if recent else ((), (), ())
+        found = shifts_of_answers(self.reference, labels, confidences)
+        support, rows = self.reference.features, [row for row in features if row is not None]
+        if support is not None and len(rows) >= FEW and len(support) > 1:
+            found["texts"] = feature_shift(support, np.stack(rows))
+        return found
+
+
+def shifts_of_answers(reference: Reference, labels: Sequence[Any], confidences: Sequence[float]) -> dict[str, Shift]:
+    """The shifts that labels and confidences show; nothing of few texts."""
+    found: dict[str, Shift] = {}
+    if len(labels) < FEW:
+        return found
+    if len(reference.labels) > 1:
+        found["labels"] = label_shift(reference.labels, Counter(labels))
+    if len(reference.confidences) >= FEW:
+        found["confidence"] = confidence_shift(reference.confidences, confidences)
+    return found
+
+
+def label_shift(support: Mapping[Any, int], recent: Mapping[Any, int], seed: int = 0) -> Shift:
+    """Whether labels come in other shares: total variation, and Pearson's chi-square compared with permuted samples.
+
+    Unlike the chi-square distribution, permutations are right for the few texts of a support too.
+
+    Args:
+        support, recent: texts by label.
+        seed: of the permutations.
+    """
+    names = dict.fromkeys([*support, *recent])
+    table = np.array([[counts.get(name, 0) for name in names] for counts in (support, recent)])
+    table = table[:, table.sum(0) > 0]
+    totals, n = table.sum(0), int(table[0].sum())
+    drawn = np.random.default_rng(seed).multivariate_hypergeometric(totals, n, size=_PERMUTATIONS)
+    expected = totals * n / totals.sum()
+    values = ((np.concatenate([table[:1], drawn]) - expected) ** 2 / expected).sum(1)
+    shares = table / table.sum(1, keepdims=True)
+    return Shift(float(np.abs(shares[0] - shares[1]).sum() / 2), float((values >= values[0] - 1e-12).mean()))
+
+
+def confidence_shift(held_out: Sequence[float], recent: Sequence[float]) -> Shift:
+    """Whether the classifier is surer or less sure than on texts held out: the two-sample Kolmogorov-Smirnov test."""
+    from scipy.stats import ks_2samp
+
+    found = ks_2samp(held_out, recent)
+    return Shift(float(found.statistic), float(found.pvalue))
+
+
+def feature_shift(support: np.ndarray, recent: np.ndarray, seed: int = 0) -> Shift:
+    """Whether features differ: squared MMD, compared with that of permuted samples.
+
+    The width of the kernel is the median distance of all pairs.
+
+    Args:
+        support: `[n, dim]`.
+        recent: `[m, dim]`.
+        seed: of the permutations.
+    """
+    rows = np.concatenate([support, recent]).astype(np.float64)
+    squares = (rows**2).sum(1)
+    distances = np.maximum(squares[:, None] + squares[None] - 2 * rows @ rows.T, 0)
+    width = float(np.median(distances[np.triu_indices(len(rows), 1)])) or 1.0
+    kernel = np.exp(-distances / width)
+    np.fill_diagonal(kernel, 0)
+    n, generator = len(support), np.random.default_rng(seed)
+    membership = np.zeros((_PERMUTATIONS + 1, len(rows)))
+    membership[0, :n] = 1
+    for row in membership[1:]:
+        row[generator.permutation(len(rows))[:n]] = 1
+    values = _squared_mmd(kernel, membership, n, len(recent))
+    return Shift(float(values[0]), float((values >= values[0] - 1e-12).mean()))
+
+
+def _squared_mmd(kernel: np.ndarray, first: np.ndarray, n: int, m: int) -> np.ndarray:
+    """Unbiased estimates for some divisions of the rows; `first` is 1 for the n rows of the first sample."""
+    towards = first @ kernel  # of each row, to the first sample
+    within = (towards * first).sum(1)
+    across = towards.sum(1) - within
+    total = kernel.sum()
+    return within / (n * (n - 1)) + (total - within - 2 * across) / (m * (m - 1)) - 2 * across / (n * m)

@@ -1,0 +1,148 @@
+"""Requests and responses, as the OpenAPI document shows them."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from fewshot.serving.limits import MAX_CHARACTERS, MAX_TEXTS
+
+Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
+Label = str | int
+_MODEL = "the name of a model, or null for the first one"
+
+
+def _whole(value: Any) -> Any:
+    """5.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class Strict(BaseModel):
+    """A request: other fields are refused, and nothing is converted."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class PredictRequest(Strict):
+    """Texts to classify."""
+
+    texts: Text | Texts = Field(
+        description=f"a text, or a list of 1 to {MAX_TEXTS} texts, each of {MAX_CHARACTERS:,} characters at most"
+    )
+    model: str | None = Field(None, description=_MODEL)
+    top: Annotated[int | None, BeforeValidator(_whole)] = Field(
+        5, ge=1, le=2**31, description="a whole number from 1 on of labels, or null for all labels"
+    )
+    explain: bool = Field(False, description="true or false: whether it is said what decided")
+
+
+class LearnRequest(Strict):
+    """Labelled texts to learn."""
+
+    texts: Texts = Field(description=f"a list of 1 to {MAX_TEXTS} texts, each of {MAX_CHARACTERS:,} characters at most")
+    labels: list[Label | list[Label]] = Field(
+        min_length=1,
+        max_length=MAX_TEXTS,
+        description="a list with the label of each text, a text or a whole number; of a model that gives several "
+        "labels a list of labels for each text",
+    )
+    model: str | None = Field(None, description=_MODEL)
+
+
+class Response(BaseModel):
+    """A response."""
+
+
+class LabelProbability(Response):
+    """A label and its probability, which is calibrated."""
+
+    label: Label
+    probability: float
+
+
+class Evidence(Response):
+    """A labelled text, or the name of a label, and what it adds to the score of the explained label."""
+
+    text: str
+    label: Label | list[Label]
+    is_label_name: bool
+    cosine: float
+    weight: float
+
+
+class Explanation(Response):
+    """What decided on a label; the weights of all evidence and the rest add up to the score."""
+
+    label: Label
+    score: float
+    evidence: list[Evidence]
+    rest: float
+
+
+class Prediction(Response):
+    """What a model says of a text."""
+
+    label: Label | list[Label] | None = Field(
+        description="the most probable one; if rejected the label for this, or null"
+    )
+    probability: float
+    rejected: bool
+    probabilities: list[LabelProbability]
+    explanation: Explanation | None = None
+
+
+class PredictResponse(Response):
+    """What a model says of some texts."""
+
+    request_id: str
+    model: str
+    digest: str
+    predictions: list[Prediction]
+
+
+class LearnResponse(Response):
+    """The model that has learnt."""
+
+    request_id: str
+    model: str
+    digest: str
+    labels: list[Label]
+    n_texts: int | None
+    saved: bool
+
+
+class Model(Response):
+    """A model."""
+
+    name: str
+    digest: str
+    labels: list[Label]
+    several_labels: bool
+    rejects: bool
+    explains: bool
+    n_texts: int | None
+    n_learnt: int
+    held_out_accuracy: str | None
+
+
+class ModelList(Response):
+    """All models, the one that answers where none is named first."""
+
+    models: list[Model]
+
+
+class Health(Response):
+    """Whether requests are answered."""
+
+    status: str
+
+
+class Problem(Response):
+    """What is wrong, and what to do about it."""
+
+    detail: str
+
+
+def problems(**statuses: str) -> dict[int | str, dict[str, Any]]:
+    """Responses of errors for the OpenAPI document, from `_422="what it means"`."""
+    return {int(name[1:]): {"model": Problem, "description": meaning} for name, meaning in statuses.items()}

@@ -1,0 +1,254 @@
+"""What the server does, without HTTP: answer, learn, load anew, and keep count of it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fewshot.errors import ConfigError, FewshotError
+from fewshot.serving.audit import AuditLog, now
+from fewshot.serving.batcher import Batcher, ClientGone, QueueFull
+from fewshot.serving.drift import FEW, Reference, Window
+from fewshot.serving.limits import Limits
+from fewshot.serving.metrics import Metrics
+from fewshot.serving.models import Models, ServedModel, folder_digest
+from fewshot.serving.scoring import Answer, Query, scored
+from fewshot.serving.variants import CHALLENGER, CHAMPION, SHADOW, Experiment
+
+log = logging.getLogger(__name__)
+
+_DRIFT_EVERY = 30.0  # seconds
+PATHS = ("/predict", "/learn", "/models", "/metrics", "/health", "/", "/docs", "/openapi.json")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request.
+
+    Args:
+        texts: one or more.
+        model: the name of a model; None is the first.
+        top: labels that are given with their probabilities; None gives all.
+        explained: whether it is said what decided.
+        request_id: for the audit log.
+        gone: whether nobody waits for the answer any more.
+    """
+
+    texts: Sequence[str]
+    model: str | None
+    top: int | None
+    explained: bool
+    request_id: str
+    gone: Callable[[], Awaitable[bool]]
+
+
+class Service:
+    """Models behind one queue.
+
+    Args:
+        models: that answer.
+        limits: of requests and queue.
+        experiment: a second model on the requests of the first.
+        audit: where answers are written down.
+        learns: whether models may learn.
+        saves: whether what a model learns is saved to its folder.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        limits: Limits,
+        *,
+        experiment: Experiment | None = None,
+        audit: AuditLog | None = None,
+        learns: bool = False,
+        saves: bool = False,
+    ):
+        self.models, self.limits, self.learns = models, limits, learns
+        self._experiment, self._audit, self._saves = experiment, audit, saves
+        self.metrics = Metrics(PATHS)
+        self._windows: dict[str, Window] = {}
+        self._shadows: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()  # one change of a model after the other
+        self._batcher = Batcher[Query, Answer](
+            scored, limits.batch_tokens, limits.batch_wait, limits.max_queue, self.metrics.batch
+        )
+        self.metrics.watch(lambda: self._batcher.n_waiting, lambda: 0 if audit is None else audit.n_lost)
+        for model in models:
+            self._begin(model)
+
+    async def run(self) -> None:
+        """Work until it is cancelled; then let what is underway end."""
+        tasks = [asyncio.create_task(self._batcher.run()), asyncio.create_task(self._measure_drift())]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            if self._shadows:
+                await asyncio.wait(self._shadows, timeout=self.limits.timeout)
+            for task in tasks:
+                task.cancel()
+            self._batcher.close()
+            if self._audit is not None:
+                self._audit.close()
+
+    async def predict(self, asked: Asked) -> tuple[ServedModel, list[Answer]]:
+        """The model that answers a request, and what it says of each text.
+
+        Raises:
+            UnknownModel: there is no such model.
+            ConfigError: it cannot explain.
+            QueueFull: too many texts wait.
+            TimeoutError: the texts were not computed in time.
+            ClientGone: nobody waits for them.
+        """
+        model, variant = self._chosen(asked.model)
+        if asked.explained and not model.explains:
+            raise ConfigError(f"Got explain=true for the model {model.name!r}, which holds no evidence. Leave it out.")
+        if variant == CHAMPION and self._experiment is not None and self._experiment.share is None:
+            self._shadow(asked, self._experiment.challenger)
+        return model, await self._answers(asked, Query(model, asked.top, asked.explained), variant)
+
+    async def learn(
+        self, texts: Sequence[str], labels: Sequence[Any], name: str | None, request_id: str
+    ) -> tuple[ServedModel, bool]:
+        """A model that has learnt labelled texts, and whether it was saved.
+
+        Raises:
+            FewshotError: the texts cannot be learnt, or the model cannot be saved; it answers as before.
+        """
+        async with self._changing:
+            old = self.models[name or self.models.names[0]]
+            new = await self._batcher.call(_learnt, old, texts, labels)
+            if self._saves:
+                new = await self._batcher.call(_saved, new)
+            self.models.replace(old, new)
+            self._begin(new)
+        if self._audit is not None:
+            taught = [list(label) if isinstance(label, tuple) else label for label in labels]
+            self._audit.write(
+                [
+                    {"kind": "learnt", "time": now(), "request_id": request_id, "model": new.name, "digest": new.digest,
+                     "before": old.digest, "label": label, **self._audit.of_text(text)}
+                    for text, label in zip(texts, taught, strict=True)
+                ]
+            )  # fmt: skip
+        return new, self._saves
+
+    async def reload(self) -> None:
+        """Read all models anew beside the old ones, and open the audit log anew; if that fails all stays."""
+        async with self._changing:
+            try:
+                if self._audit is not None:
+                    self._audit.reopen()
+                before = {model.name: model.digest for model in self.models}
+                await asyncio.to_thread(self.models.reload)
+            except FewshotError as error:
+                log.error(f"Could not load the models anew, so the old ones go on: {error}")
+                return
+            for model in self.models:
+                self._begin(model)
+                log.info(f"Loaded {model.name} anew: {before[model.name]} → {model.digest}")
+
+    def _chosen(self, name: str | None) -> tuple[ServedModel, str | None]:
+        name, experiment = name or self.models.names[0], self._experiment
+        if experiment is None or name != experiment.champion:
+            return self.models[name], None
+        if experiment.challenged():
+            return self.models[experiment.challenger], CHALLENGER
+        return self.models[name], CHAMPION
+
+    async def _answers(self, asked: Asked, query: Query, variant: str | None) -> list[Answer]:
+        began = time.perf_counter()
+        answers = await self._batcher.submit(query, asked.texts, self.limits.timeout, asked.gone)
+        model = query.model
+        self.metrics.answers(model.name, variant, answers)
+        if (window := self._windows.get(model.name)) is not None and variant != SHADOW:
+            for answer in answers:
+                window.add(answer.prediction.label, answer.prediction.probability, answer.features)
+        if self._audit is not None:
+            self._audit.write(self._records(asked, model, variant, answers, 1000 * (time.perf_counter() - began)))
+        return answers
+
+    def _records(
+        self, asked: Asked, model: ServedModel, variant: str | None, answers: Sequence[Answer], milliseconds: float
+    ) -> list[dict[str, Any]]:
+        assert self._audit is not None
+        every = {"kind": "prediction", "time": now(), "request_id": asked.request_id, "model": model.name,
+                 "digest": model.digest, "variant": variant}  # fmt: skip
+        return [
+            {**every, **self._audit.of_text(text), "label": answer.prediction.label,
+             "probability": round(answer.prediction.probability, 6), "rejected": answer.prediction.rejected,
+             "ms": round(milliseconds, 2)}
+            for text, answer in zip(asked.texts, answers, strict=True)
+        ]  # fmt: skip
+
+    def _shadow(self, asked: Asked, name: str) -> None:
+        """Let another model see a request, unless many wait."""
+        if self._batcher.n_waiting + len(asked.texts) > self.limits.max_queue // 2:
+            self.metrics.shadows_skipped.inc(len(asked.texts))
+            return
+        task = asyncio.create_task(self._shadowed(replace(asked, gone=_never), Query(self.models[name], 1)))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _shadowed(self, asked: Asked, query: Query) -> None:
+        try:
+            await self._answers(asked, query, SHADOW)
+        except (QueueFull, TimeoutError, ClientGone):
+            self.metrics.shadows_skipped.inc(len(asked.texts))
+        except Exception as error:
+            log.error(f"The model {query.model.name} failed beside another one: {error}")
+
+    def _begin(self, model: ServedModel) -> None:
+        """Note that a model answers from now on."""
+        reference = Reference.of(model.classifier)
+        self.metrics.models({each.name: each.digest for each in self.models})
+        self._windows.pop(model.name, None)
+        if reference is not None:
+            self._windows[model.name] = Window(reference)
+        if self._audit is not None:
+            known = None if reference is None else reference.described()
+            self._audit.write(
+                [{"kind": "model", "time": now(), "model": model.name, "digest": model.digest, "reference": known}]
+            )
+
+    async def _measure_drift(self) -> None:
+        while True:
+            await asyncio.sleep(_DRIFT_EVERY)
+            for name, window in list(self._windows.items()):
+                if window.n_new >= FEW:
+                    await self.measure_drift(name, window)
+
+    async def measure_drift(self, name: str, window: Window) -> None:
+        """Measure how far the recent texts of a model are from the labelled ones."""
+        shifts = await asyncio.to_thread(window.shifts)
+        self.metrics.drift(name, shifts, len(window))
+        if self._audit is not None and shifts:
+            found: Mapping[str, Any] = {
+                what: {"size": round(shift.size, 6), "p_value": round(shift.p_value, 6)}
+                for what, shift in shifts.items()
+            }
+            with suppress(ConfigError):
+                digest = self.models[name].digest
+                self._audit.write(
+                    [{"kind": "drift", "time": now(), "model": name, "digest": digest, "n_texts": len(window), **found}]
+                )
+
+
+def _learnt(model: ServedModel, texts: Sequence[str], labels: Sequence[Any]) -> ServedModel:
+    from fewshot.classifier import FewShotClassifier
+
+    learner = FewShotClassifier.of(model.classifier)
+    return model.learnt(learner.partial_fit(texts, labels).model_, texts, labels)
+
+
+def _saved(model: ServedModel) -> ServedModel:
+    model.classifier.save_pretrained(model.folder)
+    return replace(model, digest=folder_digest(model.folder), n_learnt=0)
+
+
+async def _never() -> bool:
+    return False

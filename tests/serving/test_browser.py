@@ -1,0 +1,139 @@
+"""The pages of the server in headless Chromium: a text in, label, probabilities and what decided out."""
+
+import asyncio
+import shutil
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from fewshot.serving.app import create_app
+from fewshot.serving.guard import Guard
+from fewshot.serving.limits import Limits
+from fewshot.serving.models import Models
+from fewshot.serving.service import Service
+from fewshot.text_classifier import TextClassifier
+from tests.serving.conftest import TEXTS
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+if CHROMIUM is None:
+    pytest.skip("no chromium on the path; `apt-get install chromium` brings it", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+KEY = "the key"
+
+
+@pytest.fixture(scope="module")
+def address(mails, other):
+    """Where a server with two models and a key listens, in a thread of this process."""
+    service = Service(Models({"mails": mails, "other": other}), Limits())
+    guard = Guard(create_app(service), key=KEY, hosts=(), timeout=5.0, on_response=lambda path, status, seconds: None)
+    server = uvicorn.Server(uvicorn.Config(guard, port=0, log_config=None, access_log=False, lifespan="on"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Open a page of the server; gives the tab, what was logged, and what was asked of other hosts."""
+    contexts = []
+
+    def open_page(path="/", scheme="light", width=1280):
+        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
+        contexts.append(context)
+        tab, noise = context.new_page(), []
+        tab.on("console", lambda message: noise.append(message.text))
+        tab.on("pageerror", lambda error: noise.append(str(error)))
+        tab.on("dialog", lambda dialog: noise.append(dialog.message))
+        tab.on("request", lambda request: request.url.startswith(address) or noise.append(request.url))
+        tab.goto(address + path)
+        return tab, noise
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def with_key(tab):
+    """Give the key that the page asks for, and wait until it knows the models."""
+    tab.get_by_label("Key of the server").fill(KEY)
+    tab.get_by_label("Text", exact=True).fill("x")
+    tab.get_by_role("button", name="Classify").click()
+    tab.locator("#answer").wait_for()
+
+
+def classify(tab, text):
+    tab.get_by_label("Text", exact=True).fill(text)
+    with tab.expect_response("**/predict"):
+        tab.get_by_role("button", name="Classify").click()
+    tab.wait_for_function("!document.getElementById('answer').hidden")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_text_gets_its_label_its_probabilities_and_what_decided(opened, mails, scheme):
+    classifier = TextClassifier.from_pretrained(mails)
+    tab, noise = opened(scheme=scheme)
+    with_key(tab)
+    noise.clear()  # the first question without a key is an error to the browser
+    classify(tab, TEXTS[1])
+
+    assert tab.locator("#label").inner_text() == classifier.predict([TEXTS[1]])[0]
+    said = [float(cell) for cell in tab.locator("#probabilities tbody td.n").all_inner_texts()]
+    assert said == pytest.approx(sorted((100 * classifier.predict_proba([TEXTS[1]])[0]).tolist())[::-1], abs=0.06)
+    assert tab.locator("#evidence tbody tr").first.inner_text().endswith(TEXTS[1])
+    assert tab.locator("#evidence tbody tr").count() == 5
+    found = axe.Axe().run(tab).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert noise == []
+    dark = tab.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")
+
+
+def test_another_model_is_asked_and_a_text_of_a_user_does_nothing(opened):
+    tab, noise = opened()
+    with_key(tab)
+    noise.clear()
+    tab.get_by_label("Model").select_option("other")
+    classify(tab, "<img src=x onerror=alert(1)><script>alert(2)</script> red")
+    assert tab.locator("#digest").inner_text().startswith("Answered by other, digest ")
+    assert tab.locator("img").count() == 0
+    assert noise == []
+
+
+def test_a_problem_is_shown_in_the_words_of_the_server(opened):
+    tab, _ = opened()
+    tab.locator("#key-row").wait_for()
+    assert tab.get_by_role("alert").inner_text().startswith("The request bears no key, or a wrong one.")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_interface_is_shown_without_a_request_elsewhere(opened, scheme):
+    tab, noise = opened("/docs", scheme)
+    heads = tab.get_by_role("heading", level=2).all_inner_texts()
+    assert heads[:4] == ["POST /predict", "GET /models", "GET /health", "GET /metrics"]
+    tab.get_by_role("link", name="PredictRequest").first.click()
+    assert "1 to 256 texts" in tab.locator("#PredictRequest + p + table").inner_text()
+    found = axe.Axe().run(tab).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert noise == []
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_pages_are_no_wider_than_a_phone(opened, path):
+    tab, _ = opened(path, width=390)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
