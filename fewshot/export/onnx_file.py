@@ -51,6 +51,7 @@ def traced(source: Traceable) -> Any:
         )
     sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     with _quiet(), torch.no_grad():
+        source.graph(**source.inputs)  # what is computed once and kept must not be made while tracing
         try:
             program = torch.onnx.export(
                 source.graph,
