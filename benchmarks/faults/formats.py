@@ -48,6 +48,7 @@ def formats(folder: Path) -> Iterator[Format]:
     models = {model.name: model for model in saved_models()}
     for name, kind in _MODELS.items():
         yield _of_model(name, models[kind].make(folder / "encoders"), folder / name.replace(" ", "_"))
+    yield _exported(models["estimator with rejection"].make(folder / "encoders"), folder / "exported")
     for make in (_episodes, _cached_features, _checkpoint, _finished, _adapter, _precision, _answers):
         yield make(folder)
 
@@ -68,6 +69,19 @@ def _of_model(name: str, model: Any, path: Path) -> Format:
 
     files = sorted(one for one in path.rglob("*") if one.suffix in (".json", ".safetensors"))
     return Format(name, files, read)
+
+
+def _exported(model: Any, path: Path) -> Format:
+    from fewshot import ExportedClassifier
+
+    model.model_.export(path)
+
+    def read() -> Any:
+        found = ExportedClassifier.from_pretrained(path)
+        return found.description, found.logits(["my card"]).tolist()
+
+    files = sorted(one for one in path.iterdir() if one.suffix in (".json", ".onnx"))
+    return Format("exported classifier", files, read)
 
 
 def _episodes(folder: Path) -> Format:

@@ -3,7 +3,7 @@
 from benchmarks.faults.job import Job
 from benchmarks.faults.materials import Materials
 from benchmarks.faults.runs import EncoderTraining, FinalStage, MetaTraining, Sweep
-from benchmarks.faults.writers import CacheFilling, Fit, Predict, Repair, Saving, SavingMetaModel
+from benchmarks.faults.writers import CacheFilling, Exporting, Fit, Predict, Repair, Saving, SavingMetaModel
 
 KINDS: tuple[type[Job], ...] = (
     MetaTraining,
@@ -13,6 +13,7 @@ KINDS: tuple[type[Job], ...] = (
     CacheFilling,
     Saving,
     SavingMetaModel,
+    Exporting,
     Fit,
     Predict,
     Repair,

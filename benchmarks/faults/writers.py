@@ -82,6 +82,31 @@ class Saving(Job):
         return TextClassifier.from_pretrained(path, SentenceTransformerEncoder(str(self.materials.encoder), cache=None))
 
 
+class Exporting(Job):
+    """`TextClassifier.export` of one classifier over another, twice in turn."""
+
+    def run(self, folder: Path) -> int:
+        """Export the first, and then the second in its place."""
+        from fewshot import SentenceTransformerEncoder, TextClassifier
+
+        for path in self.materials.classifiers:
+            encoder = SentenceTransformerEncoder(str(self.materials.encoder), cache=None)
+            TextClassifier.from_pretrained(path, encoder).export(folder / "exported")
+        return 0
+
+    def outcome(self, folder: Path) -> Any:
+        """What the exported classifier says, which can be read."""
+        from fewshot import ExportedClassifier
+
+        exported = ExportedClassifier.from_pretrained(folder / "exported")
+        return exported.description.source, exported.predict_proba(texts_of("card", 5)).round(4).tolist()
+
+    def check(self, folder: Path) -> None:
+        """One of the two is there, whole, or none yet."""
+        if (folder / "exported").exists():
+            self.outcome(folder)
+
+
 class SavingMetaModel(Job):
     """`MetaModel.save_pretrained` of one model over another, 10 times in turn, file by file."""
 

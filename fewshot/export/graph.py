@@ -6,20 +6,24 @@ Transformer, trained weights, pooling, shallow layer, projection and head are th
 its rejection compares with its threshold.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder
-from fewshot.encoders.row_int8 import pack
+from fewshot.encoders.source import bundled_folder
+from fewshot.encoders.static import StaticEncoder
 from fewshot.encoders.tokens import TokenizedTexts
 from fewshot.errors import ConfigError
-from fewshot.export.description import INPUTS
+from fewshot.export.description import INPUTS, LOGITS, SCORE
 from fewshot.export.experts import separate_experts
 from fewshot.export.rotary import real_rotations, replace_rotary
+from fewshot.export.tables import PackedEmbedding, SearchedVectors
 from fewshot.fitted.rejection import Rejection
 from fewshot.learners.learner import Classifier
 
@@ -28,17 +32,24 @@ _FEWEST_ROWS = 2  # of a table that is worth packing
 
 
 class ClassifierGraph(nn.Module):
-    """Token ids to logits and, with a rejection, the score that it compares."""
+    """Token ids to logits and, with a rejection, the score that it compares.
 
-    def __init__(self, encoder: Encoder, classifier: Classifier, rejection: Rejection | None):
+    Args:
+        module: holds the weights.
+        embed: features of the inputs by these weights.
+        classifier, rejection: of a `TextClassifier`.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        embed: Callable[[dict[str, Tensor]], Tensor],
+        classifier: Classifier,
+        rejection: Rejection | None,
+    ):
         super().__init__()
-        self.module = encoder.module
-        self._encoder, self._classifier, self._rejection = encoder, classifier, rejection
-
-    @property
-    def model(self) -> str:
-        """Name of the encoder."""
-        return self._encoder.model
+        self.module = module
+        self._embed, self._classifier, self._rejection = embed, classifier, rejection
 
     @property
     def rejects(self) -> bool:
@@ -52,8 +63,8 @@ class ClassifierGraph(nn.Module):
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
-        with real_rotations(self._encoder.backbone):
-            unit = normalize(self._encoder.embed(inputs), dim=-1)
+        with real_rotations(self.module):
+            unit = normalize(self._embed(inputs), dim=-1)
         logits = self._classifier.logits_at_once(unit[None])[0]
         if self._rejection is None:
             return (logits,)
@@ -65,15 +76,19 @@ class Traceable:
     """What an exporter needs of a classifier.
 
     Args:
-        graph: in eval mode.
+        graph: a module in eval mode.
+        model: name of its encoder, for messages.
         inputs: an example, name → `[2, tokens]`.
+        outputs: their names.
         tokenizer: JSON of the `tokenizers` library.
         padding: the integer at padding of each input but the mask.
         max_length: tokens that are read at most; None: no limit.
     """
 
-    graph: ClassifierGraph
+    graph: nn.Module
+    model: str
     inputs: Mapping[str, Tensor]
+    outputs: Sequence[str]
     tokenizer: str
     padding: Mapping[str, int]
     max_length: int | None
@@ -97,21 +112,40 @@ def traceable(encoder: Encoder, classifier: Classifier, rejection: Rejection | N
             "classifier on the encoder in full precision."
         )
     encoder = encoder.replace(dtype="float32", device="cpu", cache=None)
+    inputs = encoder.tokenize(_EXAMPLES)
+    if isinstance(encoder, StaticEncoder):
+        vectors = SearchedVectors(encoder.vectors, int8)
+        graph = ClassifierGraph(vectors, lambda given: vectors(given["input_ids"]), classifier, rejection)
+        return _traceable(encoder, graph, inputs, _static_tokenizer(), {"input_ids": 0}, None)
     tokens, window = encoder._tokenized(_EXAMPLES), encoder._window()
     tokenizer = None if window is None else getattr(window.tokenizer, "backend_tokenizer", None)
-    inputs = encoder.tokenize(_EXAMPLES)
     if not isinstance(tokens, TokenizedTexts) or window is None or tokenizer is None or not set(inputs) <= set(INPUTS):
         raise ConfigError(
             f"The encoder {encoder.model!r} prepares texts in a way of its own (a prompt, or a tokenizer written in "
             f"Python). Expected a model that reads the tokens of a tokenizer.json. Choose another encoder."
         )
     _prepare(encoder, int8)
+    graph = ClassifierGraph(encoder.module, encoder.embed, classifier, rejection)
+    own = _with_settings(window.tokenizer, window.limit, tokens.padding["input_ids"])
+    return _traceable(encoder, graph, inputs, own, tokens.padding, window.limit)
+
+
+def _traceable(
+    encoder: Encoder,
+    graph: ClassifierGraph,
+    inputs: Mapping[str, Tensor],
+    tokenizer: str,
+    padding: Mapping[str, int],
+    limit: int | None,
+) -> Traceable:
     return Traceable(
-        graph=ClassifierGraph(encoder, classifier, rejection).requires_grad_(False).eval(),
+        graph=graph.requires_grad_(False).eval(),
+        model=encoder.model,
         inputs={name: inputs[name] for name in INPUTS if name in inputs},
-        tokenizer=_with_settings(window.tokenizer, window.limit, tokens.padding["input_ids"]),
-        padding=dict(tokens.padding),
-        max_length=window.limit,
+        outputs=[LOGITS, SCORE] if graph.rejects else [LOGITS],
+        tokenizer=tokenizer,
+        padding=dict(padding),
+        max_length=limit,
     )
 
 
@@ -129,30 +163,19 @@ def _prepare(encoder: Encoder, int8: bool) -> None:
                     setattr(parent, name, PackedEmbedding(child.weight))
 
 
-class PackedEmbedding(nn.Module):
-    """A table whose rows are in 8 bits, each with a step of its own, see `row_int8`."""
-
-    values: Tensor
-    steps: Tensor
-
-    def __init__(self, weight: Tensor):
-        super().__init__()
-        values, steps = pack({"rows": weight.detach()}).values()
-        self.register_buffer("values", values)
-        self.register_buffer("steps", steps)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """The rows with these numbers, in float32."""
-        return self.values[ids].float() * self.steps[ids]
-
-
 def _with_settings(tokenizer: Any, limit: int | None, padding: int) -> str:
     """A fast tokenizer as JSON that cuts and pads by itself."""
-    from tokenizers import Tokenizer
-
     own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     own.no_truncation()
     if limit is not None:
         own.enable_truncation(limit, direction=tokenizer.truncation_side)
     own.enable_padding(pad_id=padding, pad_token=tokenizer.pad_token or tokenizer.eos_token or "")
+    return str(own.to_str())
+
+
+def _static_tokenizer() -> str:
+    """The word pieces that a static encoder reads, as JSON: nothing is cut and nothing added."""
+    content = json.loads((bundled_folder() / "tokenizer.json").read_text(encoding="utf-8"))
+    own = Tokenizer.from_str(json.dumps(content | {"post_processor": None, "truncation": None}))
+    own.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106 - no password
     return str(own.to_str())

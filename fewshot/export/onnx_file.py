@@ -1,8 +1,8 @@
 """A traced classifier as `model.onnx`: float32, or int8 with products of integers.
 
 In int8 each output of a linear map has a step of its own, activations are quantised as they come, and the rows of
-tables are packed before tracing; heads stay in float32. Weights have 7 bits of 8, so that processors without VNNI do
-not overflow 16 bits.
+tables are packed before tracing; heads and routers stay in float32. Weights have 7 bits of 8, so that processors
+without VNNI do not overflow 16 bits.
 
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from fewshot.errors import ConfigError
-from fewshot.export.description import LOGITS, SCORE
 from fewshot.export.graph import Traceable
 
 _LARGEST = 2**31 - 2**24  # bytes of an ONNX file, with room for the graph
+_NARROW = 32  # outputs of a product, below which 8 bits save nothing: routers, which decide between close scores
 _LOUD = ("torch.onnx", "onnxscript", "onnx_ir", "root")
 
 
@@ -51,6 +51,7 @@ def traced(source: Traceable) -> Any:
         )
     sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     with _quiet(), torch.no_grad():
+        source.graph(**source.inputs)  # what is computed once and kept must not be made while tracing
         try:
             program = torch.onnx.export(
                 source.graph,
@@ -58,12 +59,12 @@ def traced(source: Traceable) -> Any:
                 dynamo=True,
                 dynamic_shapes=dict.fromkeys(source.inputs, sizes),
                 input_names=list(source.inputs),
-                output_names=[LOGITS, SCORE][: 1 + source.graph.rejects],
+                output_names=list(source.outputs),
                 external_data=False,
             )
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             raise ConfigError(
-                f"The encoder {source.graph.model!r} cannot be traced: {_reason(error)}. Expected one whose "
+                f"The encoder {source.model!r} cannot be traced: {_reason(error)}. Expected one whose "
                 f"operations ONNX has. Choose another encoder, or update torch and onnxscript."
             ) from error
     assert program is not None
@@ -85,7 +86,7 @@ def write_onnx(source: Traceable, path: Path, int8: bool) -> None:
             model,
             path,
             op_types_to_quantize=["MatMul", "Gemm"],
-            nodes_to_exclude=_with_stacked_weights(model),
+            nodes_to_exclude=_exact_products(model),
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,
@@ -101,10 +102,10 @@ def with_packed_weights(model: Any) -> Any:
 
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    nodes, packed = [], set()
+    nodes, packed, exact = [], set(), set(_exact_products(model))
     for node in graph.node:
         name = node.input[1] if node.op_type == "MatMul" else ""
-        if name in constants and len(constants[name].dims) == 2:
+        if name in constants and node.name not in exact:
             if name not in packed:
                 weight = numpy_helper.to_array(constants[name])
                 step = np.maximum(np.abs(weight).max(0) / 127, np.finfo(np.float32).tiny).astype(np.float32)
@@ -124,10 +125,10 @@ def with_packed_weights(model: Any) -> Any:
     return model
 
 
-def _with_stacked_weights(model: Any) -> list[str]:
-    """Names of the products by constants of three dimensions: heads, a batch of one, which stay in float32."""
-    stacked = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > 2}
-    return [node.name for node in model.graph.node if stacked & set(node.input)]
+def _exact_products(model: Any) -> list[str]:
+    """Names of the products that stay in float32: heads, whose constants have a batch of one, and narrow routers."""
+    exact = {one.name for one in model.graph.initializer if len(one.dims) > 2 or (one.dims and one.dims[-1] < _NARROW)}
+    return [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in exact]
 
 
 def _anonymous(model: Any) -> Any:

@@ -19,6 +19,8 @@ _FUNCTION = "apply_rotary_emb"  # of a module of transformers, with complex rota
 class RealRotary(nn.Module):
     """Rotations as cosine and sine, in place of a module that gives complex numbers."""
 
+    frequencies: Tensor
+
     def __init__(self, rotary: Any):
         super().__init__()
         self.register_buffer("frequencies", rotary.inv_freq.float())

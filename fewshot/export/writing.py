@@ -12,7 +12,7 @@ from fewshot.export.description import CARD, DESCRIPTION, MODELS, PRECISIONS, TO
 from fewshot.export.graph import traceable
 from fewshot.fitted.rejection import Rejection
 from fewshot.learners.learner import Classifier
-from fewshot.learners.saving import described_classifier
+from fewshot.learners.saving import described_classifier, frozen
 from fewshot.storage import replaced_folder, tensors_digest, write_sealed, write_text
 
 _OWN = (CARD, TOKENIZER, *(name for names in MODELS.values() for name in names))
@@ -42,7 +42,7 @@ def write_exported(
     if kind not in MODELS:
         raise ConfigError(f"Got the format {kind!r}, expected one of {', '.join(MODELS)}. Correct it.")
     rejects = rejection if rejection is not None and rejection.threshold > -float("inf") else None
-    source = traceable(encoder, classifier, rejects, int8)
+    source = traceable(encoder, frozen(classifier), rejects, int8)
     described = Description(
         kind=kind,
         precision=PRECISIONS[int8],
