@@ -54,7 +54,7 @@ def scored(parts: Sequence[Part[Query]]) -> list[list[Answer]]:
         texts = [text for place in together for text in parts[place].texts]
         rows = np.split(np.arange(len(texts)), np.cumsum([len(parts[place].texts) for place in together])[:-1])
         rows_of = dict(zip(together, rows, strict=True))
-        features = _features(parts[together[0]].item.model.classifier, texts)
+        features = _features([parts[place] for place in together], texts)
         for places in _grouped(parts, lambda query: id(query.model), together).values():
             own = np.concatenate([rows_of[place] for place in places])
             said = _said(parts[places[0]].item.model.classifier, [texts[row] for row in own], features, own)
@@ -88,13 +88,19 @@ def _grouped(
 
 def _encoding(query: Query) -> Any:
     """The same for queries whose texts can be encoded together."""
-    classifier = query.model.classifier
-    return id(classifier.encoder), classifier.mask_personal_data
+    model = query.model
+    if model.family is None:
+        return id(model.classifier)
+    shared = model.classifier.encoder if model.family.model is None else model.family.model
+    return id(shared), model.classifier.mask_personal_data
 
 
-def _features(classifier: Any, texts: Sequence[str]) -> Any:
-    """Unit features `[n_texts, dim]`; None where the best piece of each text counts."""
-    return None if classifier.long_texts == "chunk_max" else classifier.features(texts)
+def _features(parts: Sequence[Part[Query]], texts: Sequence[str]) -> Any:
+    """Unit features `[n_texts, dim]`; None of an exported model, and where the best piece of each text counts."""
+    first = parts[0].item.model
+    if first.family is None or first.classifier.long_texts == "chunk_max":
+        return None
+    return first.family.features([part.item.model.classifier for part in parts for _ in part.texts], texts)
 
 
 def _said(classifier: Any, texts: Sequence[str], features: Any, rows: np.ndarray) -> _Said:
