@@ -31,13 +31,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.open_loop import Client
+from benchmarks.open_loop import NO_ANSWER, NOT_SENT, Client
 from benchmarks.record import record
 from fewshot.serving.audit import read_audit
 
 _CLIENTS, _TOKENS = 32, 13
 _SHOTS = 10
 _SHARE, _OVERLOAD = 0.7, 1.2
+_UNANSWERED = (NO_ANSWER, NOT_SENT)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -142,13 +143,16 @@ async def soaked(model: str, bodies: Sequence[bytes], minutes: float, home: Path
         "requests": sum(load.statuses.values()),
         "answered 200": load.statuses[200],
         "answered 429": load.statuses[429],
-        "other answers": sum(load.statuses.values()) - load.statuses[200] - load.statuses[429] - load.statuses[0],
-        "without an answer": load.statuses[0],
+        "answered 503": load.statuses[503],
+        "other answers": sum(n for status, n in load.statuses.items() if status not in (200, 429, 503, *_UNANSWERED)),
+        "sent, no answer": load.statuses[NO_ANSWER],
+        "no connection": load.statuses[NOT_SENT],
         "p99 ms": load.percentile(99),
         "MB after 1 minute": sizes[min(len(sizes) - 1, 12)],
         "MB at the end": sizes[-1],
         "MB at most": max(sizes),
-        "in flight at the kill": torn.statuses[0],
+        "MB by the minute": " ".join(f"{size:.0f}" for size in sizes[::12]),
+        "in flight at the kill": torn.statuses[NO_ANSWER],
         "after the restart, 200": after.statuses[200],
         "after the restart, others": sum(after.statuses.values()) - after.statuses[200],
         "lines of the log": sum(line is not None for line in written),
