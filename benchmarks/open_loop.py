@@ -12,7 +12,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_NO_ANSWER = 0  # the status of a request whose connection ended
+NO_ANSWER = 0  # the status of a request that was sent, and whose connection ended
+NOT_SENT = -1  # the status of one that found no connection
+_CONNECTIONS = 800  # at most, below the usual limit of open files
 
 
 @dataclass
@@ -20,7 +22,7 @@ class Load:
     """What became of some requests.
 
     Args:
-        statuses: status → requests; 0: no answer came.
+        statuses: status → requests, `NO_ANSWER` and `NOT_SENT` among them.
         latencies: of requests with status 200, seconds.
     """
 
@@ -64,10 +66,11 @@ class _Connection(asyncio.Protocol):
                 self._client.idle.append(self)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._client.n_open -= 1
         if self in self._client.idle:
             self._client.idle.remove(self)
         if self._busy:
-            self._client.answered(_NO_ANSWER, 0.0)
+            self._client.answered(NO_ANSWER, 0.0)
 
 
 class Client:
@@ -82,6 +85,7 @@ class Client:
         ]
         self.idle: list[_Connection] = []
         self.load = Load()
+        self.n_open = 0
         self._underway = 0
 
     async def run(self, rate: float, seconds: float, seed: int = 0, grace: float = 15.0) -> Load:
@@ -96,7 +100,10 @@ class Client:
             request = generator.choice(self._requests)
             if self.idle:
                 self.idle.pop().send(request, due)
+            elif self.n_open >= _CONNECTIONS:
+                self.answered(NOT_SENT, 0.0)
             else:
+                self.n_open += 1
                 task = loop.create_task(self._on_new_connection(request, due))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
@@ -104,7 +111,7 @@ class Client:
         end = time.monotonic() + grace
         while self._underway and time.monotonic() < end:
             await asyncio.sleep(0.05)
-        self.load.statuses[_NO_ANSWER] += self._underway
+        self.load.statuses[NO_ANSWER] += self._underway
         return self.load
 
     def answered(self, status: int, seconds: float) -> None:
@@ -120,6 +127,7 @@ class Client:
                 lambda: _Connection(self), "127.0.0.1", self._port
             )
         except OSError:
-            self.answered(_NO_ANSWER, 0.0)
+            self.n_open -= 1
+            self.answered(NOT_SENT, 0.0)
             return
         connection.send(request, due)

@@ -6,7 +6,8 @@ FEWSHOT_DATA=DIR python -m benchmarks.serving --minutes 10
 The texts are those of banking77 that have 13 tokens, one a request. By default the classifier is MiniLM's, of 10 texts
 of each of the 77 labels, stage `prototypes`; others come as folders. *Most*: requests a second by `wrk` with 32
 clients, each of which asks again once it is answered; a server that computes each text by itself, and the HTTP stack
-alone, take turns with it. *Latency*: requests at 70 % of that come as a Poisson process, and count from when they were
+alone, take turns with it; *by CPU* they count for a CPU second of the server, which a machine that others use as well
+distorts less. *Latency*: requests at 70 % of that come as a Poisson process, and count from when they were
 due. *Cold*: CPU seconds of the process from its start to its first answer. With `--minutes` in place of these: that
 long at 120 %, then the process is killed and started again; memory is that of the process, every 5 seconds.
 """
@@ -30,13 +31,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.open_loop import Client
+from benchmarks.open_loop import NO_ANSWER, NOT_SENT, Client
 from benchmarks.record import record
 from fewshot.serving.audit import read_audit
 
 _CLIENTS, _TOKENS = 32, 13
 _SHOTS = 10
 _SHARE, _OVERLOAD = 0.7, 1.2
+_UNANSWERED = (NO_ANSWER, NOT_SENT)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -97,8 +99,11 @@ def measured(model: Path, bodies: Sequence[bytes], rounds: int, seconds: float, 
     script, found = wrk_script(home, bodies), dict[str, list[float]]()
     with server(str(model)) as batched, server(str(model), "--batch-tokens", "1") as single, server("--empty") as empty:
         for _ in range(rounds):
-            for name, port in (("batched", batched.port), ("single", single.port), ("http", empty.port)):
-                found.setdefault(name, []).append(most(port, script, seconds))
+            for name, process in (("batched", batched), ("single", single), ("http", empty)):
+                before = process.cpu_seconds()
+                found.setdefault(name, []).append(most(process.port, script, seconds))
+                spent = (process.cpu_seconds() - before) / seconds
+                found.setdefault(f"{name} by CPU", []).append(found[name][-1] / spent)
         best = statistics.median(found["batched"])
         load = asyncio.run(Client(batched.port, bodies).run(_SHARE * best, 3 * seconds))
     return {
@@ -106,6 +111,10 @@ def measured(model: Path, bodies: Sequence[bytes], rounds: int, seconds: float, 
         "without batching": statistics.median(found["single"]),
         "ratio": statistics.median(a / b for a, b in zip(found["batched"], found["single"], strict=True)),
         "HTTP alone": statistics.median(found["http"]),
+        "a CPU second": statistics.median(found["batched by CPU"]),
+        "ratio by CPU": statistics.median(
+            a / b for a, b in zip(found["batched by CPU"], found["single by CPU"], strict=True)
+        ),
         "p50 ms at 70 %": load.percentile(50),
         "p99 ms at 70 %": load.percentile(99),
         "other statuses": sum(load.statuses.values()) - load.statuses[200],
@@ -134,13 +143,16 @@ async def soaked(model: str, bodies: Sequence[bytes], minutes: float, home: Path
         "requests": sum(load.statuses.values()),
         "answered 200": load.statuses[200],
         "answered 429": load.statuses[429],
-        "other answers": sum(load.statuses.values()) - load.statuses[200] - load.statuses[429] - load.statuses[0],
-        "without an answer": load.statuses[0],
+        "answered 503": load.statuses[503],
+        "other answers": sum(n for status, n in load.statuses.items() if status not in (200, 429, 503, *_UNANSWERED)),
+        "sent, no answer": load.statuses[NO_ANSWER],
+        "no connection": load.statuses[NOT_SENT],
         "p99 ms": load.percentile(99),
         "MB after 1 minute": sizes[min(len(sizes) - 1, 12)],
         "MB at the end": sizes[-1],
         "MB at most": max(sizes),
-        "in flight at the kill": torn.statuses[0],
+        "MB by the minute": " ".join(f"{size:.0f}" for size in sizes[::12]),
+        "in flight at the kill": torn.statuses[NO_ANSWER],
         "after the restart, 200": after.statuses[200],
         "after the restart, others": sum(after.statuses.values()) - after.statuses[200],
         "lines of the log": sum(line is not None for line in written),

@@ -20,7 +20,7 @@ def predictions(model: ServedModel, answers: Sequence[Answer]) -> list[dict[str,
 def _prediction(model: ServedModel, answer: Answer) -> dict[str, Any]:
     said = answer.prediction
     own = {
-        "label": model.classifier.reject_label if said.rejected else said.label,
+        "label": model.reject_label if said.rejected else said.label,
         "probability": _rounded(said.probability),
         "rejected": said.rejected,
         "probabilities": [{"label": label, "probability": _rounded(value)} for label, value in answer.probabilities],

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.errors import ConfigError, FewshotError
+from fewshot.export.description import is_exported
+from fewshot.serving.shared import Family, together
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,9 @@ class ServedModel:
     Args:
         name: by which requests ask for it.
         folder: that it was read from.
-        classifier: a `TextClassifier`, or what behaves like one.
+        classifier: a `TextClassifier` or an `ExportedClassifier`.
         digest: of the files of the classifier and what it learnt since, 16 hex digits.
+        family: of classifiers whose texts are encoded together; None for an exported one, which encodes by itself.
         n_learnt: texts that it learnt since it was read or saved.
     """
 
@@ -38,6 +41,7 @@ class ServedModel:
     folder: Path
     classifier: Any
     digest: str
+    family: Family | None = None
     n_learnt: int = 0
 
     def described(self) -> dict[str, Any]:
@@ -47,8 +51,8 @@ class ServedModel:
             "name": self.name,
             "digest": self.digest,
             "labels": list(self.classifier.labels),
-            "several_labels": self.classifier.thresholds is not None,
-            "rejects": self.classifier.rejection is not None,
+            "several_labels": self._about.thresholds is not None,
+            "rejects": self.rejects,
             "explains": self.explains,
             "n_texts": details.get("n_texts"),
             "n_learnt": self.n_learnt,
@@ -60,11 +64,40 @@ class ServedModel:
         """Whether it can say what decided on a text."""
         return getattr(self.classifier, "evidence", None) is not None
 
+    @property
+    def rejects(self) -> bool:
+        """Whether it can find that a text is of no label."""
+        about = self._about
+        return getattr(about, "rejection", None) is not None or getattr(about, "rejects_below", None) is not None
+
+    @property
+    def reject_label(self) -> str | int | None:
+        """The label of a text that is rejected."""
+        label: str | int | None = self._about.reject_label
+        return label
+
     def learnt(self, classifier: Any, texts: Sequence[str], labels: Sequence[Any]) -> "ServedModel":
         """The model with a classifier that learnt some texts."""
         added = json.dumps([self.digest, list(texts), list(labels)])
         digest = hashlib.sha256(added.encode()).hexdigest()[:16]
         return replace(self, classifier=classifier, digest=digest, n_learnt=self.n_learnt + len(texts))
+
+    def check(self) -> None:
+        """Classify a text; ConfigError if that fails."""
+        try:
+            list(self.classifier.predictions([_TRIED_ON]))
+        except FewshotError:
+            raise
+        except Exception as error:
+            raise ConfigError(
+                f"The classifier in {str(self.folder)!r} cannot predict ({type(error).__name__}: {error}). Fit it "
+                f"again."
+            ) from error
+
+    @property
+    def _about(self) -> Any:
+        """What holds thresholds and rejection: the classifier itself, or the description of an exported one."""
+        return getattr(self.classifier, "description", self.classifier)
 
 
 class Models:
@@ -80,7 +113,7 @@ class Models:
     def __init__(self, folders: Mapping[str, Path]):
         self._folders = dict(folders)
         self._models: Mapping[str, ServedModel] = {}
-        self.reload()
+        self.put(self.read())
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(list(self._models.values()))
@@ -97,13 +130,26 @@ class Models:
             raise UnknownModel(f"Got the model {name!r}, expected one of {known}. Leave it out for the first.")
         return self._models[name]
 
-    def reload(self) -> None:
-        """Read all folders anew; all models are replaced, or with a FewshotError none."""
-        known = [model.classifier for model in self]
-        fresh: dict[str, ServedModel] = {}
+    def read(self) -> Mapping[str, ServedModel]:
+        """Read all folders anew and load their weights, beside the models that answer; FewshotError if one fails."""
+        digests = {name: folder_digest(folder) for name, folder in self._folders.items()}
+        classifiers = {name: _read(folder) for name, folder in self._folders.items()}
+        plain = {name: one for name, one in classifiers.items() if not hasattr(one, "description")}
+        known = [model.classifier.encoder for model in self if model.family is not None]
+        shared = together(plain, known) if plain else {}
+        models = {}
         for name, folder in self._folders.items():
-            fresh[name] = read_model(name, folder, [*known, *(model.classifier for model in fresh.values())])
-        self._models = fresh
+            classifier, family = shared.get(name, (classifiers[name], None))
+            if family is not None:
+                classifier.encoder.load()
+            models[name] = ServedModel(name, folder, classifier, digests[name], family)
+        return models
+
+    def put(self, models: Mapping[str, ServedModel]) -> None:
+        """Let other models answer, once each has been tried; to be called where models compute."""
+        for model in models.values():
+            model.check()
+        self._models = models
 
     def replace(self, old: ServedModel, new: ServedModel) -> bool:
         """Put a model in the place of another; False if this one is not in use any more."""
@@ -139,39 +185,12 @@ def named_folders(models: Sequence[str]) -> dict[str, Path]:
     return folders
 
 
-def read_model(name: str, folder: Path, known: Sequence[Any] = ()) -> ServedModel:
-    """Read a classifier and try it.
-
-    Args:
-        name: of the model.
-        folder: of the classifier.
-        known: classifiers whose encoder is used again where it is the same one.
-
-    Raises:
-        FewshotError: the folder holds no classifier, or one that does not work.
-    """
-    if folder.exists() and not (folder / "classifier.json").is_file():
-        raise ConfigError(
-            f"{str(folder)!r} holds no classifier (no classifier.json). Expected a folder that `fewshot fit` wrote."
-        )
-    from fewshot.text_classifier import TextClassifier
-
-    digest = folder_digest(folder) if folder.is_dir() else ""
-    classifier = TextClassifier.from_pretrained(folder).without_cache()
-    classifier = replace(classifier, encoder=_shared_encoder(classifier.encoder, known))
-    try:
-        list(classifier.predictions([_TRIED_ON]))
-    except FewshotError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"The classifier in {str(folder)!r} cannot predict ({type(error).__name__}: {error}). Fit it again."
-        ) from error
-    return ServedModel(name, folder, classifier, digest or classifier.encoder.fingerprint)
-
-
 def folder_digest(folder: Path) -> str:
-    """16 hex digits of the files of a classifier."""
+    """16 hex digits of the files of a classifier; ConfigError where there is no such folder."""
+    if not folder.is_dir():
+        raise ConfigError(
+            f"There is no folder {str(folder)!r}. Expected one that `fewshot fit` wrote. Correct the name."
+        )
     total = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name not in _NOT_PART):
         with open(path, "rb") as file:
@@ -179,13 +198,16 @@ def folder_digest(folder: Path) -> str:
     return total.hexdigest()[:16]
 
 
-def _shared_encoder(encoder: Any, known: Sequence[Any]) -> Any:
-    """The encoder of a known classifier, if it is the same one; else the encoder itself."""
-    for other in (classifier.encoder for classifier in known):
-        if _identity(other) == _identity(encoder):
-            return other
-    return encoder
+def _read(folder: Path) -> Any:
+    """A classifier, of either kind; FewshotError where the folder holds none."""
+    if is_exported(folder):
+        from fewshot.export import ExportedClassifier
 
+        return ExportedClassifier.from_pretrained(folder)
+    if not (folder / "classifier.json").is_file():
+        raise ConfigError(
+            f"{str(folder)!r} holds no classifier (no classifier.json). Expected a folder that `fewshot fit` wrote."
+        )
+    from fewshot.text_classifier import TextClassifier
 
-def _identity(encoder: Any) -> tuple[Any, ...]:
-    return encoder.portable_fingerprint, encoder.dtype, encoder.long_texts
+    return TextClassifier.from_pretrained(folder).without_cache()

@@ -1,7 +1,7 @@
 """What models say of the texts of a batch; each distinct encoder runs once for all its models."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,52 +48,87 @@ class Answer:
 
 
 def scored(parts: Sequence[Part[Query]]) -> list[list[Answer]]:
-    """Answers for the texts of each part."""
+    """Answers for the texts of each part; each encoder and each classifier runs once."""
     answers: list[list[Answer]] = [[] for _ in parts]
-    for places in _by_encoder(parts).values():
-        features = _features([parts[place] for place in places])
-        start = 0
-        for place in places:
-            part = parts[place]
-            own = None if features is None else features[start : start + len(part.texts)]
-            start += len(part.texts)
-            answers[place] = _answers(part, own)
+    for together in _grouped(parts, _encoding).values():
+        texts = [text for place in together for text in parts[place].texts]
+        rows = np.split(np.arange(len(texts)), np.cumsum([len(parts[place].texts) for place in together])[:-1])
+        rows_of = dict(zip(together, rows, strict=True))
+        features = _features([parts[place] for place in together], texts)
+        for places in _grouped(parts, lambda query: id(query.model), together).values():
+            own = np.concatenate([rows_of[place] for place in places])
+            said = _said(parts[places[0]].item.model.classifier, [texts[row] for row in own], features, own)
+            start = 0
+            for place in places:
+                end = start + len(parts[place].texts)
+                answers[place] = _answers(parts[place], said, slice(start, end))
+                start = end
     return answers
 
 
-def _by_encoder(parts: Sequence[Part[Query]]) -> dict[Any, list[int]]:
-    """Places of the parts whose texts can be encoded together."""
+@dataclass(frozen=True)
+class _Said:
+    """What a classifier says of some texts, with their unit features."""
+
+    predictions: "Sequence[Prediction]"
+    probabilities: np.ndarray
+    order: np.ndarray
+    features: Any
+
+
+def _grouped(
+    parts: Sequence[Part[Query]], key: Callable[[Query], Any], places: Sequence[int] | None = None
+) -> dict[Any, list[int]]:
+    """Places of the parts whose queries have the same key."""
     groups = defaultdict(list)
-    for place, part in enumerate(parts):
-        classifier = part.item.model.classifier
-        groups[id(classifier.encoder), classifier.mask_personal_data].append(place)
+    for place in range(len(parts)) if places is None else places:
+        groups[key(parts[place].item)].append(place)
     return groups
 
 
-def _features(parts: Sequence[Part[Query]]) -> Any:
-    """Unit features `[n_texts, dim]` of all texts; None where the best piece of each text counts."""
-    classifier = parts[0].item.model.classifier
-    if classifier.long_texts == "chunk_max":
+def _encoding(query: Query) -> Any:
+    """The same for queries whose texts can be encoded together."""
+    model = query.model
+    if model.family is None:
+        return id(model.classifier)
+    shared = model.classifier.encoder if model.family.model is None else model.family.model
+    return id(shared), model.classifier.mask_personal_data
+
+
+def _features(parts: Sequence[Part[Query]], texts: Sequence[str]) -> Any:
+    """Unit features `[n_texts, dim]`; None of an exported model, and where the best piece of each text counts."""
+    first = parts[0].item.model
+    if first.family is None or first.classifier.long_texts == "chunk_max":
         return None
-    return classifier.features([text for part in parts for text in part.texts])
+    return first.family.features([part.item.model.classifier for part in parts for _ in part.texts], texts)
 
 
-def _answers(part: Part[Query], features: Any) -> list[Answer]:
-    query, texts = part.item, part.texts
-    classifier = query.model.classifier
-    said = classifier.predictions(texts) if features is None else classifier.predictions_from(features)
-    probabilities = np.asarray(said.probabilities)
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, : query.top]
-    best = np.take_along_axis(probabilities, order, axis=1)
+def _said(classifier: Any, texts: Sequence[str], features: Any, rows: np.ndarray) -> _Said:
+    own = None if features is None else features[rows]
+    said = classifier.predictions(texts) if own is None else classifier.predictions_from(own)
+    order = np.argsort(-said.probabilities, axis=1, kind="stable")
+    return _Said(list(said), said.probabilities, order, own)
+
+
+def _answers(part: Part[Query], said: _Said, rows: slice) -> list[Answer]:
+    query = part.item
+    order = said.order[rows, : query.top]
+    best = np.take_along_axis(said.probabilities[rows], order, axis=1)
+    labels = query.model.classifier.labels
+    features = None if said.features is None else said.features[rows]
     answers = []
-    for place, (prediction, numbers, values) in enumerate(zip(said, order.tolist(), best.tolist(), strict=True)):
-        named = [(classifier.labels[number], value) for number, value in zip(numbers, values, strict=True)]
-        explanation = None
-        if query.explained and features is None:
-            explanation = classifier.explain(texts[place])
-        elif query.explained:
-            explanation = classifier.explanation_from(features[place : place + 1], texts[place])
-        answers.append(
-            Answer(prediction, named, explanation, None if features is None else np.asarray(features[place]))
-        )
+    for place, (prediction, numbers, values) in enumerate(
+        zip(said.predictions[rows], order.tolist(), best.tolist(), strict=True)
+    ):
+        named = [(labels[number], value) for number, value in zip(numbers, values, strict=True)]
+        own = None if features is None else features[place : place + 1]
+        explanation = _explanation(query.model.classifier, part.texts[place], own) if query.explained else None
+        answers.append(Answer(prediction, named, explanation, None if own is None else np.asarray(own)[0]))
     return answers
+
+
+def _explanation(classifier: Any, text: str, features: Any) -> "Explanation":
+    explanation: Explanation = (
+        classifier.explain(text) if features is None else classifier.explanation_from(features, text)
+    )
+    return explanation

@@ -144,7 +144,8 @@ class Service:
                 if self._audit is not None:
                     self._audit.reopen()
                 before = {model.name: model.digest for model in self.models}
-                await asyncio.to_thread(self.models.reload)
+                fresh = await asyncio.to_thread(self.models.read)
+                await self._batcher.call(self.models.put, fresh)
             except FewshotError as error:
                 log.error(f"Could not load the models anew, so the old ones go on: {error}")
                 return
@@ -239,6 +240,11 @@ class Service:
 
 
 def _learnt(model: ServedModel, texts: Sequence[str], labels: Sequence[Any]) -> ServedModel:
+    if model.family is None:
+        raise ConfigError(
+            f"The model {model.name!r} is an exported classifier, which cannot learn. Serve the folder that it was "
+            f"exported from."
+        )
     from fewshot.classifier import FewShotClassifier
 
     learner = FewShotClassifier.of(model.classifier)
