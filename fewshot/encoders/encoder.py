@@ -163,7 +163,7 @@ class Encoder(LongTexts, ABC):
         if measured:
             self._choice.write(precision)
         if self.dtype == "int8" and self._int8_choice.read() is None:
-            faster = settle_int8(self.backbone, self.sampled, lambda: self._compute(TIMED))
+            faster = settle_int8(self.backbone, self.sampled, lambda: self._compute(TIMED, None, None))
             self._int8_choice.write(torch.int8 if faster else precision)
         elif self.dtype == "int8" and self._int8_choice.read() == torch.int8:
             use_int8(self.backbone, self.sampled)
