@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
 from fewshot.encoders.long_texts import Window
+from fewshot.encoders.plain_model import PlainModel, PlainParts
 from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
 from fewshot.encoders.row_int8 import is_packed
@@ -55,30 +56,37 @@ class SentenceTransformerEncoder(Encoder):
                 f"Encoder model {self.model!r} has weights in 8 bits, which sentence-transformers would misread. "
                 f"Expected an ordinary folder. Set encoder=deepseek_small encoder.model={self.model}."
             )
+        # Always float32: sentence-transformers would put the later modules into the first one's precision.
+        arguments = {"dtype": torch.float32, "attn_implementation": attention_kernel(self.max_length, self._place)}
+        arguments |= loading_arguments(self.quantise, self._place)
+        parts = PlainParts.of(folder)
+        module: Any
         with loading(self.model):
-            from sentence_transformers import SentenceTransformer
-
-            module = SentenceTransformer(
-                str(folder),
-                device=str(self._place),
-                trust_remote_code=self.trust_remote_code,
-                local_files_only=True,
-                # Always: sentence-transformers would put the later modules into the first one's precision.
-                model_kwargs={
-                    "dtype": torch.float32,
-                    "attn_implementation": attention_kernel(self.max_length, self._place),
-                    **loading_arguments(self.quantise, self._place),
-                },
-            )
+            if parts is not None:
+                module = PlainModel(folder, parts, **arguments).to(self._place)
+            else:
+                module = self._sentence_transformer(folder, arguments)
         cast_parameters(_backbone(module), dtype)
-        module[0].register_forward_hook(_widen_outputs)
         self._prompt = module.prompts.get(module.default_prompt_name) or ""
-        self._plain = not self._prompt and _reads_plain_tokens(module[0])
+        self._plain = parts is not None or (not self._prompt and _reads_plain_tokens(module[0]))
         if self._plain:
             self._limit = token_limit(self.max_length, module.tokenizer, module[0].config)
             self._pieces = WordPieces.of(module.tokenizer)
         elif self.max_length is not None and isinstance(module.max_seq_length, int):  # static embeddings: infinite
             module.max_seq_length = min(self.max_length, module.max_seq_length)
+        return module
+
+    def _sentence_transformer(self, folder: Path, arguments: dict[str, Any]) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        module = SentenceTransformer(
+            str(folder),
+            device=str(self._place),
+            trust_remote_code=self.trust_remote_code,
+            local_files_only=True,
+            model_kwargs=arguments,
+        )
+        module[0].register_forward_hook(_widen_outputs)
         return module
 
     def _tokenized(self, texts: Sequence[str]) -> Tokens:

@@ -160,7 +160,7 @@ def has_weights(folder: Path, pickled_weights: bool = False) -> bool:
 
 def pickled_parts(folder: Path) -> list[Path]:
     """The folder, and folders of a sentence-transformers model's modules, whose only weights are .bin files."""
-    parts = [folder, *(folder / module["path"] for module in _modules(folder) or ())]
+    parts = [folder, *(folder / module["path"] for module in sentence_modules(folder) or ())]
     return [part for part in dict.fromkeys(parts) if any(part.glob(_PICKLED)) and not any(part.glob(_SAFE))]
 
 
@@ -182,12 +182,12 @@ def _is_whole(snapshot: Path, modules: bool) -> bool:
         return False
     if not modules:
         return (snapshot / "config.json").is_file()
-    parts = _modules(snapshot)
+    parts = sentence_modules(snapshot)
     needed = [part["path"] for part in parts or () if not part["type"].endswith(".Normalize")]
     return parts is not None and all(any((snapshot / path).glob("*.json")) for path in needed)
 
 
-def _modules(folder: Path) -> list[dict[str, str]] | None:
+def sentence_modules(folder: Path) -> list[dict[str, str]] | None:
     """Path and type of each module of a sentence-transformers model; None without a valid `modules.json`."""
     try:
         modules = json.loads((folder / "modules.json").read_text("utf-8"))
