@@ -16,12 +16,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
+from fewshot.encoders.int8 import TIMED, processor, settle_int8, use_int8, withdraw_int8
 from fewshot.encoders.layers import keep_layers
 from fewshot.encoders.loading import check_quantisable
 from fewshot.encoders.long_texts import LongTexts, cut_message, is_reported
 from fewshot.encoders.low_rank import ScaledUpdate, beside
 from fewshot.encoders.pooling import Shallow
-from fewshot.encoders.precision import SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
+from fewshot.encoders.precision import MEASURED, SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
 from fewshot.encoders.source import Source, locate
 from fewshot.encoders.texts import checked_texts
 from fewshot.encoders.tokens import Tokens, check_finite, in_batches
@@ -85,16 +86,14 @@ class Encoder(LongTexts, ABC):
 
     @property
     def precision(self) -> torch.dtype:
-        """The precision that the backbone runs in; `dtype="auto"` chooses it when these weights are first loaded."""
+        """The precision that the backbone runs in; one that is measured is chosen when the weights are first loaded."""
         if self._over is not None:
             return self._over.precision
-        if self.dtype != "auto" or self._target == torch.float32:
+        if self.dtype == "int8" and self._chosen(self._int8_choice) == torch.int8:
+            return torch.int8
+        if self.dtype not in MEASURED or self._target == torch.float32:
             return self._target
-        if (chosen := self._choice.read()) is None:
-            self.load()
-            chosen = self._choice.read()
-        assert chosen is not None
-        return chosen
+        return self._chosen(self._choice)
 
     @property
     def identity(self) -> str:
@@ -153,14 +152,21 @@ class Encoder(LongTexts, ABC):
             self.trained.check_base(self.model, self.identity)
             with torch.inference_mode(False), torch.enable_grad():
                 self.trained.put_into(module, self.backbone)
-        precision = self._target if self.dtype != "auto" or dtype == self._target else self._choice.read()
+        measured = self.dtype in MEASURED
+        precision = self._target if not measured or dtype == self._target else self._choice.read()
+        withdraw_int8(self.backbone)
         with torch.inference_mode(False):
             if precision is None:
                 precision = settle(self.backbone, self._target, self.sampled)
             elif dtype != precision:
                 cast_parameters(self.backbone, precision)
-        if self.dtype == "auto":
+        if measured:
             self._choice.write(precision)
+        if self.dtype == "int8" and self._int8_choice.read() is None:
+            faster = settle_int8(self.backbone, self.sampled, lambda: self._compute(TIMED))
+            self._int8_choice.write(torch.int8 if faster else precision)
+        elif self.dtype == "int8" and self._int8_choice.read() == torch.int8:
+            use_int8(self.backbone, self.sampled)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """What `embed` takes: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
@@ -258,12 +264,16 @@ class Encoder(LongTexts, ABC):
 
     def _fingerprint(self, precision: torch.dtype) -> str:
         name = str(precision).removeprefix("torch.")
+        if precision == torch.int8:
+            rest = self._target if self._target == torch.float32 else self._chosen(self._choice)
+            name = f"int8-{str(rest).removeprefix('torch.')}"
+        elif self.dtype in MEASURED:  # loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone
+            name = f"auto-{name}"
         content = {
             "format": FORMAT,
             "class": type(self).__name__,
             "weights": self.identity,
-            # Loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone.
-            "dtype": f"auto-{name}" if self.dtype == "auto" else name,
+            "dtype": name,
             **self._settings(),
         }
         if self.trained is not None:
@@ -282,8 +292,8 @@ class Encoder(LongTexts, ABC):
         }
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
-        """Precision to load in; `"auto"` starts in float32."""
-        return torch.float32 if self.dtype == "auto" else self._target
+        """Precision to load in; one that is measured starts in float32."""
+        return torch.float32 if self.dtype in MEASURED else self._target
 
     @cached_property
     def _source(self) -> Source:
@@ -302,6 +312,18 @@ class Encoder(LongTexts, ABC):
     @property
     def _choice(self) -> Choice:
         return Choice(self._fingerprint(self._target), self._cache_folder)
+
+    @property
+    def _int8_choice(self) -> Choice:
+        return Choice(f"{self._choice.key}-int8-{processor()}", self._cache_folder)
+
+    def _chosen(self, choice: Choice) -> torch.dtype:
+        """What was chosen, now if need be."""
+        if choice.read() is None:
+            self.load()
+        chosen = choice.read()
+        assert chosen is not None
+        return chosen
 
     def _encode_new(self, texts: list[str]) -> Iterator[Float[Tensor, "n_part dim"]]:
         self.load()

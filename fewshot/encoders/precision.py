@@ -1,4 +1,7 @@
-"""16-bit weights where the hardware is faster with them and the features stay the same, else 32 bits."""
+"""16-bit weights where the hardware is faster with them and the features stay the same, else 32 bits.
+
+What is in 8 bits beside them is in `fewshot.encoders.int8`.
+"""
 
 import json
 import logging
@@ -17,7 +20,9 @@ from fewshot.storage import write_json
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MEASURED = ("auto", "int8")  # what the precision is chosen by a measurement for
 MIN_COSINE = 0.999  # to the float32 features, for each sampled text
+_INT8 = {"int8": torch.int8}
 # Texts of several lengths and kinds on which the precision is chosen: fixed, so that nobody's texts decide it.
 SAMPLE = (
     "ok",
@@ -57,8 +62,8 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """A precision by its name, to try first; `"auto"` is bfloat16 where that is fast."""
-    if dtype == "auto":
+    """A precision by its name, to try first; `"auto"`, and what is not in int8, is bfloat16 where that is fast."""
+    if dtype in MEASURED:
         return torch.bfloat16 if fast_in_bfloat16(device) else torch.float32
     return DTYPES[dtype]
 
@@ -81,7 +86,7 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """The precision that `"auto"` chose for an encoder, kept in this process and beside its cached features.
+    """The precision that was measured to be best for an encoder, kept in this process and beside its cached features.
 
     Args:
         key: names the weights and settings.
@@ -95,7 +100,7 @@ class Choice:
         """The choice, or None if there is none that can be read."""
         if self.key not in _CHOSEN and self.folder is not None:
             try:
-                _CHOSEN[self.key] = DTYPES[json.loads(self._file.read_text())["precision"]]
+                _CHOSEN[self.key] = (DTYPES | _INT8)[json.loads(self._file.read_text())["precision"]]
             except (OSError, ValueError, KeyError, TypeError):
                 return None
         return _CHOSEN.get(self.key)

@@ -20,7 +20,9 @@ class EncoderSettings(RangedSettings):
         model: a folder, a hub id, or the bundled `"bundled/all-MiniLM-L6-v2"`.
         revision: branch, tag or commit of a hub model; None is the one in the local cache, else the newest.
         device: `"auto"` (GPU if there is one), `"cpu"`, `"cuda"`, …
-        dtype: precision of the weights: `"auto"` (see `precision.settle`), `"float32"`, `"bfloat16"`, `"float16"`.
+        dtype: precision of the weights: `"auto"` (see `precision.settle`), `"float32"`, `"bfloat16"`, `"float16"`;
+            `"int8"` is `"auto"` with products in 8 bits on a CPU where these are faster and close enough, measured
+            when the weights are first loaded (see `int8.settle_int8`).
             Features are always float32, and so are weights while they are trained.
         max_length: maximum of tokens of a text, special ones included; None is what the model allows.
         tokens_per_batch: maximum of padded tokens in a batch on the CPU; a GPU takes `GPU_BUDGET` times as many.
@@ -62,7 +64,7 @@ class EncoderSettings(RangedSettings):
         "tokens_per_batch": POSITIVE,
         "shallow_weight": up_to(1000.0),
         "max_length": or_null(POSITIVE),
-        "dtype": one_of("auto", *DTYPES),
+        "dtype": one_of("auto", *DTYPES, "int8"),
         "quantise": or_null(one_of("4bit")),
         "long_texts": one_of(*LONG_TEXTS),
         "layers": or_null(RISING),

@@ -135,7 +135,7 @@ class StaticEncoder(Encoder):
     RANGES: ClassVar[dict[str, Range]] = Encoder.RANGES | {
         "model": one_of(STATIC),
         "dtype": one_of("float32", "auto"),
-        **dict.fromkeys(("max_length", "shallow_layer", "quantise"), _NONE),
+        **dict.fromkeys(("max_length", "shallow_layer", "quantise", "layers"), _NONE),
     }
 
     def __post_init__(self) -> None:

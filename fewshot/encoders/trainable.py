@@ -14,7 +14,7 @@ from fewshot.encoders.adapter import Adapter
 from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.layers import Full, find_stack
 from fewshot.encoders.lora import LoRA
-from fewshot.encoders.precision import MIN_COSINE
+from fewshot.encoders.precision import MEASURED, MIN_COSINE
 from fewshot.encoders.texts import by_tokens
 from fewshot.encoders.trained import TrainedWeights, write_trained
 from fewshot.errors import ConfigError
@@ -118,7 +118,7 @@ class TrainableEncoder(nn.Module):
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
-        """Features by the weights as they are now; with `dtype="auto"` in mixed precision if they stay the same."""
+        """Features by the weights as they are now, in mixed precision if the encoder is and they stay the same."""
         target = self.published._target
         if target == torch.float32:
             return self.encoder.compute(texts, advance)
@@ -127,7 +127,7 @@ class TrainableEncoder(nn.Module):
             exact = self.encoder.sampled()
             with mixed:
                 cosines = torch.cosine_similarity(exact, self.encoder.sampled())
-            self._autocast = self.published.dtype != "auto" or cosines.min().item() > MIN_COSINE
+            self._autocast = self.published.dtype not in MEASURED or cosines.min().item() > MIN_COSINE
         with mixed if self._autocast else nullcontext():
             return self.encoder.compute(texts, advance)
 

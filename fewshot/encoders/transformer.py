@@ -14,7 +14,7 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.loading import attention_kernel, loading, loading_arguments
 from fewshot.encoders.long_texts import Window
 from fewshot.encoders.pooling import POOLINGS
-from fewshot.encoders.precision import DTYPES
+from fewshot.encoders.precision import DTYPES, MEASURED
 from fewshot.encoders.row_int8 import WEIGHTS, is_packed, read_packed
 from fewshot.encoders.source import DEEPSEEK_SMALL, DEEPSEEK_SMALL_SHA256, check_bundled
 from fewshot.encoders.tokens import TokenizedTexts, token_limit, tokenize
@@ -59,7 +59,7 @@ class TransformerEncoder(Encoder):
         return super()._settings() | {name: getattr(self, name) for name in ("pooling", "attention", "normalize")}
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
-        if self.dtype == "auto" and self._target != torch.float32:
+        if self.dtype in MEASURED and self._target != torch.float32:
             stored = self._config(folder).dtype
             if (DTYPES.get(stored) if isinstance(stored, str) else stored) == self._target:
                 return self._target

@@ -208,7 +208,7 @@ def test_features_that_are_no_numbers_are_an_error_that_names_the_text(tmp_path)
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("max_length", 0), ("tokens_per_batch", -1), ("dtype", "int8"), ("device", "toaster")],
+    [("max_length", 0), ("tokens_per_batch", -1), ("dtype", "int4"), ("device", "toaster")],
 )
 def test_settings_that_cannot_be_are_refused_at_once(setting, value):
     with pytest.raises(ConfigError, match=rf"encoder\.{setting}='?{value}'?(, e|\. E)xpected"):

@@ -52,7 +52,7 @@ def test_of_trainings_too():
     [
         ("max_length", 0, "0. Expected a positive number"),
         ("shallow_weight", 0.0, "0.0. Expected a number above 0, up to 1000"),
-        ("dtype", "int8", "int8. Expected one of auto, float32, bfloat16, float16"),
+        ("dtype", "int4", "int4. Expected one of auto, float32, bfloat16, float16, int8"),
         ("quantise", "8bit", "8bit. Expected one of 4bit"),
     ],
 )
