@@ -20,3 +20,5 @@ from .student import Student as Student
 from .trainer import Distillation as Distillation
 from .trainer import Report as Report
 from .trainer import Schedule as Schedule
+from .transformer_students import DeepSeekStudent as DeepSeekStudent
+from .transformer_students import LayersStudent as LayersStudent

@@ -19,6 +19,7 @@ from fewshot.adaptation.refit import calibrated, embedded, fitted, out_of_fold
 from fewshot.distill.lessons import Lessons
 from fewshot.distill.static import StaticStudent
 from fewshot.distill.student import Student
+from fewshot.distill.transformer_students import DeepSeekStudent, LayersStudent
 from fewshot.encoders import Encoder, StaticEncoder
 from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.multi_labelled import MultiLabelledTexts
@@ -33,7 +34,7 @@ from fewshot.training.store import Store
 
 log = logging.getLogger(__name__)
 
-STUDENTS: dict[str, type[Student]] = {kind.name: kind for kind in (StaticStudent,)}
+STUDENTS: dict[str, type[Student]] = {kind.name: kind for kind in (StaticStudent, LayersStudent, DeepSeekStudent)}
 MAX_TEXTS = 50_000  # more teach little more, and take the teacher's time
 _OF_THE_TEACHER = ("accuracy", "command", "out_of_fold")  # of its details
 _TEMPERATURES = torch.logspace(-1.5, 1.5, 121)
