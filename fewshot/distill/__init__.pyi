@@ -18,6 +18,7 @@ from .losses import distillation_loss as distillation_loss
 from .static import StaticStudent as StaticStudent
 from .student import Student as Student
 from .trainer import Distillation as Distillation
+from .trainer import Pair as Pair
 from .trainer import Report as Report
 from .trainer import Schedule as Schedule
 from .transformer_students import DeepSeekStudent as DeepSeekStudent
