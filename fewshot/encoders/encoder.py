@@ -163,7 +163,7 @@ class Encoder(LongTexts, ABC):
         if measured:
             self._choice.write(precision)
         if self.dtype == "int8" and self._int8_choice.read() is None:
-            faster = settle_int8(self.backbone, self.sampled, lambda: self._compute(TIMED))
+            faster = settle_int8(self.backbone, self.sampled, lambda: self._compute(TIMED, None, None))
             self._int8_choice.write(torch.int8 if faster else precision)
         elif self.dtype == "int8" and self._int8_choice.read() == torch.int8:
             use_int8(self.backbone, self.sampled)
@@ -265,7 +265,8 @@ class Encoder(LongTexts, ABC):
     def _fingerprint(self, precision: torch.dtype) -> str:
         name = str(precision).removeprefix("torch.")
         if precision == torch.int8:
-            rest = self._target if self._target == torch.float32 else self._chosen(self._choice)
+            loaded = self if self._over is None else self._over
+            rest = self._target if self._target == torch.float32 else loaded._chosen(loaded._choice)
             name = f"int8-{str(rest).removeprefix('torch.')}"
         elif self.dtype in MEASURED:  # loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone
             name = f"auto-{name}"
