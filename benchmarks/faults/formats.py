@@ -35,6 +35,7 @@ _MODELS = {
     "classifier of several labels": "estimator with several labels",
     "classifier with LoRA": "stage lora",
     "classifier with adapters": "stage adapter",
+    "classifier in 8 bits": "some layers in 8 bits",
     "meta-model": "learner attention_prototypical",
     "MAML": "learner maml",
     "MAML through an encoder": "through the encoder",

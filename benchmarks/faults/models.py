@@ -44,6 +44,7 @@ def saved_models() -> Iterator[SavedModel]:
     yield SavedModel("estimator with rejection", partial(_estimator, "auto", reject=0.1))
     yield SavedModel("estimator with several labels", _several)
     yield SavedModel("estimator that learnt on", _learnt)
+    yield SavedModel("some layers in 8 bits", _in_8_bits)
     yield SavedModel("through the encoder", _encoder_maml)
     yield SavedModel("encoder static", partial(_prototypical, _static))
     yield SavedModel("static student", _distilled)
@@ -178,6 +179,12 @@ def _tuned(make: Callable[[Path], Any], stage: str, folder: Path) -> Any:
     model = _adapted(_meta_model(_changed(trained).merged(), "centroid"))
     assert model.encoder.trained is not None
     return model
+
+
+def _in_8_bits(folder: Path) -> Any:
+    """As a student is saved."""
+    encoder = _tuned(lambda home: _tiny(home).replace(layers=[1]), "full", folder).encoder
+    return _adapted(_meta_model(encoder.with_trained(encoder.trained.rounded(torch.int8)), "centroid"))
 
 
 def _estimator(stage: str, folder: Path, **settings: Any) -> Any:

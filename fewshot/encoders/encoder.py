@@ -265,7 +265,8 @@ class Encoder(LongTexts, ABC):
     def _fingerprint(self, precision: torch.dtype) -> str:
         name = str(precision).removeprefix("torch.")
         if precision == torch.int8:
-            rest = self._target if self._target == torch.float32 else self._chosen(self._choice)
+            loaded = self if self._over is None else self._over
+            rest = self._target if self._target == torch.float32 else loaded._chosen(loaded._choice)
             name = f"int8-{str(rest).removeprefix('torch.')}"
         elif self.dtype in MEASURED:  # loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone
             name = f"auto-{name}"

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from fewshot.encoders import Full, TrainableEncoder, TransformerEncoder, int8, precision
+from fewshot.encoders import Full, LoRA, TrainableEncoder, TransformerEncoder, int8, precision
 from fewshot.encoders.int8 import multiplies_int8, use_int8, withdraw_int8
 from fewshot.encoders.shared import SharedModel
+from fewshot.encoders.unmerged import UnmergedModel
 from fewshot.errors import ConfigError
+from tests.encoders.test_trainable import train
 
 TEXTS = ["heart attack", "tax form", "acute pain in the chest", "one two three four five"]
 pytestmark = pytest.mark.skipif(
@@ -132,6 +134,17 @@ def test_trained_weights_and_shared_models_have_products_of_their_own(checkpoint
         assert torch.equal(first.encode(TEXTS), alone[0])
         assert torch.equal(second.encode(TEXTS), alone[1])
     assert not torch.equal(*alone)
+
+
+def test_updates_beside_the_weights_are_added_to_the_products(checkpoints, is_faster):
+    published = encoder(checkpoints["bert"])
+    weights = train(TrainableEncoder(published, LoRA())).trained_weights()
+    beside = UnmergedModel(published).encoder(weights)
+    assert beside.precision == torch.int8
+    merged = published.with_trained(weights)
+    assert beside.fingerprint != merged.fingerprint
+    assert torch.cosine_similarity(beside.encode(TEXTS), merged.encode(TEXTS)).min() > 0.99
+    assert torch.cosine_similarity(beside.encode(TEXTS), published.encode(TEXTS)).min() < 0.99
 
 
 def test_another_name_is_refused():
