@@ -1,8 +1,9 @@
 """A traced classifier as `model.onnx`: float32, or int8 with products of integers.
 
 In int8 each output of a linear map has a step of its own, activations are quantised as they come, and the rows of
-tables are packed before tracing; heads and routers stay in float32. Weights have 7 bits of 8, so that processors
-without VNNI do not overflow 16 bits.
+tables are packed before tracing. Heads and routers stay in float32, and so does what the second map of a feed-forward
+block reads: a few of its numbers are so large that one step for all would lose the others. Weights of products
+of integers have 7 bits of 8, so that processors without VNNI do not overflow 16 bits.
 
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
@@ -83,7 +84,7 @@ def write_onnx(source: Traceable, path: Path, int8: bool) -> None:
 
     with _quiet():
         quantize_dynamic(
-            model,
+            with_packed_weights(model, narrowing=True),
             path,
             op_types_to_quantize=["MatMul", "Gemm"],
             nodes_to_exclude=_exact_products(model),
@@ -93,10 +94,14 @@ def write_onnx(source: Traceable, path: Path, int8: bool) -> None:
         )
 
 
-def with_packed_weights(model: Any) -> Any:
+def with_packed_weights(model: Any, narrowing: bool = False) -> Any:
     """The model with the constant matrices of its products in 8 bits, to be unpacked before each product.
 
-    Each column `w` of a matrix is `s q`, `s = max |w| / 127`; for runtimes that quantise nothing themselves.
+    Each column `w` of a matrix is `s q`, `s = max |w| / 127`; what it is multiplied by stays in float32.
+
+    Args:
+        model: is changed.
+        narrowing: only the matrices of more inputs than outputs, see above.
     """
     from onnx import helper, numpy_helper
 
@@ -105,7 +110,8 @@ def with_packed_weights(model: Any) -> Any:
     nodes, packed, exact = [], set(), set(_exact_products(model))
     for node in graph.node:
         name = node.input[1] if node.op_type == "MatMul" else ""
-        if name in constants and node.name not in exact:
+        sizes = constants[name].dims if name in constants else ()
+        if sizes and node.name not in exact and not (narrowing and sizes[0] <= sizes[1]):
             if name not in packed:
                 weight = numpy_helper.to_array(constants[name])
                 step = np.maximum(np.abs(weight).max(0) / 127, np.finfo(np.float32).tiny).astype(np.float32)

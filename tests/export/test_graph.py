@@ -78,6 +78,24 @@ def test_every_head_as_a_graph(tmp_path: Path):
         np.testing.assert_allclose(found, torch.cat(parts, dim=1).detach().numpy(), atol=DEEPEST)
 
 
+def test_pairs_of_a_static_encoder_are_found_by_halving():
+    from fewshot.encoders.static import PieceVectors
+    from fewshot.export.tables import SearchedVectors
+
+    draw = torch.Generator().manual_seed(0)
+    for n_pairs in (0, 1, 2, 7, 64):
+        numbers = torch.randperm(19 * 19, generator=draw)[:n_pairs].sort().values
+        pairs = torch.stack([numbers // 19 + 1, numbers % 19 + 1], dim=1)
+        shapes = ((20, 4), (n_pairs, 4), (4, 6), (6,))
+        words, of_pairs, to_width, shift = (torch.randn(*shape, generator=draw) for shape in shapes)
+        vectors = PieceVectors(words, pairs, of_pairs, to_width, shift)
+        searched = SearchedVectors(vectors, int8=False)
+        for n_tokens in (1, 2, 9):
+            ids = torch.randint(0, 20, (30, n_tokens), generator=draw)
+            ids[:, 0] += ids[:, 0] == 0
+            torch.testing.assert_close(searched(ids), vectors(ids))
+
+
 def compared(classifier: TextClassifier, folder: Path, kind: str = "onnx", int8: bool = False) -> float:
     """The largest difference of a probability between a classifier and its export."""
     classifier.export(folder, kind, int8)
