@@ -87,6 +87,7 @@ def test_labels_of_a_csv_are_said_literally(tmp_path, monkeypatch, capsys):
     assert "\x1b" not in said
 
 
+@pytest.mark.slow
 def test_a_password_in_an_address_is_written_nowhere(folder, command):
     where = "augment.sources.llm"
     typed = ["task=folder", f"task.path={folder}", "augment=semantic", "augment/source=[llm]", f"{where}.retries=0"]

@@ -30,6 +30,7 @@ def printed(typed, capsys):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_groups_and_changed_texts_of_a_cross_validation(mails, encoder, capsys):
     typed = ["evaluate", str(mails), "--encoder", encoder, "--group", "channel", "--robustness"]
     said = printed([*typed, "--text", "message", "--label", "category"], capsys)
@@ -55,7 +56,7 @@ def test_groups_of_a_fitted_classifier(mails, encoder, tmp_path, capsys):
     [
         (["{mails}", "--group", "nowhere"], "has no column 'nowhere'"),
         (["-", "--group", "channel"], "Got --group with standard input"),
-        (["{mails}", "--group", "message"], "expected 2 to 50"),
+        pytest.param(["{mails}", "--group", "message"], "expected 2 to 50", marks=pytest.mark.slow),
     ],
 )
 def test_a_group_that_cannot_be_compared_gets_a_sentence(typed, expected, mails, encoder, capsys, tmp_path):

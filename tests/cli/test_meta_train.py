@@ -39,6 +39,7 @@ def quick(monkeypatch, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.slow
 def test_tables_become_an_adapter_that_fit_takes(tables, encoder, tmp_path, capsys, caplog):
     assert main(["meta-train", *tables, "-o", "desk", "--encoder", encoder]) == 0
     said = capsys.readouterr().out

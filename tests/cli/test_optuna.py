@@ -66,6 +66,7 @@ def test_a_range_without_a_number_gets_a_sentence(typed):
         distribution(OverridesParser.create().parse_override(typed))
 
 
+@pytest.mark.slow
 def test_a_study_goes_by_the_valid_accuracy_and_goes_on(tune, tmp_path):
     first = tune(RATE, "learner=choice(prototypical, centroid)", trials=1)
     assert first.status == 0, first.err

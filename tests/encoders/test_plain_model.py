@@ -40,6 +40,7 @@ def test_other_folders_are_left_to_sentence_transformers(tmp_path):
     assert PlainParts.of(usual) is None
 
 
+@pytest.mark.slow
 def test_sentence_transformers_is_not_imported_for_the_bundled_model():
     code = (
         "import sys; from fewshot import SentenceTransformerEncoder; SentenceTransformerEncoder(cache=None).load(); "
