@@ -30,7 +30,7 @@ def main() -> None:
     audit = None if arguments.audit_log is None else AuditLog(arguments.audit_log, TextDigest(None))
     models = Models({"model": Path(arguments.folder)})
     service = Service(models, Limits(batch_tokens=arguments.batch_tokens), audit=audit)
-    serve(service, bound("127.0.0.1", arguments.port), "127.0.0.1", None)
+    serve(service, bound("127.0.0.1", arguments.port), "127.0.0.1", None, lambda: None)
 
 
 def _serve_nothing(port: int) -> None:

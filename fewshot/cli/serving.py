@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from fewshot.cli.extras import needed
@@ -66,5 +67,5 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
             print(f"{model.name}: {len(model.classifier.labels)} labels, digest {model.digest}")
         listening.listen()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        print(f"Listening on http://{host}:{listening.getsockname()[1]} (Ctrl-C stops)", flush=True)
-        serve(service, listening, settings.host, key)
+        said = f"Listening on http://{host}:{listening.getsockname()[1]} (Ctrl-C stops)"
+        serve(service, listening, settings.host, key, partial(print, said, flush=True))

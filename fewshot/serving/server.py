@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -47,8 +47,8 @@ def check_address(host: str, key: str | None, insecure: bool) -> None:
         )
 
 
-def serve(service: Service, listening: socket.socket, host: str, key: str | None) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; SIGHUP loads the models anew."""
+def serve(service: Service, listening: socket.socket, host: str, key: str | None, started: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; SIGHUP loads the models anew. `started` is called when it answers."""
     guard = Guard(
         create_app(service),
         key=key,
@@ -66,15 +66,15 @@ def serve(service: Service, listening: socket.socket, host: str, key: str | None
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(service.limits.timeout) + 1,
     )
-    _Server(config, service, guard).run(sockets=[listening])
+    _Server(config, service, guard, started).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
     """Stops in two steps: no new connections, and open ones close behind their next answer; then the rest."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, guard: Guard):
+    def __init__(self, config: uvicorn.Config, service: Service, guard: Guard, started: Callable[[], None]):
         super().__init__(config)
-        self._service, self._guard = service, guard
+        self._service, self._guard, self._started = service, guard, started
         self._reloads: set[asyncio.Task[None]] = set()
 
     @contextlib.contextmanager
@@ -88,6 +88,12 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(number, self.handle_exit, number, None)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what was sent before the connections close."""
