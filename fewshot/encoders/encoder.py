@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,13 +16,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from fewshot.encoders.cache import FeatureCache, default_folder, filled
-from fewshot.encoders.int8 import TIMED, processor, settle_int8, use_int8, withdraw_int8
+from fewshot.encoders.int8 import TIMED, withdraw_int8
 from fewshot.encoders.layers import keep_layers
 from fewshot.encoders.loading import check_quantisable
 from fewshot.encoders.long_texts import LongTexts, cut_message, is_reported
 from fewshot.encoders.low_rank import ScaledUpdate, beside
+from fewshot.encoders.measured import MeasuredPrecision, measured_name
 from fewshot.encoders.pooling import Shallow
-from fewshot.encoders.precision import MEASURED, SAMPLE, Choice, cast_parameters, resolve_device, resolve_dtype, settle
+from fewshot.encoders.precision import MEASURED, SAMPLE, cast_parameters, resolve_device, resolve_dtype
 from fewshot.encoders.source import Source, locate
 from fewshot.encoders.texts import checked_texts
 from fewshot.encoders.tokens import Tokens, check_finite, in_batches
@@ -77,7 +78,8 @@ class Encoder(LongTexts, ABC):
     @cached_property
     def _piece_fingerprint(self) -> str:
         """The same for what is read at once, which the cache holds; the precision is that of the first call."""
-        return self._fingerprint(self.precision)
+        precision, measured = self.precision, (self._over or self)._measured
+        return self._fingerprint(str(precision).removeprefix("torch.") if measured is None else measured.name)
 
     @property
     def portable_fingerprint(self) -> str:
@@ -89,11 +91,13 @@ class Encoder(LongTexts, ABC):
         """The precision that the backbone runs in; one that is measured is chosen when the weights are first loaded."""
         if self._over is not None:
             return self._over.precision
-        if self.dtype == "int8" and self._chosen(self._int8_choice) == torch.int8:
-            return torch.int8
-        if self.dtype not in MEASURED or self._target == torch.float32:
+        if self._measured is None:
             return self._target
-        return self._chosen(self._choice)
+        if self._measured.read() is None:
+            self.load()
+        chosen = self._measured.read()
+        assert chosen is not None
+        return chosen
 
     @property
     def identity(self) -> str:
@@ -152,21 +156,13 @@ class Encoder(LongTexts, ABC):
             self.trained.check_base(self.model, self.identity)
             with torch.inference_mode(False), torch.enable_grad():
                 self.trained.put_into(module, self.backbone)
-        measured = self.dtype in MEASURED
-        precision = self._target if not measured or dtype == self._target else self._choice.read()
         withdraw_int8(self.backbone)
         with torch.inference_mode(False):
-            if precision is None:
-                precision = settle(self.backbone, self._target, self.sampled)
-            elif dtype != precision:
-                cast_parameters(self.backbone, precision)
-        if measured:
-            self._choice.write(precision)
-        if self.dtype == "int8" and self._int8_choice.read() is None:
-            faster = settle_int8(self.backbone, self.sampled, lambda: self._compute(TIMED, None, None))
-            self._int8_choice.write(torch.int8 if faster else precision)
-        elif self.dtype == "int8" and self._int8_choice.read() == torch.int8:
-            use_int8(self.backbone, self.sampled)
+            if self._measured is not None:
+                timed = partial(self._compute, TIMED, None, None)
+                self._measured.put_into(self.backbone, dtype, self.sampled, timed)
+            elif dtype != self._target:
+                cast_parameters(self.backbone, self._target)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """What `embed` takes: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
@@ -262,19 +258,12 @@ class Encoder(LongTexts, ABC):
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """From a batch on the right device to float32 features."""
 
-    def _fingerprint(self, precision: torch.dtype) -> str:
-        name = str(precision).removeprefix("torch.")
-        if precision == torch.int8:
-            loaded = self if self._over is None else self._over
-            rest = self._target if self._target == torch.float32 else loaded._chosen(loaded._choice)
-            name = f"int8-{str(rest).removeprefix('torch.')}"
-        elif self.dtype in MEASURED:  # loaded in 16 bits, buffers are in 16 bits too; "auto" casts the weights alone
-            name = f"auto-{name}"
+    def _fingerprint(self, precision: str) -> str:
         content = {
             "format": FORMAT,
             "class": type(self).__name__,
             "weights": self.identity,
-            "dtype": name,
+            "dtype": precision,
             **self._settings(),
         }
         if self.trained is not None:
@@ -311,20 +300,12 @@ class Encoder(LongTexts, ABC):
         return default_folder() if self.cache == "auto" else Path(self.cache).expanduser()
 
     @property
-    def _choice(self) -> Choice:
-        return Choice(self._fingerprint(self._target), self._cache_folder)
-
-    @property
-    def _int8_choice(self) -> Choice:
-        return Choice(f"{self._choice.key}-int8-{processor()}", self._cache_folder)
-
-    def _chosen(self, choice: Choice) -> torch.dtype:
-        """What was chosen, now if need be."""
-        if choice.read() is None:
-            self.load()
-        chosen = choice.read()
-        assert chosen is not None
-        return chosen
+    def _measured(self) -> MeasuredPrecision | None:
+        """The precision that is measured, if the setting asks for that."""
+        if self.dtype not in MEASURED:
+            return None
+        key = self._fingerprint(measured_name(self._target))
+        return MeasuredPrecision(key, self._cache_folder, self._target, self.dtype == "int8")
 
     def _encode_new(self, texts: list[str]) -> Iterator[Float[Tensor, "n_part dim"]]:
         self.load()

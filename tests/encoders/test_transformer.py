@@ -80,7 +80,7 @@ def test_a_checkpoint_in_bfloat16_stays_in_it_and_is_pooled_in_32_bits(build, ar
     stored = build(architecture, dtype="bfloat16")
     stored.load().save_pretrained(tmp_path)
     stored._tokenizer.save_pretrained(tmp_path)
-    monkeypatch.setattr("fewshot.encoders.encoder.settle", lambda *_: pytest.fail("nothing to compare"))
+    monkeypatch.setattr("fewshot.encoders.measured.settle", lambda *_: pytest.fail("nothing to compare"))
     encoder = stored.replace(model=str(tmp_path), dtype="auto")
     features = encoder.encode(TEXTS)
     assert next(encoder.module.parameters()).dtype == torch.bfloat16
