@@ -78,6 +78,7 @@ def test_a_message_is_short_and_does_nothing_to_a_terminal():
     assert said.endswith("expected less. Cut it.")
 
 
+@pytest.mark.slow
 def test_labels_of_a_csv_are_said_literally(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"text {n} of {label},{label}\n" for label in ("[/red]", "\x1b[31m") for n in range(3))

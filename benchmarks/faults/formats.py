@@ -75,7 +75,7 @@ def _of_model(name: str, model: Any, path: Path) -> Format:
 def _exported(model: Any, path: Path) -> Format:
     from fewshot import ExportedClassifier
 
-    model.model_.export(path)
+    model.export(path)
 
     def read() -> Any:
         found = ExportedClassifier.from_pretrained(path)

@@ -116,6 +116,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_other_ones(folder
     assert other["meta_training"] != first["meta_training"] or other["temperature"] != first["temperature"]
 
 
+@pytest.mark.slow
 def test_another_process_in_another_folder_with_another_hash_seed_gives_the_same_numbers(folder, command, tmp_path):
     here = command("task=folder", f"task.path={folder}")
     there = tmp_path / "there"

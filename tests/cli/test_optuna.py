@@ -125,6 +125,7 @@ def test_test_classes_and_baselines_are_no_part_of_a_trial(tune, tmp_path, monke
     assert results(tmp_path).popitem()[1]["accuracy"]["mean"] != 0.625
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_a_failed_trial(tune, tmp_path):
     outcome = tune("shots=choice(1, 50)", "seed=choice(0, 1)", trials=4)
 

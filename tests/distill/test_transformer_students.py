@@ -87,6 +87,7 @@ def test_the_deepseek_student_has_minilms_width_and_no_other(teacher):
         DeepSeekStudent().start(teacher)
 
 
+@pytest.mark.slow
 def test_the_deepseek_student_learns_in_place_of_the_published_weights():
     lessons = Lessons.of(SentenceTransformerEncoder(cache=None), TEXTS[:40])
     student = DeepSeekStudent(training=ImitationSettings(steps=12, evaluate_every=4, batch=16))

@@ -18,7 +18,7 @@ ROWS = tuple(Row(text, label, (), "") for text, label in zip(TEXTS, LABELS, stri
 TASK = build_task("colours", Cleaned(ROWS, (), ()), split=None, split_id="01")
 
 
-@pytest.mark.parametrize("final_stage", ["none", "head"])
+@pytest.mark.parametrize("final_stage", ["none", pytest.param("head", marks=pytest.mark.slow)])
 def test_a_cross_validation_is_scored_on_changed_texts_too(final_stage):
     recipe = Recipe(FakeEncoder(32), Centroid, trainable="none", augmentation=None, final_stage=final_stage)
     result = run_experiment(recipe, TASK, Protocol(ways=None, baselines=()))

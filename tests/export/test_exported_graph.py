@@ -103,6 +103,7 @@ def compared(classifier: TextClassifier, folder: Path, kind: str = "onnx", int8:
     return float(np.abs(found - classifier.predict_proba(QUERIES).numpy()).max())
 
 
+@pytest.mark.slow
 def test_8_bits_are_near_and_small(classifier: TextClassifier, exported: Path, tmp_path: Path):
     pytest.importorskip("onnxscript")
     assert 0 < compared(classifier, tmp_path / "int8", int8=True) < 0.05

@@ -65,7 +65,7 @@ def opened(browser, files):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*SIZES, "comparison"])
+@pytest.mark.parametrize("name", [2, 27, pytest.param(150, marks=pytest.mark.slow), "comparison"])
 def test_a_page_renders_in_silence_and_axe_finds_nothing(opened, name, scheme):
     tab, noise = opened(name, scheme)
     tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
@@ -80,7 +80,7 @@ def test_a_page_renders_in_silence_and_axe_finds_nothing(opened, name, scheme):
 
 
 @pytest.mark.parametrize("width", [390, 820])
-@pytest.mark.parametrize("name", [*SIZES, "comparison"])
+@pytest.mark.parametrize("name", [2, 27, pytest.param(150, marks=pytest.mark.slow), "comparison"])
 def test_a_page_is_no_wider_than_its_window(opened, name, width):
     tab, _ = opened(name, width=width)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width

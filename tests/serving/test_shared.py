@@ -68,6 +68,7 @@ def test_loading_anew_keeps_the_weights_that_are_loaded(tuned):
     assert serving(tuned, scenario) == [200] * len(TEXTS)
 
 
+@pytest.mark.slow
 def test_an_exported_classifier_answers_and_neither_explains_nor_learns(mails, tmp_path):
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     pytest.importorskip("onnx", reason="onnx is not installed")
