@@ -1,5 +1,7 @@
 """What a run says beside its number."""
 
+import pytest
+
 
 @pytest.mark.slow
 def test_a_support_that_leaves_out_most_texts_is_said_and_more_texts_are_not_asked_for(plain_folder, command):
