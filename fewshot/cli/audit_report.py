@@ -132,10 +132,14 @@ def _labels(answers: Answers) -> str:
 
 
 def _mean(found: Mean, sign: bool = False) -> str:
-    plus = "+" if sign else ""
-    return f"{found.mean:{plus}.3f} ({found.low:{plus}.3f} to {found.high:{plus}.3f})"
+    return _with_interval(found, ("+" if sign else "") + ".3f", 1.0)
 
 
 def _share(found: Mean, sign: bool = False) -> str:
-    plus = "+" if sign else ""
-    return f"{100 * found.mean:{plus}.1f} ({100 * found.low:{plus}.1f} to {100 * found.high:{plus}.1f})"
+    return _with_interval(found, ("+" if sign else "") + ".1f", 100.0)
+
+
+def _with_interval(found: Mean, form: str, unit: float) -> str:
+    """The mean and its interval, which one text alone has none of."""
+    mean, low, high = (f"{unit * value:{form}}" for value in (found.mean, found.low, found.high))
+    return mean if found.low == found.high else f"{mean} ({low} to {high})"

@@ -31,7 +31,7 @@ def bound(host: str, port: int) -> socket.socket:
         own.bind((host, port))
     except (OSError, OverflowError, UnicodeError) as error:
         own.close()
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
         raise ConfigError(
             f"Could not listen on {host} port {port}: {reason}. Choose another --port or --host."
         ) from error

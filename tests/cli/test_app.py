@@ -106,6 +106,7 @@ def test_one_text_a_line_from_standard_input(model, monkeypatch, capsysbinary):
     assert [row["text"] for row in rows if row["text"]] == ["red card", "blue tax"]
 
 
+@pytest.mark.slow
 def test_evaluate_crosses_the_texts_or_scores_a_model(model, mails, encoder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = Path("outputs", "evaluate", "mails", "report.html")

@@ -59,6 +59,7 @@ class AllHeads(nn.Module):
         return (torch.cat(parts, dim=1),)
 
 
+@pytest.mark.slow
 def test_every_head_as_a_graph(tmp_path: Path):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
