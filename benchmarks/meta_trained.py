@@ -65,7 +65,8 @@ def main() -> None:
     for row in rows:
         print(*row.values(), flush=True)
     if not chosen.valid:
-        command = shlex.join(["python", "-m", "benchmarks.meta_trained", *sys.argv[1:]])
+        typed = ["DIR" if word == str(chosen.sources) else word for word in sys.argv[1:]]
+        command = shlex.join(["python", "-m", "benchmarks.meta_trained", *typed])
         record(chosen.name, command, rows, runs=runs)
 
 
