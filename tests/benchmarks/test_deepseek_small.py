@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks.deepseek_small import SOURCES, main, read_lines
-from benchmarks.deepseek_small_scores import kept
+from benchmarks.small_encoders import kept
 from fewshot.encoders import TransformerEncoder
 from tests.encoders.conftest import save_variant
 from tests.tiny_models import save_transformer

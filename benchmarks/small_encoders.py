@@ -1,13 +1,14 @@
-"""`encoder=deepseek_small` beside MiniLM, its teacher: accuracy on test classes, and texts per second.
+"""The small encoders of the package beside MiniLM, their teacher: accuracy on test classes, and texts per second.
 
-    FEWSHOT_DATA=DIR python -m benchmarks.deepseek_small_scores
+    FEWSHOT_DATA=DIR python -m benchmarks.small_encoders [--encoders deepseek_small static]
 
 Nearest centroid with label names, embedding alone, test classes of each class split, 600 episodes a split (all-way
-1-shot: 100), 5 queries a class, seed 0; intervals over all episodes of a row. Both encoders see the same episodes, and
-the difference is paired. Speed: 2,000 terms of medical_terms and 2,000 requests of banking77, without a cache, in turns
-in one process; the median round counts.
+1-shot: 100), 5 queries a class, seed 0; intervals over all episodes of a row. An encoder and MiniLM see the same
+episodes, and the difference is paired. Speed: 2,000 terms of medical_terms and 2,000 requests of banking77, without a
+cache, in turns in one process; the median round counts.
 """
 
+import argparse
 import json
 import logging
 import statistics
@@ -25,15 +26,24 @@ from fewshot.evaluation import Estimate, paired_difference
 from fewshot.report.results import scores
 from fewshot.resources import shipped
 
+ENCODERS = ("deepseek_small", "static")
 N_TEXTS = 2000
 ROUNDS = 9
 
 
 def main() -> None:
-    """Measure and record."""
+    """Measure each encoder, and record it under its name."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS), choices=ENCODERS)
     logging.getLogger("fewshot").setLevel(logging.WARNING)
+    for name in parser.parse_args().encoders:
+        measure(name)
+
+
+def measure(name: str) -> None:
+    """Both tables of one encoder."""
     teacher = default_encoder("encoder.shallow_layer=null")
-    student = default_encoder("encoder=deepseek_small")
+    student = default_encoder(f"encoder={name}")
     rows, runs = [], []
     for task in SPLITS:
         for asked in ASKED:
@@ -41,16 +51,16 @@ def main() -> None:
             rows.append(row)
             runs += details
             print(*row.values(), flush=True)
-    speed = [texts_per_second(name, texts, teacher, student) for name, texts in speed_texts().items()]
+    speed = [texts_per_second(of, texts, teacher, student) for of, texts in speed_texts().items()]
     show_rows("texts per second", speed)
     record(
-        "deepseek_small",
-        "FEWSHOT_DATA=DIR python -m benchmarks.deepseek_small_scores",
+        name,
+        f"FEWSHOT_DATA=DIR python -m benchmarks.small_encoders --encoders {name}",
         rows,
         kept_percent=kept(rows),
         speed=speed,
-        size=size(student),
-        training=json.loads((shipped("weights") / "deepseek_small" / "training.json").read_text(encoding="utf-8")),
+        size=size(name, student),
+        training=json.loads((shipped("weights") / name / "training.json").read_text(encoding="utf-8")),
         encoders={encoder.model: encoder.fingerprint for encoder in (teacher, student)},
         runs=runs,
     )
@@ -72,7 +82,7 @@ def compare(task: str, asked: str, teacher: Encoder, student: Encoder) -> tuple[
         "task": task,
         "episodes": asked,
         "MiniLM": Estimate.of(of_teacher).percent(),
-        "deepseek_small": Estimate.of(of_student).percent(),
+        "student": Estimate.of(of_student).percent(),
         "difference": paired_difference(of_student, of_teacher).percent(sign=True),
         "kept": f"{100 * (of_student.double().mean() / of_teacher.double().mean()).item():.1f} %",
     }
@@ -97,7 +107,7 @@ def speed_texts() -> dict[str, list[str]]:
 
 def texts_per_second(name: str, texts: list[str], teacher: Encoder, student: Encoder) -> dict[str, Any]:
     """One line of the speed table; `times` are ratios of a round, in seconds and in processor seconds."""
-    encoders = {"MiniLM": teacher.replace(cache=None), "deepseek_small": student.replace(cache=None)}
+    encoders = {"MiniLM": teacher.replace(cache=None), "student": student.replace(cache=None)}
     seconds: dict[str, list[float]] = {key: [] for key in encoders}
     processor: dict[str, list[float]] = {key: [] for key in encoders}
     for number in range(ROUNDS + 1):
@@ -107,8 +117,8 @@ def texts_per_second(name: str, texts: list[str], teacher: Encoder, student: Enc
             if number > 0:  # the first round loads and warms up
                 seconds[key].append(time.perf_counter() - started)
                 processor[key].append(time.process_time() - busy)
-    ratios = sorted(a / b for a, b in zip(seconds["MiniLM"], seconds["deepseek_small"], strict=True))
-    dtypes = {str(next(encoder.backbone.parameters()).dtype).removeprefix("torch.") for encoder in encoders.values()}
+    ratios = sorted(a / b for a, b in zip(seconds["MiniLM"], seconds["student"], strict=True))
+    dtypes = {str(encoder.precision).removeprefix("torch.") for encoder in encoders.values()}
     return {
         "texts": name,
         "tokens a text": round(student.tokenize(texts)["attention_mask"].sum().item() / len(texts), 1),
@@ -116,19 +126,18 @@ def texts_per_second(name: str, texts: list[str], teacher: Encoder, student: Enc
         "times": round(statistics.median(ratios), 2),
         "lowest": round(ratios[0], 2),
         "highest": round(ratios[-1], 2),
-        "times, processor": round(sum(processor["MiniLM"]) / sum(processor["deepseek_small"]), 2),
+        "times, processor": round(sum(processor["MiniLM"]) / sum(processor["student"]), 2),
         "threads": torch.get_num_threads(),
         "dtype": " and ".join(sorted(dtypes)),
     }
 
 
-def size(student: Encoder) -> dict[str, Any]:
+def size(name: str, student: Encoder) -> dict[str, Any]:
     """Parameters, and bytes of the shipped folder."""
-    module = student.load()
-    total = sum(parameter.numel() for parameter in module.parameters())
-    words = module.get_input_embeddings().weight.numel()  # type: ignore[operator]
-    folder = shipped("weights") / "deepseek_small"
-    files = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    files = {file.name: file.stat().st_size for file in sorted((shipped("weights") / name).iterdir())}
+    parameters = {part: tensor.numel() for part, tensor in student.load().named_parameters()}
+    words = sum(count for part, count in parameters.items() if "embed_tokens" in part or part == "vectors")
+    total = sum(parameters.values())
     return {
         "parameters": total,
         "without_word_embeddings": total - words,
