@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, printable
 from fewshot.report.table import show
 from fewshot.serving.audit import TextDigest, read_audit
 from fewshot.serving.comparison import Answers, Difference, Log, Mean, Source, differences
@@ -62,6 +62,8 @@ def _named(log: Log) -> dict[str, Any]:
     """Labels of the log by their text: a table has all labels as text, and several as `a|b`."""
     named: dict[str, Any] = {}
     for label in dict.fromkeys(label for answers in log.answers.values() for label in answers.labels):
+        if label is None:  # a rejected text
+            continue
         named["|".join(map(str, label)) if isinstance(label, tuple) else str(label)] = label
     return named
 
@@ -82,7 +84,7 @@ def _answers(log: Log, truth: Mapping[str, Any]) -> Table:
             _mean(Mean.of(answers.probabilities, answers.texts)),
             _share(Mean.of(right, texts, share=True)) if right else "",
             f"{median(answers.milliseconds):.1f}",
-            _labels(answers),
+            printable(_labels(answers)),
         )
     return table
 
