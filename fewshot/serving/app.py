@@ -116,11 +116,15 @@ def _add_learning(app: FastAPI, service: Service) -> None:
 def _add_pages(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        return HTMLResponse(pages.try_page(), headers=pages.HEADERS)
+        return _html(pages.try_page())
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(pages.docs_page(app.openapi()), headers=pages.HEADERS)
+        return _html(pages.docs_page(app.openapi()))
+
+
+def _html(page: str) -> Response:
+    return HTMLResponse(page, headers=pages.headers(page))
 
 
 def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
