@@ -1,5 +1,6 @@
 """`fewshot report` of audit logs: who answered what, two models beside each other, drift."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -125,12 +126,9 @@ def _name(source: Source) -> str:
 
 
 def _labels(answers: Answers) -> str:
-    counts = dict[Any, int]()
-    for label in answers.labels:
-        counts[label] = counts.get(label, 0) + 1
-    most = sorted(counts, key=lambda label: -counts[label])
-    shown = [f"{label if label is not None else 'none'} {counts[label] / len(answers.labels):.0%}" for label in most]
-    return ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")
+    counts = Counter(answers.labels).most_common()
+    shown = [f"{'none' if label is None else label} {n / len(answers.labels):.0%}" for label, n in counts[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(counts) > _SHOWN else "")
 
 
 def _mean(found: Mean, sign: bool = False) -> str:
