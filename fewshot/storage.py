@@ -190,8 +190,12 @@ def write_tensors(
             raise OSError(None, str(error)) from error
 
 
-def read_tensors(path: Path | str) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """Tensors, mapped into memory, and metadata of what `write_tensors` wrote.
+def read_tensors(path: Path | str, mapped: bool = False) -> "tuple[dict[str, Tensor], dict[str, str]]":
+    """Tensors and metadata of what `write_tensors` wrote.
+
+    Args:
+        path: of the file.
+        mapped: whether tensors stay in the file until they are used, which then must not be written over.
 
     Raises:
         OSError: the file cannot be read.
@@ -211,7 +215,7 @@ def read_tensors(path: Path | str) -> "tuple[dict[str, Tensor], dict[str, str]]"
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not math.isfinite(float(tensor.sum(dtype=float64))):
             raise ValueError(f"{name} in {path.name} has NaN or infinity")
-    return tensors, metadata
+    return tensors if mapped else {name: tensor.clone() for name, tensor in tensors.items()}, metadata
 
 
 def tensors_digest(tensors: "Mapping[str, Tensor]", metadata: Mapping[str, str]) -> str:

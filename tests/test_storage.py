@@ -133,6 +133,14 @@ def test_tensors_come_back_with_their_metadata(tmp_path):
     assert metadata == {"task": "animals"}
 
 
+def test_tensors_stay_as_they_were_read_when_their_file_is_written_over(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {"x": torch.ones(4)})
+    write_tensors(tmp_path / "b.safetensors", {"x": torch.zeros(4)})
+    tensors, _ = read_tensors(tmp_path / "a.safetensors")
+    (tmp_path / "a.safetensors").write_bytes((tmp_path / "b.safetensors").read_bytes())
+    assert tensors["x"].tolist() == [1.0] * 4
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int16, torch.bool])
 def test_each_flipped_bit_and_each_missing_byte_of_tensors_is_found(tmp_path, dtype):
     path = tmp_path / "a.safetensors"

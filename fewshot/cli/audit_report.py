@@ -1,5 +1,6 @@
 """`fewshot report` of audit logs: who answered what, two models beside each other, drift."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from fewshot.errors import ConfigError
+from fewshot.errors import ConfigError, printable
 from fewshot.report.table import show
 from fewshot.serving.audit import TextDigest, read_audit
 from fewshot.serving.comparison import Answers, Difference, Log, Mean, Source, differences
@@ -62,6 +63,8 @@ def _named(log: Log) -> dict[str, Any]:
     """Labels of the log by their text: a table has all labels as text, and several as `a|b`."""
     named: dict[str, Any] = {}
     for label in dict.fromkeys(label for answers in log.answers.values() for label in answers.labels):
+        if label is None:  # a rejected text
+            continue
         named["|".join(map(str, label)) if isinstance(label, tuple) else str(label)] = label
     return named
 
@@ -82,7 +85,7 @@ def _answers(log: Log, truth: Mapping[str, Any]) -> Table:
             _mean(Mean.of(answers.probabilities, answers.texts)),
             _share(Mean.of(right, texts, share=True)) if right else "",
             f"{median(answers.milliseconds):.1f}",
-            _labels(answers),
+            printable(_labels(answers)),
         )
     return table
 
@@ -123,12 +126,9 @@ def _name(source: Source) -> str:
 
 
 def _labels(answers: Answers) -> str:
-    counts = dict[Any, int]()
-    for label in answers.labels:
-        counts[label] = counts.get(label, 0) + 1
-    most = sorted(counts, key=lambda label: -counts[label])
-    shown = [f"{label if label is not None else 'none'} {counts[label] / len(answers.labels):.0%}" for label in most]
-    return ", ".join(shown[:_SHOWN]) + (", ..." if len(shown) > _SHOWN else "")
+    counts = Counter(answers.labels).most_common()
+    shown = [f"{'none' if label is None else label} {n / len(answers.labels):.0%}" for label, n in counts[:_SHOWN]]
+    return ", ".join(shown) + (", ..." if len(counts) > _SHOWN else "")
 
 
 def _mean(found: Mean, sign: bool = False) -> str:

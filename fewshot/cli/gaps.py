@@ -21,7 +21,7 @@ def groups_of(path: Path, text: str | None, label: str | None, group: str | None
 
     Raises:
         ConfigError: the table is standard input, which cannot be read twice.
-        TaskError: there is no such column.
+        TaskError: there is no such column, or it has too many groups or one.
     """
     if group is None:
         return None
@@ -33,6 +33,9 @@ def groups_of(path: Path, text: str | None, label: str | None, group: str | None
         check_column(record, group, place, "Name another column with --group.")
         groups.append(str("" if record[group] is None else record[group]).strip() or "(none)")
     texts, _ = LabelledRows(table, guess_columns(table, text, label)).lists()
+    from fewshot.evaluation.gaps import check_groups
+
+    check_groups(groups)
     return list(zip(texts, groups, strict=True))
 
 

@@ -28,7 +28,8 @@ def predict_table(
     """Write the rows of a table with what a classifier says of them.
 
     Columns of the table come first. One of the same name as an added one stays, and the added one is called
-    `predicted_...`. An output that holds something is refused unless it is resumed or overwritten.
+    `predicted_...` (`predicted_predicted_...` where that is there as well).
+    An output that holds something is refused unless it is resumed or overwritten.
 
     Raises:
         FewshotError: anything that the user can mend; what was written until then is whole rows.
@@ -76,8 +77,14 @@ def load_classifier(model: Path) -> "TextClassifier":
 
 
 def written_columns(columns: Sequence[str]) -> list[str]:
-    """The columns of a table, and those that are added."""
-    return [*columns, *(f"predicted_{name}" if name in columns else name for name in ADDED)]
+    """The columns of a table, and those that are added, which have names of their own."""
+    return [*columns, *(_free(name, columns) for name in ADDED)]
+
+
+def _free(name: str, columns: Sequence[str]) -> str:
+    while name in columns:
+        name = f"predicted_{name}"
+    return name
 
 
 def write_predictions(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.cli.on_ray import start_ray
-from fewshot.cli.predicting import load_classifier, write_predictions, written_columns
+from fewshot.cli.predicting import load_any, write_predictions, written_columns
 from fewshot.errors import ConfigError, FewshotError, TaskError
 from fewshot.progress import track
 from fewshot.report.jobs import read_json
@@ -55,13 +55,13 @@ class PartPredictor:
     """An actor with a classifier of its own, which writes the predictions of one part after the other.
 
     Args:
-        model: folder of the classifier.
+        model: folder of the classifier, exported or not.
         columns: that each table has to have.
         text: the one of the texts.
     """
 
     def __init__(self, model: str, columns: Sequence[str], text: str) -> None:
-        self.classifier, self.columns, self.text = load_classifier(Path(model)), tuple(columns), text
+        self.classifier, self.columns, self.text = load_any(Path(model)), tuple(columns), text
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Write the parts of a batch: their rows, and a sentence in the place of those that could not be written."""
@@ -97,7 +97,7 @@ def predict_parts(
     """Classify a file, or all files of a folder, on Ray.
 
     Args:
-        model: folder of a classifier, or its id on the hub.
+        model: folder of a classifier, exported or not, or its id on the hub.
         path: a file that `open_table` reads, or a folder of these with equal columns.
         output: a folder; what its name ends in is the format of its parts (.csv, .tsv, .jsonl), csv if nothing.
         text: the column of the texts; None guesses it from the first file.

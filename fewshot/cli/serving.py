@@ -54,7 +54,7 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
         raise ConfigError("Got --log-texts without --audit-log, so there is no log. Add --audit-log FILE.")
     folders, limits = named_folders(models), Limits(settings.max_queue, settings.timeout)
     experiment = Experiment.of(list(folders), settings.share, settings.shadow)
-    key = os.environ.get(KEY) or None
+    key = os.environ.get(KEY, "").strip() or None  # a file with a key ends in a line end
     check_address(settings.host, key, settings.insecure)
     audit = None
     if settings.audit_log is not None:

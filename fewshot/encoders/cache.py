@@ -62,7 +62,7 @@ def read_shard(path: Path, dim: int | None = None) -> Shard | None:
     removed, and None as well.
     """
     try:
-        tensors, _ = read_tensors(path)
+        tensors, _ = read_tensors(path, mapped=True)
         return _checked(tensors, dim)
     except FileNotFoundError:
         return None

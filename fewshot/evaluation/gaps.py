@@ -1,5 +1,6 @@
 """Accuracy by groups of texts, and on texts that were changed without a change of meaning."""
 
+import importlib.util
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,13 +114,8 @@ def group_gap(hits: Float[Tensor, "episodes n_texts"], sample: Sample, groups: S
         >>> round(found.by_chance, 2)
         0.01
     """
-    sizes = Counter(groups)
-    if not 2 <= len(sizes) <= _MOST_GROUPS:
-        raise TaskError(
-            f"Got {len(sizes)} groups of {len(groups)} texts, expected 2 to {_MOST_GROUPS}. Choose a column whose "
-            f"values recur."
-        )
-    frame = _metric_frame(hits, groups)
+    check_groups(groups)
+    sizes, frame = Counter(groups), _metric_frame(hits, groups)
     found = []
     for name, mean in frame.by_group.items():
         of_group = torch.tensor([group == name for group in groups])
@@ -133,6 +129,17 @@ def group_gap(hits: Float[Tensor, "episodes n_texts"], sample: Sample, groups: S
         return GroupGap(tuple(found), None, None)
     gap = float(_metric_frame(hits[:, large], names).difference())
     return GroupGap(tuple(found), gap, _by_chance(hits[:, large].mean(0).double().numpy(), names, gap))
+
+
+def check_groups(groups: Sequence[str]) -> None:
+    """Refuse, before anything is computed, groups of texts that `group_gap` cannot compare; errors as there."""
+    if importlib.util.find_spec("fairlearn") is None:
+        raise ConfigError("Comparing groups needs fairlearn. Install it with: pip install 'fewshot-text[check]'")
+    if not 2 <= (n_groups := len(set(groups))) <= _MOST_GROUPS:
+        raise TaskError(
+            f"Got {n_groups} groups of {len(groups)} texts, expected 2 to {_MOST_GROUPS}. Choose a column whose "
+            f"values recur."
+        )
 
 
 def change_effect(
@@ -156,12 +163,8 @@ def _of_texts(sample: Sample, chosen: Tensor) -> Sample:
 
 
 def _metric_frame(hits: Tensor, groups: Sequence[str]) -> Any:
-    try:
-        from fairlearn.metrics import MetricFrame
-    except ImportError as error:
-        raise ConfigError(
-            "Comparing groups needs fairlearn. Install it with: pip install 'fewshot-text[check]'"
-        ) from error
+    from fairlearn.metrics import MetricFrame
+
     right = hits.flatten().numpy()
     return MetricFrame(
         metrics=lambda expected, found: float(np.mean(expected * found)),

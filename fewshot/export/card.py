@@ -1,9 +1,7 @@
 """The README of an exported classifier: what it is, and how to run it by hand."""
 
-from fewshot.export.description import DESCRIPTION, MODELS, TOKENIZER, Description
+from fewshot.export.description import DESCRIPTION, MODELS, RUNTIMES, TOKENIZER, Description
 
-_RUNTIME = {"onnx": "onnxruntime", "openvino": "openvino"}
-_IMPORT = {"onnx": "import onnxruntime", "openvino": "import openvino"}
 _LOAD = {
     "onnx": 'session = onnxruntime.InferenceSession(f"{folder}/model.onnx")',
     "openvino": 'model = openvino.Core().compile_model(f"{folder}/model.xml", "CPU")',
@@ -18,7 +16,7 @@ import json
 import sys
 
 import numpy as np
-{runtime}
+import {runtime}
 from tokenizers import Tokenizer
 
 folder, *texts = sys.argv[1:]
@@ -53,7 +51,7 @@ else:  # any number of labels
 
 def example(kind: str) -> str:
     """A program that classifies texts with an exported folder, without this package."""
-    parts = {"runtime": _IMPORT[kind], "load": _LOAD[kind], "run": _RUN[kind]}
+    parts = {"runtime": RUNTIMES[kind], "load": _LOAD[kind], "run": _RUN[kind]}
     return _EXAMPLE.format(**parts, description=DESCRIPTION, tokenizer=TOKENIZER)
 
 
@@ -86,7 +84,7 @@ classifier = ExportedClassifier.from_pretrained("this folder")
 classifier.predict(["a new text"])
 ```
 
-Without `fewshot`: `pip install numpy tokenizers {_RUNTIME[described.kind]}`, and
+Without `fewshot`: `pip install numpy tokenizers {RUNTIMES[described.kind]}`, and
 
 ```python
 {example(described.kind)}```

@@ -22,6 +22,7 @@ from fewshot.storage import UNREADABLE, read_sealed
 FORMAT = 1
 DESCRIPTION, TOKENIZER, CARD = "export.json", "tokenizer.json", "README.md"
 MODELS: Mapping[str, tuple[str, ...]] = {"onnx": ("model.onnx",), "openvino": ("model.xml", "model.bin")}
+RUNTIMES: Mapping[str, str] = {"onnx": "onnxruntime", "openvino": "openvino"}  # packages
 PRECISIONS = ("float32", "int8")
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # in this order
 LOGITS, SCORE = "logits", "score"  # outputs of the graph

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fewshot.errors import ConfigError
-from fewshot.export.description import LOGITS, MODELS, SCORE, Description
+from fewshot.export.description import LOGITS, MODELS, RUNTIMES, SCORE, Description
 
 Inputs = Mapping[str, np.ndarray]
 Engine = Callable[[Inputs], dict[str, np.ndarray]]  # outputs by name
@@ -38,13 +38,13 @@ def load_engine(folder: Path, described: Description) -> Engine:
         ConfigError: the runtime is not installed, or the graph is none of an exported classifier.
     """
     path = folder / MODELS[described.kind][0]
-    load = {"onnx": _onnx, "openvino": _openvino}[described.kind]
+    load = _onnx if described.kind == "onnx" else _openvino
     try:
         engine, names = load(path, described.precision)
         if not (names <= set(described.inputs)):
             raise ValueError(f"it reads {sorted(names)}")
     except ImportError as error:
-        runtime = {"onnx": "onnxruntime", "openvino": "openvino"}[described.kind]
+        runtime = RUNTIMES[described.kind]
         raise ConfigError(
             f"The classifier in {str(folder)!r} runs on {runtime}, which is not installed ({error}). Install it with: "
             f"pip install {runtime}"

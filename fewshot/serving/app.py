@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 import fewshot.serving.schemas as schemas
 from fewshot.errors import FewshotError, StorageError, as_typed, sentence
@@ -57,9 +57,9 @@ def create_app(service: Service) -> FastAPI:
     if service.learns:
         _add_learning(app, service)
     app.add_exception_handler(RequestValidationError, _unusable)
-    app.add_exception_handler(FewshotError, _mendable)
-    app.add_exception_handler(UnknownModel, _absent)
-    app.add_exception_handler(StorageError, _not_stored)
+    app.add_exception_handler(FewshotError, _said_with(422))
+    app.add_exception_handler(UnknownModel, _said_with(404))
+    app.add_exception_handler(StorageError, _said_with(500))
     app.add_exception_handler(QueueFull, _full)
     app.add_exception_handler(TimeoutError, _late)
     app.add_exception_handler(ClientGone, _late)
@@ -116,11 +116,15 @@ def _add_learning(app: FastAPI, service: Service) -> None:
 def _add_pages(app: FastAPI, service: Service) -> None:
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        return HTMLResponse(pages.try_page(), headers=pages.HEADERS)
+        return _html(pages.try_page())
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return HTMLResponse(pages.docs_page(app.openapi()), headers=pages.HEADERS)
+        return _html(pages.docs_page(app.openapi()))
+
+
+def _html(page: str) -> Response:
+    return HTMLResponse(page, headers=pages.headers(page))
 
 
 def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -130,19 +134,16 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 async def _unusable(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     asked = schemas.LearnRequest if request.url.path == "/learn" else schemas.PredictRequest
-    return JSONResponse({"detail": sentence(" ".join(_complaints(error, asked.model_fields)))}, 422)
+    return _json({"detail": sentence(" ".join(_complaints(error, asked.model_fields)))}, 422)
 
 
-async def _mendable(request: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)}, 422)
+def _said_with(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """A handler that answers with the sentence of an error."""
 
+    async def handler(request: Request, error: Exception) -> Response:
+        return _json({"detail": str(error)}, status)
 
-async def _absent(request: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)}, 404)
-
-
-async def _not_stored(request: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)}, 500)
+    return handler
 
 
 async def _full(request: Request, error: Exception) -> Response:

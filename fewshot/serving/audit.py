@@ -12,7 +12,6 @@ import hmac
 import json
 import logging
 import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +33,7 @@ class TextDigest:
     """
 
     def __init__(self, key: str | None):
-        self._key = None if key is None else key.encode()
+        self._key = None if key is None else os.fsencode(key)
         self.field = PLAIN if key is None else KEYED
 
     @classmethod
@@ -64,7 +63,6 @@ class AuditLog:
 
     def __init__(self, path: Path, digest: TextDigest, with_texts: bool = False):
         self._path, self._digest, self._with_texts = path, digest, with_texts
-        self._lock = threading.Lock()
         self._handle: int | None = None
         self.n_lost = 0  # records that could not be written
         self.reopen()
@@ -78,11 +76,9 @@ class AuditLog:
             raise StorageError(
                 f"Could not open the audit log {str(self._path)!r}: {error.strerror or error}. Choose another file."
             ) from error
-        size = os.lseek(handle, 0, os.SEEK_END)
-        with self._lock:
-            if self._handle is not None:
-                os.close(self._handle)
-            self._handle, self._half = handle, bool(size) and os.pread(handle, 1, size - 1) != b"\n"
+        if self._handle is not None:
+            os.close(self._handle)
+        self._handle = handle
 
     def of_text(self, text: str) -> dict[str, str]:
         """What a record says of a text."""
@@ -91,28 +87,32 @@ class AuditLog:
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Append some records; those that cannot be written are counted, and a warning is logged for the first."""
+        assert self._handle is not None
         lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
-        with self._lock:
-            assert self._handle is not None
-            try:
-                content = b"\n" + lines if self._half else lines
-                written = os.write(self._handle, content)
-                self._half = written < len(content)
-                problem = "the disk is full" if self._half else None
-            except OSError as error:
-                problem = error.strerror or str(error)
-        if problem is not None:
+        problem, n_written = "the disk is full", 0
+        try:
+            before = b"\n" if self._ends_in_half_a_line(self._handle) else b""
+            written = os.write(self._handle, before + lines)
+            n_written = lines[: max(0, written - len(before))].count(b"\n")
+        except OSError as error:
+            problem = error.strerror or str(error)
+        if n_written < len(records):
             if not self.n_lost:
                 log.warning(f"Could not write to the audit log {str(self._path)!r}: {problem}. Free some space.")
-            self.n_lost += len(records)
+            self.n_lost += len(records) - n_written
 
     def close(self) -> None:
         """Put what was written on disk, and close the file."""
-        with self._lock:
-            if self._handle is not None:
-                os.fsync(self._handle)
-                os.close(self._handle)
-                self._handle = None
+        if self._handle is not None:
+            os.fsync(self._handle)
+            os.close(self._handle)
+            self._handle = None
+
+    @staticmethod
+    def _ends_in_half_a_line(handle: int) -> bool:
+        """Whether a full disk or a kill cut the last line off: of this process or another one."""
+        size = os.fstat(handle).st_size
+        return size > 0 and os.pread(handle, 1, size - 1) != b"\n"
 
 
 def now() -> str:

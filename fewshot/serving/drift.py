@@ -85,10 +85,11 @@ class Window:
 
     Args:
         reference: what they are compared with.
+        digest: of the model.
     """
 
-    def __init__(self, reference: Reference):
-        self.reference = reference
+    def __init__(self, reference: Reference, digest: str):
+        self.reference, self.digest = reference, digest
         self._recent: deque[tuple[Any, float, np.ndarray | None]] = deque(maxlen=WINDOW)
         self.n_new = 0  # since the last measurement
 

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import os
 import re
 import secrets
 import time
@@ -60,7 +61,8 @@ class Guard:
         timeout: float,
         on_response: Callable[[str, int, float], None],
     ):
-        self._app, self._key, self._hosts, self._timeout = app, key, frozenset(hosts), timeout
+        self._app, self._hosts, self._timeout = app, frozenset(hosts), timeout
+        self._key = None if key is None else os.fsencode(key)
         self._on_response = on_response
         self.draining = False  # whether each connection is closed behind its answer
 
@@ -95,7 +97,7 @@ class Guard:
             self._on_response(scope["path"], status, time.perf_counter() - began)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        host = headers.get(b"host", b"").decode("latin-1")
+        host = headers.get(b"host", b"").decode("latin-1").lower()
         if self._hosts and _without_port(host) not in self._hosts:
             raise Refusal(
                 421,
@@ -104,7 +106,7 @@ class Guard:
             )
         if self._key is not None and scope["path"] not in OPEN:
             scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
-            if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), self._key.encode()):
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(key.strip(), self._key):
                 raise Refusal(
                     401,
                     "The request bears no key, or a wrong one. Send the header `Authorization: Bearer KEY` with the "

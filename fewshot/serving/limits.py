@@ -6,6 +6,7 @@ from fewshot.errors import ConfigError
 
 MAX_TEXTS = 256  # of one request
 MAX_CHARACTERS = 20_000  # of one text
+MAX_LABEL = 1_000  # of a label that is learnt
 MAX_BODY = 4 * 1024 * 1024  # bytes of the body of a request
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from fewshot.errors import ConfigError, FewshotError
 from fewshot.export.description import is_exported
 from fewshot.serving.shared import Family, together
+from fewshot.tables.wording import short
 
 log = logging.getLogger(__name__)
 
@@ -118,16 +119,13 @@ class Models:
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(list(self._models.values()))
 
-    @property
-    def names(self) -> list[str]:
-        """The first one is that of the default model."""
-        return list(self._folders)
-
-    def __getitem__(self, name: str) -> ServedModel:
-        """The model as it is now; UnknownModel if there is none of this name."""
+    def __getitem__(self, name: str | None) -> ServedModel:
+        """The model as it is now, the first one for None; UnknownModel if there is none of this name."""
+        if name is None:
+            return next(iter(self))
         if name not in self._models:
             known = ", ".join(map(repr, self._models))
-            raise UnknownModel(f"Got the model {name!r}, expected one of {known}. Leave it out for the first.")
+            raise UnknownModel(f"Got the model {short(name)}, expected one of {known}. Leave it out for the first.")
         return self._models[name]
 
     def read(self) -> Mapping[str, ServedModel]:
@@ -151,12 +149,9 @@ class Models:
             model.check()
         self._models = models
 
-    def replace(self, old: ServedModel, new: ServedModel) -> bool:
-        """Put a model in the place of another; False if this one is not in use any more."""
-        if self._models.get(old.name) is not old:
-            return False
+    def replace(self, new: ServedModel) -> None:
+        """Put a model in the place of the one that has its name."""
         self._models = {**self._models, new.name: new}
-        return True
 
 
 def named_folders(models: Sequence[str]) -> dict[str, Path]:

@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from fewshot.serving.limits import MAX_CHARACTERS, MAX_TEXTS
+from fewshot.serving.limits import MAX_CHARACTERS, MAX_LABEL, MAX_TEXTS
 
 Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
 Label = str | int
+NewLabel = Annotated[str, Field(min_length=1, max_length=MAX_LABEL)] | Annotated[int, Field(gt=-(2**53), lt=2**53)]
 _MODEL = "the name of a model, or null for the first one"
 
 
@@ -40,11 +41,11 @@ class LearnRequest(Strict):
     """Labelled texts to learn."""
 
     texts: Texts = Field(description=f"a list of 1 to {MAX_TEXTS} texts, each of {MAX_CHARACTERS:,} characters at most")
-    labels: list[Label | list[Label]] = Field(
+    labels: list[NewLabel | list[NewLabel]] = Field(
         min_length=1,
         max_length=MAX_TEXTS,
-        description="a list with the label of each text, a text or a whole number; of a model that gives several "
-        "labels a list of labels for each text",
+        description=f"a list with the label of each text, a text of 1 to {MAX_LABEL:,} characters or a whole number; "
+        "of a model that gives several labels a list of labels for each text",
     )
     model: str | None = Field(None, description=_MODEL)
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,7 +103,7 @@ class Service:
             TimeoutError: the texts were not computed in time.
             ClientGone: nobody waits for them.
         """
-        model, variant = self._chosen(asked.model)
+        model, variant = self._chosen(asked)
         if asked.explained and not model.explains:
             raise ConfigError(f"Got explain=true for the model {model.name!r}, which holds no evidence. Leave it out.")
         if variant == CHAMPION and self._experiment is not None and self._experiment.share is None:
@@ -120,11 +119,11 @@ class Service:
             FewshotError: the texts cannot be learnt, or the model cannot be saved; it answers as before.
         """
         async with self._changing:
-            old = self.models[name or self.models.names[0]]
+            old = self.models[name]
             new = await self._batcher.call(_learnt, old, texts, labels)
             if self._saves:
-                new = await self._batcher.call(_saved, new)
-            self.models.replace(old, new)
+                new = await self._batcher.call(_saved, new, old.digest)
+            self.models.replace(new)
             self._begin(new)
         if self._audit is not None:
             taught = [list(label) if isinstance(label, tuple) else label for label in labels]
@@ -153,20 +152,22 @@ class Service:
                 self._begin(model)
                 log.info(f"Loaded {model.name} anew: {before[model.name]} → {model.digest}")
 
-    def _chosen(self, name: str | None) -> tuple[ServedModel, str | None]:
-        name, experiment = name or self.models.names[0], self._experiment
-        if experiment is None or name != experiment.champion:
-            return self.models[name], None
-        if experiment.challenged():
-            return self.models[experiment.challenger], CHALLENGER
-        return self.models[name], CHAMPION
+    def _chosen(self, asked: Asked) -> tuple[ServedModel, str | None]:
+        model, experiment = self.models[asked.model], self._experiment
+        if experiment is None or model.name != experiment.champion:
+            return model, None
+        challenger = self.models[experiment.challenger]
+        if experiment.challenged() and (challenger.explains or not asked.explained):
+            return challenger, CHALLENGER
+        return model, CHAMPION
 
     async def _answers(self, asked: Asked, query: Query, variant: str | None) -> list[Answer]:
         began = time.perf_counter()
         answers = await self._batcher.submit(query, asked.texts, self.limits.timeout, asked.gone)
         model = query.model
         self.metrics.answers(model.name, variant, answers)
-        if (window := self._windows.get(model.name)) is not None and variant != SHADOW:
+        window = self._windows.get(model.name)
+        if window is not None and window.digest == model.digest and variant != SHADOW:  # else it answered before
             for answer in answers:
                 window.add(answer.prediction.label, answer.prediction.probability, answer.features)
         if self._audit is not None:
@@ -209,7 +210,7 @@ class Service:
         self.metrics.models({each.name: each.digest for each in self.models})
         self._windows.pop(model.name, None)
         if reference is not None:
-            self._windows[model.name] = Window(reference)
+            self._windows[model.name] = Window(reference, model.digest)
         if self._audit is not None:
             known = None if reference is None else reference.described()
             self._audit.write(
@@ -221,7 +222,10 @@ class Service:
             await asyncio.sleep(_DRIFT_EVERY)
             for name, window in list(self._windows.items()):
                 if window.n_new >= FEW:
-                    await self.measure_drift(name, window)
+                    try:
+                        await self.measure_drift(name, window)
+                    except Exception as error:  # answers matter more
+                        log.error(f"Could not measure the drift of {name}: {type(error).__name__}: {error}")
 
     async def measure_drift(self, name: str, window: Window) -> None:
         """Measure how far the recent texts of a model are from the labelled ones."""
@@ -232,11 +236,8 @@ class Service:
                 what: {"size": round(shift.size, 6), "p_value": round(shift.p_value, 6)}
                 for what, shift in shifts.items()
             }
-            with suppress(ConfigError):
-                digest = self.models[name].digest
-                self._audit.write(
-                    [{"kind": "drift", "time": now(), "model": name, "digest": digest, "n_texts": len(window), **found}]
-                )
+            own = {"kind": "drift", "time": now(), "model": name, "digest": window.digest, "n_texts": len(window)}
+            self._audit.write([{**own, **found}])
 
 
 def _learnt(model: ServedModel, texts: Sequence[str], labels: Sequence[Any]) -> ServedModel:
@@ -251,7 +252,13 @@ def _learnt(model: ServedModel, texts: Sequence[str], labels: Sequence[Any]) -> 
     return model.learnt(learner.partial_fit(texts, labels).model_, texts, labels)
 
 
-def _saved(model: ServedModel) -> ServedModel:
+def _saved(model: ServedModel, before: str) -> ServedModel:
+    """The model, saved to its folder if the files in it still have the digest from before."""
+    if folder_digest(model.folder) != before:
+        raise ConfigError(
+            f"The folder {str(model.folder)!r} has changed since the model was read, and saving would undo that. Send "
+            f"SIGHUP to the server, which reads it anew, and then the texts again."
+        )
     model.classifier.save_pretrained(model.folder)
     return replace(model, digest=folder_digest(model.folder), n_learnt=0)
 

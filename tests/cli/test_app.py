@@ -64,11 +64,12 @@ def test_predict_gives_each_row_its_label(model, mails, tmp_path):
 
 
 def test_a_column_of_the_table_is_not_overwritten(model, tmp_path):
-    (tmp_path / "new.csv").write_text("text,label\nred card,unknown\nblue tax,unknown\n")
+    (tmp_path / "new.csv").write_text("text,label,predicted_label\nred card,unknown,mine\nblue tax,unknown,mine\n")
     assert main(["predict", str(model), str(tmp_path / "new.csv"), "-o", str(tmp_path / "out.csv")]) == 0
     rows = table(tmp_path / "out.csv")
     assert [row["label"] for row in rows] == ["unknown"] * 2
-    assert {row["predicted_label"] for row in rows} <= {"red", "green", "blue"}
+    assert [row["predicted_label"] for row in rows] == ["mine"] * 2
+    assert {row["predicted_predicted_label"] for row in rows} <= {"red", "green", "blue"}
 
 
 def test_predict_goes_on_where_it_was_stopped(model, mails, tmp_path, monkeypatch):
@@ -179,6 +180,16 @@ def test_run_is_the_researchers_command(capsys):
 def test_a_command_that_is_not_there_is_offered_the_near_ones(capsys):
     assert main(["fitt"]) == 2
     assert capsys.readouterr().err == "error: No such command 'fitt'. Did you mean 'fit'? `fewshot --help` shows how.\n"
+
+
+def test_a_mistake_names_the_help_of_its_command(capsys):
+    assert main(["meta-train", "x.csv"]) == 2
+    assert capsys.readouterr().err.endswith("`fewshot meta-train --help` shows how.\n")
+
+
+def test_without_a_command_the_help_is_shown(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("Usage: fewshot [OPTIONS] COMMAND")
 
 
 def test_fit_into_a_folder_with_files_of_the_user_loses_none(mails, encoder, tmp_path, capsys):

@@ -1,30 +1,15 @@
 """Pages in headless Chromium: nothing is loaded, nothing is logged, axe-core finds nothing, a keyboard is enough."""
 
-import shutil
-
 import pytest
 
 from fewshot.page.comparison import comparison_of
 from fewshot.page.render import write_page
 from fewshot.report.collect import collect
+from tests.browsing import browser, is_dark, open_tab, violations  # noqa: F401 - fixtures
 from tests.page.pages import HOSTILE, page_of
 from tests.report.test_collect import write
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("no chromium on the path; `apt-get install chromium` brings it", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-
 SIZES = (2, 27, 150)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,25 +28,14 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, files):
+def opened(open_tab, files):  # noqa: F811
     """Open a page in a colour scheme at a width; gives the tab, and what was logged or asked for beside it."""
-    contexts = []
 
     def open_page(name, scheme="light", width=1280):
-        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-        contexts.append(context)
-        tab, noise = context.new_page(), []
-        tab.on("console", lambda message: noise.append(message.text))
-        tab.on("pageerror", lambda error: noise.append(str(error)))
-        tab.on("dialog", lambda dialog: noise.append(dialog.message))
         address = files[str(name)].as_uri()
-        tab.on("request", lambda request: noise.append(request.url) if request.url != address else None)
-        tab.goto(address)
-        return tab, noise
+        return open_tab(address, address, scheme, width)
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -70,13 +44,11 @@ def test_a_page_renders_in_silence_and_axe_finds_nothing(opened, name, scheme):
     tab, noise = opened(name, scheme)
     tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
 
-    found = axe.Axe().run(tab).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert violations(tab) == []
     assert noise == []
     for chart in tab.locator("svg").all():
         assert chart.bounding_box()["height"] > 50
-    dark = tab.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
-    assert dark == (scheme == "dark")
+    assert is_dark(tab) == (scheme == "dark")
 
 
 @pytest.mark.parametrize("width", [390, 820])

@@ -3,11 +3,18 @@
 import asyncio
 import json
 import logging
+import shutil
+from dataclasses import replace
 
 import pytest
 
+from fewshot.cli.app import main
+from fewshot.serving import server, service
 from fewshot.serving.audit import AuditLog, TextDigest
+from fewshot.serving.drift import Window
 from fewshot.serving.limits import MAX_BODY, Limits
+from fewshot.serving.scoring import Query
+from fewshot.serving.service import Asked
 from fewshot.serving.variants import Experiment
 from fewshot.text_classifier import TextClassifier
 from tests.serving.conftest import TEXTS, records, serving
@@ -113,11 +120,12 @@ def test_bodies_of_other_kinds_are_refused(mails):
 
 def test_a_model_that_is_not_there_is_not_found(mails):
     async def scenario(client, service):
-        return await client.post("/predict", json={"texts": "a", "model": "x"})
+        return [await client.post("/predict", json={"texts": "a", "model": name}) for name in ("x", "", "x" * 10_000)]
 
-    answer = serving({"mails": mails}, scenario)
-    assert answer.status_code == 404
-    assert answer.json()["detail"] == "Got the model 'x', expected one of 'mails'. Leave it out for the first."
+    answers = serving({"mails": mails}, scenario)
+    assert [answer.status_code for answer in answers] == [404] * 3
+    assert answers[0].json()["detail"] == "Got the model 'x', expected one of 'mails'. Leave it out for the first."
+    assert len(answers[2].content) < 200
 
 
 @pytest.mark.parametrize("text", ["", " ", "\0", "a\nb", "日本語", "\U0001f600" * 300, "\u202e" * 5])
@@ -147,11 +155,27 @@ def test_a_key_is_needed_for_all_but_what_says_nothing(mails):
     }
 
 
+def test_a_key_of_any_bytes_is_compared(mails):
+    async def scenario(client, service):
+        keys = (b"Bearer \xff", b"Bearer \xfe")
+        return [(await client.get("/models", headers={b"authorization": key})).status_code for key in keys]
+
+    assert serving({"mails": mails}, scenario, key=b"\xff".decode("utf-8", "surrogateescape")) == [200, 401]
+
+
+def test_a_key_may_end_in_a_line_end(mails, monkeypatch):
+    served = []
+    monkeypatch.setenv("FEWSHOT_API_KEY", "secret\n")
+    monkeypatch.setattr(server, "serve", lambda *given: served.append(given))
+    assert main(["serve", str(mails), "--port", "0"]) == 0
+    assert served[0][3] == "secret"
+
+
 def test_a_page_of_another_site_cannot_reach_a_server_without_a_key(mails):
     async def scenario(client, service):
         return [
             await client.get("/models", headers={"host": host})
-            for host in ("127.0.0.1:8000", "localhost", "[::1]:8000", "evil.example:8000")
+            for host in ("127.0.0.1:8000", "LocalHost", "[::1]:8000", "evil.example:8000")
         ]
 
     answers = serving({"mails": mails}, scenario, hosts=("127.0.0.1", "localhost", "::1"))
@@ -233,9 +257,34 @@ def test_a_model_learns_a_label_while_it_answers(mails, tmp_path):
     assert TextClassifier.from_pretrained(mails).labels == ("blue", "green", "red")  # only in memory
 
 
-def test_what_is_learnt_is_saved_if_asked_for_and_loaded_anew(mails, tmp_path):
-    import shutil
+@pytest.mark.parametrize("label", ["", "\ud800", "x" * 1001, 2**53])
+def test_a_label_that_counters_and_files_cannot_hold_is_not_learnt(mails, label):
+    async def scenario(client, service):
+        body = json.dumps({"texts": ["a"], "labels": [label]}).encode()
+        return await client.post("/learn", content=body, headers={"content-type": "application/json"})
 
+    answer = serving({"mails": mails}, scenario, learns=True)
+    assert answer.status_code == 422
+    assert "expected a list with the label of each text, a text of 1 to 1,000 characters" in answer.json()["detail"]
+
+
+def test_a_folder_that_was_fitted_again_is_not_replaced_by_what_an_older_model_learns(mails, other, tmp_path):
+    folder = tmp_path / "mails"
+    shutil.copytree(mails, folder)
+
+    async def scenario(client, service):
+        shutil.copytree(other, folder, dirs_exist_ok=True)
+        refused = await client.post("/learn", json={"texts": ["loan interest"], "labels": ["loan"]})
+        await service.reload()
+        return refused, await client.post("/learn", json={"texts": ["loan interest"], "labels": ["loan"]})
+
+    refused, learnt = serving({"mails": folder}, scenario, learns=True, saves=True)
+    assert refused.status_code == 422
+    assert "has changed since the model was read" in refused.json()["detail"]
+    assert (learnt.json()["n_texts"], learnt.json()["saved"]) == (7, True)
+
+
+def test_what_is_learnt_is_saved_if_asked_for_and_loaded_anew(mails, tmp_path):
     folder = tmp_path / "mails"
     shutil.copytree(mails, folder)
 
@@ -302,6 +351,19 @@ def test_a_shadow_sees_each_text_and_a_share_answers_some(mails, other, tmp_path
     assert variants.count("challenger") == models.count("other")
 
 
+def test_a_challenger_without_evidence_is_not_asked_to_explain(mails, other, tmp_path):
+    replace(TextClassifier.from_pretrained(other), evidence=None).save_pretrained(tmp_path / "new")
+
+    async def scenario(client, service):
+        asked = {"texts": TEXTS[0], "explain": True}
+        return [await client.post("/predict", json=asked) for _ in range(20)]
+
+    experiment = Experiment("mails", "new", 0.9)
+    answers = serving({"mails": mails, "new": tmp_path / "new"}, scenario, experiment=experiment)
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert {answer.json()["model"] for answer in answers} == {"mails"}
+
+
 def test_counters_follow_what_was_answered(mails):
     async def scenario(client, service):
         await client.post("/predict", json={"texts": ["red card"] * 3})
@@ -321,6 +383,34 @@ def test_counters_follow_what_was_answered(mails):
         "fewshot_queue_texts 0.0",
     ):
         assert line in page.splitlines()
+
+
+def test_answers_of_a_model_that_was_replaced_are_not_in_the_drift_of_the_new_one(mails):
+    async def scenario(client, service):
+        old = Query(service.models["mails"])
+        await client.post("/learn", json={"texts": ["loan interest"], "labels": ["loan"]})
+        await service._answers(Asked(TEXTS, None, 5, False, "late", request_is_there), old, None)
+        return len(service._windows["mails"])
+
+    assert serving({"mails": mails}, scenario, learns=True) == 0
+
+
+def test_drift_that_cannot_be_measured_stops_no_answer(mails, monkeypatch, caplog):
+    monkeypatch.setattr(service, "_DRIFT_EVERY", 0.01)
+    monkeypatch.setattr(Window, "shifts", lambda window: 1 / 0)
+
+    async def scenario(client, service):
+        await client.post("/predict", json={"texts": TEXTS * 3})
+        while not caplog.messages:
+            await asyncio.sleep(0.01)
+        return (await client.post("/predict", json={"texts": "red card"})).status_code
+
+    assert serving({"mails": mails}, scenario) == 200
+    assert caplog.messages[0] == "Could not measure the drift of mails: ZeroDivisionError: division by zero"
+
+
+async def request_is_there():
+    return False
 
 
 def test_drift_is_measured_on_what_was_answered(mails, tmp_path):

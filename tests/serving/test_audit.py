@@ -64,6 +64,18 @@ def test_a_full_disk_loses_records_and_no_line_is_mixed_up(tmp_path, monkeypatch
     ]
 
 
+def test_a_half_line_of_another_process_is_ended_and_whole_ones_are_not_lost(tmp_path, monkeypatch):
+    path = tmp_path / "audit.jsonl"
+    one, other = (AuditLog(path, TextDigest(None)) for _ in range(2))
+    write = os.write
+    monkeypatch.setattr(audit.os, "write", lambda handle, content: write(handle, content[:25]))
+    one.write([{"kind": "kept"}, {"kind": "lost"}])
+    monkeypatch.undo()
+    other.write([{"kind": "other"}])
+    assert (one.n_lost, other.n_lost) == (1, 0)
+    assert list(read_audit(path)) == [{"kind": "kept"}, None, {"kind": "other"}]
+
+
 def test_a_file_that_cannot_be_written_is_said(tmp_path):
     with pytest.raises(StorageError, match=r"Could not open the audit log .* Choose another file"):
         AuditLog(tmp_path, TextDigest(None))
@@ -123,6 +135,17 @@ def test_the_report_of_a_log_with_a_table_of_labels(tmp_path, capsys):
     for part in ("75.0 (", "25.0 (", "0.0 (0.0 to 6.0)", "-50.0 (", "on the same texts", "1.7", "0.500", "0.010"):
         assert part in said
     assert "1 lines are no whole records" in said
+
+
+def test_the_report_shows_labels_of_any_kind_and_takes_none_of_them_for_a_rejection(tmp_path, capsys):
+    path, labels = tmp_path / "audit.jsonl", tmp_path / "labels.csv"
+    records = [prediction("one", "\x1b[31m\ud800", 0.5), prediction("two", "a", 0.5, rejected=True)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    labels.write_text("text,label\none,a\ntwo,None\n")
+    assert main(["report", str(path), "--labels", str(labels)]) == 0
+    said = capsys.readouterr().out
+    assert r"\x1b[31m\ud800 50%, none 50%" in said
+    assert "0.0 (0.0 to " in said  # right: neither of the two
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The pages of the server in headless Chromium: a text in, label, probabilities and what decided out."""
 
 import asyncio
-import shutil
 import threading
 import time
 
@@ -14,13 +13,8 @@ from fewshot.serving.limits import Limits
 from fewshot.serving.models import Models
 from fewshot.serving.service import Service
 from fewshot.text_classifier import TextClassifier
+from tests.browsing import browser, is_dark, open_tab, violations  # noqa: F401 - fixtures
 from tests.serving.conftest import TEXTS
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-if CHROMIUM is None:
-    pytest.skip("no chromium on the path; `apt-get install chromium` brings it", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
 KEY = "the key"
 
@@ -40,33 +34,10 @@ def address(mails, other):
     thread.join()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
 @pytest.fixture
-def opened(browser, address):
+def opened(open_tab, address):  # noqa: F811
     """Open a page of the server; gives the tab, what was logged, and what was asked of other hosts."""
-    contexts = []
-
-    def open_page(path="/", scheme="light", width=1280):
-        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
-        contexts.append(context)
-        tab, noise = context.new_page(), []
-        tab.on("console", lambda message: noise.append(message.text))
-        tab.on("pageerror", lambda error: noise.append(str(error)))
-        tab.on("dialog", lambda dialog: noise.append(dialog.message))
-        tab.on("request", lambda request: request.url.startswith(address) or noise.append(request.url))
-        tab.goto(address + path)
-        return tab, noise
-
-    yield open_page
-    for context in contexts:
-        context.close()
+    return lambda path="/", scheme="light", width=1280: open_tab(address + path, address, scheme, width)
 
 
 def with_key(tab):
@@ -97,11 +68,9 @@ def test_a_text_gets_its_label_its_probabilities_and_what_decided(opened, mails,
     assert said == pytest.approx(sorted((100 * classifier.predict_proba([TEXTS[1]])[0]).tolist())[::-1], abs=0.06)
     assert tab.locator("#evidence tbody tr").first.inner_text().endswith(TEXTS[1])
     assert tab.locator("#evidence tbody tr").count() == 5
-    found = axe.Axe().run(tab).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert violations(tab) == []
     assert noise == []
-    dark = tab.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
-    assert dark == (scheme == "dark")
+    assert is_dark(tab) == (scheme == "dark")
 
 
 def test_another_model_is_asked_and_a_text_of_a_user_does_nothing(opened):
@@ -128,8 +97,7 @@ def test_the_interface_is_shown_without_a_request_elsewhere(opened, scheme):
     assert heads[:4] == ["POST /predict", "GET /models", "GET /health", "GET /metrics"]
     tab.get_by_role("link", name="PredictRequest").first.click()
     assert "1 to 256 texts" in tab.locator("#PredictRequest + p + table").inner_text()
-    found = axe.Axe().run(tab).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert violations(tab) == []
     assert noise == []
 
 

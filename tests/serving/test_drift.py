@@ -62,7 +62,7 @@ def test_less_sure_is_a_shift():
 
 
 def test_nothing_is_said_of_few_texts_and_old_ones_leave():
-    window = Window(Reference({"a": 8, "b": 8}, tuple(np.linspace(0.5, 1, 60)), rows(16, 0)))
+    window = Window(Reference({"a": 8, "b": 8}, tuple(np.linspace(0.5, 1, 60)), rows(16, 0)), "digest")
     for row in rows(49, 1):
         window.add("a", 0.7, row)
     assert window.shifts() == {}
