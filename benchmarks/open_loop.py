@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 NO_ANSWER = 0  # the status of a request that was sent, and whose connection ended
 NOT_SENT = -1  # the status of one that found no connection
-_CONNECTIONS = 800  # at most, below the usual limit of open files
+_CONNECTIONS = 2500  # at most; more than a server lets wait
 
 
 @dataclass

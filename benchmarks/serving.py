@@ -17,6 +17,7 @@ import asyncio
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import statistics
@@ -50,6 +51,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--minutes", type=float)
     arguments = parser.parse_args()
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each connection is a file, here and there
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         bodies = bodies_of_texts()

@@ -7,6 +7,7 @@ python -m benchmarks.serving_process --empty PORT      the HTTP stack alone: the
 import argparse
 from pathlib import Path
 
+import fewshot.native  # noqa: F401 - as the command line does, before torch is loaded
 from fewshot.serving.audit import AuditLog, TextDigest
 from fewshot.serving.guard import Guard
 from fewshot.serving.limits import Limits

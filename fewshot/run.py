@@ -2,9 +2,8 @@
 
 import os
 
-# Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+import fewshot.native  # noqa: F401 - before torch is loaded
+
 if "RANK" in os.environ:  # torch would say in each process that all parameters were used, which is as it should be
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 

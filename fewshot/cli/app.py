@@ -8,13 +8,10 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
+import fewshot.native  # noqa: F401 - before torch is loaded
 from fewshot.cli import commands
 from fewshot.cli.logs import PrintableFormatter
 from fewshot.errors import FewshotError, sentence
-
-# Before torch is loaded: OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

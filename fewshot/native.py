@@ -1,0 +1,14 @@
+"""Settings of the libraries below torch, which read them when torch is first loaded: import this before it."""
+
+import os
+
+_SETTINGS = {
+    # OpenMP threads that wait by spinning bring a shared machine of few cores to a crawl.
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",
+    # oneDNN compiles a product for each size of batch and keeps 1,024 of them, twice: 0.8 GB that make nothing faster.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    "LRU_CACHE_CAPACITY": "64",
+}
+for _name, _value in _SETTINGS.items():
+    os.environ.setdefault(_name, _value)
