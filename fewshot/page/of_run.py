@@ -12,7 +12,7 @@ from fewshot.page.answers import MOST_WRONG, Answers
 from fewshot.page.decided import by_closest
 from fewshot.page.map import Map, map_of
 from fewshot.page.page import Augmented, Curve, Page, Row, answered, settings
-from fewshot.report.table import asked, covered, interval, percent
+from fewshot.report.table import asked, covered, gain, interval, learner_name, percent
 from fewshot.tasks.task import Task
 from fewshot.training import TrainingHistory
 
@@ -64,16 +64,13 @@ def _map(answers: Answers, places: Any, rows: Any, classes: Any, texts: list[str
 
 
 def _rows(results: Mapping[str, Any]) -> Iterator[Row]:
-    final = (results.get("strategy") or {}).get("final_stage")
-    own = f"{results['learner']} + {final}" if final else results["learner"]
-    for name, scores in [(own, results), *results["baselines"].items()]:
-        difference = scores.get("difference")
+    for name, scores in [(learner_name(results), results), *results["baselines"].items()]:
         low, high = scores["accuracy"]["interval"] or (None, None)
         yield Row(
             name=name,
             accuracy=percent(scores["accuracy"]),
             interval=interval(scores["accuracy"]),
-            difference=f"{100 * difference['mean']:+.1f} ({interval(difference, sign=True)})" if difference else "",
+            difference=gain(scores.get("difference")),
             macro_f1=f"{100 * scores['macro_f1']['mean']:.1f}",
             ece=f"{scores['ece']:.3f}",
             share=scores["accuracy"]["mean"],

@@ -25,6 +25,17 @@ def interval(value: Mapping[str, Any], sign: bool = False) -> str:
     return " to ".join(f"{100 * bound:{plus}.1f}" for bound in value.get("interval") or ())
 
 
+def gain(difference: Mapping[str, Any] | None) -> str:
+    """A difference of `results.json` in points with its interval: "+3.1 (+1.0 to +5.2)"; empty for None."""
+    return f"{100 * difference['mean']:+.1f} ({interval(difference, sign=True)})" if difference else ""
+
+
+def learner_name(results: Mapping[str, Any]) -> str:
+    """The learner, and the final stage if there is one."""
+    final = (results.get("strategy") or {}).get("final_stage")
+    return f"{results['learner']} + {final}" if final else str(results["learner"])
+
+
 def comparison_table(results: Mapping[str, Any]) -> Table:
     """The learner beside its baselines on the same episodes."""
     itself = [name for name in ITSELF if name in results["baselines"]]
@@ -32,8 +43,7 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     table = Table(title=printable(asked(results)), caption=f"{covered(results)}{own}")
     for column in ("learner", "accuracy %", "95 % interval", "difference", "macro-F1 %", "ECE", "intra", "inter"):
         table.add_column(column, justify="left" if column == "learner" else "right")
-    final = (results.get("strategy") or {}).get("final_stage")
-    table.add_row(*_row(f"{results['learner']} + {final}" if final else results["learner"], results), style="bold")
+    table.add_row(*_row(learner_name(results), results), style="bold")
     for name, scores in results["baselines"].items():
         table.add_row(*_row(name, scores))
     return table
@@ -93,12 +103,11 @@ def _covered(results: Mapping[str, Any]) -> str:
 
 
 def _row(name: str, scores: Mapping[str, Any]) -> Sequence[str]:
-    difference = scores.get("difference")
     return (
         name,
         percent(scores["accuracy"]),
         interval(scores["accuracy"]),
-        f"{100 * difference['mean']:+.1f} ({interval(difference, sign=True)})" if difference else "",
+        gain(scores.get("difference")),
         f"{100 * scores['macro_f1']['mean']:.1f}",
         f"{scores['ece']:.3f}",
         f"{scores['intra_class_distance']['mean']:.3f}",

@@ -18,13 +18,11 @@ class Limits:
         max_queue: texts that wait at once; a request beyond them gets status 429.
         timeout: seconds in which a request is read, and in which it is answered; later it gets status 503.
         batch_tokens: about so many are scored at once; a batch holds at least one text.
-        batch_wait: seconds that the first text of a batch waits at most for others.
     """
 
     max_queue: int = 1024
     timeout: float = 10.0
     batch_tokens: int = 2048
-    batch_wait: float = 0.005
 
     def __post_init__(self) -> None:
         if self.max_queue < MAX_TEXTS:

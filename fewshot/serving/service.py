@@ -20,6 +20,7 @@ from fewshot.serving.variants import CHALLENGER, CHAMPION, SHADOW, Experiment
 log = logging.getLogger(__name__)
 
 _DRIFT_EVERY = 30.0  # seconds
+_BATCH_WAIT = 0.005  # seconds that the first text of a batch waits at most for others
 PATHS = ("/predict", "/learn", "/models", "/metrics", "/health", "/", "/docs", "/openapi.json")
 
 
@@ -73,7 +74,7 @@ class Service:
         self._shadows: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()  # one change of a model after the other
         self._batcher = Batcher[Query, Answer](
-            scored, limits.batch_tokens, limits.batch_wait, limits.max_queue, self.metrics.batch
+            scored, limits.batch_tokens, _BATCH_WAIT, limits.max_queue, self.metrics.batch
         )
         self.metrics.watch(lambda: self._batcher.n_waiting, lambda: 0 if audit is None else audit.n_lost)
         for model in models:
