@@ -6,9 +6,10 @@ import json
 import math
 import os
 import re
+import secrets
 import shutil
+import stat
 import sys
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -62,12 +63,13 @@ def atomic(path: Path | str, advice: str = ADVICE, private: bool = False) -> Ite
     """
     path = Path(path)
     with _writing(path, advice), contextlib.ExitStack() as cleaning:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        cleaning.callback(_remove, Path(name))
-        yield Path(name)
-        _flush_file(Path(name), private)
-        os.replace(name, path)
+        temporary = _temporary(path)
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
+        cleaning.callback(_remove, temporary)
+        mode = temporary.stat().st_mode
+        yield temporary
+        _flush_file(temporary, mode)
+        os.replace(temporary, path)
 
 
 @contextmanager
@@ -79,12 +81,12 @@ def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
     """
     path = Path(path)
     with _writing(path, advice), contextlib.ExitStack() as cleaning:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        temporary = _temporary(path)
+        temporary.mkdir()
         cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
         yield temporary
         for written in sorted(temporary.iterdir()):
-            _flush_file(written, False)
-        os.chmod(temporary, 0o777 & ~_umask())
+            _flush_file(written, temporary.stat().st_mode & 0o666)
         _flush_folder(temporary)
         os.rename(temporary, path)  # fails if `path` holds files
         _flush_folder(path.parent)
@@ -120,7 +122,8 @@ def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), ad
             f"saved files alone. Move it away, or choose another folder."
         )
     with _writing(path, advice), contextlib.ExitStack() as cleaning:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        temporary = _temporary(path)
+        temporary.mkdir()
         cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
         new, old = temporary / "new", temporary / "old"
         new.mkdir()
@@ -254,6 +257,11 @@ def _writing(path: Path, advice: str) -> Iterator[None]:
         raise StorageError(f"Could not write {str(path)!r}: {error.strerror or error}. {advice}") from error
 
 
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that nothing has."""
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
+
+
 def _written_name(name: str) -> str:
     """The name that a file is to have; that of a temporary file is `.NAME.abcdefgh.tmp`."""
     return name[1:].rsplit(".", 2)[0] if name.startswith(".") and name.endswith(".tmp") else name
@@ -286,10 +294,10 @@ def _remove(file: Path) -> None:
         file.unlink()
 
 
-def _flush_file(file: Path, private: bool) -> None:
+def _flush_file(file: Path, mode: int) -> None:
     with open(file, "rb+") as written:
         os.fsync(written.fileno())
-    os.chmod(file, 0o600 if private else 0o666 & ~_umask())
+    os.chmod(file, stat.S_IMODE(mode))  # safetensors gives its files another one
 
 
 def _flush_folder(folder: Path) -> None:
@@ -300,9 +308,3 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -95,14 +95,20 @@ def test_a_folder_in_the_place_of_the_file_is_a_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "name"]
 
 
-def test_the_file_may_be_read_by_whom_the_umask_allows(tmp_path):
-    before = os.umask(0o022)
+def test_files_may_be_read_by_whom_the_umask_allows(tmp_path, monkeypatch):
+    before = os.umask(0o027)
+    monkeypatch.setattr(os, "umask", fail(errno.EPERM))  # other threads would write by what it is for a moment
     try:
-        write_text(tmp_path / "file", "")
+        write_text(tmp_path / "text", "")
+        write_text(tmp_path / "key", "", private=True)
+        write_tensors(tmp_path / "tensors", {"a": torch.ones(2)})
+        with atomic_folder(tmp_path / "folder") as folder:
+            (folder / "inside").write_text("")
     finally:
+        monkeypatch.undo()
         os.umask(before)
-
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o644
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.rglob("*")}
+    assert modes == {"text": 0o640, "key": 0o600, "tensors": 0o640, "folder": 0o750, "inside": 0o640}
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

@@ -35,7 +35,7 @@ def text_key(text: str) -> bytes:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shard:
     """The content of a file: `KEY_BYTES` bytes for each text, and a row of features, mapped into memory."""
 
@@ -99,9 +99,9 @@ class FeatureCache:
 
     def __init__(self, folder: Path | str, fingerprint: str):
         self.folder = Path(folder) / fingerprint
-        self._shards: list[Shard] = []
+        self._dim: int | None = None  # of the features, once some were read
         self._seen: set[str] = set()  # names of the files that were opened or refused
-        self._rows: dict[bytes, tuple[int, int]] = {}  # key → (shard, row in it)
+        self._rows: dict[bytes, tuple[Shard, int]] = {}  # key → shard, row in it
 
     def lookup(self, texts: Sequence[str]) -> tuple[Float[Tensor, "n_texts dim"] | None, list[int]]:
         """Features in the cache, NaN where one is missing (None if all are), and the missing positions, ascending."""
@@ -110,13 +110,13 @@ class FeatureCache:
         missing = [position for position, place in enumerate(places) if place is None]
         if len(missing) == len(texts):
             return None, missing
-        rows = torch.full((len(texts), self._shards[0].features.shape[1]), float("nan"))
-        found: dict[int, dict[int, int]] = {}  # shard → position in texts → row in the shard
+        found: dict[Shard, dict[int, int]] = {}  # shard → position in texts → row in the shard
         for position, place in enumerate(places):
             if place is not None:
                 found.setdefault(place[0], {})[position] = place[1]
+        rows = torch.full((len(texts), next(iter(found)).features.shape[1]), float("nan"))
         for shard, numbers in found.items():
-            rows[list(numbers)] = self._shards[shard].features[list(numbers.values())]
+            rows[list(numbers)] = shard.features[list(numbers.values())]
         return rows, missing
 
     def store(self, texts: Sequence[str], features: Float[Tensor, "n_texts dim"]) -> None:
@@ -135,11 +135,11 @@ class FeatureCache:
         while unseen := [file for file in self._files() if file.name not in self._seen]:
             for file in unseen:
                 self._seen.add(file.name)
-                shard = read_shard(file, self._shards[0].features.shape[1] if self._shards else None)
+                shard = read_shard(file, self._dim)
                 if shard is None:
                     continue
-                self._rows.update((key, (len(self._shards), row)) for row, key in enumerate(shard.keys))
-                self._shards.append(shard)
+                self._dim = shard.features.shape[1]
+                self._rows.update((key, (shard, row)) for row, key in enumerate(shard.keys))
                 if shard.features.nbytes < SMALL:
                     small.append((file, shard))
         if len(small) > MAX_SMALL_SHARDS:

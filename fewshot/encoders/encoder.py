@@ -1,8 +1,8 @@
 """The text → vector map: what every encoder promises."""
 
 import hashlib
-import json
 import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,23 +22,21 @@ from fewshot.encoders.loading import check_quantisable
 from fewshot.encoders.long_texts import LongTexts, cut_message, is_reported
 from fewshot.encoders.low_rank import ScaledUpdate, beside
 from fewshot.encoders.measured import MeasuredPrecision, measured_name
-from fewshot.encoders.pooling import Shallow
+from fewshot.encoders.named import NamedWeights
 from fewshot.encoders.precision import MEASURED, SAMPLE, cast_parameters, resolve_device, resolve_dtype
-from fewshot.encoders.source import Source, locate
 from fewshot.encoders.texts import checked_texts
 from fewshot.encoders.tokens import Tokens, check_finite, in_batches
-from fewshot.encoders.trained import TrainedWeights, read_trained
 from fewshot.progress import track
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # part of every fingerprint: raise it when the same settings begin to give other features
 CHUNK = 8192  # texts that are stored at once; an interrupted run loses at most so many
 GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
+_LOADING = threading.RLock()  # what a thread loads, others see when all weights are in; a lock of its own has no copy
 
 
 @dataclass(eq=False, repr=False)
-class Encoder(LongTexts, ABC):
+class Encoder(NamedWeights, LongTexts, ABC):
     """A text → vector map. Weights are loaded when they are first needed: if the cache has all, never.
 
     Nothing is trained here. A trainer makes a `TrainableEncoder`, which never touches the cache; its `merged` is an
@@ -57,12 +55,12 @@ class Encoder(LongTexts, ABC):
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
         self.n_truncated = 0  # of all that went through the weights, those that lost their end
         self.layers = None if self.layers is None else tuple(self.layers)
-        self._shallow = Shallow.of(self.shallow_layer, self.shallow_weight, self.model, self.layers)
         self._place = resolve_device(self.device)
         self._target = resolve_dtype(self.dtype, self._place)
         if self.quantise is not None:
             check_quantisable(self._place)
         self._module: nn.Module | None = None
+        self._is_loaded = False  # the weights are in it
         # Where several share a module, see `fewshot.encoders.shared` and `.unmerged`: what puts this one's weights into
         # it; or the encoder of the module, and the update beside its weights with its scale.
         self._turn: Callable[[Encoder], None] | None = None
@@ -100,17 +98,6 @@ class Encoder(LongTexts, ABC):
         return chosen
 
     @property
-    def identity(self) -> str:
-        """A name for exactly the published weights that are kept; EncoderError where they are not found."""
-        kept = "" if self.layers is None else f" layers {','.join(map(str, self.layers))}"
-        return self._source.identity + kept
-
-    @property
-    def folder(self) -> Path:
-        """Where the published weights are; EncoderError where they are not found."""
-        return self._source.folder
-
-    @property
     def module(self) -> nn.Module:
         """The torch module, loaded when first asked for."""
         return self.load()
@@ -120,35 +107,34 @@ class Encoder(LongTexts, ABC):
     def backbone(self) -> nn.Module:
         """The transformer inside `module`: what `dtype` casts and LoRA adapts."""
 
-    @property
-    def described(self) -> str:
-        """The model, and where its trained weights are from."""
-        if self.trained is None:
-            return self.model
-        task, folder = self.trained.seen.get("task"), "" if self.weights is None else f" of {self.weights}"
-        return f"{self.model} with weights{folder} trained on {task or 'an unknown task'}"
-
     def load(self) -> nn.Module:
         """The module, in eval mode, loaded once; EncoderError if its weights, or trained ones, cannot be used."""
         if self._turn is not None:
             self._turn(self)
-        if self._module is None:
-            folder = self._source.folder
-            # Trained weights are float32, so the published ones are cast only once these are in.
-            dtype = self._loading_dtype(folder) if self.trained is None else torch.float32
-            try:
-                # Weights that are first needed inside somebody's inference mode must be trainable all the same.
-                with torch.inference_mode(False), torch.enable_grad():
-                    self._module = self._load(folder, dtype).eval()
-                if self.layers is not None:
-                    keep_layers(self.backbone, self.layers, self.model)
-                if self._shallow is not None:
-                    self._shallow.watch(self.backbone, self.model)
-                self.put_weights(self._module, dtype)
-            except BaseException:
-                self._module = None  # a second call must not find the published weights
-                raise
+        if not self._is_loaded:
+            with _LOADING:
+                if self._module is None:
+                    self._read_weights()
+                    self._is_loaded = True
+        assert self._module is not None
         return self._module
+
+    def _read_weights(self) -> None:
+        folder = self._source.folder
+        # Trained weights are float32, so the published ones are cast only once these are in.
+        dtype = self._loading_dtype(folder) if self.trained is None else torch.float32
+        try:
+            # Weights that are first needed inside somebody's inference mode must be trainable all the same.
+            with torch.inference_mode(False), torch.enable_grad():
+                self._module = self._load(folder, dtype).eval()
+            if self.layers is not None:
+                keep_layers(self.backbone, self.layers, self.model)
+            if self._shallow is not None:
+                self._shallow.watch(self.backbone, self.model)
+            self.put_weights(self._module, dtype)
+        except BaseException:
+            self._module = None  # a second call must not find the published weights
+            raise
 
     def put_weights(self, module: nn.Module, dtype: torch.dtype) -> None:
         """Put trained weights into this encoder's module, whose weights are of `dtype`, and choose the precision."""
@@ -228,24 +214,6 @@ class Encoder(LongTexts, ABC):
         with _evaluating(self.load()), torch.inference_mode():
             return self.embed(self.tokenize(SAMPLE))
 
-    def replace(self, **settings: Any) -> "Encoder":
-        """An encoder of the same kind, not loaded, with some settings changed; trained weights go along."""
-        other = type(self)(**(self._arguments() | settings))
-        if "weights" not in settings and "trained" in vars(self):
-            other.trained = self.trained
-        return other
-
-    @cached_property
-    def trained(self) -> TrainedWeights | None:
-        """The trained weights in place of the published ones, if there are any."""
-        return None if self.weights is None else read_trained(self.weights)
-
-    def with_trained(self, weights: TrainedWeights) -> "Encoder":
-        """An encoder of the same settings, not loaded, with trained weights in place of the published ones."""
-        other = self.replace()
-        other.trained = weights
-        return other
-
     @abstractmethod
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
         """Load tokenizer and weights, the backbone's in `dtype`."""
@@ -258,36 +226,12 @@ class Encoder(LongTexts, ABC):
     def _forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
         """From a batch on the right device to float32 features."""
 
-    def _fingerprint(self, precision: str) -> str:
-        content = {
-            "format": FORMAT,
-            "class": type(self).__name__,
-            "weights": self.identity,
-            "dtype": precision,
-            **self._settings(),
-        }
-        if self.trained is not None:
-            self.trained.check_base(self.model, self.identity)
-            content["trained"] = self.trained.digest
-        if self._over is not None:
-            content["unmerged"] = True
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
-
     def _settings(self) -> dict[str, Any]:
-        """What changes the features, besides weights, class and precision."""
-        return {
-            "max_length": self.max_length,
-            **({} if self._shallow is None else {"shallow": [self._shallow.layer, self._shallow.weight]}),
-            **({} if self.quantise is None else {"quantise": self.quantise}),
-        }
+        return super()._settings() | ({} if self._over is None else {"unmerged": True})
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
         """Precision to load in; one that is measured starts in float32."""
         return torch.float32 if self.dtype in MEASURED else self._target
-
-    @cached_property
-    def _source(self) -> Source:
-        return locate(self.model, self.revision, self.trust_remote_code, self.pickled_weights)
 
     @cached_property
     def _features(self) -> FeatureCache | None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fewshot.encoders.settings import EncoderSettings
-from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, checked_texts, without_surrogates
+from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, TOKENIZING, checked_texts, without_surrogates
 from fewshot.errors import ConfigError, EncoderError
 
 log = logging.getLogger(__name__)
@@ -63,15 +63,16 @@ class Window:
                 f"cannot be read in pieces. Expected one of the `tokenizers` library. Set encoder.long_texts=cut."
             )
         for start in range(0, len(texts), _AT_ONCE):
-            encoded = self.tokenizer(
-                list(texts[start : start + _AT_ONCE]),
-                add_special_tokens=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                return_offsets_mapping=True,
-                truncation=False,
-                verbose=False,
-            )
+            with TOKENIZING:
+                encoded = self.tokenizer(
+                    list(texts[start : start + _AT_ONCE]),
+                    add_special_tokens=False,
+                    return_attention_mask=False,
+                    return_token_type_ids=False,
+                    return_offsets_mapping=True,
+                    truncation=False,
+                    verbose=False,
+                )
             yield from encoded["offset_mapping"]
 
     def may_be_long(self, text: str) -> bool:

@@ -11,6 +11,8 @@ Source: Wang and Kuo 2020, "SBERT-WK", on what the layers carry for a sentence e
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -27,6 +29,7 @@ Pooling = Callable[[Tensor, Tensor], Tensor]
 Hidden = Float[Tensor, "batch tokens dim"]
 Features = Float[Tensor, "batch dim"]
 Mask = Int[Tensor, "batch tokens"] | Bool[Tensor, "batch tokens"]
+_hidden: ContextVar[Tensor | None] = ContextVar("hidden states of a layer in this thread's last pass", default=None)
 
 
 def mean(hidden: Hidden, mask: Mask) -> Features:
@@ -77,15 +80,17 @@ def _pick(hidden: Tensor, positions: Tensor) -> Tensor:
     return widen(hidden[torch.arange(hidden.shape[0], device=hidden.device), positions])
 
 
+@dataclass(frozen=True)
 class Shallow:
-    """Watches one hidden layer of a transformer and puts its mean beside the embedding.
+    """A hidden layer of a transformer whose mean stands beside the embedding.
 
-    Layer 0 is the token embeddings, negative ones count from the end; the weight is the w above.
+    Args:
+        layer: 0 is the token embeddings, negative ones count from the end.
+        weight: w above.
     """
 
-    def __init__(self, layer: int, weight: float):
-        self.layer, self.weight = layer, weight
-        self._hidden: Tensor | None = None
+    layer: int
+    weight: float
 
     @classmethod
     def of(
@@ -109,22 +114,25 @@ class Shallow:
             )
         layer = self.layer % (len(layers) + 1)
         if layer == 0:
-            layers[0].register_forward_pre_hook(self._keep_input, with_kwargs=True)
+            layers[0].register_forward_pre_hook(_keep_input, with_kwargs=True)
         else:
-            layers[layer - 1].register_forward_hook(self._keep_output)
+            layers[layer - 1].register_forward_hook(_keep_output)
 
     def beside(
         self, features: Float[Tensor, "batch dim"], mask: Int[Tensor, "batch tokens"]
     ) -> Float[Tensor, "batch both"]:
-        """The embedding and the shallow layer's mean of the same forward pass, together of length one."""
-        assert self._hidden is not None
-        shallow = normalize(mean(self._hidden, mask), dim=-1)
-        self._hidden = None  # it holds the graph of the pass
+        """The embedding and the shallow layer's mean of this thread's last pass, together of length one."""
+        hidden = _hidden.get()
+        assert hidden is not None
+        _hidden.set(None)  # it holds the graph of the pass
+        shallow = normalize(mean(hidden, mask), dim=-1)
         both = torch.cat([normalize(features, dim=-1), self.weight * shallow.to(features.dtype)], dim=-1)
         return both / (1 + self.weight**2) ** 0.5
 
-    def _keep_input(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self._hidden = args[0] if args else kwargs["hidden_states"]
 
-    def _keep_output(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._hidden = output if isinstance(output, Tensor) else output[0]
+def _keep_input(module: nn.Module, args: Any, kwargs: Any) -> None:
+    _hidden.set(args[0] if args else kwargs["hidden_states"])
+
+
+def _keep_output(module: nn.Module, args: Any, output: Any) -> None:
+    _hidden.set(output if isinstance(output, Tensor) else output[0])

@@ -18,7 +18,7 @@ from fewshot.encoders.pooling import widen
 from fewshot.encoders.precision import cast_parameters
 from fewshot.encoders.row_int8 import is_packed
 from fewshot.encoders.source import BUNDLED, Source, check_bundled, locate
-from fewshot.encoders.texts import CHARACTERS_PER_TOKEN
+from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, TOKENIZING
 from fewshot.encoders.tokens import Tokens, token_limit, tokenize
 from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
@@ -126,7 +126,8 @@ class _Preprocessed:
 
     def batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The inputs of some texts."""
-        features = self.module.preprocess([self.texts[index] for index in indices], prompt=self.prompt or None)
+        with TOKENIZING:
+            features = self.module.preprocess([self.texts[index] for index in indices], prompt=self.prompt or None)
         inputs = {name: value for name, value in features.items() if isinstance(value, Tensor)}
         if "prompt_length" in features:
             inputs["prompt_length"] = torch.tensor([features["prompt_length"]])

@@ -64,4 +64,4 @@ def share_module(loaded: Encoder, encoder: Encoder) -> None:
     for name, value in vars(loaded).items():
         if name not in vars(encoder) and name not in _OF_ONE_ENCODER:
             setattr(encoder, name, value)
-    encoder._module, encoder._shallow = loaded.module, loaded._shallow
+    encoder._module, encoder._is_loaded = loaded.module, True

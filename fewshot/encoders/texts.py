@@ -1,7 +1,10 @@
 """Texts before they are tokens: checked, cut to what a tokenizer should see, in batches; without importing torch."""
 
+import threading
 from collections.abc import Iterable, Sequence
 
+# Held while a tokenizer works: where it cuts is part of its state, so that threads would cut each other's texts.
+TOKENIZING = threading.Lock()
 CHARACTERS_PER_TOKEN = 64  # a text is cut behind so many, before a tokenizer takes time and memory for megabytes
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, by_tokens, without_surrogates
+from fewshot.encoders.texts import CHARACTERS_PER_TOKEN, TOKENIZING, by_tokens, without_surrogates
 from fewshot.encoders.word_pieces import WordPieces
 from fewshot.errors import EncoderError
 
@@ -80,9 +80,10 @@ def tokenize(
     if pieces is not None and (max_length is None or max_length > len(pieces.special)):
         columns, full = _columns_of_pieces(pieces, cleaned, max_length)
     else:
-        encoded = tokenizer(
-            cleaned, truncation=max_length is not None, max_length=max_length, return_attention_mask=False
-        )
+        with TOKENIZING:
+            encoded = tokenizer(
+                cleaned, truncation=max_length is not None, max_length=max_length, return_attention_mask=False
+            )
         columns = dict(encoded)
         full = _overflowing(encoded, max_length)
     special = (tokenizer.pad_token_id, tokenizer.eos_token_id)

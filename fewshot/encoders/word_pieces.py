@@ -12,6 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from fewshot.encoders.texts import TOKENIZING
+
 _BLANKS = re.compile("[ \t\n\r]+")  # among all that `str.split` splits at, control characters are removed by BERT
 _MAX_CHUNKS = 2**17  # that are remembered, some 25 MB
 _MAX_CHARACTERS = 40  # of a chunk that is remembered
@@ -52,14 +54,15 @@ class WordPieces:
         ids = {chunk: remembered[chunk] for chunk in distinct if chunk in remembered}
         new = list(distinct.difference(ids))
         if new:
-            encoded = self._tokenizer(
-                new,
-                add_special_tokens=False,
-                truncation=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                verbose=False,
-            )
+            with TOKENIZING:
+                encoded = self._tokenizer(
+                    new,
+                    add_special_tokens=False,
+                    truncation=False,
+                    return_attention_mask=False,
+                    return_token_type_ids=False,
+                    verbose=False,
+                )
             found = dict(zip(new, encoded["input_ids"], strict=True))
             ids |= found
             if len(remembered) + len(found) > _MAX_CHUNKS:
