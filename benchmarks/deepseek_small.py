@@ -21,16 +21,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from fewshot.distill import (
-    Corpus,
-    Distillation,
-    LossWeights,
-    Report,
-    Schedule,
-    deepseek_config,
-    deepseek_student,
-    fuse_norms,
-)
+from benchmarks.pretraining.corpus import Corpus
+from benchmarks.pretraining.deepseek import deepseek_config, deepseek_student, fuse_norms
+from benchmarks.pretraining.trainer import Distillation, LossWeights, Report, Schedule
 from fewshot.encoders.row_int8 import WEIGHTS, write_packed
 from fewshot.encoders.source import bundled_folder
 from fewshot.storage import write_json

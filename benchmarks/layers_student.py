@@ -28,10 +28,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from benchmarks.deepseek_small import HELD_OUT, SOURCES, load_teacher, read_lines, train
+from benchmarks.pretraining.corpus import Corpus, Mixture, Tokens
+from benchmarks.pretraining.deepseek import layer_states, pooled
+from benchmarks.pretraining.trainer import Distillation, Pair, Schedule
 from benchmarks.record import record
-from fewshot.distill import Corpus, Distillation, Mixture, Pair, Schedule
-from fewshot.distill.corpus import Tokens
-from fewshot.distill.deepseek import layer_states, pooled
 from fewshot.encoders import Encoder, Full, SentenceTransformerEncoder, TrainableEncoder
 from fewshot.encoders.layers import find_stack, keep_layers
 from fewshot.encoders.source import SHALLOW_LAYER

@@ -1,11 +1,5 @@
-from .balance import ExpertBalance as ExpertBalance
 from .comparison import Accuracies as Accuracies
 from .comparison import Cost as Cost
-from .corpus import Corpus as Corpus
-from .corpus import Mixture as Mixture
-from .deepseek import deepseek_config as deepseek_config
-from .deepseek import deepseek_student as deepseek_student
-from .deepseek import fuse_norms as fuse_norms
 from .flow import STUDENTS as STUDENTS
 from .flow import distill as distill
 from .flow import distilled_encoder as distilled_encoder
@@ -13,13 +7,8 @@ from .imitation import Imitation as Imitation
 from .imitation import ImitationSettings as ImitationSettings
 from .imitation import imitate as imitate
 from .lessons import Lessons as Lessons
-from .losses import LossWeights as LossWeights
-from .losses import distillation_loss as distillation_loss
+from .losses import imitation_loss as imitation_loss
 from .static import StaticStudent as StaticStudent
 from .student import Student as Student
-from .trainer import Distillation as Distillation
-from .trainer import Pair as Pair
-from .trainer import Report as Report
-from .trainer import Schedule as Schedule
 from .transformer_students import DeepSeekStudent as DeepSeekStudent
 from .transformer_students import LayersStudent as LayersStudent

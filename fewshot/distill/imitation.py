@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, normalize
 
 from fewshot.distill.lessons import Lessons
-from fewshot.distill.losses import LossWeights, distillation_loss
+from fewshot.distill.losses import imitation_loss
 from fewshot.ranges import NOT_NEGATIVE, POSITIVE, Range
 from fewshot.training import LoopSettings, TrainingHistory
 from fewshot.training.loop import run_loop
@@ -78,8 +78,7 @@ class Imitation(nn.Module):
         settings, lessons = self.settings, self.lessons
         features = normalize(self.embed(batch).float(), dim=-1)
         target = lessons.features[batch].to(features.device)
-        weights = LossWeights(similarity=settings.similarity_weight)
-        of_features = distillation_loss(features, target, features.new_zeros(()), weights)
+        of_features = imitation_loss(features, target, settings.similarity_weight)
         if lessons.log_probabilities is None:
             return {"loss": of_features}
         expected = lessons.log_probabilities[batch]

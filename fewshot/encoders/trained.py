@@ -97,6 +97,8 @@ class TrainedWeights:
         Raises:
             ConfigError: the weights are no LoRA, or one with lengths of its own (DoRA), or strength is not from 0 to 1.
         """
+        if strength == 1:
+            return self
         if not isinstance(self.placed, PlacedLoRA):
             raise ConfigError(
                 f"Got strength={strength} for weights of {self.model!r} that are no LoRA; only an update beside the "

@@ -2,9 +2,9 @@
 
 import torch
 
-from fewshot.distill import ExpertBalance
-from fewshot.distill.corpus import Tokens
-from fewshot.distill.deepseek import hidden_states
+from benchmarks.pretraining.balance import ExpertBalance
+from benchmarks.pretraining.corpus import Tokens
+from benchmarks.pretraining.deepseek import hidden_states
 
 
 def routed(student, tokens):

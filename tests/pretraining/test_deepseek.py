@@ -2,8 +2,7 @@
 
 import torch
 
-from fewshot.distill import deepseek_config, fuse_norms
-from fewshot.distill.deepseek import hidden_states, pooled
+from benchmarks.pretraining.deepseek import deepseek_config, fuse_norms, hidden_states, pooled
 
 
 def test_the_default_has_the_size_that_it_says():
@@ -25,8 +24,9 @@ def test_words_start_from_the_teacher(student, teacher):
 
 
 def test_equal_seeds_make_equal_students_and_leave_the_global_seed_alone(teacher, tokenizer):
-    from fewshot.distill import deepseek_student
     from tests.distill.conftest import TINY
+
+    from benchmarks.pretraining.deepseek import deepseek_student
 
     before = torch.random.get_rng_state()
     one, two, other = (deepseek_student(deepseek_config(40, **TINY), small(teacher, 40), seed) for seed in (0, 0, 1))

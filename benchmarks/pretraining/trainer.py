@@ -1,8 +1,13 @@
 """The training of a student: steps, schedule, and a checkpoint that goes on to the same numbers.
 
+    loss = that of `fewshot.distill.losses` + b sum_k |h_k - g_k|^2 / sum_k |g_k|^2
+
+`h` and `g` are the hidden states of a token by student and teacher.
+
 The student computes in the precision in which it will be used, so that its router sees in training the scores that it
 will see later; AdamW updates a copy of the weights in float32, as in Micikevicius et al. 2018, "Mixed Precision
-Training", https://arxiv.org/abs/1710.03740.
+Training", https://arxiv.org/abs/1710.03740; Jiao et al. 2020, "TinyBERT",
+https://arxiv.org/abs/1909.10351, for the loss of the tokens.
 """
 
 import math
@@ -13,13 +18,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from fewshot.distill.balance import ExpertBalance
-from fewshot.distill.corpus import Corpus, Mixture, Tokens
-from fewshot.distill.deepseek import layer_states, pooled
-from fewshot.distill.losses import LossWeights, distillation_loss, token_loss
+from benchmarks.pretraining.balance import ExpertBalance
+from benchmarks.pretraining.corpus import Corpus, Mixture, Tokens
+from benchmarks.pretraining.deepseek import layer_states, pooled
+from fewshot.distill.losses import imitation_loss
 from fewshot.encoders.precision import cast_parameters
 from fewshot.errors import StorageError
 from fewshot.storage import read_tensors, write_tensors
@@ -27,7 +32,19 @@ from fewshot.storage import read_tensors, write_tensors
 _PART = {"cuda": 40_000, "cpu": 2_048}  # tokens, with padding, that go through a model at once
 _HELD_OUT = 512  # texts
 _MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
-_MIXTURE, _WEIGHTS = Mixture(), LossWeights()
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights beside that of the cosine, which is 1.
+
+    Args:
+        similarity: a, of the similarities within a batch.
+        tokens: b, of the hidden states.
+    """
+
+    similarity: float = 10.0
+    tokens: float = 1.0
 
 
 class Pair(NamedTuple):
@@ -39,6 +56,7 @@ class Pair(NamedTuple):
 
 
 _LAST = (Pair(-1, -1, 1.0),)
+_MIXTURE, _WEIGHTS = Mixture(), LossWeights()
 
 
 @dataclass(frozen=True)
@@ -211,7 +229,8 @@ class Distillation:
             distance = torch.stack([token_loss(*pair, part.mask) for pair in zip(states, given, strict=True)]).mean()
             distances.append(distance * part.mask.sum() / tokens.mask.sum())
         of_tokens = (1 - progress) * torch.stack(distances).sum()
-        return distillation_loss(torch.cat(students), torch.cat(teachers), of_tokens, self.weights)
+        of_features = imitation_loss(torch.cat(students), torch.cat(teachers), self.weights.similarity)
+        return of_features + self.weights.tokens * of_tokens
 
     @torch.no_grad()
     def _round(self) -> None:
@@ -226,6 +245,16 @@ class Distillation:
             state |= {name: parameter.detach()} | {f"{name}.{key}": moments[key] for key in _MOMENTS if key in moments}
         routers = self.balance.routers
         return state | {f"bias.{place}": router.e_score_correction_bias for place, router in enumerate(routers)}
+
+
+def token_loss(
+    student: Float[Tensor, "batch tokens dim"],
+    teacher: Float[Tensor, "batch tokens dim"],
+    mask: Bool[Tensor, "batch tokens"],
+) -> Float[Tensor, ""]:
+    """Squared distance of the hidden states of all tokens in `mask`, as a share of the teacher's squared length."""
+    distance = ((student - teacher).float().square().sum(-1) * mask).sum()  # by a product: indexing waits for a GPU
+    return distance / (teacher.float().square().sum(-1) * mask).sum()
 
 
 def _parts(tokens: Tokens, most: int) -> list[Tokens]:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from fewshot.distill import Corpus, Mixture
+from benchmarks.pretraining.corpus import Corpus, Mixture
 
 ONLY_LINES, ONLY_SPANS, ONLY_RUNS = Mixture(0.0, 0.0), Mixture(1.0, 0.0, max_words=3), Mixture(0.0, 1.0)
 

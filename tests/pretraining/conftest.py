@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from fewshot.distill import Corpus, deepseek_config, deepseek_student
+from benchmarks.pretraining.corpus import Corpus
+from benchmarks.pretraining.deepseek import deepseek_config, deepseek_student
 from tests.tiny_models import DIM, WORDS, save_transformer
 
 TINY = {

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from fewshot.distill.corpus import Tokens
+from benchmarks.pretraining.corpus import Tokens
 
 
 def deepseek_config(vocab_size: int, pad_token_id: int = 0, **changes: Any) -> Any:

@@ -6,10 +6,9 @@ import math
 import pytest
 import torch
 
-from fewshot.distill import Distillation, Schedule
-from fewshot.distill.corpus import Tokens
-from fewshot.distill.deepseek import pooled
-from fewshot.distill.trainer import Pair, _parts
+from benchmarks.pretraining.corpus import Tokens
+from benchmarks.pretraining.deepseek import pooled
+from benchmarks.pretraining.trainer import Distillation, Pair, Schedule, _parts, token_loss
 from fewshot.errors import StorageError
 
 STEPS = 12
@@ -42,7 +41,9 @@ def test_the_student_comes_near_its_teacher(begin, corpus):
 def test_the_teacher_is_left_alone_and_texts_have_targets_of_their_own(begin, monkeypatch):
     training, seen = begin(), []
     original = copy.deepcopy(training.teacher.state_dict())
-    monkeypatch.setattr("fewshot.distill.trainer.distillation_loss", lambda s, t, *_: seen.append((s, t)) or s.sum())
+    monkeypatch.setattr(
+        "benchmarks.pretraining.trainer.imitation_loss", lambda s, t, *_: seen.append((s, t)) or s.sum()
+    )
     training.run(until=1)
     student, teacher = seen[0]
     assert student.shape == teacher.shape == (32, 32)
@@ -149,3 +150,13 @@ def test_layers_are_learnt_in_pairs_and_frozen_weights_stay(student, teacher, co
             torch.cosine_similarity(pooled(h, tokens.mask), pooled(expected, tokens.mask)) for h in (found, before)
         )
         assert near.mean() > far.mean() + 0.05
+
+
+def test_padding_has_no_part_in_the_token_loss():
+    student, teacher = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]]).bool()
+    loss = token_loss(student, teacher, mask)
+    expected = (student - teacher)[mask].square().sum() / teacher[mask].square().sum()
+    assert loss.item() == pytest.approx(expected.item())
+    changed = student.masked_fill(~mask[..., None], 100.0)
+    assert token_loss(changed, teacher, mask).item() == pytest.approx(loss.item())
