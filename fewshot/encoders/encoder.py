@@ -286,6 +286,9 @@ class Encoder(NamedWeights, LongTexts, ABC):
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
+    if not any(part.training for part in module.modules()):  # to set what is set would take a millisecond
+        yield
+        return
     was_training = module.training
     module.eval()
     try:
