@@ -7,7 +7,7 @@ python -m benchmarks.serving_process --empty PORT      the HTTP stack alone: the
 import argparse
 from pathlib import Path
 
-import fewshot.native  # noqa: F401 - as the command line does, before torch is loaded
+from fewshot.native import leave_a_core
 from fewshot.serving.audit import AuditLog, TextDigest
 from fewshot.serving.guard import Guard
 from fewshot.serving.limits import Limits
@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--batch-tokens", type=int, default=Limits.batch_tokens)
     parser.add_argument("--audit-log", type=Path)
     arguments = parser.parse_args()
+    leave_a_core()
     if arguments.empty:
         _serve_nothing(arguments.port)
         return

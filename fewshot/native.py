@@ -12,3 +12,8 @@ _SETTINGS = {
 }
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
+
+
+def leave_a_core() -> None:
+    """Let computations have all cores but one, where OMP_NUM_THREADS says nothing: a server answers on that one."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fewshot.cli.extras import needed
 from fewshot.errors import ConfigError
+from fewshot.native import leave_a_core
 from fewshot.serving.limits import Limits
 
 KEY = "FEWSHOT_API_KEY"  # environment variable
@@ -42,6 +43,7 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
     """
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         needed(package, "serve", "fewshot serve")
+    leave_a_core()
     from fewshot.serving.audit import AuditLog, TextDigest
     from fewshot.serving.models import Models, named_folders
     from fewshot.serving.server import bound, check_address, serve

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 _KEEP_ALIVE = 75  # seconds that an idle connection is kept: longer than clients and proxies, which then close it
 _DRAIN = 2.0  # seconds after the signal to stop in which open connections get their last answers
 _TICK = 0.02
+_SWITCH = 0.0005  # seconds after which answers and computations take turns; the default of 0.005 makes both wait
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -93,6 +96,9 @@ class _Server(uvicorn.Server):
         """Listen, and say so."""
         await super().startup(sockets)
         if self.started:
+            gc.collect()
+            gc.freeze()  # to search modules and models for garbage again and again would stop all answers each time
+            sys.setswitchinterval(_SWITCH)
             self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

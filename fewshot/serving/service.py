@@ -19,7 +19,7 @@ from fewshot.serving.variants import CHALLENGER, CHAMPION, SHADOW, Experiment
 
 log = logging.getLogger(__name__)
 
-_DRIFT_EVERY = 30.0  # seconds
+_DRIFT_EVERY = 60.0  # seconds
 _BATCH_WAIT = 0.005  # seconds that the first text of a batch waits at most for others
 PATHS = ("/predict", "/learn", "/models", "/metrics", "/health", "/", "/docs", "/openapi.json")
 
