@@ -152,9 +152,9 @@ def confidence_shift(held_out: Sequence[float], recent: Sequence[float]) -> Shif
     """
     from scipy.special import kolmogorov
 
-    held_out, recent = np.sort(held_out), np.sort(recent)
-    steps = np.concatenate([held_out, recent])
-    below = [np.searchsorted(values, steps, side="right") / len(values) for values in (held_out, recent)]
+    samples = np.sort(held_out), np.sort(recent)
+    steps = np.concatenate(samples)
+    below = [np.searchsorted(values, steps, side="right") / len(values) for values in samples]
     distance = float(np.abs(below[0] - below[1]).max())
     n_effective = len(held_out) * len(recent) / (len(held_out) + len(recent))
     return Shift(distance, float(kolmogorov(n_effective**0.5 * distance)))

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _KEEP_ALIVE = 75  # seconds that an idle connection is kept: longer than clients and proxies, which then close it
 _DRAIN = 2.0  # seconds after the signal to stop in which open connections get their last answers
 _TICK = 0.02
-_SWITCH = 0.0005  # seconds after which answers and computations take turns; the default of 0.005 makes both wait
+_SWITCH = 0.0005  # seconds after which answers and computations take turns; by the default, 0.005, both wait
 
 
 def bound(host: str, port: int) -> socket.socket:
