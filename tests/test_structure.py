@@ -81,6 +81,7 @@ def test_few_modules_stand_at_the_top():
     top = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     assert top == {
         "classifier",
+        "native",
         "recipe",
         "meta_model",
         "text_classifier",

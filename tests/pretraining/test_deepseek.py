@@ -2,7 +2,8 @@
 
 import torch
 
-from benchmarks.pretraining.deepseek import deepseek_config, fuse_norms, hidden_states, pooled
+from benchmarks.pretraining.deepseek import deepseek_config, deepseek_student, fuse_norms, hidden_states, pooled
+from tests.pretraining.conftest import TINY
 
 
 def test_the_default_has_the_size_that_it_says():
@@ -24,10 +25,6 @@ def test_words_start_from_the_teacher(student, teacher):
 
 
 def test_equal_seeds_make_equal_students_and_leave_the_global_seed_alone(teacher, tokenizer):
-    from tests.distill.conftest import TINY
-
-    from benchmarks.pretraining.deepseek import deepseek_student
-
     before = torch.random.get_rng_state()
     one, two, other = (deepseek_student(deepseek_config(40, **TINY), small(teacher, 40), seed) for seed in (0, 0, 1))
     assert torch.equal(one.layers[0].mlp.up_proj.weight, two.layers[0].mlp.up_proj.weight)
