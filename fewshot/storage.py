@@ -142,7 +142,9 @@ def write_text(path: Path | str, text: str, advice: str = ADVICE, private: bool 
 
 def write_json(path: Path | str, content: Any, advice: str = ADVICE, private: bool = False) -> None:
     """Write JSON, keys in the order given; StorageError as in `atomic`, ValueError for a NaN or an infinity."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", advice, private)
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # half of a surrogate pair becomes its escape
+    write_text(path, text, advice, private)
 
 
 def redact_files(folder: Path) -> None:

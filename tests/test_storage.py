@@ -128,6 +128,11 @@ def test_json_keeps_order_and_letters(tmp_path):
     assert text.endswith("}\n")
 
 
+def test_half_a_surrogate_pair_comes_back(tmp_path):
+    write_json(tmp_path / "file.json", {"text": "a \ud800 and \\ud800"})
+    assert json.loads((tmp_path / "file.json").read_text(encoding="utf-8")) == {"text": "a \ud800 and \\ud800"}
+
+
 def test_tensors_come_back_with_their_metadata(tmp_path):
     matrix = torch.arange(6.0).reshape(2, 3)
     write_tensors(tmp_path / "a.safetensors", {"transposed": matrix.T, "n": torch.tensor(3)}, {"task": "animals"})

@@ -109,6 +109,7 @@ def predict_parts(
     """
     if overwrite:
         raise ConfigError("Got --overwrite with --engine ray, which replaces no folder. Choose another output.")
+    load_any(model)  # Ray would try again for ever
     ray = start_ray(None, "--engine ray")
     files, folder = input_files(path), output_folder(output)
     columns = guess_columns(table := open_table(files[0]), text, with_label=False)

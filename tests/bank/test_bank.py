@@ -47,6 +47,9 @@ def test_mistakes_are_one_sentence(bank, encoder, trained):  # noqa: F811
     with pytest.raises(ConfigError, match=r"strength=2"):
         bank.encoder("mails", 2.0)
     dora = TrainableEncoder(encoder, LoRA(dora=True)).trained_weights()
+    with pytest.raises(ConfigError, match=r"strength=0\.5, with DoRA"):
+        dora.at_strength(0.5)
+    assert dora.at_strength(1.0) is dora
     with pytest.raises(ConfigError, match="cannot stay beside"):
         Bank(encoder, {"dora": StoredAdapter(AdapterCard("dora"), dora)})
     with pytest.raises(EncoderError, match="belong to"):

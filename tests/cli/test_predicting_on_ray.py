@@ -116,6 +116,14 @@ def test_mistakes_get_a_sentence(typed, expected, model, mails, tmp_path, withou
     assert expected in capsys.readouterr().err
 
 
+def test_a_folder_without_a_classifier_is_refused_before_ray_is_there(mails, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "empty").mkdir()
+    typed = ["predict", str(tmp_path / "empty"), str(mails), "-o", str(tmp_path / "out"), "--engine", "ray"]
+    assert main(typed) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_ray_its_extra_is_named(model, mails, tmp_path, monkeypatch, capsys):  # noqa: F811
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["predict", str(model), str(mails), "-o", str(tmp_path / "out"), "--engine", "ray"]) == 2

@@ -10,15 +10,16 @@ from fewshot.encoders.trained import read_trained, write_trained
 from fewshot.errors import ConfigError
 from fewshot.training import Store
 from tests.encoders.conftest import save_variant
-from tests.tiny_models import WORDS
+from tests.tiny_models import WORDS, save_transformer
 
 TEXTS = [f"{one} {two} {three}" for one in WORDS[:8] for two in WORDS[9:14] for three in WORDS[20:22]]
 TRAINING = ImitationSettings(steps=120, evaluate_every=20, batch=32)
 
 
 @pytest.fixture(scope="module")
-def teacher(tmp_path_factory, teacher_folder):
-    folder = save_variant(teacher_folder, tmp_path_factory.mktemp("deep") / "bert", num_hidden_layers=4)
+def teacher(tmp_path_factory):
+    published = save_transformer("bert", tmp_path_factory.mktemp("teacher") / "bert")
+    folder = save_variant(published, tmp_path_factory.mktemp("deep") / "bert", num_hidden_layers=4)
     return TransformerEncoder(str(folder), cache=None, dtype="float32", shallow_layer=2)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import chi2_contingency
+from scipy.stats import chi2_contingency, ks_2samp
 
 from fewshot.serving.drift import Reference, Shift, Window, confidence_shift, feature_shift, label_shift
 
@@ -60,7 +60,11 @@ def test_a_label_that_the_support_lacks_is_a_shift():
 
 
 def test_less_sure_is_a_shift():
-    assert confidence_shift(np.linspace(0.5, 1, 100).tolist(), np.linspace(0.3, 0.8, 100).tolist()).p_value < 0.01
+    held_out, recent = np.linspace(0.5, 1, 500).tolist(), np.linspace(0.47, 0.97, 400).tolist()
+    found, expected = confidence_shift(held_out, recent), ks_2samp(held_out, recent, method="asymp")
+    assert found.size == pytest.approx(expected.statistic)
+    assert found.p_value == pytest.approx(expected.pvalue, abs=0.02)
+    assert confidence_shift(held_out, np.linspace(0.3, 0.8, 100).tolist()).p_value < 0.01
 
 
 def test_nothing_is_said_of_few_texts_and_old_ones_leave():
