@@ -1,6 +1,7 @@
 """What `adapter="auto"` is worth to somebody with a few texts, on data sets that no adapter it may choose has seen.
 
-    FEWSHOT_DATA=DIR python -m benchmarks.adapters [--shots 1 2 5 10] [--draws 10] [--stage auto] [--seed 0]
+    FEWSHOT_DATA=DIR python -m benchmarks.adapters [--data bank_bot ...] [--shots 1 2 5 10] [--draws 10] [--stage auto]
+        [--seed 0]
 
 Of each data set some texts of each class are drawn as a support, and at most 40 others of each class are classified:
 all classes of bank_bot and failure_modes, the test classes of medical_terms. `FewShotClassifier` is fitted to the same
@@ -29,14 +30,20 @@ MOST = 40  # texts of a class that are classified
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", nargs="+", default=list(TASKS), choices=TASKS)
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 2, 5, 10])
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--stage", default="auto")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--name", default="adapters", help="of the file in benchmarks/results")
     chosen = parser.parse_args()
-    rows = [row(load(name), shots, chosen.draws, chosen.stage, chosen.seed) for name in TASKS for shots in chosen.shots]
+    rows = [
+        row(load(name), shots, chosen.draws, chosen.stage, chosen.seed)
+        for name in chosen.data
+        for shots in chosen.shots
+    ]
     command = shlex.join(["python", "-m", "benchmarks.adapters", *sys.argv[1:]])
-    record("adapters", command, rows, seed=chosen.seed)
+    record(chosen.name, command, rows, seed=chosen.seed)
 
 
 def row(task: Task, shots: int, draws: int, stage: str, seed: int) -> dict[str, Any]:
