@@ -27,6 +27,7 @@ def weights(training):
     return {name: tensor.clone() for name, tensor in training.student.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_the_student_comes_near_its_teacher(begin, corpus):
     training = begin(Schedule(150, batch=64, learning_rate=3e-3, warmup=10))
     before = training.held_out_cosine(corpus)
@@ -133,6 +134,7 @@ def test_parts_hold_each_text_once_in_widths_of_eight():
     assert {part.ids.shape[1] for part in parts} == {8, 16, 128}
 
 
+@pytest.mark.slow
 def test_layers_are_learnt_in_pairs_and_frozen_weights_stay(student, teacher, corpus):
     student.embed_tokens.requires_grad_(False)
     before = student.embed_tokens.weight.clone()
