@@ -164,6 +164,7 @@ def test_the_figures_are_those_of_the_benchmarks():
     assert [row for row in rows if row not in measured] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [name for name, path in PAGES.items() if blocks(path.read_text("utf-8"), "python")])
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -31,11 +31,15 @@ def test_different_names_become_different_files():
     assert file_name("mails_2025.v1") == "mails_2025.v1"
 
 
+def slow(value):
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def files_of(folder):
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["../../../x", "/absolute", "[/red]x[bold]", "a\x1b[31mb"])
+@pytest.mark.parametrize("name", ["../../../x", *map(slow, ("/absolute", "[/red]x[bold]", "a\x1b[31mb"))])
 def test_a_run_writes_below_its_output_whatever_the_task_is_called(name, tmp_path, capsys, monkeypatch):
     inside = tmp_path / "deep" / "down" / "here"
     inside.mkdir(parents=True)

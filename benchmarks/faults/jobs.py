@@ -3,7 +3,17 @@
 from benchmarks.faults.job import Job
 from benchmarks.faults.materials import Materials
 from benchmarks.faults.runs import EncoderTraining, FinalStage, MetaTraining, Sweep
-from benchmarks.faults.writers import CacheFilling, Exporting, Fit, Predict, Repair, Saving, SavingMetaModel
+from benchmarks.faults.writers import (
+    Auditing,
+    CacheFilling,
+    Distilling,
+    Exporting,
+    Fit,
+    Predict,
+    Repair,
+    Saving,
+    SavingMetaModel,
+)
 
 KINDS: tuple[type[Job], ...] = (
     MetaTraining,
@@ -17,6 +27,8 @@ KINDS: tuple[type[Job], ...] = (
     Fit,
     Predict,
     Repair,
+    Distilling,
+    Auditing,
 )
 
 

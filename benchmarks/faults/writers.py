@@ -214,3 +214,65 @@ class Repair(Job):
     def outcome(self, folder: Path) -> Any:
         """All bytes."""
         return digest((folder / "clean.csv").read_bytes())
+
+
+class Distilling(Job):
+    """`fewshot distill` with a static student, beside its checkpoints."""
+
+    def run(self, folder: Path) -> int:
+        """The command line, in this process; a student that is there already is done."""
+        from fewshot.cli.app import main
+
+        if (folder / "small").exists():
+            return 0
+        os.environ["FEWSHOT_CACHE"] = str(folder / "cache")
+        os.chdir(folder)
+        files = [str(self.materials.classifiers[1]), "-o", "small", "--texts", str(self.materials.new_texts)]
+        return main(["distill", *files])
+
+    def outcome(self, folder: Path) -> Any:
+        """Labels and logits of the student, which can be read."""
+        from fewshot import TextClassifier
+
+        student = TextClassifier.from_pretrained(folder / "small").without_cache()
+        return student.labels, digest(student.logits(texts_of("card", 20)).numpy().tobytes())
+
+    def check(self, folder: Path) -> None:
+        """A student that has its name is whole."""
+        if (folder / "small").exists():
+            self.outcome(folder)
+
+
+class Auditing(Job):
+    """The server's audit log, five records at a time; one that cannot be written costs the record alone."""
+
+    is_promised = False
+    n_records = 400
+
+    def run(self, folder: Path) -> int:
+        """Append the records that the log does not hold."""
+        from fewshot.serving.audit import AuditLog, TextDigest
+
+        log = AuditLog(folder / "audit.jsonl", TextDigest(None))
+        held = {record["number"] for record in self._records(folder)}
+        left = [number for number in range(self.n_records) if number not in held]
+        for first in range(0, len(left), 5):
+            some = left[first : first + 5]
+            log.write([{"kind": "prediction", "number": number, **log.of_text(f"text {number}")} for number in some])
+        log.close()
+        return 0
+
+    def outcome(self, folder: Path) -> Any:
+        """The numbers of all records."""
+        return sorted({record["number"] for record in self._records(folder)})
+
+    def check(self, folder: Path) -> None:
+        """Each line that can be read is a record as it was written."""
+        for record in self._records(folder):
+            assert record["text_sha256"] == digest(f"text {record['number']}".encode())
+
+    def _records(self, folder: Path) -> list[dict[str, Any]]:
+        from fewshot.serving.audit import read_audit
+
+        path = folder / "audit.jsonl"
+        return [record for record in read_audit(path) if record is not None] if path.exists() else []

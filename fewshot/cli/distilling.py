@@ -37,24 +37,24 @@ def distill_folder(model: Path, output: Path, settings: DistillSettings, command
         raise ConfigError(f"{str(output)!r} is there already. Expected a new folder for the student. Choose another.")
     texts = None if settings.texts is None else read_texts(settings.texts, settings.text)
     from fewshot.cli.fitting import labelled
-    from fewshot.cli.predicting import load_classifier
+    from fewshot.cli.predicting import check_is_classifier
+    from fewshot.text_classifier import TextClassifier
 
-    known = {*map(str, load_classifier(model).labels)}  # its mistakes show at once
+    check_is_classifier(model)
+    teacher = TextClassifier.from_pretrained(model)
     asked: tuple[list[str], list[str]] | None = None
     if settings.labelled is not None:
         own_texts, labels, notes = labelled(settings.labelled, settings.text, settings.label)
         yield from notes
-        _check_known(labels, known, settings.labelled)
+        _check_known(labels, {*map(str, teacher.labels)}, settings.labelled)
         asked = own_texts, labels
         if texts is not None:
             texts, n_out = without_near(texts, own_texts)
             if n_out:
                 yield f"{n_out} texts that equal or nearly equal one of {settings.labelled} are left out of training."
     from fewshot.distill import Accuracies, Cost, distill
-    from fewshot.text_classifier import TextClassifier
     from fewshot.training import Store
 
-    teacher = TextClassifier.from_pretrained(model)
     store = Store(checkpoints=CHECKPOINTS, resume=True)
     student = distill(teacher, texts, settings.student, seed=settings.seed, store=store)
     record = student.details["distilled"]

@@ -62,6 +62,14 @@ def load_any(model: Path) -> "TextClassifier | ExportedClassifier":
 
 def load_classifier(model: Path) -> "TextClassifier":
     """A classifier that keeps no cache of what it classifies; a ConfigError where the folder holds none."""
+    check_is_classifier(model)
+    from fewshot.text_classifier import TextClassifier
+
+    return TextClassifier.from_pretrained(model).without_cache()
+
+
+def check_is_classifier(model: Path) -> None:
+    """Raise a ConfigError for a folder that holds no classifier, or an exported one."""
     if is_exported(model):
         raise ConfigError(
             f"{str(model)!r} holds an exported classifier, which predicts and does nothing else. Expected the folder "
@@ -71,9 +79,6 @@ def load_classifier(model: Path) -> "TextClassifier":
         raise ConfigError(
             f"{str(model)!r} holds no classifier (no classifier.json). Expected a folder that `fewshot fit` wrote."
         )
-    from fewshot.text_classifier import TextClassifier
-
-    return TextClassifier.from_pretrained(model).without_cache()
 
 
 def written_columns(columns: Sequence[str]) -> list[str]:

@@ -36,6 +36,7 @@ def test_lines_are_distinct_and_labels_are_not_read(data):
     assert not any("colour" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_two_steps_make_an_encoder_and_a_second_call_goes_on(data, tmp_path, capsys):
     teacher = save_variant(save_transformer("bert", tmp_path / "tiny"), tmp_path / "teacher", hidden_size=384)
     out = tmp_path / "out"

@@ -1,5 +1,6 @@
 """The command that makes the general student: two steps, a second call that goes on, and weights an encoder reads."""
 
+import pytest
 import torch
 
 from benchmarks.deepseek_small import SOURCES
@@ -10,6 +11,7 @@ from tests.benchmarks.test_deepseek_small import data  # noqa: F401
 TEXTS = ["heart attack", "tax form"]
 
 
+@pytest.mark.slow
 def test_two_steps_make_weights_and_a_second_call_goes_on(data, tmp_path):  # noqa: F811
     out = tmp_path / "out"
     options = ["--data", str(data), "--out", str(out), "--batch", "8", "--warmup", "1", "--sources", *SOURCES[:2]]

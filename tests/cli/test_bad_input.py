@@ -496,7 +496,7 @@ def test_a_hub_that_cannot_be_reached_gets_a_sentence_within_seconds(typed, said
 def test_numbers_as_labels_work_without_label_names(plain_folder, command):
     folder = write_jsonl(plain_folder, [row | {"label": ord(row["label"][0])} for row in rows()])
 
-    outcome = command("task=folder", f"task.path={folder}", "label_names=false")
+    outcome = command("task=folder", f"task.path={folder}", "label_names=false", "episodes=3")
 
     assert outcome.status == 0
     assert outcome.results["label_names"] is False
@@ -508,7 +508,7 @@ def test_numbers_as_labels_work_once_they_have_names(plain_folder, command):
     names = {str(new["label"]): old["label"] for new, old in zip(numbered, rows(), strict=True)}
     (folder / "label_names.json").write_text(json.dumps(names))
 
-    assert command("task=folder", f"task.path={folder}").status == 0
+    assert command("task=folder", f"task.path={folder}", "episodes=3").status == 0
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])

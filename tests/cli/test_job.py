@@ -163,7 +163,7 @@ def test_a_path_that_is_a_number_is_a_path(command, tmp_path, monkeypatch):
     write_jsonl(tmp_path / "2024", rows())
     monkeypatch.chdir(tmp_path)
 
-    outcome = command("task=folder", "task.path=2024", "task.name=7")
+    outcome = command("task=folder", "task.path=2024", "task.name=7", "episodes=3")
 
     assert outcome.status == 0
     assert outcome.results["task"] == "7"

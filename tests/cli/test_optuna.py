@@ -93,6 +93,7 @@ def test_a_study_goes_by_the_valid_accuracy_and_goes_on(tune, tmp_path):
     assert len(study_of(tmp_path).trials) == 4
 
 
+@pytest.mark.slow
 def test_a_trial_below_the_median_is_pruned_and_is_a_row(tune, tmp_path, monkeypatch):
     seen = []
 

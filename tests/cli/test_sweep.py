@@ -56,6 +56,7 @@ def test_what_is_done_is_skipped_and_stands_in_the_table(swept, tmp_path):
     assert again.out.count("This run is done: ") == 2
 
 
+@pytest.mark.slow
 def test_other_settings_texts_or_code_are_not_done(swept, folder, tmp_path, monkeypatch):
     swept("shots=1,1", "seed=0")
     assert [job["status"] for job in jobs(tmp_path)] == ["done", "skipped"]
@@ -92,6 +93,7 @@ def test_a_job_that_fails_is_a_row_and_the_others_go_on(swept, tmp_path, capsys)
     assert "Lower shots" in (tmp_path / "both.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_job_whose_model_was_not_saved_has_a_row_and_is_run_again(swept, tmp_path, monkeypatch):
     def full(*given):
         raise StorageError("Could not write the model: no space.")

@@ -167,6 +167,7 @@ def write_and_read(folder, name, n_rounds):
         assert torch.equal(found, rows(texts))
 
 
+@pytest.mark.slow
 def test_two_processes_write_read_and_merge_at_once(tmp_path, caplog):
     spawn = multiprocessing.get_context("spawn")
     writers = [spawn.Process(target=write_and_read, args=(tmp_path, name, 25)) for name in ("left", "right")]

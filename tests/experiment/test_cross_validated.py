@@ -46,6 +46,7 @@ def test_every_text_of_every_class_is_tested(tmp_path, sizes):
     assert (told["ways"], told["queries"], told["episodes"]) == (len(sizes), None, FOLDS * REPEATS)
 
 
+@pytest.mark.slow
 def test_the_logits_are_those_of_a_classifier_of_the_other_folds(tmp_path):
     task, result = run(own(tmp_path / "own", (9, 6, 3)), final_stage="head")
     one = result.episodes[7]  # of the second repeat

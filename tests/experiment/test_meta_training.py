@@ -183,6 +183,7 @@ def test_maml_through_the_encoder_is_meta_trained_calibrated_and_scored(task, en
     assert 0 < told["intra_class_distance"]["mean"] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_valid_episodes")
 def test_what_an_inner_loop_adapts_of_an_encoder_has_a_part_in_the_name_of_its_checkpoints(task, encoder, tmp_path):
     trainer = dataclasses.replace(MAML_TRAINER, steps=1, evaluate_every=1, checkpoint_seconds=0.0)
@@ -196,7 +197,7 @@ def test_what_an_inner_loop_adapts_of_an_encoder_has_a_part_in_the_name_of_its_c
 
 
 @pytest.mark.usefixtures("few_valid_episodes")
-@pytest.mark.parametrize("through_encoder", [False, True])
+@pytest.mark.parametrize("through_encoder", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_second_run_finds_what_was_trained_to_the_same_bits(task, encoder, tmp_path, caplog, through_encoder):
     caplog.set_level("INFO")
     short = dataclasses.replace(SETTINGS, episodes=2, baselines=("centroid", "prototypical"))
@@ -233,6 +234,7 @@ def test_a_learned_head_of_so_many_classes_is_selected_on_episodes_of_as_many(ta
     assert result.trained.history.steps == 2
 
 
+@pytest.mark.slow
 def test_auto_trains_quickly_and_counts_what_it_encodes(task, encoder):
     trainer = MetaTrainer(steps=4, evaluate_every=2, shots=[1])
     told = experiment(task, encoder, Prototypical, trainer, SETTINGS, quick_trainer=TRAINER, trainable="auto")
