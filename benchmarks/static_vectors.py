@@ -29,7 +29,6 @@ from fewshot.distill import ImitationSettings, Lessons, imitate
 from fewshot.distill.static import FlatIds, PieceTable
 from fewshot.encoders import Encoder
 from fewshot.encoders.row_int8 import WEIGHTS, write_packed
-from fewshot.encoders.source import bundled_folder
 from fewshot.encoders.static import PieceVectors
 from fewshot.encoders.word_pieces import WordPieces
 from fewshot.storage import write_json
@@ -57,8 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     teacher = default_encoder(f"encoder.cache={chosen.out / 'features'}")
     texts = general_texts(chosen.text, chosen.lines, chosen.spans, chosen.seed)
     lessons = Lessons.of(teacher, texts, held_out=min(0.1, HELD_OUT / len(texts)), seed=chosen.seed)
-    pieces = WordPieces.of(_tokenizer())
-    assert pieces is not None
+    pieces = WordPieces.bundled()
     ids = FlatIds.of(pieces(lessons.texts))
     before = start(teacher, ids, chosen.rank)
     table = PieceTable(before, ids, before.pairs.long())
@@ -100,7 +98,7 @@ def general_texts(folder: Path, n_lines: int, n_spans: int, seed: int = 0) -> li
 
 def start(teacher: Encoder, ids: FlatIds, rank: int) -> PieceVectors:
     """The teacher's features of each piece by itself, less their mean, weighted by SIF, in a low rank by PCA."""
-    features = single_pieces(teacher, len(_tokenizer()))
+    features = single_pieces(teacher, WordPieces.bundled().count)
     shares = torch.bincount(ids.ids, minlength=len(features)) / len(ids.ids)
     mean = features.mean(0)
     weighted = (features - mean) * (SIF / (SIF + shares))[:, None]
@@ -126,12 +124,6 @@ def _span(line: str, generator: random.Random) -> str:
     words = line.split()
     begin = generator.randrange(len(words))
     return " ".join(words[begin : begin + generator.randint(1, MAX_WORDS)])
-
-
-def _tokenizer() -> Any:
-    from transformers import PreTrainedTokenizerFast
-
-    return PreTrainedTokenizerFast.from_pretrained(bundled_folder())
 
 
 if __name__ == "__main__":

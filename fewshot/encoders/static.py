@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -22,9 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, normalize
 
 from fewshot.encoders.encoder import Encoder
-from fewshot.encoders.loading import loading
 from fewshot.encoders.row_int8 import WEIGHTS, read_packed
-from fewshot.encoders.source import STATIC, STATIC_SHA256, bundled_folder, check_bundled
+from fewshot.encoders.source import STATIC, STATIC_SHA256, check_bundled
 from fewshot.encoders.texts import without_surrogates
 from fewshot.encoders.tokens import TokenizedTexts
 from fewshot.encoders.word_pieces import WordPieces
@@ -169,22 +168,16 @@ class StaticEncoder(Encoder):
             self.trained.check_base(self.model, self.identity)
 
     def _load(self, folder: Path, dtype: torch.dtype) -> nn.Module:
-        with loading(self.model):
-            from transformers import PreTrainedTokenizerFast
-
-            tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(bundled_folder())
-        pieces = WordPieces.of(tokenizer)
-        assert pieces is not None
-        self._pieces = pieces
+        self._pieces = WordPieces.bundled()
         if self.trained is not None:  # of a rank, a width and pairs of its own
             module = PieceVectors.of(self.trained.tensors)
         else:
             check_bundled(folder / WEIGHTS, STATIC_SHA256, "fewshot-text")
             module = PieceVectors.of(read_packed(folder))
-        if len(module.vectors) != len(tokenizer):
+        if len(module.vectors) != self._pieces.count:
             raise EncoderError(
                 f"The weights of a static encoder are vectors of {len(module.vectors):,} word pieces, expected "
-                f"{len(tokenizer):,}. Distil the student again."
+                f"{self._pieces.count:,}. Distil the student again."
             )
         return module.to(self._place)
 

@@ -12,7 +12,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from fewshot.encoders.texts import TOKENIZING
+from tokenizers import Tokenizer
+
+from fewshot.encoders.source import TOKENIZER_SHA256, bundled_folder, check_bundled
 
 _BLANKS = re.compile("[ \t\n\r]+")  # among all that `str.split` splits at, control characters are removed by BERT
 _MAX_CHUNKS = 2**17  # that are remembered, some 25 MB
@@ -23,28 +25,49 @@ class WordPieces:
     """The ids that a tokenizer of the `tokenizers` library gives, without special tokens and never cut.
 
     Args:
-        tokenizer: see `of`.
+        tokenizer: that neither cuts nor pads.
         special: ids before and behind those of a text.
     """
 
-    def __init__(self, tokenizer: Any, special: tuple[int, int]):
+    def __init__(self, tokenizer: Tokenizer, special: tuple[int, int]):
         self._tokenizer, self.special = tokenizer, special
         self._known: dict[str, list[int]] = {}
 
     @classmethod
     def of(cls, tokenizer: Any) -> "WordPieces | None":
-        """For a BERT tokenizer that puts one special token on either side of a text; None for any other."""
-        if not getattr(tokenizer, "is_fast", False):
-            return None
-        content = json.loads(tokenizer.backend_tokenizer.to_str())
+        """For a tokenizer of transformers, if it is BERT's and puts one special token on either side of a text."""
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        return None if backend is None else cls.read(backend.to_str())
+
+    @classmethod
+    def read(cls, description: str) -> "WordPieces | None":
+        """For the tokenizer that a `tokenizer.json` describes, if it is such a one."""
+        content = json.loads(description)
         parts = [(content[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
         across = any(token["single_word"] or _BLANKS.search(token["content"]) for token in content["added_tokens"])
         if parts != ["BertNormalizer", "BertPreTokenizer", "WordPiece"] or across:
             return None
-        special, one = tokenizer("")["input_ids"], tokenizer("a")["input_ids"]
+        tokenizer = Tokenizer.from_str(description)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        special, one = tokenizer.encode("").ids, tokenizer.encode("a").ids
         if len(special) != 2 or len(one) != 3 or one[::2] != special:
             return None
         return cls(tokenizer, (special[0], special[1]))
+
+    @classmethod
+    def bundled(cls) -> "WordPieces":
+        """For MiniLM's tokenizer, which comes with the package; without importing transformers."""
+        path = bundled_folder() / "tokenizer.json"
+        check_bundled(path, TOKENIZER_SHA256)
+        pieces = cls.read(path.read_text(encoding="utf-8"))
+        assert pieces is not None
+        return pieces
+
+    @property
+    def count(self) -> int:
+        """Number of word pieces that there are."""
+        return int(self._tokenizer.get_vocab_size())
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each text."""
@@ -54,16 +77,8 @@ class WordPieces:
         ids = {chunk: remembered[chunk] for chunk in distinct if chunk in remembered}
         new = list(distinct.difference(ids))
         if new:
-            with TOKENIZING:
-                encoded = self._tokenizer(
-                    new,
-                    add_special_tokens=False,
-                    truncation=False,
-                    return_attention_mask=False,
-                    return_token_type_ids=False,
-                    verbose=False,
-                )
-            found = dict(zip(new, encoded["input_ids"], strict=True))
+            encoded = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
+            found = {chunk: encoding.ids for chunk, encoding in zip(new, encoded, strict=True)}
             ids |= found
             if len(remembered) + len(found) > _MAX_CHUNKS:
                 self._known = remembered = {}

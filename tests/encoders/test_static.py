@@ -1,5 +1,7 @@
 """An encoder without a transformer: sums of vectors, by a few lines of NumPy."""
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -116,3 +118,12 @@ def test_pairs_that_are_not_in_the_table_have_no_place():
     place, there = vectors.places(torch.tensor([1, 7, 2, 8]), torch.tensor([3, 1, 1, 8]))
     assert there.tolist() == [True, True, False, False]
     assert place[:2].tolist() == [1, 2]
+
+
+@pytest.mark.slow
+def test_it_reads_texts_without_transformers():
+    code = (
+        "import sys; from fewshot.encoders import StaticEncoder; "
+        "StaticEncoder().encode(['my card']); sys.exit('transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
