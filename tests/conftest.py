@@ -35,12 +35,13 @@ def write_jsonl(folder: Path, records: list[dict[str, Any]]) -> Path:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """All tests of a file go to one worker, and all of `tests/export`, so that what they share is made once."""
+    """All tests of a file go to one worker, or of a folder whose tests share a lot, so that it is made once."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "export" if nodeid.startswith("tests/export/") else super()._split_scope(nodeid)
+            folder = nodeid.rpartition("/")[0]
+            return folder if folder in ("tests/adaptation", "tests/export") else super()._split_scope(nodeid)
 
     return Scheduling(config, log)
 

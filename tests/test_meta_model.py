@@ -93,7 +93,9 @@ def test_a_meta_trained_encoder(task, tiny):
     assert_handed_over(result, task)
 
 
-@pytest.mark.parametrize("trainable", [LoRA(rank=2), Full()], ids=["lora", "full"])
+@pytest.mark.parametrize(
+    "trainable", [pytest.param(LoRA(rank=2), id="lora"), pytest.param(Full(), id="full", marks=pytest.mark.slow)]
+)
 def test_an_inner_loop_through_the_encoder(task, tiny, monkeypatch, trainable):
     monkeypatch.setattr("fewshot.experiment.meta_training.FEWER", 20)
     trainer = EncoderMAMLTrainer(steps=2, evaluate_every=2, episodes_per_step=1, ways=3, shots=[1], queries=1)

@@ -76,6 +76,7 @@ def test_the_version_is_that_of_the_package():
     assert fewshot.__version__ == project["version"]
 
 
+@pytest.mark.slow
 def test_a_wheel_holds_configs_and_bundled_tasks(tmp_path):
     pytest.importorskip("hatchling")
     subprocess.run(

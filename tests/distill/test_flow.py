@@ -124,6 +124,7 @@ def test_an_encoder_alone(encoder):
     assert torch.cosine_similarity(small.encode(new), encoder.encode(new)).mean() > 0.8
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_a_finished_training_is_gone_on_with(teacher, student, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     texts = made_texts(400, 1)[0]

@@ -49,6 +49,7 @@ def test_each_gives_what_it_gives_alone_in_any_order(checkpoints, architecture, 
     assert len(loads) == 1
 
 
+@pytest.mark.slow
 def test_in_16_bits_too(monkeypatch):
     monkeypatch.setattr("fewshot.encoders.precision._cpu_has_bfloat16", lambda: True)
     encoder = SentenceTransformerEncoder(cache=None, max_length=32)

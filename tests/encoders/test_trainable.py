@@ -293,6 +293,7 @@ def test_values_that_cannot_be_are_refused_at_once(trainable, values, said):
         trainable(**values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_minilm_is_fast_again_once_merged(kind, monkeypatch):
     monkeypatch.setattr("fewshot.encoders.precision._cpu_has_bfloat16", lambda: True)

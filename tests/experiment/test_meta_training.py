@@ -170,6 +170,7 @@ def few_valid_episodes(monkeypatch):
     monkeypatch.setattr("fewshot.experiment.meta_training.FEWER", 50)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_valid_episodes")
 def test_maml_through_the_encoder_is_meta_trained_calibrated_and_scored(task, encoder):
     protocol = dataclasses.replace(SETTINGS, episodes=3, baselines=("centroid", "prototypical"))
