@@ -2,6 +2,7 @@
 
     python -m benchmarks.layers_student --data DIR --out FOLDER [--layers 0 5] [--minutes 40]
     python -m benchmarks.layers_student --data DIR --choose
+    FEWSHOT_DATA=DIR python -m benchmarks.layers_student --out FOLDER --compare [--layers 0 5]
 
 DIR holds `text/*.txt.gz`, a text a line, and `meta_sources/*/texts.jsonl`; the sources are those of
 `benchmarks.deepseek_small`, and of labelled ones only the texts: none of banking77, clinc150 or medical_terms. Word
@@ -13,12 +14,16 @@ weights in 8 bits, for `encoder.layers=[0,5] encoder.weights=FOLDER/model`.
 `--choose` compares choices of two and three layers before any training, on texts that nothing else uses (sgd_intents)
 and on terms of WordNet: how near the means of their hidden states come to the teacher's by one linear map, fitted to
 500 of 700 texts and measured on the others.
+
+`--compare` measures the weights in FOLDER/model beside MiniLM, as `benchmarks.int8` does: the nearest centroid of 10
+texts a class, all classes, and texts per second in turn; the weights compute in what `encoder.dtype=int8` chooses.
 """
 
 import argparse
 import itertools
 import json
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +33,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from benchmarks.deepseek_small import HELD_OUT, SOURCES, load_teacher, read_lines, train
+from benchmarks.experiments import load
+from benchmarks.int8 import N_TIMED, TASKS, hits
 from benchmarks.pretraining.corpus import Corpus, Mixture, Tokens
 from benchmarks.pretraining.deepseek import layer_states, pooled
 from benchmarks.pretraining.trainer import Distillation, Pair, Schedule
 from benchmarks.record import record
+from fewshot.distill import Accuracies
 from fewshot.encoders import Encoder, Full, SentenceTransformerEncoder, TrainableEncoder
 from fewshot.encoders.layers import find_stack, keep_layers
 from fewshot.encoders.source import SHALLOW_LAYER
@@ -41,14 +49,23 @@ from fewshot.storage import write_json
 MIXTURE = Mixture(max_tokens=32)  # short texts, as those of tasks are
 CHOICE_TEXTS = ("sgd_intents", "wordnet_terms")
 N_EACH, N_FITTED, RIDGE = 350, 500, 1.0
+ROUNDS = 5  # of timing
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     """Train and write the weights, or compare choices of layers; gives what is written or recorded."""
     chosen = parser().parse_args(arguments)
+    if chosen.data is None and not chosen.compare:
+        parser().error("--data is missing")
     if chosen.choose:
         rows = choices(chosen.data, chosen.seed)
         record("layers_choice", "python -m benchmarks.layers_student --data DIR --choose", rows, seed=chosen.seed)
+        return {"rows": rows}
+    if chosen.compare:
+        rows = compared(chosen.out / "model", chosen.layers)
+        training = json.loads((chosen.out / "model" / "training.json").read_text("utf-8"))
+        command = "FEWSHOT_DATA=DIR python -m benchmarks.layers_student --out FOLDER --compare"
+        record("layers_student", command, rows, training=training)
         return {"rows": rows}
     teacher, tokenizer = load_teacher(None)
     lines = read_lines(chosen.data, chosen.sources)
@@ -73,9 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="for all but --compare")
     parser.add_argument("--out", type=Path, default=Path("outputs") / "layers_student")
     parser.add_argument("--choose", action="store_true", help="compare choices of layers, and train nothing")
+    parser.add_argument("--compare", action="store_true", help="measure what was trained, and train nothing")
     parser.add_argument("--sources", nargs="+", default=list(SOURCES))
     parser.add_argument("--layers", nargs="+", type=int, default=[0, 5])
     parser.add_argument("--steps", type=int, default=10_000)
@@ -114,6 +132,27 @@ def write_student(student: nn.Module, start: Encoder, folder: Path, summary: dic
     write_trained(folder, weights, start.settings())
     write_json(folder / "training.json", summary | {"digest": weights.digest})
     print(json.dumps({name: value for name, value in summary.items() if name != "log"}), flush=True)
+
+
+def compared(folder: Path, layers: Sequence[int]) -> list[dict[str, Any]]:
+    """A row for each task: MiniLM, the student, the paired difference, and texts per second of both."""
+    teacher = SentenceTransformerEncoder(cache=None)
+    student = SentenceTransformerEncoder(layers=layers, weights=folder, dtype="int8", cache=None)
+    rows = []
+    for task in TASKS:
+        accuracies = Accuracies.of(hits(teacher, task), hits(student, task))
+        texts = load(task).texts[:N_TIMED]
+        seconds: dict[Encoder, list[float]] = {teacher: [], student: []}
+        for encoder in [teacher, student] * ROUNDS:
+            started = time.process_time()
+            encoder.compute(texts)
+            seconds[encoder].append(time.process_time() - started)
+        row = {"task": task, "MiniLM": 100 * accuracies.teacher, "student": 100 * accuracies.student}
+        row |= {"difference": accuracies.difference.percent(sign=True)}
+        row |= {"texts/s": len(texts) / min(seconds[student])}
+        rows.append({**row, "times MiniLM": min(seconds[teacher]) / min(seconds[student])})
+        print(*rows[-1].values(), flush=True)
+    return rows
 
 
 def choices(data: Path, seed: int) -> list[dict[str, Any]]:
