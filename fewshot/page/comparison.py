@@ -12,7 +12,7 @@ from fewshot.page.page import Curve, Row
 from fewshot.page.tables import Table
 from fewshot.report.collect import WORDS, Run, name_of, sweep_rows
 from fewshot.report.jobs import JobWithoutResults
-from fewshot.report.table import asked, interval, percent
+from fewshot.report.table import interval, percent, protocol
 
 _MAX_RUNS = 12  # that are compared pairwise
 
@@ -92,7 +92,7 @@ def _tasks(runs: Sequence[Run]) -> list[str]:
 
 
 def _group(runs: Sequence[Run], prefix: str) -> Group:
-    title, names = f"{prefix}{asked(runs[0].results)}", [name_of(run, runs) for run in runs]
+    title, names = f"{prefix}{protocol(runs[0].results)}", [name_of(run, runs) for run in runs]
     rows = []
     for name, run in zip(names, runs, strict=True):
         accuracy = run.results["accuracy"]

@@ -12,7 +12,7 @@ from fewshot.page.answers import MOST_WRONG, Answers
 from fewshot.page.map import map_of
 from fewshot.page.page import Augmented, Curve, Page, Row, answered, settings
 from fewshot.page.reasons import by_closest
-from fewshot.report.table import asked, covered, gain, interval, learner_name, percent
+from fewshot.report.table import coverage, gain, interval, learner_name, percent, protocol
 from fewshot.tasks.task import Task
 from fewshot.training import TrainingHistory
 
@@ -32,7 +32,7 @@ def page_of_run(task: Task, result: ExperimentResult, results: Mapping[str, Any]
         result: of the experiment.
         results: its `results.json`, see `fewshot.report.results`.
     """
-    scope = covered(results)
+    summary = coverage(results)
     answers = Answers.of_evaluation(task, result.evaluation, result.episodes.classes)
     texts_map, reasons = None, [""] * len(answers.wrong()[:MOST_WRONG])
     if result.features is not None:
@@ -46,8 +46,8 @@ def page_of_run(task: Task, result: ExperimentResult, results: Mapping[str, Any]
         wrong_rows = {row for row, i in enumerate(indices.tolist()) if i in wrong}
         texts_map = map_of(rows, classes, answers.labels, texts, wrong_rows)
     return Page(
-        title=asked(results),
-        summary=f"{scope[0].upper()}{scope[1:]}.",
+        title=protocol(results),
+        summary=f"{summary[0].upper()}{summary[1:]}.",
         rows=tuple(_rows(results)),
         advice=tuple(results["advice"]),
         **answered(answers, reasons),
