@@ -18,10 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: what stands behind `fewshot`; `sys.argv[1:]` when None.
+        arguments: those of `fewshot`; None: `sys.argv[1:]`.
 
     Returns:
-        Exit status: 0; 2 when there is something for the user to mend; 130 after Ctrl-C.
+        Exit status: 0; 2 for a mistake that the user can mend; 130 after Ctrl-C.
     """
     typed = list(sys.argv[1:] if arguments is None else arguments)
     commands.typed[:] = typed
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"error: {error}")
     except (typer.Abort, KeyboardInterrupt):
         return _complain("\nStopped.", 130)
-    except BrokenPipeError:  # whoever read standard output has seen enough
+    except BrokenPipeError:  # the reader of standard output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

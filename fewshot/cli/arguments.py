@@ -1,4 +1,4 @@
-"""Values as a user writes them against the annotations of the constructor that gets them."""
+"""Values as a user types them, checked against the annotations of the constructor that gets them."""
 
 import difflib
 import math
@@ -12,7 +12,7 @@ from fewshot.errors import ConfigError, as_typed
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", types.NoneType: "null"}
 _LISTS = {int: "a list of whole numbers such as [1,5]", float: "a list of numbers such as [0.1,0.5]"}
-_LARGEST = 2**63  # of whole numbers
+_MAX_INT = 2**63
 _MAY_BE_NEGATIVE = ("margin", "cosine")  # endings of names
 
 
@@ -22,7 +22,7 @@ def checked_arguments(
     """Arguments that a constructor or function can be called with; a number where a text goes becomes that text.
 
     Args:
-        parameters: what it takes, by name; annotations are classes, not strings.
+        parameters: its parameters by name; annotations are classes, not strings.
         values: name → value.
         group: stands before each name in messages.
         fixed: arguments that are not the user's to choose.
@@ -58,12 +58,12 @@ def checked_arguments(
 
 def below_zero(setting: str, value: Any) -> list[str]:
     """The sentence on a number below 0, if it is one; only margins and cosines may be negative."""
-    sensible = not _is_number(value) or not value < 0 or setting.endswith(_MAY_BE_NEGATIVE)  # NaN passes
-    return [] if sensible else [f"Got {setting}={as_typed(value)}, expected 0 or more."]
+    valid = not _is_number(value) or not value < 0 or setting.endswith(_MAY_BE_NEGATIVE)  # NaN passes
+    return [] if valid else [f"Got {setting}={as_typed(value)}, expected 0 or more."]
 
 
 def near_matches(name: str, known: Collection[str]) -> str:
-    """A question that offers what was meant, or nothing."""
+    """A question that offers similar names; empty if there are none."""
     ends = {setting.rpartition(".")[2]: setting for setting in known}
     near = difflib.get_close_matches(name.rpartition(".")[2], ends, n=3)
     return f" Did you mean {' or '.join(ends[end] for end in near)}?" if near else ""
@@ -99,7 +99,7 @@ def _fits(value: Any, annotation: Any) -> bool:
         is_list = isinstance(value, Sequence) and not isinstance(value, str)
         return is_list and all(_fits(item, inner[0]) for item in value if inner)
     if kind is int:
-        return type(value) is int and abs(value) < _LARGEST
+        return type(value) is int and abs(value) < _MAX_INT
     return kind not in (*_WORDS, Path) or isinstance(value, str if kind is Path else kind)
 
 

@@ -1,4 +1,4 @@
-"""`fewshot report` of audit logs: who answered what, two models beside each other, drift."""
+"""`fewshot report` of audit logs: the answers of each model, pairs of models compared, drift."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from fewshot.serving.audit import TextDigest, read_audit
 from fewshot.serving.comparison import Answers, Difference, Log, Mean, Source, differences
 from fewshot.tables import LabelledRows, guess_columns, open_table
 
-_SHOWN = 5  # labels of a model
+_MAX_LABELS = 5  # that are shown of a model
 
 
 def report_logs(logs: Sequence[Path], labels: Path | None) -> None:
-    """Print what audit logs say.
+    """Print the tables of audit logs.
 
     Args:
         logs: files that `fewshot serve --audit-log` wrote.
@@ -35,8 +35,8 @@ def report_logs(logs: Sequence[Path], labels: Path | None) -> None:
         )
     truth = {} if labels is None else _truth(labels, log)
     show(_answers(log, truth))
-    if found := differences(log, truth):
-        show(_differences(found))
+    if pairs := differences(log, truth):
+        show(_differences(pairs))
     if (drift := _drift(log)).row_count:
         show(drift)
     print("Intervals are of 95 % and cover other texts of the same kind; a text that came again counts once.")
@@ -45,10 +45,10 @@ def report_logs(logs: Sequence[Path], labels: Path | None) -> None:
 
 
 def _truth(path: Path, log: Log) -> dict[str, Any]:
-    """What stands for a text → its label, of a table of texts and labels."""
+    """Digest of a text → its label, of a table of texts and labels."""
     table = open_table(path)
     texts, labels = LabelledRows(table, guess_columns(table)).lists()
-    digest, known = TextDigest.from_environment(), _named(log)
+    digest, known = TextDigest.from_environment(), _by_text(log)
     truth = {digest(text): known.get(label, label) for text, label in zip(texts, labels, strict=True)}
     seen = {text for answers in log.answers.values() for text in answers.texts}
     if not seen & set(truth):
@@ -59,14 +59,13 @@ def _truth(path: Path, log: Log) -> dict[str, Any]:
     return truth
 
 
-def _named(log: Log) -> dict[str, Any]:
-    """Labels of the log by their text: a table has all labels as text, and several as `a|b`."""
-    named: dict[str, Any] = {}
+def _by_text(log: Log) -> dict[str, Any]:
+    """Labels of the log by the text that a table has for them; several labels are `a|b`."""
+    labels: dict[str, Any] = {}
     for label in dict.fromkeys(label for answers in log.answers.values() for label in answers.labels):
-        if label is None:  # a rejected text
-            continue
-        named["|".join(map(str, label)) if isinstance(label, tuple) else str(label)] = label
-    return named
+        if label is not None:  # None: a rejected text
+            labels["|".join(map(str, label)) if isinstance(label, tuple) else str(label)] = label
+    return labels
 
 
 def _answers(log: Log, truth: Mapping[str, Any]) -> Table:
@@ -90,19 +89,19 @@ def _answers(log: Log, truth: Mapping[str, Any]) -> Table:
     return table
 
 
-def _differences(found: Sequence[Difference]) -> Table:
+def _differences(pairs: Sequence[Difference]) -> Table:
     table = Table(title="Side by side: the second minus the first")
     for column in ("first", "second", "texts", "same label %", "probability", "accuracy %", "compared"):
         table.add_column(column, justify="left" if column in ("first", "second", "compared") else "right")
-    for one in found:
+    for pair in pairs:
         table.add_row(
-            _name(one.first),
-            _name(one.second),
-            f"{one.probability.n_texts:,}",
-            "" if one.agreement is None else _share(one.agreement),
-            _mean(one.probability, sign=True),
-            "" if one.accuracy is None else _share(one.accuracy, sign=True),
-            "on the same texts" if one.paired else "each on its own texts",
+            _name(pair.first),
+            _name(pair.second),
+            f"{pair.probability.n_texts:,}",
+            "" if pair.agreement is None else _share(pair.agreement),
+            _mean(pair.probability, sign=True),
+            "" if pair.accuracy is None else _share(pair.accuracy, sign=True),
+            "on the same texts" if pair.paired else "each on its own texts",
         )
     return table
 
@@ -115,8 +114,8 @@ def _drift(log: Log) -> Table:
         for what, shift in log.shifts(source).items():
             table.add_row(*source, what, f"{shift.size:.3f}", f"{shift.p_value:.3f}", f"{len(answers.texts):,}")
     for model, record in log.drifts.items():
-        if isinstance(found := record.get("texts"), Mapping):
-            size, p_value, n_texts = float(found["size"]), float(found["p_value"]), record["n_texts"]
+        if isinstance(drift := record.get("texts"), Mapping):
+            size, p_value, n_texts = float(drift["size"]), float(drift["p_value"]), record["n_texts"]
             table.add_row(model, str(record["digest"]), "", "texts", f"{size:.3f}", f"{p_value:.3f}", f"{n_texts:,}")
     return table
 
@@ -127,19 +126,19 @@ def _name(source: Source) -> str:
 
 def _labels(answers: Answers) -> str:
     counts = Counter(answers.labels).most_common()
-    shown = [f"{'none' if label is None else label} {n / len(answers.labels):.0%}" for label, n in counts[:_SHOWN]]
-    return ", ".join(shown) + (", ..." if len(counts) > _SHOWN else "")
+    shown = [f"{'none' if label is None else label} {n / len(answers.labels):.0%}" for label, n in counts[:_MAX_LABELS]]
+    return ", ".join(shown) + (", ..." if len(counts) > _MAX_LABELS else "")
 
 
-def _mean(found: Mean, sign: bool = False) -> str:
-    return _with_interval(found, ("+" if sign else "") + ".3f", 1.0)
+def _mean(mean: Mean, sign: bool = False) -> str:
+    return _with_interval(mean, ("+" if sign else "") + ".3f", 1.0)
 
 
-def _share(found: Mean, sign: bool = False) -> str:
-    return _with_interval(found, ("+" if sign else "") + ".1f", 100.0)
+def _share(mean: Mean, sign: bool = False) -> str:
+    return _with_interval(mean, ("+" if sign else "") + ".1f", 100.0)
 
 
-def _with_interval(found: Mean, form: str, unit: float) -> str:
-    """The mean and its interval, which one text alone has none of."""
-    mean, low, high = (f"{unit * value:{form}}" for value in (found.mean, found.low, found.high))
-    return mean if found.low == found.high else f"{mean} ({low} to {high})"
+def _with_interval(mean: Mean, form: str, unit: float) -> str:
+    """The mean and its interval; a single text has no interval."""
+    value, low, high = (f"{unit * number:{form}}" for number in (mean.mean, mean.low, mean.high))
+    return value if mean.low == mean.high else f"{value} ({low} to {high})"

@@ -16,11 +16,11 @@ _EXTRAS = {"nlpaug": "augment", "nltk": "wordnet", "openai": "llm"}  # package â
 
 
 def build(config: DictConfig, group: str, **fixed: Any) -> Any:
-    """Make what a config group describes; mistakes come as they were raised, not wrapped by Hydra.
+    """Make the object that a config group describes; errors are not wrapped by Hydra.
 
     Args:
         config: the composed config.
-        group: its name, or the place of a description inside one, such as `adaptation.lora`.
+        group: its name, or the key of a description inside one, such as `adaptation.lora`.
         **fixed: further arguments of the constructor.
 
     Raises:
@@ -39,36 +39,36 @@ def build(config: DictConfig, group: str, **fixed: Any) -> Any:
         cause, top = error.__cause__, group.partition(".")[0]
         if not isinstance(cause, FewshotError):
             raise
-        if top != group:  # an object says its group, but not in which place of it it stands
+        if top != group:  # an object names its group, but not its key inside the group
             cause = type(cause)(str(cause).replace(f"{top}.", f"{group}."))
         raise cause from error
 
 
-def _checked(value: Any, place: str, fixed: Mapping[str, Any] | None = None) -> Any:
+def _checked(value: Any, path: str, fixed: Mapping[str, Any] | None = None) -> Any:
     """A value of a config with all descriptions of objects inside it checked."""
     if isinstance(value, list):
-        return [_checked(item, f"{place}.{index}") for index, item in enumerate(value)]
+        return [_checked(item, f"{path}.{index}") for index, item in enumerate(value)]
     if not isinstance(value, Mapping):
         return value
     missing = [key for key, item in value.items() if item == "???"]
     if missing:
-        raise ConfigError(f"Got no {place}.{missing[0]}, which has no default. Write {place}.{missing[0]}=VALUE.")
-    inside = {key: _checked(item, f"{place}.{key}") for key, item in value.items()}
+        raise ConfigError(f"Got no {path}.{missing[0]}, which has no default. Write {path}.{missing[0]}=VALUE.")
+    inside = {key: _checked(item, f"{path}.{key}") for key, item in value.items()}
     if "_target_" not in value:
         return inside
     special = {key: item for key, item in inside.items() if key.startswith("_")}
     arguments = {key: item for key, item in inside.items() if key not in special}
-    return special | checked_arguments(_parameters(special["_target_"], place), arguments, place, fixed or {})
+    return special | checked_arguments(_parameters(special["_target_"], path), arguments, path, fixed or {})
 
 
-def _parameters(target: str, place: str) -> Mapping[str, Parameter]:
+def _parameters(target: str, path: str) -> Mapping[str, Parameter]:
     try:
         return inspect.signature(get_object(target)).parameters
     except ImportError as error:
         missing = getattr(error.__cause__, "name", None)
         if missing in _EXTRAS:
             raise ConfigError(
-                f"{place}._target_={target} needs the package {missing}, which is not installed. Install it with "
+                f"{path}._target_={target} needs the package {missing}, which is not installed. Install it with "
                 f"pip install 'fewshot-text[{_EXTRAS[missing]}]'."
             ) from error
-        raise ConfigError(f"Could not import {place}._target_={target}: {error}. Correct it.") from error
+        raise ConfigError(f"Could not import {path}._target_={target}: {error}. Correct it.") from error

@@ -11,14 +11,14 @@ from fewshot.cli.settings import RunSettings
 from fewshot.errors import ConfigError
 from fewshot.tasks.readers import find_texts, labelled_rows, task_path
 
-BY_STAGE = "by_stage"  # the choice of augment that goes by the ladder
+BY_STAGE = "by_stage"  # the choice of augment that depends on the ladder's stage
 _FOLDERS = ("fewshot.tasks.load_folder", "fewshot.tasks.load_hub")
 
 
 def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str]) -> RunSettings:
     """Refuse run settings that cannot be used, typed numbers below 0, and a task folder without its texts or columns.
 
-    What constructors take is judged by `build`, which imports them.
+    The arguments of constructors are checked by `build`, which imports them.
 
     Args:
         config: composed.
@@ -33,7 +33,7 @@ def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str
         TaskError: the task folder does not exist, or has no texts or columns of these names.
     """
     typed = [override.lstrip("+") for override in overrides]
-    for key in map(str, config):  # a user's own group, or what its files define, is not ours to judge
+    for key in map(str, config):  # groups of the user, and keys that their files define, are not checked
         if key not in (*KNOWN, *chosen) and any(word.startswith((f"{key}.", f"{key}=")) for word in typed):
             raise ConfigError(unknown_setting(key, KNOWN))
     values = OmegaConf.to_container(config, resolve=True)
@@ -49,9 +49,9 @@ def check(config: DictConfig, chosen: Mapping[str, str], overrides: Sequence[str
 
 
 def _check_augment(augment: Mapping[str, Any], chosen: str | None, typed: Sequence[str]) -> None:
-    left = chosen == "none" or (chosen == BY_STAGE and f"augment={BY_STAGE}" not in typed)
+    is_off = chosen == "none" or (chosen == BY_STAGE and f"augment={BY_STAGE}" not in typed)
     settings = [override for override in typed if override.startswith(("augment.", "augment/"))]
-    if left and settings:
+    if is_off and settings:
         raise ConfigError(augmentation_is_off(settings[0]))
     sources = augment.get("sources") or {}
     present = [name for name, source in sources.items() if "_target_" in source]
@@ -74,7 +74,7 @@ def _check_tuners(tuners: Mapping[str, Any]) -> None:
 
 
 def _check_task(task: Mapping[str, Any]) -> None:
-    """Look for the texts of a task folder or file, or of those of a collection, and at the first of them."""
+    """Read the first text of a task folder or file, or of each one of a collection."""
     for source in (task.get("tasks") or {}).values():
         _check_task(source)
     target, path = task.get("_target_"), task.get("path")

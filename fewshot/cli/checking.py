@@ -23,15 +23,15 @@ def check_table(
     encoder: str | None,
     overwrite: bool = False,
 ) -> Iterator[str]:
-    """Check a table, and write a repaired copy if asked; gives what to print, a line each.
+    """Check a table, and write a repaired copy if asked; yields the lines to print.
 
     Args:
         path: the table; it is never written.
-        text, label: columns, where they cannot be guessed. A table of one column has no labels.
+        text, label: names of columns; None guesses them. A table of one column has no labels.
         fix: repair what is safe.
         output: of the repaired table; a file that holds something is refused.
         encoder: its features find likely wrong labels; None is MiniLM.
-        overwrite: write an output that holds something anew.
+        overwrite: replace an output that holds something.
 
     Raises:
         FewshotError: anything that the user can mend.
@@ -47,9 +47,11 @@ def check_table(
     rows = list(table)
     if not rows:
         raise TaskError(f"{path} has no texts. Add some, or name another file.")
-    texts = [_cell(record, columns.text, place, "--text") for place, record in rows]
-    labels = [] if columns.label is None else [_cell(record, columns.label, place, "--label") for place, record in rows]
-    places = [place.rpartition(", ")[2] for place, _ in rows]
+    texts = [_cell(record, columns.text, location, "--text") for location, record in rows]
+    labels = []
+    if columns.label is not None:
+        labels = [_cell(record, columns.label, location, "--label") for location, record in rows]
+    places = [location.rpartition(", ")[2] for location, _ in rows]
     if output is None:
         yield from _findings(texts, labels, places, encoder)
         return
@@ -72,11 +74,11 @@ def _findings(texts: list[str], labels: list[str], places: list[str], encoder: s
         return
     from fewshot.encoders import SentenceTransformerEncoder
 
-    cache = "auto" if has_presidio() else None  # nothing of personal data is kept
-    how = (
+    cache = "auto" if has_presidio() else None  # personal data is not written to disk
+    text_encoder = (
         SentenceTransformerEncoder(cache=cache) if encoder is None else SentenceTransformerEncoder(encoder, cache=cache)
     )
-    yield from check_texts(texts, labels, how, places).lines()
+    yield from check_texts(texts, labels, text_encoder, places).lines()
 
 
 def _repaired(
@@ -93,7 +95,7 @@ def _repaired(
     yield f"Wrote {writer.rows_written:,} of {len(rows):,} rows to {writer.name}."
 
 
-def _cell(record: dict[str, Any], column: str, place: str, setting: str) -> str:
-    check_column(record, column, place, f"Rename the column, or set {setting}.")
+def _cell(record: dict[str, Any], column: str, location: str, setting: str) -> str:
+    check_column(record, column, location, f"Rename the column, or set {setting}.")
     value = record[column]
     return "" if value is None else str(value).strip()

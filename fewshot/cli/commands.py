@@ -1,6 +1,6 @@
 """The commands of `fewshot`: fit, predict, evaluate, distill, export, meta-train, check, report, serve and run.
 
-What each needs is imported when it runs.
+Each imports what it needs when it runs.
 """
 
 import shlex
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-typed: list[str] = []  # behind `fewshot`; is written down beside a classifier and on pages
+typed: list[str] = []  # the arguments of `fewshot`, for the command in classifiers and on pages
 
 Engine = Literal["plain", "ray"]
 
@@ -68,7 +68,7 @@ def fit(
     settings = FitSettings(
         text, label, label_names, encoder, adapter, meta_model, stage, reject, seed, mask_personal_data
     )
-    _say(fit_table(table, output, settings, shlex.join(["fewshot", *typed])))
+    _print_lines(fit_table(table, output, settings, shlex.join(["fewshot", *typed])))
 
 
 @app.command()
@@ -118,7 +118,7 @@ def evaluate(
         if model is None
         else score_table(model, table, text, label, page, group, robustness)
     )
-    _say(lines)
+    _print_lines(lines)
 
 
 @app.command()
@@ -146,7 +146,7 @@ def distill(
     from fewshot.cli.distilling import DistillSettings, distill_folder
 
     settings = DistillSettings(texts, student, labelled, text, label, seed)
-    _say(distill_folder(model, output, settings, shlex.join(["fewshot", *typed])))
+    _print_lines(distill_folder(model, output, settings, shlex.join(["fewshot", *typed])))
 
 
 @app.command()
@@ -159,7 +159,7 @@ def export(
     """Write a classifier as one graph with its tokenizer, which predict and other programs run without torch."""
     from fewshot.cli.exporting import export_classifier
 
-    _say(export_classifier(model, output, format, int8))
+    _print_lines(export_classifier(model, output, format, int8))
 
 
 @app.command("meta-train")
@@ -174,7 +174,7 @@ def meta_train(
     """Meta-train an adapter of the encoder on tables of your own; fit takes it with --adapter."""
     from fewshot.cli.meta_training import meta_train_tables
 
-    _say(meta_train_tables(tables, output, text, label, encoder, seed))
+    _print_lines(meta_train_tables(tables, output, text, label, encoder, seed))
 
 
 @app.command()
@@ -190,7 +190,7 @@ def check(
     """Find what is wrong with texts and labels: copies, contradictions, likely wrong labels, personal data and more."""
     from fewshot.cli.checking import check_table
 
-    _say(check_table(table, text, label, fix, output, encoder, overwrite))
+    _print_lines(check_table(table, text, label, fix, output, encoder, overwrite))
 
 
 @app.command()
@@ -268,6 +268,6 @@ def run(
     raise typer.Exit(run_experiment(settings or []))
 
 
-def _say(lines: Iterable[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         typer.echo(printable(line))

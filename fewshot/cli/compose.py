@@ -20,7 +20,7 @@ DEFAULTS = {
     field.name: list(field.default) if isinstance(field.default, tuple) else field.default
     for field in fields(RunSettings)
 }
-KNOWN = (  # what may stand at the top of the config
+KNOWN = (  # keys at the top of the config
     *DEFAULTS,
     *("ladder", "output", "task", "encoder", "trainable", "learner", "training", "encoder_training"),
     *("quick_training", "augment", "adaptation"),
@@ -30,7 +30,7 @@ ConfigStore.instance().store("settings", DEFAULTS)  # first in the defaults list
 
 def _prefer_own_plugins() -> None:
     """Forget configs of Hydra plugins that may be installed under the names of ours, such as joblib."""
-    Plugins.instance()  # which registers them
+    Plugins.instance()  # registers them
     store = ConfigStore.instance().repo["hydra"]
     for path in (CONF / "hydra").glob("*/*.yaml"):
         store.get(path.parent.name, {}).pop(path.name, None)
@@ -46,23 +46,23 @@ def composed(*overrides: str, with_hydra: bool = False) -> DictConfig:
 
 
 def choices(group: str, folders: Sequence[Path] = (CONF,)) -> dict[str, str]:
-    """Names of a config group with the first comment of each file that is one for readers."""
-    found = {}
+    """Names of a config group with the first comment of each file."""
+    comments = {}
     for folder in reversed(folders):
         for path in (folder / group).glob("*.yaml"):
             lines = path.read_text(encoding="utf-8").splitlines()
             first = next((line for line in lines if not line.startswith("# @package")), "")
-            found[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
-    return dict(sorted(found.items()))
+            comments[path.stem] = first.lstrip("# ") if first.startswith("#") else ""
+    return dict(sorted(comments.items()))
 
 
 def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (CONF,)) -> str:
     """The sentence for an error of Hydra or OmegaConf.
 
     Args:
-        error: what was raised.
-        typed: the arguments of the command line, before anything was put in front of them.
-        folders: where the config groups are.
+        error: the error.
+        typed: the arguments of the command line as they were typed.
+        folders: those of the config groups.
     """
     if isinstance(error, MissingConfigException) and "/" in (error.missing_cfg_file or ""):
         group, _, name = str(error.missing_cfg_file).rpartition("/")
@@ -81,11 +81,11 @@ def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (
             f"Could not read {override!r}: {why}. Expected NAME=VALUE. Put a value with brackets, "
             f"commas, equals signs or spaces in two pairs of quotes, such as 'task.path=\"/data/a (new) folder\"'."
         )
-    found = re.match(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
-    key = found[1] if found else ""
+    match = re.match(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
+    key = match[1] if match else ""
     if key.startswith("augment/"):
         return augmentation_is_off(next((word for word in typed if word.lstrip("+").startswith(key)), key))
-    if found and key not in KNOWN:
+    if match and key not in KNOWN:
         return unknown_setting(key, KNOWN)
     lines = []
     cause: BaseException | None = error

@@ -17,7 +17,7 @@ CHECKPOINTS = Path("outputs", "checkpoints")
 
 @dataclass(frozen=True)
 class DistillSettings:
-    """What can be set beside classifier and output."""
+    """The options of `fewshot distill`."""
 
     texts: Path | None = None
     student: str = "static"
@@ -28,7 +28,7 @@ class DistillSettings:
 
 
 def distill_folder(model: Path, output: Path, settings: DistillSettings, command: str) -> Iterator[str]:
-    """Distil a saved classifier into a small one and save it; gives what there is to say, a line each.
+    """Distil a saved classifier into a small one and save it; yields the lines to print.
 
     Raises:
         FewshotError: anything that the user can mend.
@@ -36,22 +36,22 @@ def distill_folder(model: Path, output: Path, settings: DistillSettings, command
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"{str(output)!r} is there already. Expected a new folder for the student. Choose another.")
     texts = None if settings.texts is None else read_texts(settings.texts, settings.text)
-    from fewshot.cli.fitting import labelled
+    from fewshot.cli.fitting import read_labelled
     from fewshot.cli.predicting import check_is_classifier
     from fewshot.text_classifier import TextClassifier
 
     check_is_classifier(model)
     teacher = TextClassifier.from_pretrained(model)
-    asked: tuple[list[str], list[str]] | None = None
+    test: tuple[list[str], list[str]] | None = None
     if settings.labelled is not None:
-        own_texts, labels, notes = labelled(settings.labelled, settings.text, settings.label)
+        test_texts, labels, notes = read_labelled(settings.labelled, settings.text, settings.label)
         yield from notes
         _check_known(labels, {*map(str, teacher.labels)}, settings.labelled)
-        asked = own_texts, labels
+        test = test_texts, labels
         if texts is not None:
-            texts, n_out = without_near(texts, own_texts)
-            if n_out:
-                yield f"{n_out} texts that equal or nearly equal one of {settings.labelled} are left out of training."
+            texts, n_near = without_near(texts, test_texts)
+            if n_near:
+                yield f"{n_near} texts that equal or nearly equal one of {settings.labelled} are left out of training."
     from fewshot.distill import Accuracies, Cost, distill
     from fewshot.training import Store
 
@@ -64,14 +64,14 @@ def distill_folder(model: Path, output: Path, settings: DistillSettings, command
             f"{100 * record['agreement']:.1f} % get the label that the teacher gives."
         )
     details = {**student.details, "command": command}
-    if asked is None:
+    if test is None:
         yield "How often it is right is not known: that takes texts with labels that nobody has seen, --labelled FILE."
         sample = texts or (list(student.evidence.support.texts) if student.evidence is not None else ["a text"])
     else:
-        accuracies = Accuracies.of(*(_right(one, *asked) for one in (teacher, student)))
+        accuracies = Accuracies.of(*(_right(classifier, *test) for classifier in (teacher, student)))
         details["accuracy"] = f"{accuracies}."
         yield f"Accuracy: {accuracies}."
-        sample = asked[0]
+        sample = test[0]
     yield f"Teacher: {Cost.of(teacher, sample)}"
     yield f"Student: {Cost.of(student, sample)}"
     replace(student, details=details).save_pretrained(output)
@@ -82,33 +82,33 @@ def read_texts(path: Path, column: str | None) -> list[str]:
     """The texts of a table, or the lines of a text file."""
     table = open_table(path)
     text = guess_columns(table, column, with_label=False).text
-    found = []
-    for place, record in table:
-        check_column(record, text, place, "Rename the column, or set --text.")
-        found.append("" if record[text] is None else str(record[text]).strip())
-    return [one for one in found if one]
+    texts = []
+    for location, record in table:
+        check_column(record, text, location, "Rename the column, or set --text.")
+        texts.append("" if record[text] is None else str(record[text]).strip())
+    return [text for text in texts if text]
 
 
 def without_near(texts: list[str], others: list[str]) -> tuple[list[str], int]:
-    """The texts that equal none of the others, not even nearly, and the number of those that do."""
+    """The texts without those that equal or nearly equal one of the others, and the number of these."""
     from fewshot.housekeeping.duplicates import near_duplicates
 
     pairs = near_duplicates([*others, *texts])
-    out = {b - len(others) for a, b in pairs if a < len(others) <= b}
-    return [text for place, text in enumerate(texts) if place not in out], len(out)
+    near = {b - len(others) for a, b in pairs if a < len(others) <= b}
+    return [text for index, text in enumerate(texts) if index not in near], len(near)
 
 
 def _check_known(labels: list[str], known: set[str], path: Path) -> None:
-    strange = [label for label in labels if not known.issuperset([label]) and not known.issuperset(label.split("|"))]
-    if strange:
+    unknown = [label for label in labels if not known.issuperset([label]) and not known.issuperset(label.split("|"))]
+    if unknown:
         raise TaskError(
-            f"The labelled texts of {path} have the label {strange[0]!r}, which the classifier does not know. Expected "
+            f"The labelled texts of {path} have the label {unknown[0]!r}, which the classifier does not know. Expected "
             f"{', '.join(sorted(known)[:20])}. Correct it."
         )
 
 
 def _right(classifier: "TextClassifier", texts: list[str], labels: list[str]) -> list[bool]:
-    said = classifier.predict(texts)
+    pairs = zip(classifier.predict(texts), labels, strict=True)
     if classifier.thresholds is None:
-        return [str(own) == expected for own, expected in zip(said, labels, strict=True)]
-    return [{*map(str, own)} == {*expected.split("|")} for own, expected in zip(said, labels, strict=True)]
+        return [str(predicted) == label for predicted, label in pairs]
+    return [{*map(str, predicted)} == {*label.split("|")} for predicted, label in pairs]

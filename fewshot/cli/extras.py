@@ -12,7 +12,7 @@ def needed(package: str, extra: str, setting: str) -> Any:
     Args:
         package: its name, as it is imported.
         extra: the extra of this package that installs it.
-        setting: what was typed.
+        setting: the typed setting, for messages.
 
     Raises:
         ConfigError: it is not installed.

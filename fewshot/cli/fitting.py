@@ -1,4 +1,4 @@
-"""`fewshot fit` and `fewshot evaluate`: from a table to a classifier, or to its number."""
+"""`fewshot fit` and `fewshot evaluate`: from a table to a classifier, or to its accuracy."""
 
 import json
 from collections import Counter
@@ -18,14 +18,14 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class PageRequest:
-    """Where the page of an evaluation goes, and the command that it shows."""
+    """The path of the page of an evaluation, and the command that it shows."""
 
     path: Path
     command: str
 
     @classmethod
     def of(cls, table: Path, output: Path | None, command: str) -> "PageRequest":
-        """The page at `output`, or, as it may not lie beside the data, `outputs/evaluate/TABLE/report.html`.
+        """The page at `output`; None: `outputs/evaluate/TABLE/report.html`.
 
         Raises:
             StorageError: there is a file already that is no page of this package.
@@ -40,7 +40,7 @@ class PageRequest:
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What can be set beside the table and the output."""
+    """The options of `fewshot fit`."""
 
     text: str | None = None
     label: str | None = None
@@ -55,12 +55,12 @@ class FitSettings:
 
 
 def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> Iterator[str]:
-    """Fit a classifier to a table and save it; gives what there is to say, a line each.
+    """Fit a classifier to a table and save it; yields the lines to print.
 
     Raises:
         FewshotError: anything that the user can mend.
     """
-    texts, labels, notes = labelled(path, settings.text, settings.label)
+    texts, labels, notes = read_labelled(path, settings.text, settings.label)
     yield from notes
     from fewshot.page.replaceable import check_replaceable
 
@@ -68,7 +68,7 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     names = _label_names(settings.label_names)
     if settings.mask_personal_data:
         check_presidio()
-    from fewshot.classifier import FewShotClassifier  # what can be refused without torch was refused
+    from fewshot.classifier import FewShotClassifier  # imports torch, so it comes after the other checks
 
     classifier = FewShotClassifier(
         settings.meta_model,
@@ -81,26 +81,26 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         mask_personal_data=settings.mask_personal_data,
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
-    found = details.get("out_of_fold") or {}
-    if "accuracy" in found:
-        right = round(found["accuracy"] * found["n_texts"])
-        details["accuracy"] = _share(right, found["n_texts"], " held out in turn")
+    scores = details.get("out_of_fold") or {}
+    if "accuracy" in scores:
+        n_right = round(scores["accuracy"] * scores["n_texts"])
+        details["accuracy"] = _share(n_right, scores["n_texts"], " held out in turn")
     classifier.model_ = replace(classifier.model_, details=details)
     classifier.save_pretrained(output)
     sizes = Counter(
-        one for label in labels for one in (label.split("|") if classifier.multi_label_ else [label]) if one.strip()
+        name for label in labels for name in (label.split("|") if classifier.multi_label_ else [label]) if name.strip()
     )
-    few, many = min(sizes.values()), max(sizes.values())
+    low, high = min(sizes.values()), max(sizes.values())
     yield (
-        f"Fitted on {len(texts)} texts of {len(sizes)} labels ({few if few == many else f'{few} to {many}'} of each), "
+        f"Fitted on {len(texts)} texts of {len(sizes)} labels ({low if low == high else f'{low} to {high}'} of each), "
         f"stage {details['stage']}."
     )
     if (details.get("adapter") or {}).get("name"):
         yield details["adapter"]["sentence"]
-    if "accuracy" in found:
+    if "accuracy" in scores:
         yield f"Accuracy: {details['accuracy']}"
-    elif "micro_f1" in found:
-        yield f"Micro-F1 {100 * found['micro_f1']:.1f} %, macro-F1 {100 * found['macro_f1']:.1f} %, held out in turn."
+    elif "micro_f1" in scores:
+        yield f"Micro-F1 {100 * scores['micro_f1']:.1f} %, macro-F1 {100 * scores['macro_f1']:.1f} %, held out in turn."
     from fewshot.housekeeping import check_texts
     from fewshot.page.of_classifier import page_of_fit
     from fewshot.page.render import write_page
@@ -122,8 +122,8 @@ def cross_validate_table(
     group: str | None = None,
     robust: bool = False,
 ) -> Iterator[str]:
-    """Score what `fit_table` makes of a table by cross-validation; shows tables, and gives further lines."""
-    open_table(path)  # its mistakes show before torch is loaded
+    """Cross-validate the classifier of `fit_table` on a table; prints tables, and yields further lines."""
+    open_table(path)  # to report its mistakes before torch is loaded
     grouped = groups_of(path, text, label, group)
     from fewshot.encoders import SentenceTransformerEncoder
     from fewshot.episodes.multi_labelled import label_sets
@@ -138,13 +138,13 @@ def cross_validate_table(
     task = load_folder(path, text_column=text or "text", label_column=label or "label")
     if label_sets(list(task.classes), "auto") is not None:
         raise TaskError(
-            f"{path} has texts with several labels, such as {next(one for one in task.classes if '|' in one)!r}, which "
-            f"are not cross-validated. Expected one label for each text. `fewshot fit` says how good a classifier of "
-            f"them is, and evaluate --model scores it on other texts."
+            f"{path} has texts with several labels, such as {next(name for name in task.classes if '|' in name)!r}, "
+            f"which are not cross-validated. Expected one label for each text. `fewshot fit` says how good a "
+            f"classifier of them is, and evaluate --model scores it on other texts."
         )
     yield from task.notes
-    how = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
-    recipe = Recipe(how, Centroid, None if adapter == "none" else adapter, trainable="none", augmentation=None)
+    text_encoder = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
+    recipe = Recipe(text_encoder, Centroid, None if adapter == "none" else adapter, trainable="none", augmentation=None)
     result = run_experiment(recipe, task, Protocol(seed=seed, ways=None, baselines=("centroid", "logistic")))
     results = build_results(task, "classifier", result)
     show(comparison_table(results))
@@ -156,9 +156,9 @@ def cross_validate_table(
     from fewshot.page.render import write_page
     from fewshot.resources import versions
 
-    shown = page_of_run(task, result, results | {"versions": versions(), "command": page.command})
-    found = check_texts(task.texts, [task.classes[number] for number in task.labels.tolist()])
-    write_page(page.path, replace(shown, gaps=gaps, findings=found))
+    run_page = page_of_run(task, result, results | {"versions": versions(), "command": page.command})
+    findings = check_texts(task.texts, [task.classes[number] for number in task.labels.tolist()])
+    write_page(page.path, replace(run_page, gaps=gaps, findings=findings))
     yield f"Page: {page.path}"
 
 
@@ -171,9 +171,9 @@ def score_table(
     group: str | None = None,
     robust: bool = False,
 ) -> Iterator[str]:
-    """Score a saved classifier on a labelled table."""
+    """Score a saved classifier on a labelled table; prints tables, and yields further lines."""
     grouped = groups_of(path, text, label, group)
-    texts, labels, notes = labelled(path, text, label)
+    texts, labels, notes = read_labelled(path, text, label)
     yield from notes
     from fewshot.text_classifier import TextClassifier
 
@@ -182,29 +182,29 @@ def score_table(
     known = {str(name): name for name in classifier.labels}
     several = classifier.thresholds is not None
     parts = [label.split("|") if several else [label] for label in labels]
-    strange = [name for name in dict.fromkeys(one for of_text in parts for one in of_text) if name not in known]
-    if strange:
+    unknown = [name for of_text in parts for name in of_text if name not in known]
+    if unknown:
         raise TaskError(
-            f"{path} has the label {strange[0]!r}, which the classifier in {str(model)!r} does not know. Expected "
+            f"{path} has the label {unknown[0]!r}, which the classifier in {str(model)!r} does not know. Expected "
             f"{', '.join(known)}. Correct it, or fit a classifier with it."
         )
 
     def answers(texts: list[str]) -> list[str]:
-        return ["|".join(map(str, said)) if several else str(said) for said in classifier.predict(texts)]
+        return ["|".join(map(str, label)) if several else str(label) for label in classifier.predict(texts)]
 
     predicted = answers(texts)
     labels = ["|".join(sorted(of_text)) for of_text in parts]
-    right = [own == said for own, said in zip(labels, predicted, strict=True)]
+    right = [label == answer for label, answer in zip(labels, predicted, strict=True)]
     yield f"Accuracy: {_share(sum(right), len(right))}"
     for name, size in Counter(labels).items():
-        yield f"  {name}: {_share(sum(ok for ok, own in zip(right, labels, strict=True) if own == name), size)}"
+        yield f"  {name}: {_share(sum(ok for ok, label in zip(right, labels, strict=True) if label == name), size)}"
     if classifier.evidence is not None:
-        seen = len(set(classifier.evidence.support.texts) & set(texts))
-        if seen:
-            yield f"{seen} of these texts are among those that it was fitted on, which flatters it."
-    mistakes = Counter((own, said) for own, said in zip(labels, predicted, strict=True) if own != said)
-    for (own, said), count in mistakes.most_common(3):
-        yield f"{count} of {own!r} {'was' if count == 1 else 'were'} taken for {said!r}."
+        n_seen = len(set(classifier.evidence.support.texts) & set(texts))
+        if n_seen:
+            yield f"{n_seen} of these texts are among those that it was fitted on, which flatters it."
+    mistakes = Counter(pair for pair in zip(labels, predicted, strict=True) if pair[0] != pair[1])
+    for (target, answer), count in mistakes.most_common(3):
+        yield f"{count} of {target!r} {'was' if count == 1 else 'were'} taken for {answer!r}."
     gaps = gaps_of_answers(answers, texts, labels, right, grouped, robust)
     yield from show_gaps(gaps)
     from fewshot.page.of_classifier import page_of_table
@@ -215,7 +215,7 @@ def score_table(
     yield f"Page: {page.path}"
 
 
-def labelled(path: Path, text: str | None, label: str | None) -> tuple[list[str], list[str], Sequence[str]]:
+def read_labelled(path: Path, text: str | None, label: str | None) -> tuple[list[str], list[str], Sequence[str]]:
     """Texts, labels and notes of a table."""
     table = open_table(path)
     texts, labels = LabelledRows(table, guess_columns(table, text, label)).lists()

@@ -29,8 +29,8 @@ def groups_of(path: Path, text: str | None, label: str | None, group: str | None
         raise ConfigError("Got --group with standard input, expected a file. Save the texts in one.")
     table = open_table(path)
     groups = []
-    for place, record in table:
-        check_column(record, group, place, "Name another column with --group.")
+    for location, record in table:
+        check_column(record, group, location, "Name another column with --group.")
         groups.append(str("" if record[group] is None else record[group]).strip() or "(none)")
     texts, _ = LabelledRows(table, guess_columns(table, text, label)).lists()
     from fewshot.evaluation.gaps import check_groups
@@ -45,19 +45,19 @@ def gaps_of_result(result: "ExperimentResult", task: "Task", grouped: Grouped | 
     Args:
         result, task: the cross-validation.
         grouped: see `groups_of`; None compares no groups.
-        robust: whether changed texts are scored.
+        robust: True scores changed texts too.
     """
     from fewshot.evaluation.gaps import Gaps, group_gap
     from fewshot.experiment.robustness import robustness
     from fewshot.tasks.task import normalise
 
-    found = None
+    gap = None
     if grouped is not None:
         of_text = {normalise(text): group for text, group in reversed(grouped)}  # of equal texts the first one counts
         sample = result.evaluation.sample
-        groups = [of_text[normalise(task.texts[place])] for place in sample.texts[0].tolist()]
-        found = group_gap(result.evaluation.hits, sample, groups)
-    return Gaps(found, tuple(robustness(result, task)) if robust else ())
+        groups = [of_text[normalise(task.texts[index])] for index in sample.texts[0].tolist()]
+        gap = group_gap(result.evaluation.hits, sample, groups)
+    return Gaps(gap, tuple(robustness(result, task)) if robust else ())
 
 
 def gaps_of_answers(
@@ -73,7 +73,7 @@ def gaps_of_answers(
     Args:
         answers: texts → labels.
         texts, labels: of the table.
-        right: whether the answer to each text is its label.
+        right: True where the answer to a text is its label.
         grouped, robust: see `gaps_of_result`.
     """
     import torch
@@ -82,15 +82,15 @@ def gaps_of_answers(
     from fewshot.evaluation.intervals import Sample
     from fewshot.experiment.robustness import robustness_of
 
-    found = None
+    gap = None
     if grouped is not None:
         sample = Sample("fixed_test", torch.arange(len(texts))[None])
-        found = group_gap(torch.tensor([right]).double(), sample, [group for _, group in grouped])
-    return Gaps(found, tuple(robustness_of(answers, texts, labels)) if robust else ())
+        gap = group_gap(torch.tensor([right]).double(), sample, [group for _, group in grouped])
+    return Gaps(gap, tuple(robustness_of(answers, texts, labels)) if robust else ())
 
 
 def show_gaps(gaps: "Gaps") -> Iterator[str]:
-    """Show the tables of gaps, and give a sentence."""
+    """Print the tables of gaps; yields a sentence about them."""
     from fewshot.report import gaps as report
     from fewshot.report.table import show
 

@@ -42,7 +42,7 @@ MAIN: dict[str, dict[str, str]] = {
         "output": "folder of the runs, their results and checkpoints.",
     },
 }
-# What the config does not state; importing the constructors that do would take seconds.
+# Defaults that are not in the config; importing the constructors that have them would take seconds.
 UNSTATED = {
     "task": "NAME",
     "task.path": "DIR",
@@ -55,14 +55,14 @@ UNSTATED = {
 
 def main_help() -> str:
     """The settings that users touch, with default and meaning."""
-    config, said = composed("+task=folder", with_hydra=True), meanings(RunSettings)
+    config, described = composed("+task=folder", with_hydra=True), meanings(RunSettings)
     defaults = {**config.hydra.runtime.choices, **UNSTATED}
     lines = ["python -m fewshot.run +task=medical_terms shots=5", ""]
     for title, settings in MAIN.items():
         lines.append(f"{title}:")
         for name, meaning in settings.items():
             default = defaults[name] if name in defaults else config[name]
-            lines += _entry(name, default, meaning.format(", ".join(choices(name))) or said[name])
+            lines += _entry(name, default, meaning.format(", ".join(choices(name))) or described[name])
         lines.append("")
     return "\n".join(
         [
@@ -76,41 +76,41 @@ def main_help() -> str:
 def advanced_help() -> str:
     """The config groups with their choices, and all arguments of the constructors that they name."""
     lines = ["python -m fewshot.run GROUP=NAME GROUP.SETTING=VALUE"]
-    for group, place, names, target in targets():
-        lines += ["", *textwrap.wrap(f"{group}={'|'.join(names)}  ({place}.SETTING=VALUE, {target})", _WIDTH)]
-        made = get_object(target)
-        said = meanings(made)
-        for name, parameter in inspect.signature(made).parameters.items():
+    for group, key, names, target in targets():
+        lines += ["", *textwrap.wrap(f"{group}={'|'.join(names)}  ({key}.SETTING=VALUE, {target})", _WIDTH)]
+        constructor = get_object(target)
+        described = meanings(constructor)
+        for name, parameter in inspect.signature(constructor).parameters.items():
             if (group, name) != ("learner", "dim"):  # the encoder's
-                lines += _entry(name, parameter.default, said[name])
+                lines += _entry(name, parameter.default, described[name])
     return "\n".join(lines)
 
 
 def targets() -> Iterator[tuple[str, str, list[str], str]]:
-    """Group, where its settings stand, the choices that have one target, and that target."""
+    """Group, key of its settings, the choices that have one target, and that target."""
     for folder in sorted(path for path in CONF.rglob("*") if path.is_dir() and CONF / "hydra" not in path.parents):
         group = folder.relative_to(CONF).as_posix()
-        found: dict[str, list[str]] = {}
+        by_target: dict[str, list[str]] = {}
         for name in choices(group):
             target = OmegaConf.select(OmegaConf.load(folder / f"{name}.yaml"), "_target_")
             if target is not None:
-                found.setdefault(target, []).append(name)
-        place = {"adaptation": "adaptation.NAME", "augment/source": "augment.sources.NAME"}.get(group, group)
-        yield from ((group, place, names, target) for target, names in found.items())
+                by_target.setdefault(target, []).append(name)
+        key = {"adaptation": "adaptation.NAME", "augment/source": "augment.sources.NAME"}.get(group, group)
+        yield from ((group, key, names, target) for target, names in by_target.items())
     yield "ladder", "ladder", ["default"], OmegaConf.load(CONF / "run.yaml").ladder._target_
 
 
-def meanings(made: Any) -> dict[str, str]:
-    """Name of each argument → what the `Args:` of the docstring say of it, and of its bases or "as for `function`"."""
-    said: dict[str, str] = {}
-    for documented in reversed(inspect.getmro(made) if inspect.isclass(made) else [made]):
+def meanings(constructor: Any) -> dict[str, str]:
+    """Name of each argument → its text under `Args:`, also that of bases and of "as for `function`"."""
+    described: dict[str, str] = {}
+    for documented in reversed(inspect.getmro(constructor) if inspect.isclass(constructor) else [constructor]):
         text = inspect.cleandoc(documented.__doc__ or "")
         for other in re.findall(r"^Other arguments: as for `(\w+)`", text, re.MULTILINE):
-            said |= meanings(get_object(f"{documented.__module__}.{other}"))
+            described |= meanings(get_object(f"{documented.__module__}.{other}"))
         block = re.search(r"^Args:\n((?: .*\n?|\n)+)", f"{text}\n", re.MULTILINE)
         entries = re.findall(r"^    ([\w, ]+): ((?:.|\n(?!    \S|\S))*)", block[1] if block else "", re.MULTILINE)
-        said |= {name: " ".join(meaning.split()) for names, meaning in entries for name in names.split(", ")}
-    return said
+        described |= {name: " ".join(meaning.split()) for names, meaning in entries for name in names.split(", ")}
+    return described
 
 
 def _entry(name: str, default: Any, meaning: str) -> list[str]:
@@ -122,6 +122,6 @@ def _entry(name: str, default: Any, meaning: str) -> list[str]:
 
 def _shown(value: Any) -> str:
     """A value as it is typed."""
-    if value is inspect.Parameter.empty or repr(value) == "<factory>":  # none, or one that a dataclass makes
+    if value is inspect.Parameter.empty or repr(value) == "<factory>":  # no default, or a dataclass's factory
         return ""
     return textwrap.shorten(to_type(list(value) if OmegaConf.is_list(value) else value), _LONGEST)

@@ -1,4 +1,4 @@
-"""One run: from the composed config to a recipe, a task and a protocol, and what the run leaves in its folder."""
+"""One run: from the composed config to a recipe, a task and a protocol, and the files of the run."""
 
 import logging
 import os
@@ -46,7 +46,7 @@ def run(config: DictConfig) -> float:
     if settings.mlflow:
         check_mlflow()
     recipe = recipe_of(config, settings, context.runtime.choices)
-    # Imported here: what `check` refuses needs neither torch nor the rest.
+    # Imported here: `check` needs neither torch nor the rest.
     from fewshot.experiment.experiment import run_experiment
     from fewshot.experiment.valid_accuracy import check_valid_classes, valid_accuracy
     from fewshot.report.results import build_results
@@ -105,7 +105,7 @@ def recipe_of(config: DictConfig, settings: RunSettings, chosen: Any) -> "Recipe
         )
     augmentation = build(config, "augment") if config.get("augment") else None  # before the slow ones
     encoder = build(config, "encoder")
-    build(config, "learner", dim=_REHEARSAL_DIM)  # its mistakes show before anything is encoded
+    build(config, "learner", dim=_REHEARSAL_DIM)  # to report its mistakes before anything is encoded
     return Recipe(
         encoder=encoder,
         learner=lambda dim: build(config, "learner", dim=dim),
@@ -131,7 +131,7 @@ def _finish(
     results: dict[str, Any],
     started: float,
 ) -> None:
-    """Write and show what was found: the numbers first, so that a full disk costs what comes behind them alone."""
+    """Write and show the results: the numbers first, so that a full disk costs only the rest."""
     from fewshot.page.of_run import page_of_run
     from fewshot.page.render import write_page
     from fewshot.report.results import add_process, write_results
@@ -141,7 +141,7 @@ def _finish(
     typed = [redacted(override.removeprefix("++")) for override in HydraConfig.get().overrides.task]
     add_process(results, time.perf_counter() - started, n_encoded, typed)
     results["settings_sha256"] = settings_sha256(config)
-    show(comparison_table(results))  # first: a disk that is full costs no number
+    show(comparison_table(results))  # first: a full disk costs no number
     write_results(folder, results, result)
     for line in results["advice"]:
         log.info(line)
@@ -161,8 +161,8 @@ def _save(folder: Path, task: "Task", result: "ExperimentResult", results: dict[
     result.model.save_pretrained(folder, details)
     if result.scored.classifier is not None:
         result.scored.classifier.save_pretrained(folder / "adapted")
-        where = _relative(folder / "adapted")
-        log.info(f"TextClassifier.from_pretrained({where!r}) reads the classifier that was tuned last")
+        path = _relative(folder / "adapted")
+        log.info(f"TextClassifier.from_pretrained({path!r}) reads the classifier that was tuned last")
     if result.augmentation is not None and result.augmentation.asked.save:
         from fewshot.report.augmentation import write_table
 

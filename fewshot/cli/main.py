@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line.
 
     Args:
-        arguments: what stands behind `python -m fewshot.run`; `sys.argv[1:]` when None.
+        arguments: those of `python -m fewshot.run`; None: `sys.argv[1:]`.
 
     Returns:
-        Exit status: 0; 2 when there is something for the user to mend; 130 after Ctrl-C.
+        Exit status: 0; 2 for a mistake that the user can mend; 130 after Ctrl-C.
     """
     logging.raiseExceptions = False  # a disk that is full costs lines of the log, without a traceback each
     typed = list(sys.argv[1:] if arguments is None else arguments)
@@ -64,8 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"written. Set output=/another/folder."
         )
     except KeyboardInterrupt:
-        left = "the same command goes on from here" if {"-m", "--multirun"} & set(typed) else "the run has no results"
-        print(f"\nStopped. Texts encoded so far stay in the cache; {left}.", file=sys.stderr)
+        is_sweep = {"-m", "--multirun"} & set(typed)
+        outcome = "the same command goes on from here" if is_sweep else "the run has no results"
+        print(f"\nStopped. Texts encoded so far stay in the cache; {outcome}.", file=sys.stderr)
         return 130
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
@@ -79,7 +80,7 @@ def _task_function(mistakes: list[FewshotError]) -> Callable[[DictConfig], float
         try:
             return _run(config)
         except FewshotError as error:
-            mistakes.append(error)  # Hydra announces a job that raises with all that was typed: noise
+            mistakes.append(error)  # Hydra would report a job that raises with all its overrides
             return math.nan
 
     return task_function
@@ -107,7 +108,7 @@ def _run(config: DictConfig) -> float:
 
 @contextlib.contextmanager
 def _as_argv(arguments: list[str]) -> Iterator[None]:
-    """Hydra reads `sys.argv`, and shows errors its own way unless told to raise them."""
+    """Set `sys.argv`, which Hydra reads, and make Hydra raise errors instead of printing them."""
     argv, full_error = sys.argv, os.environ.pop("HYDRA_FULL_ERROR", None)
     sys.argv = [argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"

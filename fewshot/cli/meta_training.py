@@ -11,13 +11,13 @@ from fewshot.tables import guess_columns, open_table
 def meta_train_tables(
     paths: Sequence[Path], output: Path, text: str | None, label: str | None, encoder: str | None, seed: int
 ) -> Iterator[str]:
-    """Meta-train an adapter on tables or task folders and write it; gives what there is to say, a line each.
+    """Meta-train an adapter on tables or task folders and write it; yields the lines to print.
 
     Raises:
         FewshotError: anything that the user can mend.
     """
     for path in paths:
-        if path.is_file():  # its mistakes show before torch is loaded
+        if path.is_file():  # to report its mistakes before torch is loaded
             guess_columns(open_table(path), text, label)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"{output} is there already. Expected a new folder for the adapter. Choose another.")
@@ -37,10 +37,10 @@ def meta_train_tables(
     }
     for task in tasks.values():
         yield str(task)
-    how = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
+    base = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
     store = Store(checkpoints=Path("outputs", "checkpoints"), resume=True)
-    adapter = train_adapter(tasks, file_name(output.name), how, seed=seed, store=store)
-    write_adapter(output, adapter, described_encoder(how)["settings"])
+    adapter = train_adapter(tasks, file_name(output.name), base, seed=seed, store=store)
+    write_adapter(output, adapter, described_encoder(base)["settings"])
     training = adapter.card.training
     yield (
         f"On the classes held out, 5-way 1-shot and all at once: {100 * training['valid_accuracy_before']:.1f} % as "

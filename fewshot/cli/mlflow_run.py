@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCH = 1000  # metrics that MLflow takes at once
-_LONGEST = 500  # characters of a parameter
+_MAX_LENGTH = 500  # characters of a parameter
 
 
 def check_mlflow() -> None:
-    """Refuse `mlflow=true` before anything is trained where MLflow, or what its SQLite files need, is missing."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing is reported to anybody
+    """Raise a ConfigError before anything is trained if MLflow, or a package for its SQLite files, is missing."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # no telemetry
     for package in ("mlflow", "sqlalchemy", "alembic"):
         needed(package, "mlflow", "mlflow=true")
         logging.getLogger(package).setLevel(logging.WARNING)
@@ -46,7 +46,7 @@ def log_run(output: Path, folder: Path, results: Mapping[str, Any], trainings: "
     address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(output / 'mlflow.sqlite').absolute()}"
     now = int(1000 * time.time())
     metrics = [Metric(name, value, now, step) for name, value, step in metrics_of(results, trainings)]
-    params = [Param(name, str(value)[:_LONGEST]) for name, value in params_of(results).items()]
+    params = [Param(name, str(value)[:_MAX_LENGTH]) for name, value in params_of(results).items()]
     tags = {"folder": str(folder), "command": results["command"], "task_sha256": results["task_sha256"]}
     try:
         client = MlflowClient(address)
@@ -67,8 +67,8 @@ def metrics_of(
     results: Mapping[str, Any], trainings: "Mapping[str, TrainingHistory]"
 ) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of all scores, of the losses of each step, and of each valid accuracy."""
-    for whose, scores in {"": results, **{f"{name}/": one for name, one in results["baselines"].items()}}.items():
-        plain = "".join(one if one.isalnum() or one in "_-/ " else " " for one in whose)
+    for prefix, scores in {"": results, **{f"{name}/": of for name, of in results["baselines"].items()}}.items():
+        plain = "".join(letter if letter.isalnum() or letter in "_-/ " else " " for letter in prefix)
         yield f"{plain}accuracy", scores["accuracy"]["mean"], 0
         yield f"{plain}macro_f1", scores["macro_f1"]["mean"], 0
         yield f"{plain}ece", scores["ece"], 0
@@ -81,7 +81,7 @@ def metrics_of(
 
 
 def params_of(results: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is known by, and the settings that were typed."""
+    """The main settings of a run, and the settings that were typed."""
     names = ("task", "split", "learner", "ways", "shots", "episodes", "seed", "label_names")
-    typed = dict(one.lstrip("+").partition("=")[::2] for one in results["overrides"])
+    typed = dict(override.lstrip("+").partition("=")[::2] for override in results["overrides"])
     return {**typed, **{name: results[name] for name in names}, "encoder": results["encoder"]["model"]}

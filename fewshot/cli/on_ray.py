@@ -1,4 +1,4 @@
-"""Ray, where it is asked for."""
+"""The start of Ray."""
 
 import logging
 import os
@@ -13,12 +13,12 @@ def start_ray(address: str | None, setting: str) -> Any:
 
     Args:
         address: of a cluster; None is that of RAY_ADDRESS, and without it starts Ray here.
-        setting: what was typed, for messages.
+        setting: the typed setting, for messages.
 
     Raises:
         ConfigError: Ray is not installed, or there is no cluster at this address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry
     ray = needed("ray", "ray", setting)
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if not ray.is_initialized():

@@ -25,10 +25,10 @@ ADDED = ("label", "probability", "rejected", "runner_up", "runner_up_probability
 def predict_table(
     model: Path, path: Path, output: str, text: str | None, resume: bool, overwrite: bool = False
 ) -> None:
-    """Write the rows of a table with what a classifier says of them.
+    """Write the rows of a table with the predictions of a classifier.
 
     Columns of the table come first. One of the same name as an added one stays, and the added one is called
-    `predicted_...` (`predicted_predicted_...` where that is there as well).
+    `predicted_...` (`predicted_predicted_...` if that is taken too).
     An output that holds something is refused unless it is resumed or overwritten.
 
     Raises:
@@ -82,7 +82,7 @@ def check_is_classifier(model: Path) -> None:
 
 
 def written_columns(columns: Sequence[str]) -> list[str]:
-    """The columns of a table, and those that are added, which have names of their own."""
+    """The columns of a table and the added ones, renamed where a name is taken."""
     return [*columns, *(_free(name, columns) for name in ADDED)]
 
 
@@ -98,28 +98,27 @@ def write_predictions(
     """Write the rows of a table behind those that the writer has; gives the number of rows of each block.
 
     Args:
-        classifier: says what is added.
-        table: its columns are the first of the writer's.
+        classifier: gives the added columns.
+        table: gives the first columns.
         text: the column of the texts.
         writer: of `written_columns`.
     """
     rows = islice(table, writer.rows_there, None)
     blocks = iter(lambda: list(islice(rows, BLOCK)), [])
     first = next(blocks, [])
-    seen = [_text(record, text, place) for place, record in first]
-    with classifier.cuts_reported(seen):
+    with classifier.cuts_reported(_texts(first, text)):
         for block in chain([first], blocks):
-            said = classifier.predictions([_text(record, text, place) for place, record in block])
+            predictions = classifier.predictions(_texts(block, text))
             writer.write(
                 [*(record.get(column) for column in table.columns), *_cells(prediction)]
-                for (_, record), prediction in zip(block, said, strict=True)
+                for (_, record), prediction in zip(block, predictions, strict=True)
             )
             yield len(block)
 
 
 @contextmanager
 def _resumable(writer: PredictionWriter) -> Iterator[None]:
-    """Say how far it came, if it is stopped."""
+    """Print the number of written rows on Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:
@@ -128,10 +127,10 @@ def _resumable(writer: PredictionWriter) -> Iterator[None]:
         raise
 
 
-def _text(record: Mapping[str, Any], column: str, place: str) -> str:
-    check_column(record, column, place, "Rename the column, or set --text.")
-    value = record[column]
-    return "" if value is None else str(value).strip()
+def _texts(block: Sequence[tuple[str, Mapping[str, Any]]], column: str) -> list[str]:
+    for location, record in block:
+        check_column(record, column, location, "Rename the column, or set --text.")
+    return ["" if record[column] is None else str(record[column]).strip() for _, record in block]
 
 
 def _cells(prediction: Any) -> Iterator[Any]:

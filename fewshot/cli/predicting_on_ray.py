@@ -1,7 +1,7 @@
 """`fewshot predict --engine ray`: files are classified part by part, by one model an actor.
 
 The output is a folder: `part-00000.csv`, ... in the order of the input, each whole or absent, and `parts.json`, which
-says of what they are parts. A part is a file, or row groups of a parquet file.
+describes their inputs. A part is a file, or row groups of a parquet file.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from fewshot.tables.predictions import SUFFIXES as WRITTEN
 from fewshot.tables.wording import shown
 
 PARTS = "parts.json"
-_ROWS = 100_000  # of row groups of a parquet file that make a part, at least
+_MIN_ROWS = 100_000  # of a part of a parquet file
 _PARQUET = (".parquet", ".pq")
 
 
@@ -56,15 +56,15 @@ class PartPredictor:
 
     Args:
         model: folder of the classifier, exported or not.
-        columns: that each table has to have.
-        text: the one of the texts.
+        columns: those of each table.
+        text: the column of the texts.
     """
 
     def __init__(self, model: str, columns: Sequence[str], text: str) -> None:
         self.classifier, self.columns, self.text = load_any(Path(model)), tuple(columns), text
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Write the parts of a batch: their rows, and a sentence in the place of those that could not be written."""
+        """Write the parts of a batch: the number of rows of each, and a message for each that could not be written."""
         rows, problems = [], []
         for part in (Part(**json.loads(text)) for text in batch["part"]):
             try:
@@ -84,7 +84,7 @@ class PartPredictor:
                 f"{', '.join(self.columns)}. Predict it by itself."
             )
         with atomic(output) as temporary:
-            written = temporary.with_name(f"{temporary.name}{output.suffix}")  # which says the format
+            written = temporary.with_name(f"{temporary.name}{output.suffix}")  # the suffix is the format
             with PredictionWriter(written, written_columns(table.columns)) as writer:
                 n_rows = sum(write_predictions(self.classifier, table, self.text, writer))
             os.replace(written, temporary)
@@ -99,7 +99,7 @@ def predict_parts(
     Args:
         model: folder of a classifier, exported or not, or its id on the hub.
         path: a file that `open_table` reads, or a folder of these with equal columns.
-        output: a folder; what its name ends in is the format of its parts (.csv, .tsv, .jsonl), csv if nothing.
+        output: a folder; the suffix of its name is the format of its parts (.csv, .tsv, .jsonl; none: csv).
         text: the column of the texts; None guesses it from the first file.
         resume: keep parts that are there.
         overwrite: refused, for a folder is not replaced.
@@ -115,34 +115,34 @@ def predict_parts(
     columns = guess_columns(table := open_table(files[0]), text, with_label=False)
     suffix = folder.suffix.lower() if folder.suffix.lower() in WRITTEN else ".csv"
     parts = list(_parts(files, folder.absolute(), suffix))
-    _take_up(folder, _described(model, parts, files, columns.text), resume)
+    _start_or_resume(folder, _description(model, parts, files, columns.text), resume)
     waiting = [part for part in parts if not Path(part.output).exists()]
     if len(waiting) < len(parts):
         print(f"{len(parts) - len(waiting)} of {len(parts)} parts are there already.")
     if not waiting:
         return
-    where = str(model.absolute()) if model.exists() else str(model)
+    source = str(model.absolute()) if model.exists() else str(model)
     n_rows, problems = 0, []
     with track("Predicting", total=len(waiting), unit="parts") as advance:
-        for done in _predicted(ray, waiting, where, table.columns, columns.text):
+        for done in _predicted(ray, waiting, source, table.columns, columns.text):
             n_rows += done["rows"]
             problems += [done["problem"]] if done["problem"] else []
             advance()
     if problems:
-        more = f" And {len(problems) - 1} more parts could not be written." if len(problems) > 1 else ""
-        raise TaskError(f"{problems[0]}{more} --resume goes on with the other {len(waiting) - len(problems)} parts.")
+        others = f" And {len(problems) - 1} more parts could not be written." if len(problems) > 1 else ""
+        raise TaskError(f"{problems[0]}{others} --resume goes on with the other {len(waiting) - len(problems)} parts.")
     print(f"{n_rows:,} rows in {len(waiting)} parts: {folder}")
 
 
 def input_files(path: Path) -> list[Path]:
-    """The file itself, or the tables below a folder in the order of their names; names with . or _ first are none."""
-    given = user_path(path)
-    if not given.is_dir():
-        return [given]
+    """The file itself, or the tables below a folder by name, but for names that start with . or _."""
+    source = user_path(path)
+    if not source.is_dir():
+        return [source]
     files = [
         file
-        for file in sorted(given.rglob("*"))
-        if file.suffix.lower() in SUFFIXES and not any(name[0] in "._" for name in file.relative_to(given).parts)
+        for file in sorted(source.rglob("*"))
+        if file.suffix.lower() in SUFFIXES and not any(name[0] in "._" for name in file.relative_to(source).parts)
     ]
     if not files:
         raise TaskError(
@@ -160,18 +160,18 @@ def output_folder(output: str) -> Path:
 
 
 def _parts(files: Sequence[Path], folder: Path, suffix: str) -> Iterator[Part]:
-    """The parts of all files, numbered through."""
+    """The parts of all files, numbered consecutively."""
     number = 0
     for file in files:
         is_parquet = file.suffix.lower() in _PARQUET
-        for run in row_group_runs(file, shown(file), _ROWS) if is_parquet else [None]:
+        for run in row_group_runs(file, shown(file), _MIN_ROWS) if is_parquet else [None]:
             first, last = (None, None) if run is None else (run.start, run.stop - 1)
             yield Part(str(file.absolute()), first, last, str(folder / f"part-{number:05d}{suffix}"))
             number += 1
 
 
-def _described(model: Path, parts: Sequence[Part], files: Sequence[Path], text: str) -> dict[str, Any]:
-    """What parts are of: other content means other parts."""
+def _description(model: Path, parts: Sequence[Part], files: Sequence[Path], text: str) -> dict[str, Any]:
+    """The inputs of the parts; it differs if the parts do."""
     digest = hashlib.sha256()
     for file in sorted(model.rglob("*")) if model.is_dir() else []:
         if file.is_file():
@@ -184,10 +184,10 @@ def _described(model: Path, parts: Sequence[Part], files: Sequence[Path], text: 
     }
 
 
-def _take_up(folder: Path, described: Mapping[str, Any], resume: bool) -> None:
-    """Begin a folder, or go on with one of the same parts; a ConfigError where it holds anything else."""
+def _start_or_resume(folder: Path, description: Mapping[str, Any], resume: bool) -> None:
+    """Start a folder, or resume one of the same parts; a ConfigError if it holds anything else."""
     before = read_json(folder / PARTS)
-    if resume and before and before != described:
+    if resume and before and before != description:
         raise ConfigError(
             f"The parts in {shown(folder)} are of another classifier, other files or another column. Name another "
             f"folder with -o."
@@ -196,7 +196,7 @@ def _take_up(folder: Path, described: Mapping[str, Any], resume: bool) -> None:
         if folder.is_dir() and any(folder.iterdir()):
             cure = "Go on with --resume, or name another with -o." if before else "Name another with -o."
             raise ConfigError(f"The output folder {shown(folder)} is not empty, and would be lost. {cure}")
-        write_json(folder / PARTS, described)
+        write_json(folder / PARTS, description)
     for leftover in folder.glob(".part-*"):  # of actors that died
         leftover.unlink(missing_ok=True)
 
@@ -207,13 +207,13 @@ def _predicted(ray: Any, parts: Sequence[Part], model: str, columns: Sequence[st
     context.enable_progress_bars = False
     resources = ray.cluster_resources()
     n_gpus = int(resources.get("GPU", 0))
-    most = n_gpus or max(1, int(resources["CPU"]))
+    max_actors = n_gpus or max(1, int(resources["CPU"]))
     items = [{"part": json.dumps(asdict(part))} for part in parts]
     dataset = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         PartPredictor,
         fn_constructor_args=(model, tuple(columns), text),
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(most, len(parts))),
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(max_actors, len(parts))),
         **({"num_gpus": 1} if n_gpus else {"num_cpus": 1}),
     )
     yield from dataset.iter_rows()

@@ -1,9 +1,9 @@
-"""Settings that have other names now: what is typed by an earlier name goes on to work."""
+"""Settings that were renamed: their earlier names still work."""
 
 import re
 from collections.abc import Sequence
 
-# An earlier name, whole → the name now.
+# Pattern of an earlier name → the current name.
 _NAMES = {
     r"encoder\.trainable": "trainable",
     r"encoder\.policy": "trainable.layers",
@@ -16,7 +16,7 @@ _NAMES = {
     r"adaptation\.(\w+)\.trainable": r"adaptation.\1.trainable._target_",
     r"augment\.sources\.(.+)\.most_replacements": r"augment.sources.\1.max_replacements",
 }
-# End of a name → values that have other names as well.
+# End of a name → values that were renamed too.
 _VALUES = {
     "trainable": {"null": "none"},
     "._target_": {
@@ -31,7 +31,7 @@ _INNER_LOOP = {"learner.adapts=lora": "trainable=lora", "learner.adapts=encoder"
 
 
 def renamed(arguments: Sequence[str]) -> list[str]:
-    """Arguments by the names that settings have now; in a sweep each value.
+    """Arguments with the current names of settings and values; in a sweep each value.
 
     Example:
         >>> renamed(["shots=5", "encoder.trainable=lora,null", "++encoder.lora_rank=4"])
@@ -41,9 +41,9 @@ def renamed(arguments: Sequence[str]) -> list[str]:
     """
     result = [_renamed(argument) for argument in arguments]
     bare = [argument.lstrip("+") for argument in result]
-    inner = [place for place, argument in enumerate(bare) if argument in _INNER_LOOP]
-    for place in inner:
-        result[place] = _INNER_LOOP[bare[place]]
+    inner = [index for index, argument in enumerate(bare) if argument in _INNER_LOOP]
+    for index in inner:
+        result[index] = _INNER_LOOP[bare[index]]
     if inner and not any(argument.startswith("training=") for argument in bare):
         result.insert(inner[0], "training=through_encoder")
     return result
@@ -55,9 +55,9 @@ def _renamed(argument: str) -> str:
     earlier = next((earlier for earlier in _NAMES if re.fullmatch(earlier, name)), None)
     if earlier is None or not equals:
         return argument
-    now = re.sub(earlier, _NAMES[earlier], name)
+    current = re.sub(earlier, _NAMES[earlier], name)
     for end, values in _VALUES.items():
-        if now.endswith(end):
-            value = ",".join(values.get(one.strip(), one) for one in value.split(","))
-    plus = "" if now == "trainable" else typed.removesuffix(name)
-    return f"{plus}{now}={value}"
+        if current.endswith(end):
+            value = ",".join(values.get(part.strip(), part) for part in value.split(","))
+    plus = "" if current == "trainable" else typed.removesuffix(name)
+    return f"{plus}{current}={value}"

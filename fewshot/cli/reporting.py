@@ -13,7 +13,7 @@ def report_runs(folders: Sequence[Path], output: Path | None) -> None:
 
     Args:
         folders: of runs or sweeps.
-        output: where the page that compares the runs goes; None writes none.
+        output: file of the page that compares the runs; None writes none.
 
     Raises:
         FewshotError: there are no runs, they cannot be read, or the page cannot be written.

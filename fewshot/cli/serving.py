@@ -1,4 +1,4 @@
-"""`fewshot serve`: from what was typed to a server."""
+"""`fewshot serve`: from the command line to a server."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ KEY = "FEWSHOT_API_KEY"  # environment variable
 
 @dataclass(frozen=True)
 class ServeSettings:
-    """What can be set beside the models."""
+    """The options of `fewshot serve`."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -36,7 +36,7 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
 
     Args:
         models: folders of classifiers, or NAME=FOLDER.
-        settings: how.
+        settings: the options.
 
     Raises:
         FewshotError: anything that the user can mend.
@@ -56,7 +56,7 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
         raise ConfigError("Got --log-texts without --audit-log, so there is no log. Add --audit-log FILE.")
     folders, limits = named_folders(models), Limits(settings.max_queue, settings.timeout)
     experiment = Experiment.of(list(folders), settings.share, settings.shadow)
-    key = os.environ.get(KEY, "").strip() or None  # a file with a key ends in a line end
+    key = os.environ.get(KEY, "").strip() or None  # a key read from a file ends in a line break
     check_address(settings.host, key, settings.insecure)
     audit = None
     if settings.audit_log is not None:
@@ -69,5 +69,5 @@ def serve_models(models: Sequence[str], settings: ServeSettings) -> None:
             print(f"{model.name}: {len(model.classifier.labels)} labels, digest {model.digest}")
         listening.listen()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        said = f"Listening on http://{host}:{listening.getsockname()[1]} (Ctrl-C stops)"
-        serve(service, listening, settings.host, key, partial(print, said, flush=True))
+        message = f"Listening on http://{host}:{listening.getsockname()[1]} (Ctrl-C stops)"
+        serve(service, listening, settings.host, key, partial(print, message, flush=True))

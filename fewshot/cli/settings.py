@@ -13,12 +13,12 @@ METRICS = ("accuracy", "macro_f1", "ece", "valid_accuracy")
 
 @dataclass(frozen=True)
 class RunSettings(Protocol):
-    """The protocol of a run, and what else stands at the top of its config.
+    """The protocol of a run, and the other settings at the top of its config.
 
     Args:
         adapter: auto, null, or a name, folder or hub id; auto chooses one where nothing is meta-trained.
         strategy: auto or zero_shot, prototypes, attention, lora, adapter, full.
-        final_stage: what tunes on each support: auto or none, head, light.
+        final_stage: tuner of each support: auto, none, head or light.
         metric: value of a run: accuracy, macro_f1, ece or valid_accuracy.
         resume: continue from the newest checkpoint of the same training.
         reuse: take what the same meta-training gave before, if it is kept; false trains anew.
@@ -47,8 +47,8 @@ class RunSettings(Protocol):
     def contradictions(self) -> list[str]:
         """See `Protocol.contradictions`."""
         no_texts = self.strategy == "zero_shot" and self.shots != 0
-        own = self.nothing_labelled("strategy=zero_shot", "Leave it out") if no_texts else []
-        return own or super().contradictions()
+        problems = self.nothing_labelled("strategy=zero_shot", "Leave it out") if no_texts else []
+        return problems or super().contradictions()
 
     @classmethod
     def checked(cls, **values: Any) -> "RunSettings":

@@ -2,8 +2,8 @@
 
 Each job folder has `job.json` with `settings_sha256`, `overrides`, `attempts` (how often it was started), `status`
 (running, done, skipped, pruned, failed, or unsaved: it has results, and something else could not be written) and, where
-it was pruned or failed, a `message`. Two jobs are the same if all
-settings that could change a number are equal, and so are the texts, the code and the versions of the libraries.
+it was pruned or failed, a `message`. Two jobs are the same if all settings that could change a number are equal, and so
+are the texts, the code and the versions of the libraries.
 """
 
 import functools
@@ -35,16 +35,16 @@ OF_NO_NUMBER = ("output", "resume", "reuse", "metric", "mlflow")  # settings tha
 
 
 def settings_sha256(config: DictConfig) -> str:
-    """A hash of what determines the numbers of a run, but for its texts: settings, code and versions of libraries."""
+    """A hash of the settings, the code and the versions of libraries, which determine the results on given texts."""
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
     kept = {name: value for name, value in settings.items() if name not in OF_NO_NUMBER}
-    whole = json.dumps([kept, installation()], sort_keys=True, default=str)
-    return hashlib.sha256(whole.encode()).hexdigest()
+    content = json.dumps([kept, installation()], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def in_sweep() -> bool:
-    """Whether this is a job of a sweep."""
+    """True in a job of a sweep."""
     return bool(HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
@@ -55,22 +55,22 @@ def finished_run(config: DictConfig, task_sha256: str) -> tuple[Path, Mapping[st
         config: of the job.
         task_sha256: hash of the texts, their labels and their split.
     """
-    asked = (settings_sha256(config), task_sha256)
+    hashes = (settings_sha256(config), task_sha256)
     for folder, results in _finished(config.output, HydraConfig.get().sweep.dir):
-        same = (results["settings_sha256"], results.get("task_sha256")) == asked and config.metric in results
+        same = (results["settings_sha256"], results.get("task_sha256")) == hashes and config.metric in results
         if same and read_json(folder / JOB).get("status") == "done":  # its model is there as well
             return folder, results
     return None
 
 
 def attempts_of(folder: Path) -> int:
-    """How often the job of a folder was started."""
+    """Number of times that the job of a folder was started."""
     attempts = read_json(folder / JOB).get("attempts", 0)
     return attempts if isinstance(attempts, int) else 0
 
 
 def write_lost(folder: Path, reason: str) -> None:
-    """Say in the folder of a job that its worker died each time."""
+    """Write to the folder of a job that its worker died each time."""
     message = (
         f"Its worker died {attempts_of(folder)} times ({reason}). Often memory runs out: let fewer run at once, choose "
         f"a smaller encoder, or give each more."
@@ -84,7 +84,7 @@ def run_job(config: DictConfig, run: Callable[[DictConfig], float]) -> float:
     folder = Path(context.runtime.output_dir)
     job: dict[str, Any] = {
         "settings_sha256": settings_sha256(config),
-        "overrides": [redacted(one) for one in context.overrides.task],
+        "overrides": [redacted(override) for override in context.overrides.task],
         "attempts": attempts_of(folder) + 1,
     }
     write_json(folder / JOB, job | {"status": "running"})

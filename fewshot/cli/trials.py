@@ -1,4 +1,4 @@
-"""What a job of `hydra/sweeper=optuna` says to its study while it trains, and hears from it."""
+"""Reports of a job of `hydra/sweeper=optuna` to its study while it trains, and pruning."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +16,14 @@ PRUNED = "pruned"  # user attribute of a trial
 
 
 class PrunedTrial(FewshotError):
-    """A trial that its study ends early; what it says goes to the table of the sweep."""
+    """A trial that its study ends early; the message goes to the table of the sweep."""
 
 
 def storage_url(config: DictConfig) -> str:
-    """Where the studies of a sweep are: `hydra.sweeper.storage`, else `studies.sqlite` in the output folder."""
-    asked = config.hydra.sweeper.storage
-    if asked is not None:
-        return str(asked)
+    """The storage of the studies of a sweep: `hydra.sweeper.storage`, else `studies.sqlite` in the output folder."""
+    url = config.hydra.sweeper.storage
+    if url is not None:
+        return str(url)
     folder: Path = user_path(config.output, "output").absolute()
     return f"sqlite:///{folder / 'studies.sqlite'}"
 

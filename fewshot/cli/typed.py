@@ -1,4 +1,4 @@
-"""What is typed, before Hydra sees it: `task=x` and `task=[x,y]`, flags anywhere, and the list of tasks."""
+"""The typed arguments, before Hydra reads them: `task=x` and `task=[x,y]`, flags anywhere, and the list of tasks."""
 
 import re
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ def normalise_arguments(arguments: Sequence[str], folders: Sequence[Path] = (CON
 
     1. `task=NAME` becomes `+task=NAME` (no task is in the defaults, so Hydra would refuse the first form), and a list
        of names, or of files and folders of texts, a collection of them.
-    2. `group.setting=VALUE` becomes `++group.setting=VALUE`: a YAML states what differs from the constructor, which
-       judges every name.
-    3. Names that settings had in earlier versions become those of now.
+    2. `group.setting=VALUE` becomes `++group.setting=VALUE`: a YAML has only what differs from the constructor, which
+       checks every name.
+    3. Earlier names of settings become the current ones.
     4. Flags such as `-m` may stand anywhere; Hydra wants them before or behind all settings.
 
     Args:
         arguments: `sys.argv[1:]`.
-        folders: where the tasks are.
+        folders: those of the config groups.
 
     Raises:
         NoTask: no task was named, and no flag that needs none; the message lists them.
@@ -80,12 +80,12 @@ def config_folders(arguments: Sequence[str]) -> list[Path]:
     Raises:
         ConfigError: one does not exist.
     """
-    found = [Path(word.partition("=")[2]) for word in arguments if word.startswith("--config-dir=")]
-    found += [Path(value) for flag, value in pairwise(arguments) if flag in ("--config-dir", "-cd")]
-    for folder in found:
+    folders = [Path(word.partition("=")[2]) for word in arguments if word.startswith("--config-dir=")]
+    folders += [Path(value) for flag, value in pairwise(arguments) if flag in ("--config-dir", "-cd")]
+    for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"The folder {str(folder)!r} of --config-dir does not exist. Give an existing folder.")
-    return [CONF, *found]
+    return [CONF, *folders]
 
 
 def for_this_process(arguments: list[str]) -> list[str]:
@@ -101,10 +101,10 @@ def for_this_process(arguments: list[str]) -> list[str]:
         )
     if is_main():
         return arguments
-    theirs = ("hydra.run.dir", "hydra.output_subdir", "hydra/job_logging", "hydra/hydra_logging")
-    kept = [argument for argument in arguments if argument.lstrip("+").partition("=")[0] not in theirs]
-    own = ["hydra.run.dir=.", "hydra.output_subdir=null", *(f"{name}=disabled" for name in theirs[2:])]
-    return [*own, *kept]  # flags are at the end, and settings may not be on both sides of them
+    replaced = ("hydra.run.dir", "hydra.output_subdir", "hydra/job_logging", "hydra/hydra_logging")
+    kept = [argument for argument in arguments if argument.lstrip("+").partition("=")[0] not in replaced]
+    disabled = ["hydra.run.dir=.", "hydra.output_subdir=null", *(f"{name}=disabled" for name in replaced[2:])]
+    return [*disabled, *kept]  # flags are at the end, and settings may not be on both sides of them
 
 
 def _task_list(folders: Sequence[Path]) -> str:

@@ -1,4 +1,4 @@
-"""The README of an exported classifier: what it is, and how to run it by hand."""
+"""The README of an exported classifier: a description, and a program that runs it."""
 
 from fewshot.export.description import DESCRIPTION, MODELS, RUNTIMES, TOKENIZER, Description
 
@@ -27,9 +27,9 @@ tokenizer = Tokenizer.from_file(f"{{folder}}/{tokenizer}")  # cuts and pads by i
 
 encoded = tokenizer.encode_batch(texts)
 columns = {{
-    "input_ids": [one.ids for one in encoded],
-    "attention_mask": [one.attention_mask for one in encoded],
-    "token_type_ids": [one.type_ids for one in encoded],
+    "input_ids": [encoding.ids for encoding in encoded],
+    "attention_mask": [encoding.attention_mask for encoding in encoded],
+    "token_type_ids": [encoding.type_ids for encoding in encoded],
 }}
 inputs = {{name: np.array(columns[name], dtype=np.int64) for name in about["inputs"]}}
 {run}
@@ -45,7 +45,7 @@ if about["thresholds"] is None:  # one label a text
 else:  # any number of labels
     for text, row in zip(texts, 1 / (1 + np.exp(-scaled))):
         chosen = np.flatnonzero(row >= about["thresholds"])
-        print(text, *(f"{{about['labels'][one]}} {{row[one]:.4f}}" for one in chosen), sep="\\t")
+        print(text, *(f"{{about['labels'][number]}} {{row[number]:.4f}}" for number in chosen), sep="\\t")
 '''
 
 
@@ -55,26 +55,27 @@ def example(kind: str) -> str:
     return _EXAMPLE.format(**parts, description=DESCRIPTION, tokenizer=TOKENIZER)
 
 
-def card(described: Description) -> str:
+def card(description: Description) -> str:
     """The README in Markdown."""
     masked = (
         "\nPersonal data is to be masked before a text is read (`fewshot` does so); the program below does not.\n"
-        if described.mask_personal_data
+        if description.mask_personal_data
         else ""
     )
-    limit = "all of a text" if described.max_length is None else f"the first {described.max_length} tokens of a text"
+    limit = description.max_length
+    extent = "all of a text" if limit is None else f"the first {limit} tokens of a text"
     return f"""---
 library_name: fewshot-text
 pipeline_tag: text-classification
 tags:
 - few-shot
 - fewshot
-- {described.kind}
+- {description.kind}
 ---
 
-# A text classifier of {len(described.labels)} labels, exported
+# A text classifier of {len(description.labels)} labels, exported
 
-`{MODELS[described.kind][0]}` goes from token ids to logits, in {described.precision}; it reads {limit}. Labels,
+`{MODELS[description.kind][0]}` goes from token ids to logits, in {description.precision}; it reads {extent}. Labels,
 temperature and thresholds are in `{DESCRIPTION}`. No text that the classifier was fitted on is in this folder.
 {masked}
 ```python
@@ -84,8 +85,8 @@ classifier = ExportedClassifier.from_pretrained("this folder")
 classifier.predict(["a new text"])
 ```
 
-Without `fewshot`: `pip install numpy tokenizers {RUNTIMES[described.kind]}`, and
+Without `fewshot`: `pip install numpy tokenizers {RUNTIMES[description.kind]}`, and
 
 ```python
-{example(described.kind)}```
+{example(description.kind)}```
 """

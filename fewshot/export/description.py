@@ -1,7 +1,7 @@
-"""What an exported folder says of itself, sealed, and the check that its files are those that were written.
+"""The sealed description of an exported folder, with a check of its files.
 
     export.json      this description, written last
-    model.onnx       or model.xml and model.bin: token ids → logits and, where texts are rejected, their score
+    model.onnx       or model.xml and model.bin: token ids → logits, and scores if texts can be rejected
     tokenizer.json   of the `tokenizers` library, with truncation and padding set
     README.md        how to run it by hand
 
@@ -32,7 +32,7 @@ Label = str | int
 
 @dataclass(frozen=True)
 class Description:
-    """All of an exported classifier but its graph and tokenizer.
+    """An exported classifier without its graph and tokenizer.
 
     Args:
         kind: `"onnx"` or `"openvino"`.
@@ -40,12 +40,12 @@ class Description:
         labels: the user's label of each class.
         temperature: logits are divided by it.
         inputs: of the graph, some of `INPUTS`.
-        padding: the integer of each input but the mask where a text ends before its batch.
-        max_length: tokens of a text that are read; None: all.
+        padding: padding integer of each input but the mask.
+        max_length: tokens that are read at most; None: no limit.
         thresholds: of the probability of each label, if a text can have several labels or none.
         rejects_below: texts whose score is lower belong to no class; None: nothing is rejected.
         reject_label: the label of a text that is rejected.
-        mask_personal_data: whether personal data is masked in every text before it is read.
+        mask_personal_data: True masks personal data in every text before it is read.
         model: name of the encoder.
         source: digest of the classifier that was exported.
     """
@@ -70,18 +70,18 @@ class Description:
         return (*MODELS[self.kind], TOKENIZER)
 
     def content(self, folder: Path) -> dict[str, Any]:
-        """As JSON can hold it, with the digests of the files in a folder."""
+        """The description as JSON, with the digests of the files in a folder."""
         digests = {name: file_digest(folder / name) for name in self.files}
         return {"format": FORMAT, **asdict(self), "files": digests}
 
 
 def is_exported(folder: Path) -> bool:
-    """Whether a folder says that it holds an exported classifier."""
+    """True if a folder has the description of an exported classifier."""
     return (folder / DESCRIPTION).is_file()
 
 
 def read_description(folder: Path) -> Description:
-    """Read the description of a folder, and compare its files with it.
+    """Read the description of a folder, and check its files.
 
     Raises:
         ConfigError: the folder holds no exported classifier, or one that is damaged or was put together by hand.
@@ -91,8 +91,8 @@ def read_description(folder: Path) -> Description:
         if content.pop("format") != FORMAT:
             raise ValueError(f"its format is another one than {FORMAT}, which this version reads")
         digests = dict(content.pop("files"))
-        described = _checked(**content)
-        for name in described.files:
+        description = _checked(**content)
+        for name in description.files:
             if file_digest(folder / name) != digests[name]:
                 raise ValueError(f"{name} is not as it was written")
     except UNREADABLE as error:
@@ -100,34 +100,33 @@ def read_description(folder: Path) -> Description:
             f"{str(folder)!r} holds no exported classifier that can be read ({type(error).__name__}: {error}). "
             f"Expected a folder as `fewshot export` writes it. Export the classifier again."
         ) from error
-    return described
+    return description
 
 
 def file_digest(path: Path) -> str:
-    """Digest of a file, 32 hex digits; OSError where it cannot be read."""
-    total = blake2b(digest_size=16)
+    """Digest of a file, 32 hex digits; OSError if it cannot be read."""
+    digest = blake2b(digest_size=16)
     with open(path, "rb") as file:
         while part := file.read(1 << 20):
-            total.update(part)
-    return total.hexdigest()
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _checked(**content: Any) -> Description:
-    """The description with each value of its kind; a ValueError, TypeError or LookupError otherwise."""
-    labels = content["labels"]
-    several = content["thresholds"]
+    """The description, its values checked; a ValueError, TypeError or LookupError otherwise."""
+    labels, thresholds = content["labels"], content["thresholds"]
     reject, below, limit = content["reject_label"], content["rejects_below"], content["max_length"]
     padding = {name: int(number) for name, number in dict(content["padding"]).items()}
     problems = {
         "kind": content["kind"] not in MODELS,
         "precision": content["precision"] not in PRECISIONS,
-        "labels": not isinstance(labels, list) or len(labels) < 2 or not all(type(one) in (str, int) for one in labels),
+        "labels": not isinstance(labels, list) or len(labels) < 2 or not {*map(type, labels)} <= {str, int},
         "temperature": not (_is_number(content["temperature"]) and content["temperature"] > 0),
         "inputs": content["inputs"] not in (list(INPUTS[:2]), list(INPUTS)),
         "padding": set(padding) != set(content["inputs"]) - {"attention_mask"},
         "max_length": limit is not None and not (type(limit) is int and limit > 0),
-        "thresholds": several is not None
-        and not (len(several) == len(labels) and all(_is_number(one) for one in several)),
+        "thresholds": thresholds is not None
+        and not (len(thresholds) == len(labels) and all(map(_is_number, thresholds))),
         "rejects_below": below is not None and not _is_number(below),
         "reject_label": reject is not None and type(reject) not in (str, int),
         "mask_personal_data": type(content["mask_personal_data"]) is not bool,
@@ -138,7 +137,7 @@ def _checked(**content: Any) -> Description:
     if wrong:
         raise ValueError(f"its {wrong[0]} is {str(content[wrong[0]])[:80]!r}")
     content |= {"labels": tuple(labels), "inputs": tuple(content["inputs"]), "padding": padding}
-    content["thresholds"] = None if several is None else tuple(map(float, several))
+    content["thresholds"] = None if thresholds is None else tuple(map(float, thresholds))
     return Description(**content)
 
 

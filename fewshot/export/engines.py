@@ -1,4 +1,4 @@
-"""What runs a graph: onnxruntime or OpenVINO, on the CPU, from files that may come from a stranger.
+"""The engine of a graph: onnxruntime or OpenVINO, on the CPU, for files that may come from a stranger.
 
 A graph is data: it holds operations of the runtime and numbers. An ONNX file can also name other files that hold its
 tensors, anywhere on the disk; one that does is refused before the runtime reads it.
@@ -17,8 +17,8 @@ from fewshot.export.description import LOGITS, MODELS, RUNTIMES, SCORE, Descript
 Inputs = Mapping[str, np.ndarray]
 Engine = Callable[[Inputs], dict[str, np.ndarray]]  # outputs by name
 
-# Messages of ONNX that lead to tensors: kind → number of a field → kind of what is in it.
-_BELOW: Mapping[str, Mapping[int, str]] = {
+# Messages of ONNX that lead to tensors: kind → number of a field → kind of its content.
+_FIELD_KINDS: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -31,25 +31,25 @@ _BELOW: Mapping[str, Mapping[int, str]] = {
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # fields of a tensor
 
 
-def load_engine(folder: Path, described: Description) -> Engine:
+def load_engine(folder: Path, description: Description) -> Engine:
     """Load the graph of a folder.
 
     Raises:
-        ConfigError: the runtime is not installed, or the graph is none of an exported classifier.
+        ConfigError: the runtime is not installed, or the graph is not that of an exported classifier.
     """
-    path = folder / MODELS[described.kind][0]
-    load = _onnx if described.kind == "onnx" else _openvino
+    path = folder / MODELS[description.kind][0]
+    load = _onnx if description.kind == "onnx" else _openvino
     try:
-        engine, names = load(path, described.precision)
-        if not (names <= set(described.inputs)):
+        engine, names = load(path, description.precision)
+        if not (names <= set(description.inputs)):
             raise ValueError(f"it reads {sorted(names)}")
     except ImportError as error:
-        runtime = RUNTIMES[described.kind]
+        runtime = RUNTIMES[description.kind]
         raise ConfigError(
             f"The classifier in {str(folder)!r} runs on {runtime}, which is not installed ({error}). Install it with: "
             f"pip install {runtime}"
         ) from error
-    except Exception as error:  # the runtimes raise what they like
+    except Exception as error:  # the runtimes raise many kinds
         raise ConfigError(
             f"The graph {str(path)!r} cannot be loaded ({_short(error)}). Expected one that `fewshot export` wrote. "
             f"Export the classifier again."
@@ -63,21 +63,21 @@ def load_engine(folder: Path, described: Description) -> Engine:
                 f"The graph {str(path)!r} failed ({_short(error)}). Expected one that `fewshot export` wrote. Export "
                 f"the classifier again."
             ) from error
-        _check(outputs, len(inputs["input_ids"]), described, path)
+        _check(outputs, len(inputs["input_ids"]), description, path)
         return outputs
 
     return checked
 
 
 def names_other_files(content: bytes | memoryview, kind: str = "model") -> bool:
-    """Whether a tensor of an ONNX model says that its numbers are in another file; ValueError for no such model."""
+    """True if a tensor of an ONNX model has its numbers in another file; ValueError if it is no ONNX model."""
     for number, value in _fields(memoryview(content)):
         if kind == "tensor" and (number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)):
             return True
-        if number in _BELOW[kind]:
+        if number in _FIELD_KINDS[kind]:
             if isinstance(value, int):
                 raise ValueError("it is no ONNX model")
-            if names_other_files(value, _BELOW[kind][number]):
+            if names_other_files(value, _FIELD_KINDS[kind][number]):
                 return True
     return False
 
@@ -91,49 +91,49 @@ def _onnx(path: Path, precision: str) -> tuple[Engine, set[str]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a shared machine has other work
-    options.log_severity_level = 4  # what fails is raised
+    options.log_severity_level = 4  # failures are raised
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     outputs = [output.name for output in session.get_outputs()]
 
     def run(inputs: Inputs) -> dict[str, np.ndarray]:
         return dict(zip(outputs, session.run(None, dict(inputs)), strict=True))
 
-    return run, {one.name for one in session.get_inputs()}
+    return run, {each.name for each in session.get_inputs()}
 
 
 def _openvino(path: Path, precision: str) -> tuple[Engine, set[str]]:
     import openvino
 
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads()}
-    if precision == "float32":  # else processors with bfloat16 use it
+    if precision == "float32":  # otherwise processors with bfloat16 use it
         settings["INFERENCE_PRECISION_HINT"] = "f32"
     compiled = openvino.Core().compile_model(path, "CPU", settings)
 
     def run(inputs: Inputs) -> dict[str, np.ndarray]:
-        found = compiled.create_infer_request().infer(dict(inputs))
-        return {output.any_name: np.array(values) for output, values in found.items()}
+        results = compiled.create_infer_request().infer(dict(inputs))
+        return {output.any_name: np.array(values) for output, values in results.items()}
 
-    return run, {one.any_name for one in compiled.inputs}
+    return run, {each.any_name for each in compiled.inputs}
 
 
 def _threads() -> int:
-    """As many as OMP_NUM_THREADS says, as for torch; 0 leaves it to the runtime."""
+    """The value of OMP_NUM_THREADS, as for torch; 0 leaves it to the runtime."""
     number = os.environ.get("OMP_NUM_THREADS", "0")
     return int(number) if number.isdigit() else 0
 
 
-def _check(outputs: Mapping[str, np.ndarray], n_texts: int, described: Description, path: Path) -> None:
-    """Refuse outputs of other names or shapes, and such that are no finite numbers, with a ConfigError."""
-    shapes: dict[str, tuple[int, ...]] = {LOGITS: (n_texts, len(described.labels))}
-    if described.rejects_below is not None:
+def _check(outputs: Mapping[str, np.ndarray], n_texts: int, description: Description, path: Path) -> None:
+    """Raise a ConfigError for outputs of other names or shapes, or that are not finite."""
+    shapes: dict[str, tuple[int, ...]] = {LOGITS: (n_texts, len(description.labels))}
+    if description.rejects_below is not None:
         shapes[SCORE] = (n_texts,)
     for name, shape in shapes.items():
-        found = outputs.get(name)
-        got = "none" if found is None else f"an array of shape {found.shape}"
-        if found is not None and found.shape == shape:
-            if found.dtype == np.float32 and np.isfinite(found).all():
+        output = outputs.get(name)
+        got = "none" if output is None else f"an array of shape {output.shape}"
+        if output is not None and output.shape == shape:
+            if output.dtype == np.float32 and np.isfinite(output).all():
                 continue
-            got = f"{found.dtype} with NaN or infinity" if found.dtype.kind == "f" else str(found.dtype)
+            got = f"{output.dtype} with NaN or infinity" if output.dtype.kind == "f" else str(output.dtype)
         raise ConfigError(
             f"The graph {str(path)!r} gave {got} as {name}, expected finite numbers in float32 of shape {shape}. "
             f"Export the classifier again."
@@ -141,37 +141,37 @@ def _check(outputs: Mapping[str, np.ndarray], n_texts: int, described: Descripti
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field of a protobuf message; ValueError where it is none."""
-    place = 0
-    while place < len(content):
-        key, place = _varint(content, place)
+    """Number and value of each field of a protobuf message; ValueError if it is none."""
+    position = 0
+    while position < len(content):
+        key, position = _varint(content, position)
         number, wire = key >> 3, key & 7
         if wire == 0:
-            value, place = _varint(content, place)
+            value, position = _varint(content, position)
             yield number, value
             continue
         if wire == 2:
-            size, place = _varint(content, place)
+            size, position = _varint(content, position)
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
         else:
             raise ValueError("it is no ONNX model")
-        if place + size > len(content):
+        if position + size > len(content):
             raise ValueError("it ends too early")
-        yield number, content[place : place + size]
-        place += size
+        yield number, content[position : position + size]
+        position += size
 
 
-def _varint(content: memoryview, place: int) -> tuple[int, int]:
+def _varint(content: memoryview, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
-        if place >= len(content):
+        if position >= len(content):
             raise ValueError("it ends too early")
-        byte = content[place]
-        place += 1
+        byte = content[position]
+        position += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            return value, place
+            return value, position
     raise ValueError("it is no ONNX model")
 
 

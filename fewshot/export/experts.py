@@ -3,8 +3,8 @@
     out_t = sum_k w_tk E_{i_tk}(h_t)        E_e reads the rows {t : i_tk = e for some k}, which may be none
 
 The kernels of PyTorch and transformers sort tokens by expert and have no counterpart in ONNX. Here each expert has
-linear maps of its own, and its tokens are found by their index, so that shapes follow the data and no token is read
-twice.
+its own linear maps and selects its tokens by index, so that shapes follow the data and each expert reads only its
+tokens.
 """
 
 from typing import Any
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 
 class SeparateExperts(nn.Module):
-    """The experts of a layer, one after the other; called as those of transformers are."""
+    """The experts of a layer, one after the other; with the interface of transformers' experts."""
 
     def __init__(self, experts: Any):
         super().__init__()
-        self._of = (experts,)  # for its gate, without its weights
+        self._original = (experts,)  # in a tuple, so that its weights are not registered; for its gate
         self.up = nn.ModuleList(map(_linear, _matrices(experts, "gate_up_proj" if experts.has_gate else "up_proj")))
         self.down = nn.ModuleList(map(_linear, _matrices(experts, "down_proj")))
 
@@ -27,18 +27,18 @@ class SeparateExperts(nn.Module):
         self, hidden: Float[Tensor, "tokens dim"], index: Int[Tensor, "tokens k"], weights: Float[Tensor, "tokens k"]
     ) -> Float[Tensor, "tokens dim"]:
         """The weighted sum of the experts that each token is routed to."""
-        (experts,) = self._of
+        (experts,) = self._original
         total = torch.zeros_like(hidden)
         for number, (up, down) in enumerate(zip(self.up, self.down, strict=True)):
-            tokens, places = torch.where(index == number)
-            read = up(hidden[tokens])
-            inner = experts._apply_gate(read) if experts.has_gate else experts.act_fn(read)
-            total = total.index_add(0, tokens, down(inner) * weights[tokens, places, None])
+            tokens, ranks = torch.where(index == number)
+            expanded = up(hidden[tokens])
+            inner = experts._apply_gate(expanded) if experts.has_gate else experts.act_fn(expanded)
+            total = total.index_add(0, tokens, down(inner) * weights[tokens, ranks, None])
         return total
 
 
 def separate_experts(backbone: nn.Module) -> None:
-    """Replace the experts of each layer of a model in place; nothing where it has none."""
+    """Replace the experts of each layer of a model, if any, in place."""
     for parent in list(backbone.modules()):
         for name, child in list(parent.named_children()):
             if _is_experts(child):
@@ -46,7 +46,7 @@ def separate_experts(backbone: nn.Module) -> None:
 
 
 def _is_experts(module: Any) -> bool:
-    """Whether a module is what transformers dispatches to a kernel of experts, with nothing that is not read here."""
+    """True if a module has transformers' interface of experts, without a bias and a norm, which are not supported."""
     down = getattr(module, "down_proj", None)
     return isinstance(down, Tensor) and down.ndim == 3 and not (module.has_bias or module.has_post_expert_norm)
 

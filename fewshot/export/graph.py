@@ -2,8 +2,8 @@
 
     logits, score = graph(input_ids, attention_mask, ...)        batch and tokens of any size
 
-Transformer, trained weights, pooling, shallow layer, projection and head are those of the classifier; the score is what
-its rejection compares with its threshold.
+Transformer, trained weights, pooling, shallow layer, projection and head are those of the classifier; its rejection
+compares the score with its threshold.
 """
 
 import json
@@ -28,15 +28,15 @@ from fewshot.fitted.rejection import Rejection
 from fewshot.learners.learner import Classifier
 
 _EXAMPLES = ("the first of two texts", "and a second one, which has more words in it")
-_FEWEST_ROWS = 2  # of a table that is worth packing
+_MIN_ROWS = 2  # of a table that is packed
 
 
 class ClassifierGraph(nn.Module):
-    """Token ids to logits and, with a rejection, the score that it compares.
+    """Token ids to logits and, with a rejection, its score.
 
     Args:
-        module: holds the weights.
-        embed: features of the inputs by these weights.
+        module: the weights.
+        embed: maps inputs to features by these weights.
         classifier, rejection: of a `TextClassifier`.
     """
 
@@ -53,13 +53,13 @@ class ClassifierGraph(nn.Module):
 
     @property
     def rejects(self) -> bool:
-        """Whether there is a score."""
+        """True if there is a score."""
         return self._rejection is not None
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Logits `[batch, n_classes]` and perhaps scores `[batch]`; the arguments are `INPUTS`."""
+        """Logits `[batch, n_classes]` and, with a rejection, scores `[batch]`; the arguments are `INPUTS`."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids
@@ -73,15 +73,15 @@ class ClassifierGraph(nn.Module):
 
 @dataclass(frozen=True)
 class Traceable:
-    """What an exporter needs of a classifier.
+    """A classifier in the form that an exporter needs.
 
     Args:
         graph: a module in eval mode.
         model: name of its encoder, for messages.
         inputs: an example, name → `[2, tokens]`.
-        outputs: their names.
+        outputs: names of the outputs.
         tokenizer: JSON of the `tokenizers` library.
-        padding: the integer at padding of each input but the mask.
+        padding: padding integer of each input but the mask.
         max_length: tokens that are read at most; None: no limit.
     """
 
@@ -95,7 +95,7 @@ class Traceable:
 
 
 def traceable(encoder: Encoder, classifier: Classifier, rejection: Rejection | None, int8: bool) -> Traceable:
-    """A classifier in a form that can be traced, on weights of its own; with `int8`, tables of words are in 8 bits.
+    """A classifier in a form that can be traced, on its own copy of the weights; with `int8`, embeddings are in 8 bits.
 
     Raises:
         ConfigError: it reads texts in a way that one graph and a tokenizer cannot repeat.
@@ -115,7 +115,7 @@ def traceable(encoder: Encoder, classifier: Classifier, rejection: Rejection | N
     inputs = encoder.tokenize(_EXAMPLES)
     if isinstance(encoder, StaticEncoder):
         vectors = SearchedVectors(encoder.vectors, int8)
-        graph = ClassifierGraph(vectors, lambda given: vectors(given["input_ids"]), classifier, rejection)
+        graph = ClassifierGraph(vectors, lambda batch: vectors(batch["input_ids"]), classifier, rejection)
         return _traceable(encoder, graph, inputs, _static_tokenizer(), {"input_ids": 0}, None)
     tokens, window = encoder._tokenized(_EXAMPLES), encoder._window()
     tokenizer = None if window is None else getattr(window.tokenizer, "backend_tokenizer", None)
@@ -126,8 +126,8 @@ def traceable(encoder: Encoder, classifier: Classifier, rejection: Rejection | N
         )
     _prepare(encoder, int8)
     graph = ClassifierGraph(encoder.module, encoder.embed, classifier, rejection)
-    own = _with_settings(window.tokenizer, window.limit, tokens.padding["input_ids"])
-    return _traceable(encoder, graph, inputs, own, tokens.padding, window.limit)
+    tokenizer_json = _with_settings(window.tokenizer, window.limit, tokens.padding["input_ids"])
+    return _traceable(encoder, graph, inputs, tokenizer_json, tokens.padding, window.limit)
 
 
 def _traceable(
@@ -150,7 +150,7 @@ def _traceable(
 
 
 def _prepare(encoder: Encoder, int8: bool) -> None:
-    """Make the loaded weights fit to be traced, in place."""
+    """Make the loaded model traceable, in place."""
     backbone: Any = encoder.backbone
     if hasattr(backbone, "set_attn_implementation"):
         backbone.set_attn_implementation("eager")
@@ -159,23 +159,23 @@ def _prepare(encoder: Encoder, int8: bool) -> None:
     if int8:
         for parent in list(encoder.module.modules()):
             for name, child in list(parent.named_children()):
-                if type(child) is nn.Embedding and len(child.weight) >= _FEWEST_ROWS:
+                if type(child) is nn.Embedding and len(child.weight) >= _MIN_ROWS:
                     setattr(parent, name, PackedEmbedding(child.weight))
 
 
 def _with_settings(tokenizer: Any, limit: int | None, padding: int) -> str:
     """A fast tokenizer as JSON that cuts and pads by itself."""
-    own = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    own.no_truncation()
+    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.no_truncation()
     if limit is not None:
-        own.enable_truncation(limit, direction=tokenizer.truncation_side)
-    own.enable_padding(pad_id=padding, pad_token=tokenizer.pad_token or tokenizer.eos_token or "")
-    return str(own.to_str())
+        copy.enable_truncation(limit, direction=tokenizer.truncation_side)
+    copy.enable_padding(pad_id=padding, pad_token=tokenizer.pad_token or tokenizer.eos_token or "")
+    return str(copy.to_str())
 
 
 def _static_tokenizer() -> str:
-    """The word pieces that a static encoder reads, as JSON: nothing is cut and nothing added."""
+    """The tokenizer of a static encoder as JSON: it cuts and adds nothing."""
     content = json.loads((bundled_folder() / "tokenizer.json").read_text(encoding="utf-8"))
-    own = Tokenizer.from_str(json.dumps(content | {"post_processor": None, "truncation": None}))
-    own.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106 - no password
-    return str(own.to_str())
+    tokenizer = Tokenizer.from_str(json.dumps(content | {"post_processor": None, "truncation": None}))
+    tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")  # noqa: S106 - no password
+    return str(tokenizer.to_str())

@@ -1,8 +1,8 @@
 """A traced classifier as `model.onnx`: float32, or int8 with products of integers.
 
-In int8 each output of a linear map has a step of its own, activations are quantised as they come, and the rows of
-tables are packed before tracing. Heads and routers stay in float32, and so does what the second map of a feed-forward
-block reads: a few of its numbers are so large that one step for all would lose the others. Weights of products
+In int8 each output of a linear map has its own step, activations are quantised dynamically, and the rows of tables
+are packed before tracing. Heads and routers stay in float32, and so does the input of the second map of a feed-forward
+block: a few of its numbers are so large that one step for all would lose the others. Weights of products
 of integers have 7 bits of 8, so that processors without VNNI do not overflow 16 bits.
 
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
@@ -23,9 +23,9 @@ import torch
 from fewshot.errors import ConfigError
 from fewshot.export.graph import Traceable
 
-_LARGEST = 2**31 - 2**24  # bytes of an ONNX file, with room for the graph
-_NARROW = 32  # outputs of a product, below which 8 bits save nothing: routers, which decide between close scores
-_LOUD = ("torch.onnx", "onnxscript", "onnx_ir", "root")
+_MAX_BYTES = 2**31 - 2**24  # of the weights in an ONNX file, with room for the graph
+_NARROW = 32  # outputs; narrower products, such as routers that decide between close scores, gain nothing by 8 bits
+_LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir", "root")
 
 
 def check_installed(*packages: str, extra: str) -> None:
@@ -45,20 +45,20 @@ def traced(source: Traceable) -> Any:
     """
     check_installed("onnx", "onnxscript", extra="export")
     size = sum(tensor.numel() * tensor.element_size() for tensor in source.graph.state_dict().values())
-    if size > _LARGEST:
+    if size > _MAX_BYTES:
         raise ConfigError(
             f"The classifier has {size / 2**30:.1f} GiB of weights, and an ONNX file holds 2. Expected a smaller "
             f"encoder. Choose one, or distil it into a smaller student."
         )
-    sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    dynamic = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     with _quiet(), torch.no_grad():
-        source.graph(**source.inputs)  # what is computed once and kept must not be made while tracing
+        source.graph(**source.inputs)  # fills caches, which must not be made while tracing
         try:
             program = torch.onnx.export(
                 source.graph,
                 kwargs=dict(source.inputs),
                 dynamo=True,
-                dynamic_shapes=dict.fromkeys(source.inputs, sizes),
+                dynamic_shapes=dict.fromkeys(source.inputs, dynamic),
                 input_names=list(source.inputs),
                 output_names=list(source.outputs),
                 external_data=False,
@@ -97,11 +97,11 @@ def write_onnx(source: Traceable, path: Path, int8: bool) -> None:
 def with_packed_weights(model: Any, narrowing: bool = False) -> Any:
     """The model with the constant matrices of its products in 8 bits, to be unpacked before each product.
 
-    Each column `w` of a matrix is `s q`, `s = max |w| / 127`; what it is multiplied by stays in float32.
+    Each column `w` of a matrix is `s q`, `s = max |w| / 127`; the other factor stays in float32.
 
     Args:
-        model: is changed.
-        narrowing: only the matrices of more inputs than outputs, see above.
+        model: changed in place.
+        narrowing: True packs only the matrices of more inputs than outputs, see above.
     """
     from onnx import helper, numpy_helper
 
@@ -133,12 +133,13 @@ def with_packed_weights(model: Any, narrowing: bool = False) -> Any:
 
 def _exact_products(model: Any) -> list[str]:
     """Names of the products that stay in float32: heads, whose constants have a batch of one, and narrow routers."""
-    exact = {one.name for one in model.graph.initializer if len(one.dims) > 2 or (one.dims and one.dims[-1] < _NARROW)}
+    constants = ((tensor.name, tensor.dims) for tensor in model.graph.initializer)
+    exact = {name for name, dims in constants if len(dims) > 2 or (dims and dims[-1] < _NARROW)}
     return [node.name for node in model.graph.node if node.op_type == "MatMul" and node.input[1] in exact]
 
 
 def _anonymous(model: Any) -> Any:
-    """The model without notes of where it was traced: paths of this machine among them."""
+    """The model without notes on its tracing, such as paths of this machine."""
     for holder in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input):
         del holder.metadata_props[:]
         holder.doc_string = ""
@@ -147,7 +148,7 @@ def _anonymous(model: Any) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    """The last cause that is known, in a few words."""
+    """The innermost cause of an error, shortened."""
     while error.__cause__ is not None:
         error = error.__cause__
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300].rstrip('.')}"
@@ -155,8 +156,8 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to itself what exporter and quantiser print and log for their developers."""
-    loggers = [logging.getLogger(None if name == "root" else name) for name in _LOUD]
+    """Silence the exporter and the quantiser."""
+    loggers = [logging.getLogger(None if name == "root" else name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)

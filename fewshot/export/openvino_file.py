@@ -1,4 +1,4 @@
-"""A traced classifier as OpenVINO's `model.xml` and `model.bin`, by way of ONNX."""
+"""A traced classifier as OpenVINO's `model.xml` and `model.bin`, made from ONNX."""
 
 from pathlib import Path
 
@@ -12,5 +12,5 @@ def write_openvino(source: Traceable, path: Path, int8: bool) -> None:
     model = traced(source)
     import openvino
 
-    read = openvino.Core().read_model((with_packed_weights(model) if int8 else model).SerializeToString())
-    openvino.save_model(read, path, compress_to_fp16=False)
+    parsed = openvino.Core().read_model((with_packed_weights(model) if int8 else model).SerializeToString())
+    openvino.save_model(parsed, path, compress_to_fp16=False)

@@ -1,4 +1,4 @@
-"""Rotary positions without complex numbers, which ONNX does not have; DeepSeek-V2 is written with them.
+"""Rotary positions without complex numbers, which ONNX does not have and DeepSeek-V2 uses.
 
 (a + ib) (cos t + i sin t) = (a cos t - b sin t) + i (a sin t + b cos t)
 """
@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-_FUNCTION = "apply_rotary_emb"  # of a module of transformers, with complex rotations as an argument
+_FUNCTION = "apply_rotary_emb"  # of transformers, with complex rotations as an argument
 
 
 class RealRotary(nn.Module):
-    """Rotations as cosine and sine, in place of a module that gives complex numbers."""
+    """Rotations as cosine and sine, instead of complex numbers."""
 
     frequencies: Tensor
 
@@ -44,11 +44,11 @@ def replace_rotary(backbone: nn.Module) -> None:
 
 @contextmanager
 def real_rotations(backbone: nn.Module) -> Iterator[None]:
-    """Let the model's own functions rotate by what `RealRotary` gives."""
+    """Replace the rotation in the modules of the model by one that takes the output of `RealRotary`."""
     modules = [sys.modules[name] for name in {type(module).__module__ for module in backbone.modules()}]
     originals = [(module, getattr(module, _FUNCTION)) for module in modules if _is_complex(module.__name__)]
     for module, _ in originals:
-        setattr(module, _FUNCTION, _rotated)
+        setattr(module, _FUNCTION, _rotate_both)
     try:
         yield
     finally:
@@ -58,15 +58,15 @@ def real_rotations(backbone: nn.Module) -> Iterator[None]:
 
 def _is_complex(module: str) -> bool:
     function = getattr(sys.modules.get(module), _FUNCTION, None)
-    return function is _rotated or (function is not None and "freqs_cis" in inspect.signature(function).parameters)
+    return function is _rotate_both or (function is not None and "freqs_cis" in inspect.signature(function).parameters)
 
 
-def _rotated(query: Tensor, key: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
+def _rotate_both(query: Tensor, key: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
     cosine, sine = rotations.unsqueeze(1).unbind(-1)
-    return _turned(query, cosine, sine), _turned(key, cosine, sine)
+    return _rotate(query, cosine, sine), _rotate(key, cosine, sine)
 
 
-def _turned(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     real, imaginary = x.float().unflatten(-1, (-1, 2)).unbind(-1)
-    turned = torch.stack([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)
-    return turned.flatten(-2).type_as(x)
+    rotated = torch.stack([real * cosine - imaginary * sine, real * sine + imaginary * cosine], dim=-1)
+    return rotated.flatten(-2).type_as(x)

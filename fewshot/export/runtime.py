@@ -1,4 +1,4 @@
-"""An exported classifier at work: NumPy, tokenizers and onnxruntime or OpenVINO, without torch."""
+"""The runtime of an exported classifier: NumPy, tokenizers and onnxruntime or OpenVINO, without torch."""
 
 import logging
 from collections.abc import Iterable
@@ -23,13 +23,13 @@ from fewshot.housekeeping.personal import mask_personal_data
 log = logging.getLogger(__name__)
 
 _TOKENS_PER_BATCH = 1024  # with padding
-_AT_ONCE = 8192  # texts whose tokens are in memory at once
-_reported: set[str] = set()  # classifiers of which a warning has said in this process that they cut texts
+_CHUNK = 8192  # texts whose tokens are in memory at once
+_reported: set[str] = set()  # classifiers whose cuts were reported in this process
 
 
 @dataclass(frozen=True)
 class ExportedClassifier:
-    """A fitted classifier that `TextClassifier.export` wrote; it says what that one says.
+    """A fitted classifier that `TextClassifier.export` wrote; its predictions are those of the original.
 
     Args:
         description: labels, temperature, thresholds, and how texts are read.
@@ -73,29 +73,29 @@ class ExportedClassifier:
         return self._outputs(texts)[0]
 
     def predict_proba(self, texts: Iterable[str]) -> Float[np.ndarray, "n_texts n_classes"]:
-        """Calibrated probability of each label for each text; with thresholds each by itself, else they add up to 1."""
+        """Calibrated probability of each label for each text; without thresholds they add up to 1."""
         return self._probabilities(self.logits(texts))
 
     def predict(self, texts: Iterable[str]) -> list[Any]:
         """The most probable label of each text, or `reject_label`; with thresholds a tuple of all that reach theirs."""
-        found = self.predictions(texts)
-        if found.thresholds is not None:
-            return list(chosen_labels(self.labels, found.probabilities >= found.thresholds))
-        return [self.description.reject_label if one.rejected else one.label for one in found]
+        predictions = self.predictions(texts)
+        if predictions.thresholds is not None:
+            return list(chosen_labels(self.labels, predictions.probabilities >= predictions.thresholds))
+        return [self.description.reject_label if each.rejected else each.label for each in predictions]
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
-        """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
+        """Label, probability, rejection and runner-up of each text."""
         logits, rejected = self._outputs(texts)
         return Predictions(self.labels, self._probabilities(logits), rejected, self._thresholds)
 
     def cuts_reported(self, texts: Iterable[str]) -> AbstractContextManager[None]:
-        """As for `TextClassifier`; nothing to do, since texts that lose their end are reported once in a process."""
+        """As for `TextClassifier`; does nothing, since cut texts are reported once in a process."""
         return nullcontext()
 
     @property
     def _thresholds(self) -> Float[np.ndarray, " n_classes"] | None:
-        several = self.description.thresholds
-        return None if several is None else np.array(several, dtype=np.float32)
+        thresholds = self.description.thresholds
+        return None if thresholds is None else np.array(thresholds, dtype=np.float32)
 
     def _probabilities(self, logits: Float[np.ndarray, "n_texts n_classes"]) -> Float[np.ndarray, "n_texts n_classes"]:
         scaled = logits / np.float32(self.description.temperature)
@@ -107,24 +107,24 @@ class ExportedClassifier:
     def _outputs(
         self, texts: Iterable[str]
     ) -> tuple[Float[np.ndarray, "n_texts n_classes"], Bool[np.ndarray, " n_texts"] | None]:
-        """Logits, and which texts are rejected; each distinct text is read once, those of about one length together."""
-        read = checked_texts(texts)
+        """Logits, and True for rejected texts; each distinct text is read once, in batches of similar length."""
+        checked = checked_texts(texts)
         if self.description.mask_personal_data:
-            read = mask_personal_data(read)[0]
-        warn_of_language(self.description.model, read, once=True)
-        places = {text: place for place, text in enumerate(dict.fromkeys(read))}
-        distinct = list(places)
+            checked = mask_personal_data(checked)[0]
+        warn_of_language(self.description.model, checked, once=True)
+        distinct = list(dict.fromkeys(checked))
+        index = {text: i for i, text in enumerate(distinct)}
         logits = np.empty((len(distinct), len(self.labels)), dtype=np.float32)
         scores = np.empty(len(distinct), dtype=np.float32)
-        for start in range(0, len(distinct), _AT_ONCE):
-            tokens = cut_into_tokens(self.tokenizer, distinct[start : start + _AT_ONCE], self.description)
+        for start in range(0, len(distinct), _CHUNK):
+            tokens = cut_into_tokens(self.tokenizer, distinct[start : start + _CHUNK], self.description)
             self._warn_of_cuts(tokens.n_truncated)
             for batch in by_tokens(tokens.lengths, _TOKENS_PER_BATCH):
                 outputs, rows = self.engine(tokens.batch(batch)), start + np.array(batch)
                 logits[rows] = outputs[LOGITS]
                 if SCORE in outputs:
                     scores[rows] = outputs[SCORE]
-        order = np.array([places[text] for text in read], dtype=np.int64)
+        order = np.array([index[text] for text in checked], dtype=np.int64)
         below = self.description.rejects_below
         return logits[order], None if below is None else (scores < np.float32(below))[order]
 

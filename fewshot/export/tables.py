@@ -8,11 +8,11 @@ from torch.nn.functional import normalize, pad
 from fewshot.encoders.row_int8 import pack
 from fewshot.encoders.static import PieceVectors
 
-_FIRST = 2**16  # a pair of pieces as one number
+_BASE = 2**16  # of the key of a pair of pieces
 
 
 class PackedEmbedding(nn.Module):
-    """A table whose rows are in 8 bits, each with a step of its own, see `row_int8`."""
+    """A table whose rows are in 8 bits, each with its own step, see `row_int8`."""
 
     values: Tensor
     steps: Tensor
@@ -29,17 +29,16 @@ class PackedEmbedding(nn.Module):
 
 
 class SearchedVectors(nn.Module):
-    """The vectors of a static encoder, whose pairs are found by halving: ONNX has no search in what is sorted.
+    """The vectors of a static encoder, with a binary search for pairs, since ONNX has no search in sorted arrays.
 
-    The i-th step compares with the middle of what is left; after `log2(n) + 1` steps the first key that is not below
-    the one that is looked for is known.
+    After `log2(n) + 1` steps, the first key that is not below the wanted one is found.
     """
 
     keys: Tensor
 
     def __init__(self, vectors: PieceVectors, int8: bool):
         super().__init__()
-        self.words, self.pairs = (_table(one, int8) for one in (vectors.vectors, vectors.pair_vectors))
+        self.words, self.pairs = (_table(weight, int8) for weight in (vectors.vectors, vectors.pair_vectors))
         self.register_buffer("keys", _keys(vectors.pairs[:, 0].long(), vectors.pairs[:, 1].long()))
         self.map, self.shift = vectors.map, vectors.shift
 
@@ -48,11 +47,11 @@ class SearchedVectors(nn.Module):
         summed = (self.words(ids) * (ids != 0)[..., None]).sum(1)
         if len(self.keys):
             wanted = _keys(ids, pad(ids, (0, 1))[:, 1:])
-            places = self._places(wanted)
-            summed = summed + (self.pairs(places) * (self.keys[places] == wanted)[..., None]).sum(1)
+            rows = self._rows(wanted)
+            summed = summed + (self.pairs(rows) * (self.keys[rows] == wanted)[..., None]).sum(1)
         return normalize(torch.addmm(self.shift, summed, self.map), dim=-1)
 
-    def _places(self, wanted: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
+    def _rows(self, wanted: Int[Tensor, "batch tokens"]) -> Int[Tensor, "batch tokens"]:
         last = len(self.keys) - 1
         low, high = torch.zeros_like(wanted), torch.full_like(wanted, last)
         for _ in range(len(self.keys).bit_length()):
@@ -64,7 +63,7 @@ class SearchedVectors(nn.Module):
 
 
 def _keys(first: Int[Tensor, "*batch"], second: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
-    return first * _FIRST + second
+    return first * _BASE + second
 
 
 def _table(weight: Tensor, int8: bool) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Texts to arrays of token ids by a `tokenizer.json`, as the encoder that was exported cuts them; NumPy alone."""
+"""Arrays of token ids of texts, by a `tokenizer.json` that cuts them as the exported encoder does; NumPy alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class TokenArrays:
     """Tokens of several texts.
 
     Args:
-        columns: name of an input → one array a text.
-        padding: the integer of each column where a text ends before its batch.
-        n_truncated: texts that lost their end.
+        columns: name of an input → one array per text.
+        padding: padding integer of each column.
+        n_truncated: number of texts that were cut.
     """
 
     columns: Mapping[str, Sequence[np.ndarray]]
@@ -28,22 +28,22 @@ class TokenArrays:
 
     @property
     def lengths(self) -> list[int]:
-        """Tokens of each text."""
+        """Number of tokens of each text."""
         return [len(ids) for ids in self.columns["input_ids"]]
 
-    def batch(self, places: Sequence[int]) -> dict[str, np.ndarray]:
+    def batch(self, indices: Sequence[int]) -> dict[str, np.ndarray]:
         """Inputs of some texts: int64 `[batch, tokens]`, padded on the right."""
-        lengths = np.array([len(self.columns["input_ids"][place]) for place in places])
+        lengths = np.array([len(self.columns["input_ids"][i]) for i in indices])
         mask = np.arange(lengths.max()) < lengths[:, None]
         inputs = {"attention_mask": mask.astype(np.int64)}
         for name, rows in self.columns.items():
             inputs[name] = np.full(mask.shape, self.padding[name], dtype=np.int64)
-            inputs[name][mask] = np.concatenate([rows[place] for place in places])
+            inputs[name][mask] = np.concatenate([rows[i] for i in indices])
         return inputs
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of an exported folder, which cuts and does not pad; ConfigError where it cannot be read."""
+    """The tokenizer of an exported folder, which cuts and does not pad; ConfigError if it cannot be read."""
     from tokenizers import Tokenizer
 
     try:
@@ -57,16 +57,16 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def cut_into_tokens(tokenizer: Any, texts: Sequence[str], described: Description) -> TokenArrays:
+def cut_into_tokens(tokenizer: Any, texts: Sequence[str], description: Description) -> TokenArrays:
     """Cut texts into tokens, at most `max_length`; a text without any gets one of padding, as the encoder does."""
-    limit = described.max_length
-    most = None if limit is None else CHARACTERS_PER_TOKEN * limit
-    encoded = tokenizer.encode_batch([without_surrogates(text[:most]) for text in texts])
-    read = {"input_ids": "ids", "token_type_ids": "type_ids"}
+    limit = description.max_length
+    max_characters = None if limit is None else CHARACTERS_PER_TOKEN * limit
+    encoded = tokenizer.encode_batch([without_surrogates(text[:max_characters]) for text in texts])
+    attributes = {"input_ids": "ids", "token_type_ids": "type_ids"}
     columns = {
-        name: [np.array(getattr(one, read[name]) or [padding], dtype=np.int64) for one in encoded]
-        for name, padding in described.padding.items()
+        name: [np.array(getattr(encoding, attributes[name]) or [padding], dtype=np.int64) for encoding in encoded]
+        for name, padding in description.padding.items()
     }
-    too_long = [most is not None and len(text) > most for text in texts]
-    n_truncated = sum(bool(long or one.overflowing) for long, one in zip(too_long, encoded, strict=True))
-    return TokenArrays(columns, described.padding, n_truncated)
+    too_long = [max_characters is not None and len(text) > max_characters for text in texts]
+    n_truncated = sum(bool(cut or encoding.overflowing) for cut, encoding in zip(too_long, encoded, strict=True))
+    return TokenArrays(columns, description.padding, n_truncated)

@@ -15,7 +15,7 @@ from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import described_classifier, frozen
 from fewshot.storage import replaced_folder, tensors_digest, write_sealed, write_text
 
-_OWN = (CARD, TOKENIZER, *(name for names in MODELS.values() for name in names))
+_FILES = (CARD, TOKENIZER, *(name for names in MODELS.values() for name in names))
 
 
 def write_exported(
@@ -41,9 +41,10 @@ def write_exported(
     """
     if kind not in MODELS:
         raise ConfigError(f"Got the format {kind!r}, expected one of {', '.join(MODELS)}. Correct it.")
-    rejects = rejection if rejection is not None and rejection.threshold > -float("inf") else None
-    source = traceable(encoder, frozen(classifier), rejects, int8)
-    described = Description(
+    if rejection is not None and rejection.threshold == -float("inf"):
+        rejection = None
+    source = traceable(encoder, frozen(classifier), rejection, int8)
+    description = Description(
         kind=kind,
         precision=PRECISIONS[int8],
         labels=labels,
@@ -52,13 +53,13 @@ def write_exported(
         padding=source.padding,
         max_length=source.max_length,
         thresholds=None if thresholds is None else tuple(thresholds.tolist()),
-        rejects_below=None if rejects is None else rejects.threshold,
+        rejects_below=None if rejection is None else rejection.threshold,
         reject_label=reject_label,
         mask_personal_data=mask_personal_data,
         model=encoder.model,
         source=f"{encoder.portable_fingerprint} {tensors_digest(described_classifier(classifier)[1], {})}",
     )
-    with replaced_folder(folder, DESCRIPTION, _OWN) as new:
+    with replaced_folder(folder, DESCRIPTION, _FILES) as new:
         path = new / MODELS[kind][0]
         if kind == "onnx":
             from fewshot.export.onnx_file import write_onnx as write
@@ -66,5 +67,5 @@ def write_exported(
             from fewshot.export.openvino_file import write_openvino as write
         write(source, path, int8)
         write_text(new / TOKENIZER, source.tokenizer)
-        write_text(new / CARD, card(described))
-        write_sealed(new / DESCRIPTION, described.content(new))
+        write_text(new / CARD, card(description))
+        write_sealed(new / DESCRIPTION, description.content(new))

@@ -1,1 +1,1 @@
-"""What a fitted classifier holds and says: its evidence, explanations, sets of labels, rejection, its card."""
+"""The parts of a fitted classifier: evidence, explanations, sets of labels, rejection, model card."""

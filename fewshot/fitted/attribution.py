@@ -1,4 +1,4 @@
-"""What each piece of evidence adds to the logit of a label.
+"""The contribution of each piece of evidence to the logit of a label.
 
 Prototypes are weighted sums of evidence, and the rows of a tuned head lie in its span (the representer theorem,
 Schoelkopf, Herbrich and Smola 2001): with the embedded evidence `E`, a row is `w = alpha E`, and the logit
@@ -23,14 +23,14 @@ from fewshot.learners.one_vs_rest import OneVsRest
 from fewshot.learners.ridge import DualLinear
 from fewshot.learners.span import CHUNK, inverse_gram
 
-LISTED = 100  # nearest pieces of evidence that are weighed, where there are more than `EXACT`
+LISTED = 100  # nearest pieces of evidence that are weighed if there are more than `EXACT`
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """Pieces of evidence, what each adds to a logit, and its cosine to the query."""
+class WeightedEvidence:
+    """Indices of pieces of evidence, the contribution of each to a logit, and its cosine to the query."""
 
-    places: Int[Tensor, " n"]
+    indices: Int[Tensor, " n"]
     weights: Float[Tensor, " n"]
     cosines: Float[Tensor, " n"]
 
@@ -41,7 +41,7 @@ class Attribution:
 
     Args:
         classifier: of one episode.
-        evidence: unit features of the support texts, and of the label names behind them.
+        evidence: unit features of the support texts, followed by those of the label names.
         classes: the class of each piece of evidence, or its classes.
     """
 
@@ -49,8 +49,8 @@ class Attribution:
     evidence: Float[Tensor, "n_evidence dim"]
     classes: Int[Tensor, " n_evidence"] | Bool[Tensor, "n_evidence n_classes"]
 
-    def weighed(self, query: Float[Tensor, "1 dim"], label: int) -> Weighed:
-        """What the evidence adds to the logit of a label: all of it, or of very much the pieces nearest to the query.
+    def weigh(self, query: Float[Tensor, "1 dim"], label: int) -> WeightedEvidence:
+        """The contributions of all evidence, or of the pieces nearest to the query, to the logit of a label.
 
         Args:
             query: unit features of one text.
@@ -60,45 +60,45 @@ class Attribution:
         if self._rows is None:
             return self._of_own_class(query, point, label)
         if len(self.evidence) <= EXACT:
-            places, embedded = torch.arange(len(self.evidence)), self._embedded
+            indices, embedded = torch.arange(len(self.evidence)), self._embedded
         else:
-            places = self._neighbours.nearest(point, LISTED)
-            embedded = self._embed(self.evidence[places])
+            indices = self._neighbours.nearest(point, LISTED)
+            embedded = self._embed(self.evidence[indices])
         dual = self._inverse @ self._rows[label].double()
         cosines = embedded @ point
-        return Weighed(places, (embedded.double() @ dual).to(cosines.dtype) * cosines, cosines)
+        return WeightedEvidence(indices, (embedded.double() @ dual).to(cosines.dtype) * cosines, cosines)
 
     def strongest(self, queries: Float[Tensor, "n dim"], labels: Sequence[int]) -> list[tuple[int, float]]:
-        """For each of many queries the piece of evidence that adds most to the logit of a label, and what it adds."""
-        found = []
+        """Index and weight of the largest contribution to the logit of a label, for each query and its label."""
+        strongest = []
         for query, label in zip(queries.split(1), labels, strict=True):
-            weighed = self.weighed(query, label)
-            best = int(weighed.weights.argmax())
-            found.append((int(weighed.places[best]), float(weighed.weights[best])))
-        return found
+            weighted = self.weigh(query, label)
+            best = int(weighted.weights.argmax())
+            strongest.append((int(weighted.indices[best]), float(weighted.weights[best])))
+        return strongest
 
-    def _of_own_class(self, query: Tensor, point: Tensor, label: int) -> Weighed:
-        own = (self.classes == label).nonzero().flatten()
-        cosines = self._embed(self.evidence[own]) @ point
+    def _of_own_class(self, query: Tensor, point: Tensor, label: int) -> WeightedEvidence:
+        indices = (self.classes == label).nonzero().flatten()
+        cosines = self._embed(self.evidence[indices]) @ point
         if isinstance(self.classifier, AttentionClassifier):
             # Attention times cosine, over the length of the query's own prototype.
-            there = torch.isfinite(self.classifier.prior[0, label])
-            shares = self.classifier.attention(query[None])[0, 0, label, there] * cosines
+            present = torch.isfinite(self.classifier.prior[0, label])
+            shares = self.classifier.attention(query[None])[0, 0, label, present] * cosines
             shares = shares / shares.sum()
         else:
             shares = (10 * cosines).softmax(0)
         weights = self.classifier.logits(query[None])[0, 0, label] * shares
         if len(self.evidence) > EXACT:
-            return Weighed(own, weights, cosines)
-        everywhere = torch.zeros(len(self.evidence)).index_copy_(0, own, weights)
-        return Weighed(torch.arange(len(self.evidence)), everywhere, self._embedded @ point)
+            return WeightedEvidence(indices, weights, cosines)
+        all_weights = torch.zeros(len(self.evidence)).index_copy_(0, indices, weights)
+        return WeightedEvidence(torch.arange(len(self.evidence)), all_weights, self._embedded @ point)
 
     def _embed(self, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n metric_dim"]:
         return self.classifier.metric(features[None])[0]
 
     @cached_property
     def _rows(self) -> Float[Tensor, "n_classes metric_dim"] | None:
-        """The vectors whose products with an embedded query are the logits; None if these are not linear in it."""
+        """The weight vector of each class in the logits; None if these are not linear in an embedded query."""
         classifier = self.classifier
         if isinstance(classifier, NearestPrototype):
             return float(classifier.scale) * classifier.prototypes[0]

@@ -1,4 +1,4 @@
-"""What a classifier was fitted on, kept to explain its predictions and to learn more."""
+"""The evidence of a classifier: its support, kept to explain predictions and to learn more."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,12 @@ _FEATURES, _CLASSES = "evidence.features", "evidence.classes"
 
 @dataclass(frozen=True)
 class Evidence:
-    """The support of a classifier, and who adapted to it.
+    """The support of a classifier, and its learner.
 
     Args:
-        support: all that was labelled.
-        features: unit features of the texts, and of the label names behind them where these are evidence.
-        learner: adapted to it.
+        support: all labelled texts.
+        features: unit features of the texts, followed by those of the label names if these are evidence.
+        learner: the learner that adapted to the support.
     """
 
     support: LabelledTexts | MultiLabelledTexts
@@ -40,16 +40,16 @@ class Evidence:
     learner: Learner
 
     def of(self, support: LabelledTexts | MultiLabelledTexts, encoder: Encoder) -> "Evidence":
-        """The evidence that another support is; texts that are in this one are not encoded again."""
-        everything = support.with_names_as_texts().texts
+        """The evidence of another support; texts that are in this one are not encoded again."""
+        texts = support.with_names_as_texts().texts
         known = dict(zip(self.support.with_names_as_texts().texts, self.features, strict=True))
-        new = [text for text in dict.fromkeys(everything) if text not in known]
+        new = [text for text in dict.fromkeys(texts) if text not in known]
         if new:
             known |= zip(new, unit_features(encoder, new), strict=True)
-        return Evidence(support, torch.stack([known[text] for text in everything]), self.learner)
+        return Evidence(support, torch.stack([known[text] for text in texts]), self.learner)
 
     def attribution(self, classifier: Classifier) -> Attribution:
-        """What weighs this evidence for a classifier that was fitted on it."""
+        """The attribution of logits to this evidence, for a classifier that was fitted on it."""
         return Attribution(classifier, self.features, self.support.with_names_as_texts().classes)
 
     def explained(
@@ -63,25 +63,22 @@ class Evidence:
     ) -> Explanation:
         """The explanation of the score of a class for a text, given its unit features."""
         with torch.no_grad():
-            weighed = attribution.weighed(query, number)
-        everything, places = self.support.with_names_as_texts(), weighed.places
-        found = (places, weighed.cosines, weighed.weights)
+            weighted = attribution.weigh(query, number)
+        support = self.support.with_names_as_texts()
+        labels = own_labels(support, weighted.indices)
+        columns = (column.tolist() for column in (weighted.indices, weighted.cosines, weighted.weights))
         contributions = [
-            Contribution(everything.texts[place], own, place >= len(self.support.texts), cosine, weight)
-            for own, place, cosine, weight in zip(
-                own_labels(everything, places), *(values.tolist() for values in found), strict=True
-            )
+            Contribution(support.texts[index], label, index >= len(self.support.texts), cosine, weight)
+            for label, index, cosine, weight in zip(labels, *columns, strict=True)
         ]
-        contributions.sort(key=lambda one: -one.weight)
-        rest = logit - sum(one.weight for one in contributions)
+        contributions.sort(key=lambda piece: -piece.weight)
+        rest = logit - sum(piece.weight for piece in contributions)
         return Explanation(text, self.support.labels[number], probability, logit, tuple(contributions), rest)
 
 
-def own_labels(
-    support: LabelledTexts | MultiLabelledTexts, places: Int[Tensor, " n_places"] | None = None
-) -> list[Any]:
-    """The label of each text of a support, or of those at some places; or a tuple of its labels."""
-    classes = support.classes if places is None else support.classes[places]
+def own_labels(support: LabelledTexts | MultiLabelledTexts, rows: Int[Tensor, " n_rows"] | None = None) -> list[Any]:
+    """The label of each text of a support, or of some rows; a tuple of labels if texts can have several."""
+    classes = support.classes if rows is None else support.classes[rows]
     if isinstance(support, MultiLabelledTexts):
         return list(chosen_labels(support.labels, classes))
     return [support.labels[number] for number in classes.tolist()]
@@ -97,7 +94,7 @@ def write_evidence(folder: Path, evidence: Evidence, tensors: dict[str, Tensor])
 
 
 def read_evidence(folder: Path, tensors: dict[str, Tensor]) -> Evidence | None:
-    """Read what `write_evidence` wrote, and take its tensors out; None where there is none."""
+    """Read what `write_evidence` wrote, and take its tensors out of `tensors`; None if there is none."""
     if _FEATURES not in tensors:
         return None
     content = read_sealed(folder / SUPPORT)

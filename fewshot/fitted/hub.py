@@ -1,4 +1,4 @@
-"""Model folders on the Hugging Face hub: their card, and the way there and back."""
+"""Model folders on the Hugging Face hub: model card, download and upload."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 from fewshot.errors import ConfigError, StorageError
 from fewshot.progress import import_tqdm
 
-_LISTED = 50  # labels in a card
+_MAX_LABELS = 50  # in a card
 
 
 def card(labels: Sequence[str | int], encoder: str, details: Mapping[str, Any]) -> str:
@@ -16,15 +16,15 @@ def card(labels: Sequence[str | int], encoder: str, details: Mapping[str, Any]) 
 
     Args:
         labels: of the classes.
-        encoder: what encodes.
-        details: `stage`, `command`, `n_texts`, `accuracy` (a sentence) and so on; what is absent is left out.
+        encoder: description of the encoder.
+        details: `stage`, `command`, `n_texts`, `accuracy` (a sentence) and so on, all of them optional.
     """
     import_tqdm()
     from huggingface_hub import ModelCard, ModelCardData
 
     data = ModelCardData(library_name="fewshot-text", pipeline_tag="text-classification", tags=["few-shot", "fewshot"])
-    named = ", ".join(f"`{label}`" for label in labels[:_LISTED])
-    more = f" and {len(labels) - _LISTED} more" if len(labels) > _LISTED else ""
+    named = ", ".join(f"`{label}`" for label in labels[:_MAX_LABELS])
+    more = f" and {len(labels) - _MAX_LABELS} more" if len(labels) > _MAX_LABELS else ""
     facts = {
         "Encoder": encoder,
         "Stage": details.get("stage"),
@@ -61,7 +61,7 @@ def fetched(name: Path | str, description: str) -> Path:
 
     Args:
         name: a folder, or `OWNER/NAME`.
-        description: the file that a model folder has.
+        description: name of the file that each model folder has.
 
     Raises:
         ConfigError: there is neither such a folder nor such a repository.
@@ -85,7 +85,7 @@ def fetched(name: Path | str, description: str) -> Path:
 
 
 def push(save: Callable[[Path], None], repository: str, private: bool, token: str | None) -> str:
-    """Save a model to a temporary folder and upload it; StorageError where the hub refuses."""
+    """Save a model to a temporary folder and upload it; StorageError if the hub refuses."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 

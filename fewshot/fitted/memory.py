@@ -1,4 +1,4 @@
-"""What a classifier keeps of the texts that it was fitted to, to learn on without them."""
+"""The memory of a classifier: statistics of its texts, to learn on without the texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _STATISTICS, _FISHER = "memory.statistics.", "memory.fisher."
 
 @dataclass(frozen=True)
 class Fisher:
-    """How much each weight of an encoder matters for texts that are gone: by its name, float32, of its shape."""
+    """The importance of each weight of an encoder for earlier texts: name → float32 tensor of its shape."""
 
     values: Mapping[str, Tensor] = field(repr=False)
 
@@ -29,12 +29,12 @@ class Fisher:
 
 @dataclass(frozen=True)
 class Memory:
-    """What learning on keeps; no text is in it.
+    """The memory for learning on; it contains no text.
 
     Args:
-        method: by which the classifier has learnt on.
+        method: method of learning on.
         statistics: of all texts so far, with `prototypes`.
-        fisher: how much each weight of the encoder matters for all texts so far, with `ewc`.
+        fisher: importance of each weight of the encoder for all texts so far, with `ewc`.
     """
 
     method: str
@@ -42,15 +42,16 @@ class Memory:
     fisher: Fisher | None = None
 
     def described(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """As JSON can hold it, and tensors by name."""
+        """The memory as JSON, and tensors by name."""
         content: dict[str, Any] = {"method": self.method, "labels": None, "width": None}
         tensors: dict[str, Tensor] = {}
         if self.statistics is not None:
-            own = self.statistics
-            content |= {"labels": list(own.labels), "width": own.feature_map.width}
-            upper = torch.triu_indices(*own.products.shape)
-            parts = {"counts": own.counts, "sums": own.sums, "products": own.products[upper[0], upper[1]]}
-            parts |= {"directions": own.feature_map.directions, "damping": own.feature_map.damping}
+            statistics, feature_map = self.statistics, self.statistics.feature_map
+            content |= {"labels": list(statistics.labels), "width": feature_map.width}
+            rows, columns = torch.triu_indices(*statistics.products.shape)
+            parts = {"counts": statistics.counts, "sums": statistics.sums}
+            parts["products"] = statistics.products[rows, columns]
+            parts |= {"directions": feature_map.directions, "damping": feature_map.damping}
             tensors |= {f"{_STATISTICS}{name}": part.contiguous() for name, part in parts.items()}
         if self.fisher is not None:
             tensors |= {f"{_FISHER}{name}": values for name, values in self.fisher.values.items()}
@@ -58,21 +59,23 @@ class Memory:
 
     @classmethod
     def from_described(cls, content: Mapping[str, Any], tensors: dict[str, Tensor]) -> "Memory":
-        """From what `described` gave, its tensors taken out; KeyError or ValueError where it is something else."""
+        """The memory of `described`; takes its tensors out of `tensors`. KeyError or ValueError if it is damaged."""
         statistics, fisher = None, None
         if content["labels"] is not None:
-            own = _taken(tensors, _STATISTICS)
-            size = own["sums"].shape[1]
+            parts = _pop(tensors, _STATISTICS)
+            size = parts["sums"].shape[1]
             rows, columns = torch.triu_indices(size, size)
             products = torch.zeros(size, size)
-            products[rows, columns] = own["products"]
-            products[columns, rows] = own["products"]
-            mapped = FeatureMap(int(content["width"]), own["directions"], own["damping"])
-            statistics = ClassStatistics(mapped, tuple(content["labels"]), own["counts"], own["sums"], products)
-        if values := _taken(tensors, _FISHER):
+            products[rows, columns] = parts["products"]
+            products[columns, rows] = parts["products"]
+            feature_map = FeatureMap(int(content["width"]), parts["directions"], parts["damping"])
+            statistics = ClassStatistics(
+                feature_map, tuple(content["labels"]), parts["counts"], parts["sums"], products
+            )
+        if values := _pop(tensors, _FISHER):
             fisher = Fisher(values)
         return cls(str(content["method"]), statistics, fisher)
 
 
-def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _pop(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensors.pop(name) for name in list(tensors) if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Sets of labels that hold the right one as often as asked: split conformal prediction.
+"""Sets of labels that contain the right one with a given probability: split conformal prediction.
 
     s_i = 1 - p_i(y_i)  on texts held out        set(x) = {c : 1 - p_c(x) <= q},   q = the ceil((n + 1) coverage)-th s
 
@@ -22,11 +22,11 @@ def nonconformity(probabilities: Float[Tensor, "n n_classes"], classes: Int[Tens
 
 
 def threshold(scores: Float[Tensor, " n"], coverage: float) -> float:
-    """The largest nonconformity that a label in a set may have; infinite where there are too few scores to tell.
+    """The largest nonconformity of a label in a set; infinite if there are too few scores.
 
     Args:
         scores: of texts held out, ascending.
-        coverage: share of new texts whose set holds the right label.
+        coverage: share of new texts whose set contains the right label.
 
     Raises:
         ConfigError: the coverage is not between 0 and 1.

@@ -1,4 +1,4 @@
-"""What a classifier says of some texts, as columns; NumPy alone, so that an exported classifier says the same."""
+"""Predictions for some texts as columns; NumPy alone, so that exported classifiers share them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from fewshot.fitted.explanation import LabelOrLabels
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one text.
+    """The prediction for one text.
 
     Args:
-        label: the most probable one, whether the text is rejected or not; of a classifier that gives several labels or
-            none, a tuple.
-        probability: of this label, calibrated; of several, that of the least sure one; of none, that it is none.
-        rejected: whether the text seems to belong to no class.
-        runner_up, runner_up_probability: the most probable label but those given; None and 0 if all are.
+        label: the most probable label, also of a rejected text; a tuple if texts can have several labels or none.
+        probability: calibrated probability of the label; of several labels the lowest one; of none, the probability of
+            none.
+        rejected: True if the text seems to belong to no class.
+        runner_up, runner_up_probability: the most probable other label; None and 0 if there is none.
     """
 
     label: LabelOrLabels
@@ -36,7 +36,7 @@ class Predictions:
     Args:
         labels: of the classes.
         probabilities: of each label, calibrated.
-        rejected: which texts seem to belong to no class; None: nothing is rejected.
+        rejected: True for texts that seem to belong to no class; None: nothing is rejected.
         thresholds: of the probability of each label, if a text can have several or none.
     """
 
@@ -54,17 +54,17 @@ class Predictions:
         others = self.probabilities.copy()
         others[rows, first] = -1
         second = others.argmax(1)
-        best, other = self.probabilities[rows, first], others[rows, second]
+        probabilities, other_probabilities = self.probabilities[rows, first], others[rows, second]
         rejected = np.zeros(len(rows), dtype=bool) if self.rejected is None else self.rejected
-        columns = (first, best, rejected, second, other)
-        for number, probability, out, runner_up, its in zip(*(column.tolist() for column in columns), strict=True):
-            yield Prediction(self.labels[number], probability, out, self.labels[runner_up], its)
+        columns = (first, probabilities, rejected, second, other_probabilities)
+        for label, probability, is_rejected, runner_up, other in zip(*(each.tolist() for each in columns), strict=True):
+            yield Prediction(self.labels[label], probability, is_rejected, self.labels[runner_up], other)
 
     def _of_several(self, chosen: Bool[np.ndarray, "n_texts n_classes"]) -> Iterator[Prediction]:
         others = np.where(chosen, -1, self.probabilities)
-        least = np.where(chosen, self.probabilities, 2).min(1)
-        sure = np.where(chosen.any(1), least, 1 - self.probabilities.max(1))
-        columns = (sure, others.argmax(1), others.max(1))
+        lowest = np.where(chosen, self.probabilities, 2).min(1)
+        probabilities = np.where(chosen.any(1), lowest, 1 - self.probabilities.max(1))
+        columns = (probabilities, others.argmax(1), others.max(1))
         for labels, probability, number, other in zip(
             chosen_labels(self.labels, chosen), *(column.tolist() for column in columns), strict=True
         ):

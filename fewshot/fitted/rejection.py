@@ -1,21 +1,21 @@
-"""Rejection of out-of-scope texts: how close a text is to its class and to single texts, and below which it is none.
+"""Rejection of out-of-scope texts, by the closeness of a text to its class and to single texts, and a threshold.
 
     s(x) =  max_c [ cos(x, p_c) - a m_c ]  +  b mean_{j in NN(x)} [ cos(x, r_j) - d rho_j ]  -  e max_o cos(x, o)
 
 The rows r are the labelled texts and the label names, p_c is the normalised mean of the rows of a class, NN(x) are the
-k nearest rows. m_c is how close a row of the class is to the mean of the others of its class, rho_j how close r_j is to
-its own nearest rows: a wide class, and a region with few texts, let a text stand further off. Both are averages, m_c
-pulled to that of all classes as by `prior` rows. The last term is there only where out-of-scope texts o are given.
+k nearest rows. m_c is the mean cosine of a row of the class to the mean of the other rows of its class, rho_j that of
+r_j to its own nearest rows: in a wide class, or a region with few texts, a text may be further away. m_c is shrunken
+to that of all classes with the weight of `prior` rows. The last term is used only if out-of-scope texts o are given.
 
-Whatever a score of a labelled text would know from the text itself is left out (leave one out), so that its score is
-that of a new text. Of n such scores the threshold for a false-rejection rate is the floor(rate (n + 1))-th smallest: a
-new text whose scores are exchangeable with them falls below it with a probability of at most that rate.
+A labelled text is scored without its own row (leave one out), so that its score is that of a new text. Of n such
+scores the threshold for a false-rejection rate is the floor(rate (n + 1))-th smallest: a new text whose scores are
+exchangeable with them falls below it with a probability of at most that rate.
 
 Terms and weights were chosen on held-out classes and on texts of other sources, and on clinc150's validation part;
 `benchmarks/out_of_scope.py` has them beside other scores. They separate better than the largest logit, an energy and
-prototypes, near and far; relative Mahalanobis distances are better on near texts and worse on far ones, plain ones and
-nearest texts the reverse. Weights learned by logistic regression on other tasks, and a background of general phrases,
-add little.
+prototypes, near and far; relative Mahalanobis distances are better on near texts and worse on far ones; plain ones and
+nearest texts are the reverse. Weights learned by logistic regression on other tasks, and a background of general
+phrases, add little.
 
 Source: Sun et al. 2022, "Out-of-Distribution Detection with Deep Nearest Neighbors", https://arxiv.org/abs/2204.06507;
 Breunig et al. 2000, "LOF: Identifying Density-Based Local Outliers", for rho; Zhang et al. 2021, "Deep Open Intent
@@ -41,19 +41,19 @@ NEAREST = 3  # k
 OF_CLASS, PRIOR = 0.25, 3.0  # a, prior
 LOCAL, OF_REGION = 1.0, 0.6  # b, d
 AGAINST = 0.8  # e
-FEW = 20  # out-of-scope texts below which the threshold hangs on single ones
+FEW = 20  # out-of-scope texts; with fewer, the threshold depends on single ones
 _CHUNK = 1024  # texts that are compared with all rows at once
 
 
 @dataclass(frozen=True)
 class EmbeddedSupport:
-    """What the classes are known by.
+    """The support in the space of a classifier.
 
     Args:
-        rows: unit vectors of the labelled texts, and of the label names behind them, in the classifier's space
+        rows: unit vectors of the labelled texts, followed by those of the label names, in the classifier's space
             (`Classifier.metric`).
         classes: the class of each row, from 0.
-        n_texts: how many of the rows are texts; the others are label names.
+        n_texts: number of rows that are texts; the others are label names.
     """
 
     rows: Float[Tensor, "n_rows dim"]
@@ -63,16 +63,16 @@ class EmbeddedSupport:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Score texts by how far they are in scope, and reject those below a threshold.
+    """Scores of texts for being in scope; texts below a threshold are rejected.
 
     Args:
         prototypes: p_c.
         offsets: a m_c.
         rows: r.
         densities: d rho.
-        out_of_scope: o, unit vectors; None where none are given.
+        out_of_scope: o, unit vectors, or None.
         threshold: texts with a lower score are rejected; minus infinity rejects none.
-        details: how the threshold was chosen, as JSON can hold it.
+        details: the choice of the threshold, as JSON.
     """
 
     prototypes: Float[Tensor, "n_classes dim"]
@@ -84,29 +84,29 @@ class Rejection:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def scores(self, embedded: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
-        """How far each text is in scope; higher is more, mostly 0.6 to 1.2 for texts that are.
+        """Score of each text; higher for texts in scope, which mostly have 0.6 to 1.2.
 
         Args:
-            embedded: in that space; lengths do not matter.
+            embedded: vectors in the classifier's space, of any length.
         """
         parts = [self.scores_at_once(part) for part in embedded.split(_CHUNK)]
         return torch.cat(parts) if parts else embedded.new_zeros(0)
 
     def scores_at_once(self, embedded: Float[Tensor, "n dim"]) -> Float[Tensor, " n"]:
-        """The same for few texts, by operations that do not depend on their number, as a traced graph needs."""
+        """`scores` for few texts, by operations that do not depend on their number, as a traced graph needs."""
         unit = normalize(embedded, dim=-1)
-        return self._own(unit) - self._against(unit)
+        return self._in_scope(unit) - self._out_of_scope(unit)
 
     def rejected(self, embedded: Float[Tensor, "n dim"]) -> Bool[Tensor, " n"]:
-        """Whether each text is rejected; argument as for `scores`."""
+        """True for rejected texts; argument as for `scores`."""
         return self.scores(embedded) < self.threshold
 
     @classmethod
     def at_rate(cls, support: EmbeddedSupport, rate: float) -> "Rejection":
-        """Reject at most this share of in-scope texts, with no out-of-scope text to tune on.
+        """Reject at most this share of in-scope texts, without out-of-scope texts.
 
-        With fewer than `1 / rate - 1` labelled texts the rate cannot be kept by rejecting any: none is, and
-        `details["note"]` says so.
+        With fewer than `1 / rate - 1` labelled texts the rate cannot be guaranteed: no text is rejected, see
+        `details["note"]`.
 
         Raises:
             ConfigError: the rate is not between 0 and 1.
@@ -134,15 +134,15 @@ class Rejection:
         out_of_scope: Float[Tensor, "n_out dim"],
         right: Bool[Tensor, " n_texts"] | None = None,
     ) -> "Rejection":
-        """Score against out-of-scope texts too, and put the threshold between them and the labelled ones.
+        """Score against out-of-scope texts too, with a threshold between them and the labelled texts.
 
         Args:
             support: of all classes.
             out_of_scope: texts that belong to no class, in that space.
-            right: which labelled texts would be classified rightly as new ones; without it all count as right.
+            right: True for labelled texts that are classified correctly when held out; None: all of them.
 
         Raises:
-            ConfigError: there is only one out-of-scope text, which leaves nothing to compare it with.
+            ConfigError: there are fewer than two out-of-scope texts.
         """
         if len(out_of_scope) < 2:
             raise ConfigError(
@@ -169,18 +169,18 @@ class Rejection:
     def without_threshold(
         cls, support: EmbeddedSupport, out_of_scope: Float[Tensor, "n_out dim"] | None = None
     ) -> "Rejection":
-        """Only the scores, nothing rejected; arguments as for `tuned_on`."""
+        """The scores alone, without rejecting any text; arguments as for `tuned_on`."""
         return _fitted(support, out_of_scope)[0]
 
     def scores_of_out_of_scope(self) -> Float[Tensor, " n_out"]:
-        """Scores of the out-of-scope texts that are part of this, each against the others."""
+        """Scores of the out-of-scope texts of this rejection, each against the others."""
         assert self.out_of_scope is not None
         others = (self.out_of_scope @ self.out_of_scope.T).fill_diagonal_(-math.inf).amax(1)
-        own = torch.cat([self._own(part) for part in self.out_of_scope.split(_CHUNK)])
-        return own - AGAINST * others
+        in_scope = torch.cat([self._in_scope(part) for part in self.out_of_scope.split(_CHUNK)])
+        return in_scope - AGAINST * others
 
     def described(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """What JSON can hold, and tensors by name; `from_described` makes the same of them."""
+        """The rejection as JSON and tensors by name, see `from_described`."""
         names = ("prototypes", "offsets", "rows", "densities", "out_of_scope")
         tensors = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         threshold = self.threshold if math.isfinite(self.threshold) else None
@@ -188,7 +188,7 @@ class Rejection:
 
     @classmethod
     def from_described(cls, description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Rejection":
-        """What was described; a KeyError or TypeError where nothing was."""
+        """The rejection of `described`; a KeyError or TypeError if it is damaged."""
         threshold = description["threshold"]
         return cls(
             **tensors,
@@ -196,15 +196,15 @@ class Rejection:
             details=dict(description["details"]),
         )
 
-    def _own(self, embedded: Tensor) -> Tensor:
-        """The terms that stand for being in scope."""
+    def _in_scope(self, embedded: Tensor) -> Tensor:
+        """The terms of the classes and of the nearest rows."""
         k = min(NEAREST, len(self.rows))
         nearest = (embedded @ self.rows.T).topk(k)
         local = (nearest.values - self.densities[nearest.indices]).mean(1)
         return (embedded @ self.prototypes.T - self.offsets).amax(1) + LOCAL * local
 
-    def _against(self, embedded: Tensor) -> Tensor:
-        """The term that stands against it."""
+    def _out_of_scope(self, embedded: Tensor) -> Tensor:
+        """The term of the out-of-scope texts."""
         if self.out_of_scope is None:
             return embedded.new_zeros(embedded.shape[0])
         return AGAINST * (embedded @ self.out_of_scope.T).amax(1)
@@ -213,25 +213,25 @@ class Rejection:
 def in_scope_scores(
     support: EmbeddedSupport, out_of_scope: Float[Tensor, "n_out dim"] | None = None
 ) -> Float[Tensor, " n_scored"]:
-    """Scores of the labelled texts, each as if it were not among them; the only row of a class has none."""
+    """Leave-one-out scores of the labelled texts; the only row of a class has none."""
     _, scores, counted = _fitted(support, out_of_scope)
     return scores[counted]
 
 
 def _fitted(support: EmbeddedSupport, out_of_scope: Tensor | None) -> tuple[Rejection, Tensor, Tensor]:
-    """The scores' parameters; the score of each labelled text without itself, and which texts have such a score.
+    """The parameters of the scores, the leave-one-out score of each labelled text, and True for texts that have one.
 
-    A text that is the only row of its class has none: without it there is no class.
+    A text that is the only row of its class has no score: without it there is no class.
     """
     rows, classes = normalize(support.rows.float(), dim=-1), support.classes
     n_classes = int(classes.max()) + 1
     sums = rows.new_zeros(n_classes, rows.shape[1]).index_add_(0, classes, rows)
     counts = torch.bincount(classes, minlength=n_classes)
-    others = (rows * normalize(sums[classes] - rows, dim=-1)).sum(1)  # cosine to the rest of the class
+    others = (rows * normalize(sums[classes] - rows, dim=-1)).sum(1)  # cosine to the other rows of the class
     counted = counts[classes] > 1
-    everywhere = others[counted].mean() if counted.any() else others.new_zeros(())
+    mean = others[counted].mean() if counted.any() else others.new_zeros(())
     own = torch.where(counted, others, 0.0)
-    totals = own.new_zeros(n_classes).index_add_(0, classes, own) + PRIOR * everywhere
+    totals = own.new_zeros(n_classes).index_add_(0, classes, own) + PRIOR * mean
     sizes = torch.where(counts > 1, counts, 0) + PRIOR
     values, indices = _neighbours(rows)
     k = min(NEAREST, values.shape[1])
@@ -245,31 +245,31 @@ def _fitted(support: EmbeddedSupport, out_of_scope: Tensor | None) -> tuple[Reje
     texts = slice(support.n_texts)
     own_offset = OF_CLASS * ((totals[classes] - own) / (sizes[classes] - 1))[texts]
     own_class = (others[texts] - own_offset, classes[texts])
-    scores = _without_themselves(rejection, rows[texts], own_class, values, indices, k)
+    scores = _leave_one_out(rejection, rows[texts], own_class, values, indices, k)
     return rejection, scores, counted[texts]
 
 
-def _without_themselves(
+def _leave_one_out(
     rejection: Rejection, texts: Tensor, own_class: tuple[Tensor, Tensor], values: Tensor, indices: Tensor, k: int
 ) -> Tensor:
-    """Scores of the texts that are the first rows, each as if it were not among them."""
+    """Leave-one-out scores of the texts, which are the first rows."""
     of_class = []
-    for part, own, ways in zip(*(each.split(_CHUNK) for each in (texts, *own_class)), strict=True):
+    for part, own, classes in zip(*(each.split(_CHUNK) for each in (texts, *own_class)), strict=True):
         closeness = part @ rejection.prototypes.T - rejection.offsets
-        of_class.append(closeness.scatter_(1, ways[:, None], own[:, None]).amax(1))
+        of_class.append(closeness.scatter_(1, classes[:, None], own[:, None]).amax(1))
     if not of_class:
         return texts.new_zeros(0)
     near = indices[: len(texts), :k]
-    beside = indices[near] == torch.arange(len(texts))[:, None, None]  # the text among the nearest of its nearest
-    around = values[near]
-    missing = torch.where(beside.any(-1), (around * beside).sum(-1), around[..., -1])
-    densities = (around.sum(-1) - missing) / max(values.shape[1] - 1, 1)
+    is_self = indices[near] == torch.arange(len(texts))[:, None, None]  # the text among the nearest of its nearest
+    cosines = values[near]
+    left_out = torch.where(is_self.any(-1), (cosines * is_self).sum(-1), cosines[..., -1])
+    densities = (cosines.sum(-1) - left_out) / max(values.shape[1] - 1, 1)
     local = (values[: len(texts), :k] - OF_REGION * densities).mean(1)
-    return torch.cat(of_class) + LOCAL * local - rejection._against(texts)
+    return torch.cat(of_class) + LOCAL * local - rejection._out_of_scope(texts)
 
 
 def _neighbours(rows: Float[Tensor, "n dim"]) -> tuple[Float[Tensor, "n nearest"], Int[Tensor, "n nearest"]]:
-    """Cosines and places of the nearest other rows of each, one more than the scores go by."""
+    """Cosines and indices of the nearest other rows of each row, one more than the scores need."""
     n_nearest = min(NEAREST + 1, len(rows) - 1)
     values, indices = [], []
     for start in range(0, len(rows), _CHUNK):

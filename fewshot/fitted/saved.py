@@ -32,7 +32,7 @@ from fewshot.storage import (
 
 FORMAT = 4
 TENSORS, DESCRIPTION, CARD = "classifier.safetensors", "classifier.json", "README.md"
-_OWN = (TENSORS, CARD, "report.html", *EVIDENCE_FILES, *TRAINED_FILES)  # of a folder that is written anew
+_FILES = (TENSORS, CARD, "report.html", *EVIDENCE_FILES, *TRAINED_FILES)  # replaced in an earlier folder
 _REJECTION = "rejection."
 _OPTIONAL = ("nonconformity", "confidences", "thresholds")  # tensors of the classifier itself
 
@@ -58,12 +58,12 @@ def write_classifier(
     tensors |= {name: tensor for name, tensor in optional.items() if tensor is not None}
     of_rejection = None
     if rejection is not None:
-        of_rejection, own = rejection.described()
-        tensors |= {f"{_REJECTION}{name}": tensor for name, tensor in own.items()}
+        of_rejection, parts = rejection.described()
+        tensors |= {f"{_REJECTION}{name}": tensor for name, tensor in parts.items()}
     of_memory = None
     if memory is not None:
-        of_memory, own = memory.described()
-        tensors |= own
+        of_memory, parts = memory.described()
+        tensors |= parts
     content = {
         "format": FORMAT,
         "labels": list(labels),
@@ -78,7 +78,7 @@ def write_classifier(
         "mask_personal_data": mask_personal_data,
         "memory": of_memory,
     }
-    with replaced_folder(folder, DESCRIPTION, _OWN) as new:
+    with replaced_folder(folder, DESCRIPTION, _FILES) as new:
         if encoder.trained is not None:
             write_trained(new, encoder.trained, described["settings"])
         if evidence is not None:
@@ -134,7 +134,7 @@ def read_classifier(folder: Path, encoder: Encoder | None = None) -> dict[str, A
 
 
 def _plain_fields(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields without tensors, of the kinds that they have; a ValueError or TypeError otherwise."""
+    """Fields without tensors, their types checked; a ValueError or TypeError otherwise."""
     labels, reject_label, temperature = content["labels"], content["reject_label"], float(content["temperature"])
     if not isinstance(labels, list) or not all(type(label) in (str, int) for label in labels):
         raise ValueError("its labels are no strings or whole numbers")
@@ -152,17 +152,14 @@ def _plain_fields(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rejection(description: Mapping[str, Any] | None, tensors: dict[str, Tensor]) -> Rejection | None:
-    """The rejection that was described, its tensors taken out of the others; None where there is none."""
-    own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(_REJECTION)}
-    if description is None:
-        return None
-    return Rejection.from_described(
-        description, {name.removeprefix(_REJECTION): tensor for name, tensor in own.items()}
-    )
+    """The described rejection, its tensors taken out of `tensors`; None if there is none."""
+    names = [name for name in tensors if name.startswith(_REJECTION)]
+    parts = {name.removeprefix(_REJECTION): tensors.pop(name) for name in names}
+    return None if description is None else Rejection.from_described(description, parts)
 
 
 def _check_width(classifier: Classifier, evidence: Evidence | None, n_labels: int) -> None:
-    """Refuse a classifier of another number of classes than there are labels, with a ValueError."""
+    """Raise a ValueError if a classifier has another number of classes than there are labels."""
     if evidence is None:
         return
     with torch.no_grad():

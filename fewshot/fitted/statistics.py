@@ -1,6 +1,6 @@
-"""What is kept of texts to tell their classes apart: counts, sums and one sum of outer products.
+"""Statistics of texts for a linear discriminant: counts, sums and one sum of outer products.
 
-They add up: the statistics of all texts are the sum of those of any parts, in any order.
+They are additive: the statistics of all texts are the sum of those of any parts, in any order.
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from torch import Tensor
 from fewshot.learners.discriminant import FeatureMap, SharedCovariance
 
 PRIOR_TEXTS = 2000.0
-PRIOR_TEXTS_OF_UNITS = 500.0  # where random units are the features
-# Of the class means' own prior, chosen on sgd_intents, snips, bank_bot, failure_modes and medical_terms.
+PRIOR_TEXTS_OF_UNITS = 500.0  # if random units are the features
+# Of the prior of the class means, chosen on sgd_intents, snips, bank_bot, failure_modes and medical_terms.
 PRIOR_CLASSES, BETWEEN = 150.0, 0.1
 _BLOCK = 4096  # texts that are mapped at once
 
@@ -25,7 +25,7 @@ class ClassStatistics:
     Args:
         feature_map: of unit features.
         labels: of the classes, sorted.
-        counts: texts of each class, its label name among them.
+        counts: number of texts of each class, its label name included.
         sums: of the mapped features of each class.
         products: sum of the outer products of the mapped features with themselves, over all classes.
     """
@@ -44,25 +44,25 @@ class ClassStatistics:
         labels: tuple[str | int, ...],
         feature_map: FeatureMap,
     ) -> "ClassStatistics":
-        """Of some texts.
+        """The statistics of some texts.
 
         Args:
             features: unit vectors.
-            classes: places in `labels`.
-            labels: in the order in which `LabelledTexts.of` puts them.
-            feature_map: the same for all that is to be added up.
+            classes: indices into `labels`.
+            labels: in the order of `LabelledTexts.of`.
+            feature_map: the same for all statistics that are added.
         """
         out = feature_map.width or features.shape[1]
         sums, products = torch.zeros(len(labels), out), torch.zeros(out, out)
-        for part, own in zip(features.split(_BLOCK), classes.split(_BLOCK), strict=True):
+        for part, part_classes in zip(features.split(_BLOCK), classes.split(_BLOCK), strict=True):
             mapped = feature_map(part)
-            sums.index_add_(0, own, mapped)
+            sums.index_add_(0, part_classes, mapped)
             products.addmm_(mapped.T, mapped)
         counts = torch.bincount(classes, minlength=len(labels)).to(sums.dtype)
         return cls(feature_map, labels, counts, sums, products)
 
     def __add__(self, other: "ClassStatistics") -> "ClassStatistics":
-        """The statistics of the texts of both; labels of either are there."""
+        """The statistics of the texts of both, with the labels of both."""
         labels = tuple(sorted({*self.labels, *other.labels}, key=lambda label: (isinstance(label, str), label)))
         mine, its = self._with_labels(labels), other._with_labels(labels)
         return replace(
@@ -70,7 +70,7 @@ class ClassStatistics:
         )
 
     def __sub__(self, other: "ClassStatistics") -> "ClassStatistics":
-        """Without the texts of `other`, which are among these; its labels stay."""
+        """The statistics without the texts of `other`, which are part of these; all labels are kept."""
         its = other._with_labels(self.labels)
         return replace(
             self, counts=self.counts - its.counts, sums=self.sums - its.sums, products=self.products - its.products
@@ -80,34 +80,34 @@ class ClassStatistics:
         """The discriminant of these texts.
 
         Args:
-            prior_texts: number of texts that the prior of the covariance weighs as much as, `nu` in the formula. None:
-                2,000, or 500 with random units. That is the best of 250 to 5,000 on texts of clinc150 and banking77
-                outside of any test part, 5 to 100 of a class; half or twice as many move accuracy by up to 0.3 points.
+            prior_texts: weight of the prior of the covariance in texts, `nu` in the formula. None: 2,000, or 500 with
+                random units. This is the best of 250 to 5,000 on texts of clinc150 and banking77 outside of any test
+                part, 5 to 100 of a class; half or twice as many change accuracy by up to 0.3 points.
         """
-        many = self.feature_map.width > 0
+        has_units = self.feature_map.width > 0
         if prior_texts is None:
-            prior_texts = PRIOR_TEXTS_OF_UNITS if many else PRIOR_TEXTS
+            prior_texts = PRIOR_TEXTS_OF_UNITS if has_units else PRIOR_TEXTS
         counts, sums, products = (tensor.double() for tensor in (self.counts, self.sums, self.products))
         means, n_texts, dim = sums / counts.clamp(min=1)[:, None], float(counts.sum()), len(products)
         covariance = products - sums.T @ means
-        # One text of each class says nothing of the scatter within: then any scale will do.
+        # One text of each class has no scatter within; then any scale will do.
         scale = max(float(covariance.trace()), 1e-6 * float(products.trace())) / dim
         covariance.diagonal().add_(prior_texts / n_texts * scale)
-        if many:
+        if has_units:
             weight = torch.cholesky_solve(means.T, torch.linalg.cholesky(covariance / n_texts)).T
             bias = -(weight * means).sum(1) / 2
         else:
             weight, bias = _shrunken(means, counts, covariance * (dim * scale / float(covariance.trace())))
-        bias = bias.masked_fill(counts < 0.5, -torch.inf)  # a label whose texts were taken away
+        bias = bias.masked_fill(counts < 0.5, -torch.inf)  # a label without texts
         return SharedCovariance(self.feature_map, weight.float()[None], bias.float()[None])
 
     def _with_labels(self, labels: tuple[str | int, ...]) -> "ClassStatistics":
-        """The same, with the places of more labels, which have no text."""
+        """The same statistics with more labels, which have no texts."""
         if labels == self.labels:
             return self
-        places = torch.tensor([labels.index(label) for label in self.labels])
-        counts = torch.zeros(len(labels)).index_copy(0, places, self.counts)
-        sums = torch.zeros(len(labels), self.sums.shape[1]).index_copy(0, places, self.sums)
+        indices = torch.tensor([labels.index(label) for label in self.labels])
+        counts = torch.zeros(len(labels)).index_copy(0, indices, self.counts)
+        sums = torch.zeros(len(labels), self.sums.shape[1]).index_copy(0, indices, self.sums)
         return replace(self, labels=labels, counts=counts, sums=sums)
 
 
@@ -116,19 +116,19 @@ def _shrunken(
 ) -> tuple[Float[Tensor, "n_classes dim"], Float[Tensor, " n_classes"]]:
     """Weights and biases by the posterior of the class means, see `fewshot.learners.discriminant`.
 
-    In the basis in which `S` is the identity and `B` diagonal, all is done number by number.
+    In the basis in which `S` is the identity and `B` is diagonal, the solution is elementwise.
 
     Args:
         means: of the texts of each class.
-        counts: of these.
-        within: the scatter within the classes, all texts together.
+        counts: number of texts of each class.
+        within: the scatter within the classes, of all texts together.
     """
     present = counts > 0.5
     n_classes, n_texts, dim = int(present.sum()), float(counts.sum()), means.shape[1]
     centre = means[present].mean(0)
-    apart = means[present] - centre
+    deviations = means[present] - centre
     share = PRIOR_CLASSES / (n_classes + PRIOR_CLASSES)
-    between = BETWEEN * (1 - share) / max(n_classes - 1, 1) * (apart.T @ apart)
+    between = BETWEEN * (1 - share) / max(n_classes - 1, 1) * (deviations.T @ deviations)
     between.diagonal().add_(share / (1 - share) * between.trace() / dim)
     root = torch.linalg.cholesky(within / max(n_texts - n_classes, 1))
     half = torch.linalg.solve_triangular(root, between, upper=False)

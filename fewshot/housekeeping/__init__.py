@@ -1,4 +1,4 @@
-"""Housekeeping of labelled texts: what is wrong with them, what can be repaired safely, and masks for personal data."""
+"""Housekeeping of labelled texts: findings about faults, safe repairs, and masks for personal data."""
 
 import lazy_loader
 

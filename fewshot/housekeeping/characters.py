@@ -1,4 +1,4 @@
-"""Characters that no reader sees or means: control characters, HTML, broken encodings, other normal forms."""
+"""Characters that no author means: control characters, HTML, broken encodings, other normal forms."""
 
 import html
 import re
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fewshot.errors import ConfigError
 
-# Tab and line ends stay, and so do the joiners U+200C and U+200D, by which emoji and Persian are written.
+# Tab, line ends, and the joiners U+200C and U+200D of emoji and Persian are kept.
 _CONTROL = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
 )
@@ -30,15 +30,15 @@ FTFY_NOTE = (
 
 
 class Repair(NamedTuple):
-    """A repair that is safe: its finding's name, what it repairs, and how."""
+    """A safe repair: the name of its finding, a description of the trouble, and the function."""
 
     name: str
     trouble: str
-    repaired: Callable[[str], str]
+    repair: Callable[[str], str]
 
 
 def has_tags(text: str) -> bool:
-    """Whether a text has tags of HTML.
+    """True if a text has tags of HTML.
 
     Example:
         >>> [has_tags(text) for text in ("<b>Hello</b>", "my <EMAIL> is 3 < 4 > 2", "a<br/>b")]
@@ -54,7 +54,7 @@ def without_entities(text: str) -> str:
         >>> without_entities("fish &amp; chips, 5 &lt; 6, &nosuch; AT&T")
         'fish & chips, 5 < 6, &nosuch; AT&T'
     """
-    return _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+    return _ENTITY.sub(lambda match: html.unescape(match[0]), text) if "&" in text else text
 
 
 def without_control(text: str) -> str:
@@ -73,7 +73,7 @@ def in_normal_form(text: str) -> str:
 
 
 def without_mojibake(text: str) -> str:
-    """The text with letters repaired that were read in a wrong encoding, by ftfy.
+    """The text with letters of a wrong encoding repaired by ftfy.
 
     Raises:
         ConfigError: ftfy is not installed.
@@ -86,7 +86,7 @@ def without_mojibake(text: str) -> str:
 
 
 def has_ftfy() -> bool:
-    """Whether ftfy is installed."""
+    """True if ftfy is installed."""
     return find_spec("ftfy") is not None
 
 

@@ -1,4 +1,4 @@
-"""All checks in a row."""
+"""All checks of texts and labels."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from fewshot.housekeeping.personal import has_presidio, mask_personal_data
 if TYPE_CHECKING:
     from fewshot.encoders import Encoder
 
-_LONG = 190  # words, about as many as 256 tokens, if no encoder says how much it reads
+_LONG = 190  # words, about 256 tokens; the limit without an encoder
 _PRESIDIO_NOTE = (
     "Personal data was not checked, and examples show it: that needs presidio-analyzer. Install it with: pip install "
     "'fewshot-text[check]'"
@@ -27,16 +27,16 @@ def check_texts(
     encoder: "Encoder | None" = None,
     places: Sequence[str] | None = None,
 ) -> Findings:
-    """Find what makes a classifier of texts and labels worse, and what should not be kept.
+    """Find faults of texts and labels that make a classifier worse, and personal data.
 
     Nothing is changed; `repair_texts` repairs what is safe.
 
     Args:
         texts: to check; empty ones are among the findings.
-        labels: the label of each, "" where there is none; None leaves out all checks of labels.
-        encoder: its features find likely wrong labels and confused classes, and it says which texts are too long for
-            it; None leaves these labels unchecked. It reads the texts with personal data masked.
-        places: where each text stands, for examples; None counts them from 1.
+        labels: the label of each text, "" for none; None leaves out all checks of labels.
+        encoder: its features find likely wrong labels and confused classes, and its limit finds texts that are too
+            long; None leaves these out. It reads the texts with personal data masked.
+        places: location of each text, for examples; None counts them from 1.
 
     Raises:
         TaskError: lengths differ.
@@ -51,35 +51,36 @@ def check_texts(
     """
     if labels is not None and len(labels) != len(texts):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
-    where = [f"text {number}" for number in range(1, len(texts) + 1)] if places is None else list(places)
-    if len(where) != len(texts):
-        raise TaskError(f"Got {len(texts)} texts and {len(where)} places, expected one place for each text.")
-    checked = PlacedTexts(texts, where)
+    places = [f"text {number}" for number in range(1, len(texts) + 1)] if places is None else list(places)
+    if len(places) != len(texts):
+        raise TaskError(f"Got {len(texts)} texts and {len(places)} places, expected one place for each text.")
+    checked = PlacedTexts(texts, places)
     masked, personal = _personal(checked)
-    found = [*_of_characters(checked), *_of_copies(checked, labels)]
+    findings = [*_of_characters(checked), *_of_copies(checked, labels)]
     if labels is not None:
         unlabelled = [row for row, label in enumerate(labels) if not label.strip()]
-        found += checked.about("no label", unlabelled, "has no label", "Label them.") + label_findings(labels, where)
-    found += _of_encoder(checked, masked, labels, encoder) + _of_languages(checked, encoder) + personal
+        findings += checked.about("no label", unlabelled, "has no label", "Label them.")
+        findings += label_findings(labels, places)
+    findings += _of_encoder(checked, masked, labels, encoder) + _of_languages(checked, encoder) + personal
     notes = [*([] if has_ftfy() else [FTFY_NOTE]), *([] if has_presidio() else [_PRESIDIO_NOTE])]
-    return Findings(len(texts), tuple(found), tuple(notes))
+    return Findings(len(texts), tuple(findings), tuple(notes))
 
 
 def _of_characters(checked: PlacedTexts) -> list[Finding]:
     empty = [row for row, text in enumerate(checked.texts) if not text.strip()]
     tagged = [row for row, text in enumerate(checked.texts) if has_tags(text)]
-    found = checked.about("empty texts", empty, "is empty", "Fill them in, or leave them out.")
-    for name, trouble, repaired in possible_repairs():
-        rows = [row for row, text in enumerate(checked.texts) if repaired(text) != text]
-        found += checked.about(name, rows, f"has {trouble}", "--fix repairs them.")
-    return found + checked.about("tags", tagged, "has tags of HTML", "Export plain text, or remove the tags.")
+    findings = checked.about("empty texts", empty, "is empty", "Fill them in, or leave them out.")
+    for name, trouble, repair in possible_repairs():
+        rows = [row for row, text in enumerate(checked.texts) if repair(text) != text]
+        findings += checked.about(name, rows, f"has {trouble}", "--fix repairs them.")
+    return findings + checked.about("tags", tagged, "has tags of HTML", "Export plain text, or remove the tags.")
 
 
 def _of_copies(checked: PlacedTexts, labels: Sequence[str] | None) -> list[Finding]:
     texts = checked.texts
     same = exact_duplicates(texts, [""] * len(texts) if labels is None else labels)
     near = near_duplicates(texts)
-    different = {b: a for a, b in reversed(near) if texts[a] != texts[b]}  # of each text the first that is like it
+    different = {b: a for a, b in reversed(near) if texts[a] != texts[b]}  # text → the first one that is like it
     repeated = counted(len(same), "text repeats", "texts repeat") + " an earlier one"
     repeated += "." if labels is None else " with the same label."
     nearly = counted(len(different), "text is", "texts are") + " nearly the same as an earlier one."
@@ -111,7 +112,7 @@ def _of_encoder(
     checked: PlacedTexts, masked: Sequence[str], labels: Sequence[str] | None, encoder: "Encoder | None"
 ) -> list[Finding]:
     """Texts that are too long, labels that are likely wrong, and classes that are confused."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if encoder is None or not any(text.strip() for text in masked):
         long = [row for row, text in enumerate(masked) if len(text.split()) > _LONG]
     else:
@@ -119,30 +120,30 @@ def _of_encoder(
 
         features, n_pieces = features_and_pieces(encoder, masked)
         long = [row for row, count in enumerate(n_pieces) if count > 1]
-        of_full = [label if count else "" for label, count in zip(labels or [], n_pieces, strict=False)]
-        held_out = out_of_fold(features, of_full) if labels else None
+        of_non_empty = [label if count else "" for label, count in zip(labels or [], n_pieces, strict=False)]
+        held_out = out_of_fold(features, of_non_empty) if labels else None
         if held_out is not None:
-            found = mislabelled(held_out, checked) + confused(held_out)
+            findings = mislabelled(held_out, checked) + confused(held_out)
     advice = 'Shorten them, or read them in pieces (long_texts="chunk").'
-    return checked.about("long texts", long, "is longer than the encoder reads", advice) + found
+    return checked.about("long texts", long, "is longer than the encoder reads", advice) + findings
 
 
 def _of_languages(checked: PlacedTexts, encoder: "Encoder | None") -> list[Finding]:
-    """Texts in another language than most: not English, or, if most are not, in another script than most."""
+    """Texts in another language than the majority: not English, or, if the majority is not, in another script."""
     with_letters = [row for row, text in enumerate(checked.texts) if is_foreign(text) is not None]
     foreign = [row for row in with_letters if is_foreign(checked.texts[row])]
     trouble = "does not seem to be English"
     if 2 * len(foreign) <= len(with_letters):
         advice = "Use a multilingual encoder, or leave them out."
         return checked.about("other languages", foreign, trouble, advice)
-    found = []
+    findings = []
     if encoder is not None and knows_english_alone(encoder.model):
-        found = checked.about(
+        findings = checked.about(
             "other languages", foreign, trouble, f"Use a multilingual encoder: --encoder {MULTILINGUAL[0]}"
         )
     scripts = [(row, in_another_script(checked.texts[row])) for row in with_letters]
-    most = 2 * sum(other for _, other in scripts) > len(scripts)
-    odd = [row for row, other in scripts if other != most]
-    return found + checked.about(
+    majority = 2 * sum(other for _, other in scripts) > len(scripts)
+    odd = [row for row, other in scripts if other != majority]
+    return findings + checked.about(
         "other scripts", odd, "is in another script than most", "Leave them out if new texts are not."
     )

@@ -1,4 +1,4 @@
-"""Findings of a check: counts, places, examples, and a sentence that says what to do."""
+"""Findings of a check: counts, rows, examples and advice."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fewshot.housekeeping.personal import has_presidio, mask_personal_data
 
 N_EXAMPLES = 3
-_LONGEST = 100  # characters of a text in an example
+_MAX_LENGTH = 100  # characters of a text in an example
 _PLURAL = {"is": "are", "has": "have", "does": "do"}
 
 
@@ -18,8 +18,7 @@ class Finding:
         name: short and stable, such as `near duplicates`.
         sentence: the trouble, with its count.
         advice: what to do.
-        rows: the texts concerned, as places in the list that was checked: the later one of a pair, the first one of a
-            label.
+        rows: indices of the texts concerned: the later one of a pair, the first one of a label.
         examples: three at most, each with its line; personal data in them is masked.
     """
 
@@ -47,7 +46,7 @@ class Findings:
     Args:
         n_texts: number of texts that were checked.
         found: one finding for each kind of trouble.
-        notes: what was not checked, and why.
+        notes: sentences on checks that were left out.
     """
 
     n_texts: int
@@ -63,8 +62,8 @@ class Findings:
 
     def lines(self) -> Iterator[str]:
         """The findings as they are printed, a summary first."""
-        found = counted(len(self.found), "finding", "findings") if self.found else "nothing found"
-        yield f"{counted(self.n_texts, 'text', 'texts')}: {found}."
+        summary = counted(len(self.found), "finding", "findings") if self.found else "nothing found"
+        yield f"{counted(self.n_texts, 'text', 'texts')}: {summary}."
         for finding in self.found:
             yield ""
             yield from finding.lines()
@@ -75,21 +74,21 @@ class Findings:
 
 @dataclass(frozen=True)
 class PlacedTexts:
-    """Texts, and the place of each for examples, such as its line."""
+    """Texts, and the location of each for examples, such as its line."""
 
     texts: Sequence[str]
     places: Sequence[str]
 
     def example(self, row: int) -> str:
-        """A text with its place, as findings show it."""
+        """A text with its location, as findings show it."""
         return f"{self.places[row]}: {quoted(self.texts[row])}"
 
     def about(self, name: str, rows: Sequence[int], trouble: str, advice: str) -> list[Finding]:
-        """A finding about single texts; nothing if there are none.
+        """A finding about single texts; an empty list if there are none.
 
         Args:
             name, rows, advice: see `Finding`.
-            trouble: the rest of the sentence behind "1 text", such as "is empty".
+            trouble: the predicate of the sentence, such as "is empty".
 
         Example:
             >>> PlacedTexts(["", "a", ""], ["line 1", "line 2", "line 3"]).about("empty", [0, 2], "is empty", "")
@@ -97,23 +96,23 @@ class PlacedTexts:
         """
         if not rows:
             return []
-        verb, rest = trouble.split(" ", 1)
-        sentence = f"{counted(len(rows), f'text {verb}', f'texts {_PLURAL[verb]}')} {rest}."
+        verb, complement = trouble.split(" ", 1)
+        sentence = f"{counted(len(rows), f'text {verb}', f'texts {_PLURAL[verb]}')} {complement}."
         return [Finding(name, sentence, advice, tuple(rows), tuple(map(self.example, rows[:N_EXAMPLES])))]
 
 
-def counted(count: int, one: str, many: str) -> str:
+def counted(count: int, singular: str, plural: str) -> str:
     """A number with its noun.
 
     Example:
         >>> counted(1, "text is", "texts are"), counted(2000, "text is", "texts are")
         ('1 text is', '2,000 texts are')
     """
-    return f"{count:,} {one if count == 1 else many}"
+    return f"{count:,} {singular if count == 1 else plural}"
 
 
 def quoted(text: str) -> str:
-    """A text or label as examples show it: personal data masked, control characters visible, cut off if long.
+    """A text or label as examples show it: personal data is masked, control characters are visible, long ones are cut.
 
     Example:
         >>> quoted("a\\x00b"), quoted("from anna@example.com"), len(quoted("long " * 100))
@@ -121,4 +120,4 @@ def quoted(text: str) -> str:
     """
     if has_presidio():
         text = mask_personal_data([text])[0][0]
-    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+    return repr(text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…")

@@ -1,4 +1,4 @@
-"""Labels: written in several ways, with too few texts, or contradicting each other on the same text."""
+"""Findings about labels: several spellings, too few texts, or contradictions on the same text."""
 
 import re
 from collections import Counter, defaultdict
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fewshot.housekeeping.duplicates import Pair, is_misspelt, pairs_by_key, say_the_same
 from fewshot.housekeeping.findings import N_EXAMPLES, Finding, PlacedTexts, counted, quoted
 
-SMALL = 5  # texts; a class of fewer is hard to learn
+SMALL = 5  # texts; a class with fewer is hard to learn
 
 
 def folded(label: str) -> str:
@@ -21,17 +21,17 @@ def folded(label: str) -> str:
 
 
 def spellings(labels: Sequence[str]) -> dict[str, str]:
-    """Label → the most frequent way to write it, for those that are written in several ways; the first of equals.
+    """Label → its most frequent spelling, the first of equals; only for labels with several spellings.
 
     Example:
         >>> spellings(["Lost card", "lost card", "refund", "lost card"])
         {'Lost card': 'lost card'}
     """
-    ways: dict[str, list[str]] = defaultdict(list)
+    by_key: dict[str, list[str]] = defaultdict(list)
     for label, _ in Counter(labels).most_common():
         if folded(label):
-            ways[folded(label)].append(label)
-    return {label: own[0] for own in ways.values() for label in own[1:]}
+            by_key[folded(label)].append(label)
+    return {label: same[0] for same in by_key.values() for label in same[1:]}
 
 
 def label_findings(labels: Sequence[str], places: Sequence[str]) -> list[Finding]:
@@ -68,7 +68,7 @@ def contradictions(pairs: Sequence[Pair], checked: PlacedTexts, labels: Sequence
         checked: all texts.
         labels: of all texts.
     """
-    found = [
+    different = [
         (a, b)
         for a, b in pairs
         if labels[a].strip()
@@ -76,21 +76,22 @@ def contradictions(pairs: Sequence[Pair], checked: PlacedTexts, labels: Sequence
         and folded(labels[a]) != folded(labels[b])
         and say_the_same(checked.texts[a], checked.texts[b])
     ]
-    if not found:
+    if not different:
         return []
     examples = [
-        "; ".join(f"{checked.example(row)} is {quoted(labels[row])}" for row in (b, a)) for a, b in found[:N_EXAMPLES]
+        "; ".join(f"{checked.example(row)} is {quoted(labels[row])}" for row in (b, a))
+        for a, b in different[:N_EXAMPLES]
     ]
-    sentence = counted(len(found), "pair of texts says the same and has", "pairs of texts say the same and have")
-    rows = tuple(b for _, b in found)
+    sentence = counted(len(different), "pair of texts says the same and has", "pairs of texts say the same and have")
+    rows = tuple(b for _, b in different)
     advice = "Decide which one is right, or give both."
     return [Finding("contradictory labels", f"{sentence} different labels.", advice, rows, tuple(examples))]
 
 
 def _misspelt(labels: Sequence[str]) -> list[tuple[str, str]]:
-    """Pairs of labels that differ in one letter; such labels are equal if a letter is left out of each or of one."""
+    """Pairs of labels that differ in one letter: they are equal without one letter of each, or of one of them."""
     plain = list(map(folded, labels))
-    keyed = ((own[:gap] + own[gap + 1 :], n) for n, own in enumerate(plain) for gap in range(len(own) + 1))
+    keyed = ((label[:gap] + label[gap + 1 :], n) for n, label in enumerate(plain) for gap in range(len(label) + 1))
     pairs = sorted(set(pairs_by_key(keyed)))
     return [(labels[a], labels[b]) for a, b in pairs if is_misspelt(plain[a], plain[b])]
 

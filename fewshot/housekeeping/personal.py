@@ -1,9 +1,9 @@
 """Personal data by its form: mail addresses, phone numbers, IBANs, cards and numbers of identity.
 
 presidio's pattern recognisers are called one by one, without its engine: no language model, and nothing from the
-network. (Its recogniser of mail addresses asks for the list of public suffixes, so ours is a pattern of its own.)
-Checksums are theirs: a card, an IBAN and most numbers of identity have to add up; one in ten numbers does by chance, so
-a number of identity counts only if it has letters or the text names it. Names and streets are not found.
+network. (Its recogniser of mail addresses downloads the list of public suffixes, so these have a pattern here.)
+presidio checks the checksums of cards, IBANs and most numbers of identity; one in ten numbers passes by chance, so a
+number of identity counts only if it has letters or the text names it. Names and streets are not found.
 """
 
 import re
@@ -22,8 +22,8 @@ REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "CH", "AT", "IN", "AU", "BR
 IDENTITIES = (
     "UsSsn UsItin UkNino Nhs EsNif EsNie ItFiscalCode PlPesel InAadhaar InPan FiPersonalIdentityCode SePersonnummer"
 )
-_FEWEST_DIGITS = 5  # in anything but a mail address
-_SURE = 0.5  # of presidio's scores of numbers of identity
+_MIN_DIGITS = 5  # of anything but a mail address
+_MIN_SCORE = 0.5  # of presidio, for numbers of identity
 _MAIL = re.compile(r"[\w!#$%&'*+/=?^`{|}~.-]*[\w!#$%&'*+/=?^`{|}~-]@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,}")
 _WORDS_OF_PHONES = re.compile(
     r"(?:phone|call|ring|tel|mobile|mob|cell|fax|whatsapp|sms|text me|reach|my number|contact|handy|numéro|teléfono"
@@ -31,7 +31,7 @@ _WORDS_OF_PHONES = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(r"(?:19|20)\d\d[-/.]\d\d?[-/.]\d\d?\b|\d\d?[-/.]\d\d?[-/.](?:19|20)\d\d\b")
-_BEFORE = 40  # characters in which such a word may stand
+_CONTEXT = 40  # characters before a number in which such a word counts
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class PersonalData:
 
     Args:
         kind: `EMAIL`, `IBAN`, `CARD`, `ID` or `PHONE`.
-        start, end: its characters.
+        start, end: of its characters.
     """
 
     kind: str
@@ -56,14 +56,14 @@ def find_personal_data(text: str) -> list[PersonalData]:
 
     Example:
         >>> text = "Write to anna@example.com, card 4111 1111 1111 1111"
-        >>> [(found.kind, text[found.start : found.end]) for found in find_personal_data(text)]
+        >>> [(piece.kind, text[piece.start : piece.end]) for piece in find_personal_data(text)]
         [('EMAIL', 'anna@example.com'), ('CARD', '4111 1111 1111 1111')]
     """
     check_presidio()
     found: list[PersonalData] = []
     for piece in sorted(_candidates(text), key=lambda piece: (piece.start, -piece.end)):
-        if found and piece.start < found[-1].end:  # all of both is masked, under the kind of the longer one
-            longer = max(found[-1], piece, key=lambda one: one.end - one.start)
+        if found and piece.start < found[-1].end:  # both are masked, as the kind of the longer one
+            longer = max(found[-1], piece, key=lambda piece: piece.end - piece.start)
             found[-1] = PersonalData(longer.kind, found[-1].start, max(found[-1].end, piece.end))
         else:
             found.append(piece)
@@ -71,7 +71,7 @@ def find_personal_data(text: str) -> list[PersonalData]:
 
 
 def mask_personal_data(texts: Iterable[str]) -> tuple[list[str], Counter[str]]:
-    """Texts with the kind in place of each piece of personal data, and how many there were of each kind.
+    """Texts with each piece of personal data replaced by its kind, and the number of pieces of each kind.
 
     A text that has some also loses its entities of HTML and its control characters.
 
@@ -83,11 +83,11 @@ def mask_personal_data(texts: Iterable[str]) -> tuple[list[str], Counter[str]]:
         (['Write to <EMAIL>', 'My card is lost'], Counter({'EMAIL': 1}))
     """
     masked, counts = [], Counter[str]()
-    for given in texts:
-        text = without_control(without_entities(given))  # which may stand in the middle of an address
+    for original in texts:
+        text = without_control(without_entities(original))  # these may be in the middle of an address
         pieces = find_personal_data(text)
         if not pieces:
-            masked.append(given)
+            masked.append(original)
             continue
         for piece in reversed(pieces):
             text = f"{text[: piece.start]}<{piece.kind}>{text[piece.end :]}"
@@ -97,7 +97,7 @@ def mask_personal_data(texts: Iterable[str]) -> tuple[list[str], Counter[str]]:
 
 
 def has_presidio() -> bool:
-    """Whether presidio-analyzer is installed."""
+    """True if presidio-analyzer is installed."""
     return find_spec("presidio_analyzer") is not None
 
 
@@ -110,11 +110,11 @@ def check_presidio() -> None:
 
 
 def _candidates(text: str) -> Iterator[PersonalData]:
-    """All that may be personal data, some of it twice."""
-    text = text.replace("\uff20", "@")  # of full width
+    """Pieces that may be personal data; some overlap."""
+    text = text.replace("\uff20", "@")  # full-width @
     if "@" in text:
-        yield from (PersonalData(EMAIL, found.start(), found.end()) for found in _MAIL.finditer(text))
-    if sum(letter.isdigit() for letter in text) < _FEWEST_DIGITS:
+        yield from (PersonalData(EMAIL, match.start(), match.end()) for match in _MAIL.finditer(text))
+    if sum(letter.isdigit() for letter in text) < _MIN_DIGITS:
         return
     capitals = "".join(letter.upper() if letter.isascii() else letter for letter in text)  # of the same length
     for kind, recogniser in _recognisers():
@@ -122,13 +122,13 @@ def _candidates(text: str) -> Iterator[PersonalData]:
             piece = PersonalData(kind, result.start, result.end)
             likely = kind in (IBAN, CARD)
             if kind == ID:
-                likely = result.score >= _SURE and _is_identity(text, piece, recogniser.context or ())
+                likely = result.score >= _MIN_SCORE and _is_identity(text, piece, recogniser.context or ())
             if likely or (kind == PHONE and _is_phone(text, piece)):
                 yield piece
 
 
 def _is_identity(text: str, piece: PersonalData, context: Iterable[str]) -> bool:
-    """Whether a number that adds up, as one in ten does, is that of a person: it has letters, or the text names it."""
+    """True if a number with a right checksum is one of identity: it has letters, or the text names it."""
     if any(map(str.isalpha, text[piece.start : piece.end])):
         return True
     names = "|".join(re.escape(word.strip()) for word in context)
@@ -136,7 +136,7 @@ def _is_identity(text: str, piece: PersonalData, context: Iterable[str]) -> bool
 
 
 def _is_phone(text: str, piece: PersonalData) -> bool:
-    """Whether digits that a country may have as a number are one: they are set like it, or a word before says so."""
+    """True if digits that are a valid phone number are one: by their grouping, or by a word before them."""
     number = text[piece.start : piece.end]
     if _DATE.match(number):
         return False
@@ -145,7 +145,7 @@ def _is_phone(text: str, piece: PersonalData) -> bool:
         return True
     if len(groups) > 1 and all(2 <= len(group) <= 5 for group in groups) and sum(map(len, groups)) >= 9:
         return True
-    return _WORDS_OF_PHONES.search(text[max(0, piece.start - _BEFORE) : piece.start]) is not None
+    return _WORDS_OF_PHONES.search(text[max(0, piece.start - _CONTEXT) : piece.start]) is not None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Repairs that are safe: nobody would want the text or label as it was. Each is counted, and nothing else changes."""
+"""Safe repairs of texts and labels, each counted; nothing else changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ class Repaired:
     """Texts and labels after repair.
 
     Args:
-        texts, labels: of all rows, those that are left out too.
+        texts, labels: of all rows, also of those that are left out.
         left_out: rows that are exact duplicates of an earlier one with the same label.
-        changed: what was repaired → number of texts or labels that it changed.
-        notes: what was not checked, and why.
+        changed: description of a repair → number of texts or labels that it changed.
+        notes: sentences on checks that were left out.
     """
 
     texts: list[str]
@@ -32,7 +32,7 @@ class Repaired:
         return sorted(set(range(len(self.texts))).difference(self.left_out))
 
     def lines(self) -> list[str]:
-        """What was done, a line each."""
+        """The repairs, a line each."""
         done = [
             f"Repaired {trouble} in {counted(count, 'row', 'rows')}."
             for trouble, count in self.changed.items()
@@ -49,23 +49,22 @@ def repair_texts(texts: Sequence[str], labels: Sequence[str]) -> Repaired:
 
     Args:
         texts: any; an empty one stays.
-        labels: the label of each, "" where there is none.
+        labels: the label of each text, "" for none.
 
     Example:
         >>> repaired = repair_texts(["a &amp; b", "a & b", "c"], ["x", "x", "X "])
         >>> repaired.texts, repaired.labels, repaired.left_out
         (['a & b', 'a & b', 'c'], ['x', 'x', 'x'], (1,))
     """
-    changed, now = {}, list(texts)
-    for _, trouble, repaired in possible_repairs():
-        after = list(map(repaired, now))
-        changed[trouble] = _n_changed(now, after)
-        now = after
+    changed, repaired = {}, list(texts)
+    for _, trouble, repair in possible_repairs():
+        before, repaired = repaired, list(map(repair, repaired))
+        changed[trouble] = _n_changed(before, repaired)
     main = spellings(labels)
     named = [main.get(label, label) for label in labels]
     changed["the spelling of a label"] = _n_changed(labels, named)
-    left_out = tuple(later for _, later in exact_duplicates(now, named))
-    return Repaired(now, named, left_out, changed, () if has_ftfy() else (FTFY_NOTE,))
+    left_out = tuple(later for _, later in exact_duplicates(repaired, named))
+    return Repaired(repaired, named, left_out, changed, () if has_ftfy() else (FTFY_NOTE,))
 
 
 def _n_changed(before: Sequence[str], after: Sequence[str]) -> int:

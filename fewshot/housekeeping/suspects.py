@@ -1,11 +1,11 @@
-"""Labels that the other texts contradict: out-of-fold probabilities of logistic regression and nearest neighbours.
+"""Labels that other texts contradict, by out-of-fold probabilities of logistic regression and nearest neighbours.
 
     p(c | x) = (p_logistic(c | x) + p_neighbours(c | x)) / 2
     score(x, y) = log p(y | x) - max_{c != y} log p(c | x)
 
 No text is scored by a model that saw it. The ratio of both probabilities finds more wrong labels than the confidence
 p(y | x) and than cleanlab's scores of the same probabilities (`benchmarks.housekeeping`). It was chosen on other draws
-and tasks than are scored there.
+and tasks than those scored there.
 """
 
 from collections import Counter
@@ -28,10 +28,10 @@ FOLDS = 5
 C = 10.0  # inverse strength of the penalty, of unit features
 NEIGHBOURS = 30
 _SHARPNESS = 20.0  # of the weight exp(s cosine) of a neighbour
-_RARE = 1e-3  # of the weight of all neighbours, which each class has
+_SMOOTHING = 1e-3  # share of the weight of all neighbours that is spread over the classes
 SUSPECT = -3.0  # score below which a label is likely wrong: another is 20 times as probable; chosen on failure_modes
-CONFUSED = 0.3  # share of the texts of two classes that are taken for the other, from which they may be one
-_FEWEST_CONFUSED = 5  # texts
+CONFUSED = 0.3  # share of swapped texts of two classes from which they may be one
+_MIN_CONFUSED = 5  # texts
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class OutOfFold:
     """Probabilities of each text by classifiers that did not see it.
 
     Args:
-        rows: places of the texts; classes of fewer than `SMALL` texts are left out.
+        rows: indices of the texts; classes of fewer than `SMALL` texts are left out.
         classes: their labels, sorted.
         given: the class of each text.
         probabilities: `[n_texts, n_classes]`.
@@ -52,7 +52,7 @@ class OutOfFold:
 
     @property
     def scores(self) -> np.ndarray:
-        """Logarithm of how much more probable each label is than any other; below 0 if another one is."""
+        """Log ratio of the probability of each label to the highest other one; below 0 if that is higher."""
         logs = np.log(self.probabilities + 1e-12)
         return logs[np.arange(len(logs)), self.given] - self._others(logs).max(1)
 
@@ -83,7 +83,7 @@ def out_of_fold(features: np.ndarray, labels: Sequence[str], seed: int = 0) -> O
 
     Args:
         features: unit features `[n_texts, dim]`.
-        labels: of each text; one of "" is left out, and spellings of a label are one class.
+        labels: of each text; "" is left out, and spellings of a label are one class.
         seed: of the folds.
     """
     main_of = spellings(labels)
@@ -95,47 +95,47 @@ def out_of_fold(features: np.ndarray, labels: Sequence[str], seed: int = 0) -> O
         return None
     numbers = {label: number for number, label in enumerate(classes)}
     given = np.array([numbers[named[row]] for row in rows])
-    own = features[rows]
-    probabilities = (logistic_probabilities(own, given, seed) + neighbour_probabilities(own, given)) / 2
+    x = features[rows]
+    probabilities = (logistic_probabilities(x, given, seed) + neighbour_probabilities(x, given)) / 2
     return OutOfFold(rows, classes, given, probabilities)
 
 
-def mislabelled(found: OutOfFold, checked: PlacedTexts) -> list[Finding]:
+def mislabelled(held_out: OutOfFold, checked: PlacedTexts) -> list[Finding]:
     """Texts that are likely mislabelled, the worst first."""
-    scores, proposed = found.scores, found.proposed
-    worst = [place for place in np.argsort(scores, kind="stable").tolist() if scores[place] < SUSPECT]
+    scores, proposed = held_out.scores, held_out.proposed
+    worst = [i for i in np.argsort(scores, kind="stable").tolist() if scores[i] < SUSPECT]
     if not worst:
         return []
-    rows = tuple(found.rows[worst].tolist())
+    rows = tuple(held_out.rows[worst].tolist())
     examples = tuple(
-        f"{checked.example(row)} is {quoted(found.classes[found.given[place]])}, like texts of "
-        f"{quoted(found.classes[proposed[place]])}"
-        for row, place in zip(rows[:N_EXAMPLES], worst, strict=False)
+        f"{checked.example(row)} is {quoted(held_out.classes[held_out.given[i]])}, like texts of "
+        f"{quoted(held_out.classes[proposed[i]])}"
+        for row, i in zip(rows[:N_EXAMPLES], worst, strict=False)
     )
     sentence = counted(len(worst), "text is", "texts are") + " likely mislabelled."
     return [Finding("mislabelled", sentence, "Read them, the worst first, and correct wrong labels.", rows, examples)]
 
 
-def confused(found: OutOfFold) -> list[Finding]:
+def confused(held_out: OutOfFold) -> list[Finding]:
     """Pairs of classes that may be one, the most confused first."""
-    predicted = found.probabilities.argmax(1)
-    table = np.zeros((len(found.classes), len(found.classes)), dtype=int)
-    np.add.at(table, (found.given, predicted), 1)
+    predicted = held_out.probabilities.argmax(1)
+    table = np.zeros((len(held_out.classes), len(held_out.classes)), dtype=int)
+    np.add.at(table, (held_out.given, predicted), 1)
     swapped, right = table + table.T, table.diagonal()
     shares = swapped / np.maximum(1, swapped + right[:, None] + right[None])
     pairs = [
         (float(shares[a, b]), a, b)
         for a, b in np.argwhere(np.triu(shares, 1) >= CONFUSED).tolist()
-        if swapped[a, b] >= _FEWEST_CONFUSED and min(table[a, b], table[b, a]) > 0
+        if swapped[a, b] >= _MIN_CONFUSED and min(table[a, b], table[b, a]) > 0
     ]
     if not pairs:
         return []
     pairs.sort(reverse=True)
     examples = tuple(
-        f"{quoted(found.classes[a])} and {quoted(found.classes[b])}: {share:.0%} are taken for the other"
+        f"{quoted(held_out.classes[a])} and {quoted(held_out.classes[b])}: {share:.0%} are taken for the other"
         for share, a, b in pairs[:N_EXAMPLES]
     )
-    rows = tuple(int(found.rows[(found.given == b).argmax()]) for _, _, b in pairs)
+    rows = tuple(int(held_out.rows[(held_out.given == b).argmax()]) for _, _, b in pairs)
     sentence = counted(len(pairs), "pair of classes is", "pairs of classes are") + " often confused."
     advice = "Merge the two, or say more clearly which text is of which."
     return [Finding("confused classes", sentence, advice, rows, examples)]
@@ -153,7 +153,7 @@ def logistic_probabilities(features: np.ndarray, given: np.ndarray, seed: int = 
 
 
 def neighbour_probabilities(features: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Share of each class among the nearest other texts, weighted by how near they are."""
+    """Share of each class among the nearest other texts, weighted by their similarity."""
     n_texts, k = len(features), min(NEIGHBOURS, len(features) - 1)
     weights = np.zeros((n_texts, int(given.max()) + 1))
     for start in range(0, n_texts, 1024):
@@ -163,5 +163,5 @@ def neighbour_probabilities(features: np.ndarray, given: np.ndarray) -> np.ndarr
         nearest = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
         weight = np.exp(_SHARPNESS * (np.take_along_axis(cosine, nearest, axis=1) - 1))
         np.add.at(weights, (part[:, None], given[nearest]), weight)
-    weights += _RARE * weights.sum(1, keepdims=True) / weights.shape[1] + 1e-30
+    weights += _SMOOTHING * weights.sum(1, keepdims=True) / weights.shape[1] + 1e-30
     return weights / weights.sum(1, keepdims=True)

@@ -12,14 +12,14 @@ from fewshot.page.page import Curve, Row
 from fewshot.page.tables import Table
 from fewshot.report.collect import WORDS, Run, name_of, sweep_rows
 from fewshot.report.jobs import JobWithoutResults
-from fewshot.report.table import asked, interval, percent
+from fewshot.report.table import interval, percent, protocol
 
-_MOST = 12  # runs of which each is compared with each
+_MAX_RUNS = 12  # that are compared pairwise
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs on the same episodes: accuracies, and the difference of each to each."""
+    """Runs on the same episodes: accuracies, and pairwise differences."""
 
     title: str
     rows: tuple[Row, ...]
@@ -37,16 +37,16 @@ class Listed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that is shown.
+    """The content of the page.
 
     Args:
         title: of the page.
-        summary: what the numbers mean.
+        summary: the meaning of the numbers.
         table: a row for each run.
         groups: runs that can be compared pairwise.
-        curves: accuracy over shots, where runs differ in them.
+        curves: accuracy over shots, if runs differ in them.
         failed: jobs without results, and why they have none.
-        runs: where each run comes from.
+        runs: page and command of each run.
     """
 
     title: str
@@ -63,7 +63,7 @@ def comparison_of(runs: Sequence[Run], output: Path, failed: Sequence[JobWithout
 
     Args:
         runs: one or more.
-        output: where the page will be; its links go from there.
+        output: path of the page, from which its links go.
         failed: jobs without results.
     """
     columns, rows, caption = sweep_rows(runs)
@@ -91,23 +91,23 @@ def _tasks(runs: Sequence[Run]) -> list[str]:
     return [str(run.results["task"]) for run in runs]
 
 
-def _group(runs: Sequence[Run], number: str) -> Group:
-    title, names = f"{number}{asked(runs[0].results)}", [name_of(run, runs) for run in runs]
+def _group(runs: Sequence[Run], prefix: str) -> Group:
+    title, names = f"{prefix}{protocol(runs[0].results)}", [name_of(run, runs) for run in runs]
     rows = []
     for name, run in zip(names, runs, strict=True):
         accuracy = run.results["accuracy"]
         low, high = accuracy.get("interval") or (None, None)
         rows.append(Row(name, percent(accuracy), interval(accuracy), share=accuracy["mean"], low=low, high=high))
     differences = None
-    if 1 < len(runs) <= _MOST:
+    if 1 < len(runs) <= _MAX_RUNS:
         cells = [
             (
-                f"{place}: {name}",
+                f"{number}: {name}",
                 *("" if other is run else _difference(run, other) for other in runs),
             )
-            for place, (name, run) in enumerate(zip(names, runs, strict=True), 1)
+            for number, (name, run) in enumerate(zip(names, runs, strict=True), 1)
         ]
-        columns = ("run", *(f"minus {place}" for place in range(1, len(runs) + 1)))
+        columns = ("run", *(f"minus {number}" for number in range(1, len(runs) + 1)))
         differences = Table(f"paired differences in points, {title}", columns, "h" + "n" * len(runs), tuple(cells))
     return Group(title, tuple(rows), differences)
 
@@ -122,14 +122,14 @@ def _difference(run: Run, other: Run) -> str:
 
 
 def _shot_curves(runs: Sequence[Run]) -> list[Curve]:
-    """A picture for each task, ways and split, with a line for all runs that differ in shots alone."""
-    pictures: dict[tuple[str, ...], dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    """A chart for each task, split and number of classes, with a line for all runs that differ in shots alone."""
+    charts: dict[tuple[str, ...], dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
-        alike = [one for one in runs if one.results["shots"] == run.results["shots"]]
-        picture = tuple(run.shown(key) for key in ("task", "split", "ways"))
-        pictures[picture][name_of(run, alike)].append(run)
+        same_shots = [other for other in runs if other.results["shots"] == run.results["shots"]]
+        chart = tuple(run.shown(key) for key in ("task", "split", "ways"))
+        charts[chart][name_of(run, same_shots)].append(run)
     curves = []
-    for (task, split, ways), named in pictures.items():
+    for (task, split, ways), named in charts.items():
         lines = {}
         for name, line in named.items():
             points = {}

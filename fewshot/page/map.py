@@ -29,8 +29,8 @@ class Map:
         texts: at most `MOST_POINTS`, spread evenly over all.
         prototypes: the mean of each class.
         share: of the variance.
-        n_texts: all that there are.
-        closest: each label with the one whose mean is closest, and the cosine of the two means; the closest pair first.
+        n_texts: number of texts, those without a point included.
+        closest: each label, the label of the closest mean, and the cosine of the two means; the closest pair first.
     """
 
     texts: tuple[Point, ...]
@@ -52,8 +52,9 @@ def map_of(
     Args:
         features: of the texts.
         classes: the class of each, an index of `labels`.
-        labels, texts: as they are.
-        wrong: places of texts that are misclassified.
+        labels: of the classes.
+        texts: a text for each row of `features`.
+        wrong: indices of the texts that are misclassified.
     """
     n = len(features)
     if n < 3:
@@ -62,18 +63,18 @@ def map_of(
     features = features.float()
     centre = features.mean(0)
     axes, share = _plane(features[shown] - centre)
-    there = classes.unique()
-    means = torch.stack([features[classes == number].mean(0) for number in there.tolist()])
-    places = ((features[shown] - centre) @ axes).tolist()
-    found = [
-        Point(x, y, labels[int(classes[place])], texts[place], place in wrong)
-        for (x, y), place in zip(places, shown.tolist(), strict=True)
+    present = classes.unique().tolist()
+    means = torch.stack([features[classes == number].mean(0) for number in present])
+    coordinates = ((features[shown] - centre) @ axes).tolist()
+    points = [
+        Point(x, y, labels[int(classes[i])], texts[i], i in wrong)
+        for (x, y), i in zip(coordinates, shown.tolist(), strict=True)
     ]
-    names = [labels[number] for number in there.tolist()]
-    middles = zip(((means - centre) @ axes).tolist(), names, strict=True)
+    names = [labels[number] for number in present]
+    prototypes = zip(((means - centre) @ axes).tolist(), names, strict=True)
     return Map(
-        texts=tuple(found),
-        prototypes=tuple(Point(x, y, name) for (x, y), name in middles),
+        texts=tuple(points),
+        prototypes=tuple(Point(x, y, name) for (x, y), name in prototypes),
         share=share,
         n_texts=n,
         closest=_closest(means, names) if len(names) > 1 else (),
@@ -81,11 +82,11 @@ def map_of(
 
 
 def _closest(means: Float[Tensor, "n_classes dim"], names: Sequence[str]) -> tuple[tuple[str, str, float], ...]:
-    """The closest other mean of each."""
+    """The closest other mean of each class."""
     unit = torch.nn.functional.normalize(means, dim=-1)
-    cosines, places = (unit @ unit.T).fill_diagonal_(-2).max(1)
-    found = zip(names, (names[place] for place in places.tolist()), cosines.tolist(), strict=True)
-    return tuple(sorted(found, key=lambda one: -one[2]))
+    cosines, closest = (unit @ unit.T).fill_diagonal_(-2).max(1)
+    pairs = zip(names, (names[i] for i in closest.tolist()), cosines.tolist(), strict=True)
+    return tuple(sorted(pairs, key=lambda pair: -pair[2]))
 
 
 def _plane(rows: Float[Tensor, "n dim"]) -> tuple[Float[Tensor, "dim 2"], float]:

@@ -1,4 +1,4 @@
-"""The page of a run: of an `ExperimentResult` and the `results.json` that was made of it."""
+"""The page of a run, made of its `ExperimentResult` and its `results.json`."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from torch.nn.functional import normalize
 from fewshot.evaluation import Evaluation
 from fewshot.experiment.result import ExperimentResult
 from fewshot.page.answers import MOST_WRONG, Answers
-from fewshot.page.decided import by_closest
-from fewshot.page.map import Map, map_of
+from fewshot.page.map import map_of
 from fewshot.page.page import Augmented, Curve, Page, Row, answered, settings
-from fewshot.report.table import asked, covered, gain, interval, learner_name, percent
+from fewshot.page.reasons import by_closest
+from fewshot.report.table import coverage, gain, interval, learner_name, percent, protocol
 from fewshot.tasks.task import Task
 from fewshot.training import TrainingHistory
 
@@ -28,39 +28,36 @@ def page_of_run(task: Task, result: ExperimentResult, results: Mapping[str, Any]
     """The page of a run.
 
     Args:
-        task: that was scored.
+        task: the task that is scored.
         result: of the experiment.
         results: its `results.json`, see `fewshot.report.results`.
     """
+    summary = coverage(results)
     answers = Answers.of_evaluation(task, result.evaluation, result.episodes.classes)
-    space, decided = None, [""] * len(answers.wrong()[:MOST_WRONG])
+    texts_map, reasons = None, [""] * len(answers.wrong()[:MOST_WRONG])
     if result.features is not None:
         known = result.episodes.classes.unique()
-        places = torch.isin(task.labels, known).nonzero().flatten()
-        classes = torch.searchsorted(known, task.labels[places])
+        indices = torch.isin(task.labels, known).nonzero().flatten()
+        classes = torch.searchsorted(known, task.labels[indices])
         features = normalize(result.features.texts, dim=-1)
-        rows, texts = features[places], [task.texts[place] for place in places.tolist()]
-        decided = by_closest(answers, features, rows, classes, texts)
-        space = _map(answers, places, rows, classes, texts)
+        rows, texts = features[indices], [task.texts[i] for i in indices.tolist()]
+        reasons = by_closest(answers, features, rows, classes, texts)
+        wrong = {text.index for text in answers.wrong() if 2 * text.n_wrong >= text.n_tested}
+        wrong_rows = {row for row, i in enumerate(indices.tolist()) if i in wrong}
+        texts_map = map_of(rows, classes, answers.labels, texts, wrong_rows)
     return Page(
-        title=asked(results),
-        summary=f"{(said := covered(results))[0].upper()}{said[1:]}.",
+        title=protocol(results),
+        summary=f"{summary[0].upper()}{summary[1:]}.",
         rows=tuple(_rows(results)),
         advice=tuple(results["advice"]),
-        **answered(answers, decided),
+        **answered(answers, reasons),
         ece=results["ece"],
-        map=space,
+        map=texts_map,
         curves=tuple(_curves(result)),
         augmented=_augmented(task, result, results["augment"]),
         configuration=settings({name: results[name] for name in _CONFIGURATION if name in results}),
         command=results.get("command", ""),
     )
-
-
-def _map(answers: Answers, places: Any, rows: Any, classes: Any, texts: list[str]) -> Map | None:
-    wrong = {one.place for one in answers.wrong() if 2 * one.wrong >= one.asked}
-    numbers = {number for number, place in enumerate(places.tolist()) if place in wrong}
-    return map_of(rows, classes, answers.labels, texts, numbers)
 
 
 def _rows(results: Mapping[str, Any]) -> Iterator[Row]:
@@ -82,8 +79,8 @@ def _rows(results: Mapping[str, Any]) -> Iterator[Row]:
 def _curves(result: ExperimentResult) -> Iterator[Curve]:
     if result.with_half is not None:
         full, half = result.with_half
-        sizes = result.episodes.support_mask.sum(-1).double().mean()
-        points = tuple(_point(size, one) for size, one in ((float(sizes) / 2, half), (float(sizes), full)))
+        size = float(result.episodes.support_mask.sum(-1).double().mean())
+        points = tuple(_point(x, scored) for x, scored in ((size / 2, half), (size, full)))
         yield Curve("With half of the texts, and with all", "support texts of a label", "accuracy", {"learner": points})
     trained = {"learner": result.trained.history}
     if result.trained.encoder_training is not None:
@@ -103,13 +100,13 @@ def _line(history: TrainingHistory) -> tuple[tuple[float, float, None, None], ..
 
 
 def _augmented(task: Task, result: ExperimentResult, made: Mapping[str, Any] | None) -> Augmented | None:
-    found = result.augmentation
-    if found is None or made is None:
+    augmentation = result.augmentation
+    if augmentation is None or made is None:
         return None
     decision = (made["decision"] or {}).get("sentence", "")
     decision = f"{decision}." if decision and not decision.endswith(".") else decision
-    where = [name.replace("_", "-") for name in ("support", "meta_training") if made[name]]
-    sentence = f"New texts are used in: {', '.join(where)}." if where else "No new texts are used."
+    parts = [name.replace("_", "-") for name in ("support", "meta_training") if made[name]]
+    sentence = f"New texts are used in: {', '.join(parts)}." if parts else "No new texts are used."
     counts = [
         (part, source, numbers)
         for part, of_part in made["made"].items()
@@ -118,10 +115,10 @@ def _augmented(task: Task, result: ExperimentResult, made: Mapping[str, Any] | N
     columns = tuple(dict.fromkeys(name for *_, numbers in counts for name in numbers))
     rows = tuple((part, source, *(_cell(numbers.get(name)) for name in columns)) for part, source, numbers in counts)
     examples = [
-        (task.classes[int(task.labels[place])], text, one.text, f"{one.source} {one.how}".strip())
-        for new in found.new_texts.values()
-        for place, text, kept in zip(new.places, new.bank.texts, new.bank.kept(), strict=True)
-        for one in kept[:1]
+        (task.classes[int(task.labels[i])], text, first.text, f"{first.source} {first.how}".strip())
+        for new in augmentation.new_texts.values()
+        for i, text, kept in zip(new.places, new.bank.texts, new.bank.kept(), strict=True)
+        for first in kept[:1]
     ]
     step = max(1, len(examples) // _EXAMPLES)
     columns = ("part", "source", *(name.replace("_", " ") for name in columns))

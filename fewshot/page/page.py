@@ -1,4 +1,4 @@
-"""What a page shows, as plain values; `render` makes HTML of it."""
+"""The content of a page as plain values; `render` makes HTML of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Row:
     difference: str = ""
     macro_f1: str = ""
     ece: str = ""
-    share: float | None = None  # the accuracy and its interval as fractions, for the picture
+    share: float | None = None  # the accuracy and its interval as fractions, for the chart
     low: float | None = None
     high: float | None = None
 
@@ -38,7 +38,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Scope:
-    """Scores of texts: how far each is of a known label. Those below the threshold (None: no text is) are rejected."""
+    """Scores of texts for being of a known label; those below the threshold are rejected (None: no text is)."""
 
     scores: Mapping[str, tuple[float, ...]]
     threshold: float | None
@@ -47,7 +47,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Augmented:
-    """What was augmented: a row for each part and source, and examples as (label, text, new text, source)."""
+    """New texts: a row for each part and source, and examples as (label, text, new text, source)."""
 
     sentence: str
     columns: tuple[str, ...] = ()
@@ -57,10 +57,10 @@ class Augmented:
 
 @dataclass(frozen=True)
 class Listed:
-    """A wrong text, and what decided on it."""
+    """A wrong text, and the reason for its prediction."""
 
-    one: WrongText
-    decided: str
+    wrong: WrongText
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -69,22 +69,22 @@ class Page:
 
     Args:
         title: of the page.
-        summary: what was tested, in a sentence.
+        summary: a sentence on the tested texts.
         rows: the number of the page, and the baselines below it.
         advice: sentences, the most important one last.
-        answers: the predictions behind the number; None where they are not known text by text.
+        answers: the predictions behind the number; None if they are not known text by text.
         classes: scores of each label.
         pairs: labels that are confused.
-        wrong: of all `n_wrong` texts the first `MOST_WRONG`.
+        wrong: the first `MOST_WRONG` of all `n_wrong` texts.
         reliability: bins of the confidence.
         ece: the calibration error, as in the table.
-        measure: what the numbers of the rows are.
+        measure: name of the scores in the rows.
         map: texts and prototypes.
         scope: scores of a rejection.
         curves: learning and shot curves.
         augmented: new texts.
         gaps: accuracy of groups, and on changed texts.
-        findings: what is wrong with the texts.
+        findings: faults of the texts.
         configuration: name → value.
         command: to repeat it.
     """
@@ -112,29 +112,29 @@ class Page:
 
     @property
     def counted(self) -> str:
-        """What is counted: texts, or answers where some texts were asked for more often than others."""
+        """The unit of counts: texts, or answers if some texts have more answers than others."""
         return "texts" if self.answers is None or self.answers.even else "answers"
 
 
-def answered(answers: Answers, decided: Sequence[str]) -> dict[str, Any]:
-    """The fields of a page that follow from answers; `decided` has a sentence for each of the first wrong texts."""
+def answered(answers: Answers, reasons: Sequence[str]) -> dict[str, Any]:
+    """The fields of a page that follow from answers; `reasons` has a sentence for each wrong text that is listed."""
     wrong = answers.wrong()
     return {
         "answers": answers,
         "classes": answers.by_class(),
         "pairs": answers.pairs(),
-        "wrong": tuple(Listed(one, why) for one, why in zip(wrong[:MOST_WRONG], decided, strict=True)),
+        "wrong": tuple(Listed(text, reason) for text, reason in zip(wrong[:MOST_WRONG], reasons, strict=True)),
         "n_wrong": len(wrong),
         "reliability": answers.reliability(),
     }
 
 
 def settings(values: Mapping[str, Any], prefix: str = "") -> tuple[tuple[str, str], ...]:
-    """Nested values as name and value, names joined by dots; what is None or empty is left out."""
-    found: list[tuple[str, str]] = []
+    """Nested values as name and value, names joined by dots; None and empty values are left out."""
+    pairs: list[tuple[str, str]] = []
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found += settings(value, f"{prefix}{name}.")
+            pairs += settings(value, f"{prefix}{name}.")
         elif value is not None and value not in ("", [], ()):
-            found.append((f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
-    return tuple(found)
+            pairs.append((f"{prefix}{name}", f"{value:.4g}" if isinstance(value, float) else str(value)))
+    return tuple(pairs)

@@ -1,4 +1,4 @@
-"""Parts of a picture in SVG. Sizes are in its own units; colours are CSS classes, which know light and dark mode."""
+"""Parts of a chart in SVG. Sizes are in its own units; colours are CSS classes, which know light and dark mode."""
 
 import html
 import math
@@ -17,16 +17,16 @@ _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")  # Unicode categories that 
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture, and its numbers as a `Table`, if they are in no other table of the page."""
+    """An SVG, and its numbers as a `Table` if they are in no other table of the page."""
 
     title: str
     svg: Markup
-    behind: Any = None
+    table: Any = None
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The values from `low` to `high` on the stretch from `start` to `end` of a picture."""
+    """A linear scale from the values `low` to `high` to the coordinates `start` to `end`."""
 
     low: float
     high: float
@@ -35,7 +35,7 @@ class Axis:
 
     @classmethod
     def around(cls, values: Iterable[float], start: float, end: float) -> "Axis":
-        """An axis that holds some values and ends at round numbers.
+        """An axis that spans some values and ends at round numbers.
 
         Example:
             >>> Axis.around([0.63, 0.91], 0.0, 100.0).ticks()
@@ -44,14 +44,15 @@ class Axis:
         values = list(values)
         step = _step(min(values), max(values))
         low, high = (
-            step * turn(round(value / step, 6)) for turn, value in ((math.floor, min(values)), (math.ceil, max(values)))
+            step * rounded(round(value / step, 6))
+            for rounded, value in ((math.floor, min(values)), (math.ceil, max(values)))
         )
         if low == high:
             low, high = (low - step, high) if low > 0 else (low, high + step)
         return cls(low, high, start, end)
 
     def at(self, value: float) -> float:
-        """The place of a value."""
+        """The coordinate of a value."""
         return self.start + (self.end - self.start) * (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> tuple[float, ...]:
@@ -63,58 +64,61 @@ class Axis:
 
 def _step(low: float, high: float) -> float:
     """1, 2 or 5 times a power of ten, about a fifth of a range."""
-    wide = (high - low) / 5 or 0.02
-    power = 10.0 ** math.floor(math.log10(wide))
-    return power * next(times for times in (1, 2, 5, 10) if times >= 0.999 * wide / power)
+    fifth = (high - low) / 5 or 0.02
+    power = 10.0 ** math.floor(math.log10(fifth))
+    return power * next(times for times in (1, 2, 5, 10) if times >= 0.999 * fifth / power)
 
 
 def picture(
-    name: str, title: str, said: str, size: tuple[float, float], parts: Iterable[str], behind: Any = None
+    name: str, title: str, description: str, size: tuple[float, float], parts: Iterable[str], table: Any = None
 ) -> Chart:
-    """Parts with a title and a description.
+    """A chart of SVG elements.
 
     Args:
         name: part of the ids.
-        title, said: what a screen reader says.
+        title, description: for a screen reader.
         size: width and height.
         parts: elements.
-        behind: its `Table`.
+        table: of its numbers.
     """
     width, height = size
     head = f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-labelledby="{name}-title {name}-said"'
     style = f'style="max-width:{1.25 * width:.0f}px;min-width:{0.7 * width:.0f}px"'
-    inner = f'<title id="{name}-title">{escaped(title)}</title><desc id="{name}-said">{escaped(said)}</desc>'
+    inner = f'<title id="{name}-title">{escaped(title)}</title><desc id="{name}-said">{escaped(description)}</desc>'
     svg = Markup(f"<svg {head} {style}>{inner}{''.join(parts)}</svg>")  # noqa: S704  words are escaped, the rest is numbers
-    return Chart(title, svg, behind)
+    return Chart(title, svg, table)
 
 
 def text(x: float, y: float, words: str, anchor: str = "middle", kind: str = "") -> str:
-    """Words at a place."""
+    """A text element."""
     kind = f' class="{kind}"' if kind else ""
     return f'<text{kind} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escaped(words)}</text>'
 
 
-def path(kind: str, shape: str, said: str = "") -> str:
-    """A path; what is `said` shows where a pointer rests."""
-    return f'<path class="{kind}" d="{shape}">{_title(said)}</path>'
+def path(kind: str, shape: str, tooltip: str = "") -> str:
+    """A path."""
+    return f'<path class="{kind}" d="{shape}">{_title(tooltip)}</path>'
 
 
-def dot(kind: str, x: float, y: float, radius: float, said: str = "") -> str:
+def dot(kind: str, x: float, y: float, radius: float, tooltip: str = "") -> str:
     """A circle."""
-    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">{_title(said)}</circle>'
+    return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">{_title(tooltip)}</circle>'
 
 
-def box(kind: str, corner: tuple[float, float], size: tuple[float, float], said: str = "", opacity: float = 1) -> str:
+def box(
+    kind: str, corner: tuple[float, float], size: tuple[float, float], tooltip: str = "", opacity: float = 1
+) -> str:
     """A rectangle."""
     (x, y), (width, height) = corner, size
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill-opacity="{opacity:.2f}"'
-    return f'<rect class="{kind}" {place}>{_title(said)}</rect>'
+    position = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill-opacity="{opacity:.2f}"'
+    return f'<rect class="{kind}" {position}>{_title(tooltip)}</rect>'
 
 
 def grid_x(axis: Axis, bottom: float, percent: bool = True) -> str:
     """A vertical line with its value for each tick."""
     return "".join(
-        path("grid", f"M{axis.at(value):.1f} 4V{bottom:.1f}") + text(axis.at(value), bottom + 16, shown(value, percent))
+        path("grid", f"M{axis.at(value):.1f} 4V{bottom:.1f}")
+        + text(axis.at(value), bottom + 16, tick_label(value, percent))
         for value in axis.ticks()
     )
 
@@ -123,13 +127,13 @@ def grid_y(axis: Axis, left: float, right: float) -> str:
     """A horizontal line with its per cent for each tick."""
     return "".join(
         path("grid", f"M{left:.1f} {axis.at(value):.1f}H{right:.1f}")
-        + text(left - 6, axis.at(value) + 4, shown(value, True), "end")
+        + text(left - 6, axis.at(value) + 4, tick_label(value, True), "end")
         for value in axis.ticks()
     )
 
 
-def shown(value: float, percent: bool) -> str:
-    """A number of an axis."""
+def tick_label(value: float, percent: bool) -> str:
+    """The label of a tick."""
     return f"{100 * value if percent else value:.4g}"
 
 
@@ -164,13 +168,13 @@ def escaped(words: str) -> str:
     return html.escape(visible(words))
 
 
-def _title(said: str) -> str:
-    return f"<title>{escaped(said)}</title>" if said else ""
+def _title(tooltip: str) -> str:
+    return f"<title>{escaped(tooltip)}</title>" if tooltip else ""
 
 
-def _visible(one: str) -> str:
-    if one in "\t\n\r\u200c\u200d" or unicodedata.category(one) not in _HIDDEN:  # joiners belong to words
-        return one
-    if ord(one) < 32:
-        return chr(0x2400 + ord(one))
-    return f"\\u{ord(one):04x}" if ord(one) < 0x10000 else f"\\U{ord(one):08x}"
+def _visible(character: str) -> str:
+    if character in "\t\n\r\u200c\u200d" or unicodedata.category(character) not in _HIDDEN:  # joiners belong to words
+        return character
+    if ord(character) < 32:
+        return chr(0x2400 + ord(character))
+    return f"\\u{ord(character):04x}" if ord(character) < 0x10000 else f"\\U{ord(character):08x}"

@@ -18,11 +18,11 @@ class Table:
 
     Args:
         label: of the table, for a screen reader.
-        columns: their heads.
+        columns: heads of the columns.
         kinds: a letter for each column: a (h)ead of the row, (n)umber, (w)ords of a text, (t)erm or (q)uotations.
-        rows: cells; that of quotations is a tuple.
-        sortable: whether a head sorts the rows.
-        marked: number of the row that stands out.
+        rows: cells; a cell of quotations is a tuple.
+        sortable: True if a head sorts the rows.
+        marked: index of the row that stands out.
     """
 
     label: str
@@ -34,7 +34,7 @@ class Table:
 
 
 def baselines(page: Page) -> Table:
-    """The learner and what it is compared with; columns that are empty are left out."""
+    """The learner and its baselines; empty columns are left out."""
     columns = {
         f"{page.measure} %": "accuracy",
         "95 % interval": "interval",
@@ -42,34 +42,34 @@ def baselines(page: Page) -> Table:
         "macro-F1 %": "macro_f1",
         "calibration error": "ece",
     }
-    there = {name: field for name, field in columns.items() if any(getattr(row, field) for row in page.rows)}
-    rows = tuple((row.name, *(getattr(row, field) for field in there.values())) for row in page.rows)
-    return Table("learner and baselines", ("classifier", *there), "h" + "n" * len(there), rows, marked=0)
+    used = {name: field for name, field in columns.items() if any(getattr(row, field) for row in page.rows)}
+    rows = tuple((row.name, *(getattr(row, field) for field in used.values())) for row in page.rows)
+    return Table("learner and baselines", ("classifier", *used), "h" + "n" * len(used), rows, marked=0)
 
 
 def labels(page: Page) -> Table:
     """Precision, recall and F1 of each label."""
     rows = tuple(
-        (short(one.label, LABEL_LENGTH), _percent(one.f1), _percent(one.precision), _percent(one.recall), number(one.n))
-        for one in page.classes
+        (short(row.label, LABEL_LENGTH), _percent(row.f1), _percent(row.precision), _percent(row.recall), number(row.n))
+        for row in page.classes
     )
     columns = ("label", "F1 %", "precision %", "recall %", page.counted)
     return Table("scores of each label", columns, "hnnnn", rows, sortable=True)
 
 
-def groups(found: GroupGap) -> Table:
+def groups(gap: GroupGap) -> Table:
     """The accuracy of each group, the lowest first."""
-    return Table(GROUPS, GROUP_COLUMNS, "hnnn", group_rows(found, lambda name: short(name, LABEL_LENGTH)))
+    return Table(GROUPS, GROUP_COLUMNS, "hnnn", group_rows(gap, lambda name: short(name, LABEL_LENGTH)))
 
 
 def changes(effects: Sequence[ChangeEffect]) -> Table:
-    """What each change of the texts does to accuracy."""
+    """The effect of each change of the texts on accuracy."""
     return Table(CHANGES, CHANGE_COLUMNS, "hnnnnn", change_rows(effects))
 
 
-def findings(found: Findings) -> Table:
-    """What is wrong with the texts, what to do, and where."""
-    rows = tuple((one.sentence, one.advice, one.examples) for one in found.found)
+def findings(findings: Findings) -> Table:
+    """The faults of the texts, with advice and examples."""
+    rows = tuple((finding.sentence, finding.advice, finding.examples) for finding in findings.found)
     return Table("what was found in the texts", ("found", "what to do", "such as"), "hwq", rows)
 
 
@@ -77,8 +77,8 @@ def pairs(page: Page) -> Table:
     """The labels that are confused most, with texts."""
     rows = tuple(
         (
-            f"{short(pair.one, LABEL_LENGTH)} and {short(pair.other, LABEL_LENGTH)}",
-            number(pair.there + pair.back),
+            f"{short(pair.first, LABEL_LENGTH)} and {short(pair.second, LABEL_LENGTH)}",
+            number(pair.n_as_second + pair.n_as_first),
             tuple(f"{short(text, TEXT_LENGTH // 2)} ({short(label, LABEL_LENGTH)})" for text, label in pair.texts),
         )
         for pair in page.pairs
@@ -87,27 +87,27 @@ def pairs(page: Page) -> Table:
 
 
 def wrong(page: Page) -> Table:
-    """Texts that are wrong; columns that say nothing are left out."""
+    """The wrong texts; empty columns are left out."""
     cells = [
         {
-            "text": short(one.text, TEXT_LENGTH),
-            "own label": short(one.label, LABEL_LENGTH),
-            "taken for": short(one.predicted, LABEL_LENGTH),
-            "confidence %": _percent(one.confidence) if one.confidence == one.confidence else "",
-            "wrong": f"{one.wrong} of {one.asked}" if one.asked > 1 else "",
-            "what decided": short(listed.decided, TEXT_LENGTH),
+            "text": short(wrong_text.text, TEXT_LENGTH),
+            "own label": short(wrong_text.label, LABEL_LENGTH),
+            "taken for": short(wrong_text.predicted, LABEL_LENGTH),
+            "confidence %": _percent(wrong_text.confidence) if wrong_text.confidence == wrong_text.confidence else "",
+            "wrong": f"{wrong_text.n_wrong} of {wrong_text.n_tested}" if wrong_text.n_tested > 1 else "",
+            "what decided": short(listed.reason, TEXT_LENGTH),
         }
         for listed in page.wrong
-        for one in (listed.one,)
+        for wrong_text in (listed.wrong,)
     ]
     kinds = dict(zip(cells[0], "wttnnw", strict=True))
-    there = [name for name in kinds if any(row[name] for row in cells)]
-    rows = tuple(tuple(row[name] for name in there) for row in cells)
-    return Table("wrong texts", tuple(there), "".join(kinds[name] for name in there), rows, sortable=True)
+    used = [name for name in kinds if any(row[name] for row in cells)]
+    rows = tuple(tuple(row[name] for name in used) for row in cells)
+    return Table("wrong texts", tuple(used), "".join(kinds[name] for name in used), rows, sortable=True)
 
 
-def made(augmented: Augmented) -> Table:
-    """How many new texts each source made."""
+def new_texts(augmented: Augmented) -> Table:
+    """The number of new texts of each source."""
     kinds = "ht" + "n" * (len(augmented.columns) - 2)
     return Table("new texts by source", augmented.columns, kinds, augmented.rows)
 

@@ -1,1 +1,1 @@
-"""What the user sees: results.json, tables."""
+"""Reports of runs: results.json, tables."""

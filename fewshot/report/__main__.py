@@ -14,9 +14,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fewshot.report", description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="folder", help="folder of a run or of a sweep")
     parser.add_argument("-o", "--output", type=Path, help="page to write, such as comparison.html")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        report_runs(asked.folders, asked.output)
+        report_runs(options.folders, options.output)
     except FewshotError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

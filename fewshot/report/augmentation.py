@@ -1,4 +1,4 @@
-"""What augmentation made: for `results.json`, and as a table of every new text."""
+"""The new texts of an augmentation: a summary for `results.json`, and a table of all of them."""
 
 import csv
 import json
@@ -18,15 +18,15 @@ COLUMNS = ("part", "label", "text", "source", "augmented", "how", "cosine", "dro
 def augmentation_json(result: AugmentationResult) -> dict[str, Any]:
     """The value of `augment` in `results.json`.
 
-    settings        as asked for
+    settings        as given
     support         whether the support of the test episodes was augmented
-    meta_training   whether train texts were
-    sources, weight those used in the end; a decision may take fewer sources, and another weight
+    meta_training   whether the train texts were augmented
+    sources, weight as used; a decision may take fewer sources, and another weight
     made            part of the classes → {texts, texts_per_class, sources: source → {proposed, kept, and the number
                     dropped for each reason, outside_margin}}; outside_margin is the share of uses in supports in
                     which a kept text was left out, as another class of the episode was too near
     decision        null, or {chosen, sentence, episodes, accuracy_without, trials}
-    notes           where words are from
+    notes           the origins of words
     """
     used, sources = result.used, list(result.asked.sources or ())
     augments = result.support is not None or result.meta_training
@@ -50,10 +50,11 @@ def augmentation_json(result: AugmentationResult) -> dict[str, Any]:
 
 
 def write_table(path: Path, result: AugmentationResult, task: Task) -> None:
-    """Write every proposed text with what became of it, tab-separated, whole or not at all.
+    """Write every proposed text and its fate, tab-separated, whole or not at all.
 
-    The columns are `COLUMNS`; `dropped` is empty for a text that was kept, and then `supports` says in how many
-    supports its text stands, and `within_margin` in how many of these it stood beside it. StorageError as in `atomic`.
+    The columns are `COLUMNS`; `dropped` is empty for a text that was kept, and then `supports` is the number
+    of supports with the text that it comes from, and `within_margin` the number of these to which it was added.
+    StorageError as in `atomic`.
     """
     with atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
@@ -65,10 +66,10 @@ def write_table(path: Path, result: AugmentationResult, task: Task) -> None:
 def _rows(made: NewTexts, task: Task) -> Iterator[tuple[str, ...]]:
     nearer = iter(made.nearer)
     uses = made.uses or ("",) * len(made.places)
-    for place, text, scored, supports in zip(made.places, made.bank.texts, made.bank.scored, uses, strict=True):
-        label = task.classes[int(task.labels[place])]
-        for one in scored:
-            cosine = "" if math.isnan(one.verdict.cosine) else f"{one.verdict.cosine:.4f}"
-            ends = (str(supports), str(next(nearer, ""))) if one.kept else ("", "")
-            what = (one.source, one.text, one.how, cosine, one.verdict.dropped or "")
-            yield tuple(" ".join(cell.split()) for cell in (made.part, label, text, *what, *ends))
+    for index, text, scored, supports in zip(made.places, made.bank.texts, made.bank.scored, uses, strict=True):
+        label = task.classes[int(task.labels[index])]
+        for new in scored:
+            cosine = "" if math.isnan(new.verdict.cosine) else f"{new.verdict.cosine:.4f}"
+            counts = (str(supports), str(next(nearer, ""))) if new.kept else ("", "")
+            cells = (made.part, label, text, new.source, new.text, new.how, cosine, new.verdict.dropped or "", *counts)
+            yield tuple(" ".join(cell.split()) for cell in cells)

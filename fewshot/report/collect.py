@@ -26,8 +26,8 @@ class Run:
     @property
     def episodes(self) -> str:
         """Equal for runs that were scored on the same episodes, and can be compared pairwise."""
-        found = (self.results["episodes_sha256"], self.results["task_sha256"], len(self.accuracies))
-        return " ".join(map(str, found))
+        key = (self.results["episodes_sha256"], self.results["task_sha256"], len(self.accuracies))
+        return " ".join(map(str, key))
 
     @property
     def stage(self) -> str:
@@ -71,7 +71,7 @@ def sweep_table(runs: Iterable[Run]) -> Table:
 
 
 def sweep_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[str]], str]:
-    """The columns of the table of runs, its rows, and what its numbers mean."""
+    """The columns, the rows and the caption of the table of runs."""
     shared = any((run.results.get("strategy") or {}).get("protocol") == "fixed_test" for run in runs)
     over = " (over supports alone, where these have one test part)" if shared else ""
     varying = [key for key in _VARYING if len({run.shown(key) for run in runs}) > 1]
@@ -87,10 +87,10 @@ def sweep_rows(runs: Sequence[Run]) -> tuple[list[str], list[list[str]], str]:
 
 
 def name_of(run: Run, runs: Sequence[Run]) -> str:
-    """What sets a run apart from others: its learner, and each setting that differs."""
+    """The name of a run among others: its learner, and each setting that differs."""
     parts = [str(run.results["learner"])]
     for key in (*_SORTED_BY, *_VARYING):
-        if len({one.shown(key) for one in runs}) > 1 and run.shown(key):
+        if len({other.shown(key) for other in runs}) > 1 and run.shown(key):
             parts.append(run.shown(key) if key in WORDS else f"{key.replace('_', ' ')} {run.shown(key)}")
     return ", ".join(parts)
 
@@ -117,7 +117,7 @@ def _row(run: Run, reference: Run, varying: Sequence[str]) -> list[str]:
 
 
 def _in_order(path: Path) -> list[tuple[int, str]]:
-    """Job 2 of a sweep before job 10."""
+    """Sort key that puts job 2 of a sweep before job 10."""
     return [(int(part) if part.isdecimal() else -1, part) for part in path.parts]
 
 
@@ -126,10 +126,10 @@ def _read(path: Path) -> Run:
         results = json.loads(path.read_text(encoding="utf-8"))
         check_results(results)
         accuracies = json.loads((path.parent / "episode_accuracies.json").read_text(encoding="utf-8"))
-        own = torch.tensor(accuracies[results["learner"]], dtype=torch.float64)
-        if own.dim() != 1 or not len(own) or not own.isfinite().all():
+        scores = torch.tensor(accuracies[results["learner"]], dtype=torch.float64)
+        if scores.dim() != 1 or not len(scores) or not scores.isfinite().all():
             raise ValueError("episode_accuracies.json holds no list of accuracies")
-        return Run(path.parent, results, own)
+        return Run(path.parent, results, scores)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             f"{path} cannot be read ({type(error).__name__}: {error}). Expected what a run writes, with "

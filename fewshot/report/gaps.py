@@ -13,16 +13,16 @@ CHANGES = "accuracy on changed texts"
 CHANGE_COLUMNS = ("change", "texts", "before %", "after %", "difference", "95 % interval")
 
 
-def group_rows(found: GroupGap, name: Callable[[str], str] = printable) -> tuple[tuple[str, ...], ...]:
-    """Cells of the accuracy of each group, the lowest first; `name` makes a group's name fit to be shown."""
+def group_rows(gap: GroupGap, name: Callable[[str], str] = printable) -> tuple[tuple[str, ...], ...]:
+    """Cells of the accuracy of each group, the lowest first; `name` formats the name of a group."""
     return tuple(
         (name(group.name), f"{group.n_texts:,}", group.accuracy.percent(), interval(group.accuracy.as_json()))
-        for group in found.groups
+        for group in gap.groups
     )
 
 
 def change_rows(effects: Sequence[ChangeEffect]) -> tuple[tuple[str, ...], ...]:
-    """Cells of what each change of the texts does to accuracy."""
+    """Cells of the effect of each change of the texts on accuracy."""
     return tuple(
         (
             effect.name,

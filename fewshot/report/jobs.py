@@ -16,7 +16,7 @@ class JobWithoutResults:
     Args:
         overrides: its typed settings.
         message: why it has no results.
-        pruned: whether its sweeper ended it, for others were better.
+        pruned: True if its sweeper ended it because others were better.
     """
 
     overrides: tuple[str, ...]

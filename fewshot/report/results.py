@@ -141,7 +141,9 @@ def _training(history: TrainingHistory) -> dict[str, Any]:
 
 def _adapters(scored: Scored) -> dict[str, int] | None:
     chosen = [details["adapter"] for details in scored.adaptations if "adapter" in details]
-    names = ("none" if one["name"] is None else f"{one['name']} at {one['strength']:g}" for one in chosen)
+    names = (
+        "none" if adapter["name"] is None else f"{adapter['name']} at {adapter['strength']:g}" for adapter in chosen
+    )
     return dict(Counter(names).most_common()) or None
 
 
@@ -166,8 +168,10 @@ def add_process(results: dict[str, Any], total_seconds: float, texts_encoded: in
 
 def write_results(folder: Path, results: dict[str, Any], result: ExperimentResult) -> None:
     """Write `results.json` and `episode_accuracies.json`, each whole or not at all; StorageError if that fails."""
-    named = {results["learner"]: result.evaluation, **result.baselines}
-    write_json(folder / "episode_accuracies.json", {name: each.accuracies.tolist() for name, each in named.items()})
+    evaluations = {results["learner"]: result.evaluation, **result.baselines}
+    write_json(
+        folder / "episode_accuracies.json", {name: scored.accuracies.tolist() for name, scored in evaluations.items()}
+    )
     write_json(folder / "results.json", results)
 
 

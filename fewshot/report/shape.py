@@ -1,4 +1,4 @@
-"""What `results.json` has to look like for a table or a page to be made of it."""
+"""The parts of `results.json` that tables and pages need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ _RESULTS: Mapping[str, Any] = {
 
 
 def check_results(results: Any) -> None:
-    """Refuse what is not the content of a `results.json` with a KeyError or a TypeError that names the place."""
+    """Raise a KeyError or a TypeError that names the first value that is no part of a `results.json`."""
     _check(results, _RESULTS, "")
     interval = results["accuracy"].get("interval")
     if interval is not None and len(interval) != 2:

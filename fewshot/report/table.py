@@ -20,7 +20,7 @@ def percent(value: Mapping[str, Any], sign: bool = False) -> str:
 
 
 def interval(value: Mapping[str, Any], sign: bool = False) -> str:
-    """Its interval: "81.0 to 87.1"; empty where there is none."""
+    """Its interval: "81.0 to 87.1"; empty if there is none."""
     plus = "+" if sign else ""
     return " to ".join(f"{100 * bound:{plus}.1f}" for bound in value.get("interval") or ())
 
@@ -39,8 +39,8 @@ def learner_name(results: Mapping[str, Any]) -> str:
 def comparison_table(results: Mapping[str, Any]) -> Table:
     """The learner beside its baselines on the same episodes."""
     itself = [name for name in ITSELF if name in results["baselines"]]
-    own = "".join(f"; {name}: the same learner" for name in itself)
-    table = Table(title=printable(asked(results)), caption=f"{covered(results)}{own}")
+    notes = "".join(f"; {name}: the same learner" for name in itself)
+    table = Table(title=printable(protocol(results)), caption=f"{coverage(results)}{notes}")
     for column in ("learner", "accuracy %", "95 % interval", "difference", "macro-F1 %", "ECE", "intra", "inter"):
         table.add_column(column, justify="left" if column == "learner" else "right")
     table.add_row(*_row(learner_name(results), results), style="bold")
@@ -57,8 +57,8 @@ def failed_table(jobs: Sequence[JobWithoutResults]) -> Table:
     return table
 
 
-def asked(results: Mapping[str, Any]) -> str:
-    """What was asked for: "medical_terms, 5-way 5-shot, with label names"."""
+def protocol(results: Mapping[str, Any]) -> str:
+    """Task and protocol in words: "medical_terms, 5-way 5-shot, with label names"."""
     names = "with label names" if results["label_names"] else "without label names"
     noise = f", {results['support_noise']:.0%} of the support labels wrong" if results["support_noise"] else ""
     unequal = " (unequal)" if results["realistic"] else ""
@@ -67,9 +67,9 @@ def asked(results: Mapping[str, Any]) -> str:
     return f"{results['task']}, {ways}, {names}{noise}"
 
 
-def covered(results: Mapping[str, Any]) -> str:
-    """The episodes of the scores and what the intervals cover, in words."""
-    return f"{_episodes(results)}; {_covered(results)}"
+def coverage(results: Mapping[str, Any]) -> str:
+    """The episodes of the scores and the coverage of the intervals, in words."""
+    return f"{_episodes(results)}; {_intervals(results)}"
 
 
 def _episodes(results: Mapping[str, Any]) -> str:
@@ -89,13 +89,11 @@ def _episodes(results: Mapping[str, Any]) -> str:
     return f"{supports} beside one test part of {results['queries']} texts per class, {seen}"
 
 
-def _covered(results: Mapping[str, Any]) -> str:
-    """What the intervals cover."""
+def _intervals(results: Mapping[str, Any]) -> str:
+    """The coverage of the intervals, in words."""
     strategy = results.get("strategy") or {}
-    drawn, other = (
-        strategy.get("protocol"),
-        "other texts" if strategy.get("classes") == "all" else "other classes and texts",
-    )
+    drawn = strategy.get("protocol")
+    other = "other texts" if strategy.get("classes") == "all" else "other classes and texts"
     intervals = f"the interval and that of differences are for {other}"
     if drawn == "cross_validation" or results["episodes"] == 1:
         return intervals

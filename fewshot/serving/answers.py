@@ -9,41 +9,43 @@ from fewshot.serving.scoring import Answer
 if TYPE_CHECKING:
     from fewshot.fitted.explanation import Explanation
 
-_EVIDENCE = 5  # pieces that are shown
+_MAX_EVIDENCE = 5  # contributions that are shown
 
 
 def predictions(model: ServedModel, answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    """What a model says of each text, as `schemas.Prediction` describes it."""
+    """The answers of a model as JSON, see `schemas.Prediction`."""
     return [_prediction(model, answer) for answer in answers]
 
 
 def _prediction(model: ServedModel, answer: Answer) -> dict[str, Any]:
-    said = answer.prediction
-    own = {
-        "label": model.reject_label if said.rejected else said.label,
-        "probability": _rounded(said.probability),
-        "rejected": said.rejected,
+    prediction = answer.prediction
+    content: dict[str, Any] = {
+        "label": model.reject_label if prediction.rejected else prediction.label,
+        "probability": _rounded(prediction.probability),
+        "rejected": prediction.rejected,
         "probabilities": [{"label": label, "probability": _rounded(value)} for label, value in answer.probabilities],
     }
-    return own if answer.explanation is None else {**own, "explanation": _explanation(answer.explanation)}
+    if answer.explanation is not None:
+        content["explanation"] = _explanation(answer.explanation)
+    return content
 
 
 def _explanation(explanation: "Explanation") -> dict[str, Any]:
-    shown = sorted(explanation.contributions, key=lambda one: -abs(one.weight))[:_EVIDENCE]
+    pieces = sorted(explanation.contributions, key=lambda piece: -abs(piece.weight))[:_MAX_EVIDENCE]
     return {
         "label": explanation.label,
         "score": _rounded(explanation.logit),
         "evidence": [
             {
-                "text": one.text,
-                "label": one.label,
-                "is_label_name": one.is_label_name,
-                "cosine": _rounded(one.cosine),
-                "weight": _rounded(one.weight),
+                "text": piece.text,
+                "label": piece.label,
+                "is_label_name": piece.is_label_name,
+                "cosine": _rounded(piece.cosine),
+                "weight": _rounded(piece.weight),
             }
-            for one in shown
+            for piece in pieces
         ],
-        "rest": _rounded(explanation.logit - sum(one.weight for one in shown)),
+        "rest": _rounded(explanation.logit - sum(piece.weight for piece in pieces)),
     }
 
 

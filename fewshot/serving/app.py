@@ -19,7 +19,7 @@ from fewshot.serving.answers import predictions
 from fewshot.serving.batcher import ClientGone, QueueFull
 from fewshot.serving.models import UnknownModel
 from fewshot.serving.schemas import problems
-from fewshot.serving.service import Asked, Service
+from fewshot.serving.service import PredictionRequest, Service
 
 log = logging.getLogger(__name__)
 
@@ -38,15 +38,15 @@ _DETAIL_LENGTH = 100  # of a value in a message
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application of a service, which works while the application does."""
+    """The application of a service, which runs as long as the application."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        working = asyncio.create_task(service.run())
+        task = asyncio.create_task(service.run())
         yield
-        working.cancel()
+        task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await working
+            await task
 
     app = FastAPI(
         title="fewshot", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
@@ -57,9 +57,9 @@ def create_app(service: Service) -> FastAPI:
     if service.learns:
         _add_learning(app, service)
     app.add_exception_handler(RequestValidationError, _unusable)
-    app.add_exception_handler(FewshotError, _said_with(422))
-    app.add_exception_handler(UnknownModel, _said_with(404))
-    app.add_exception_handler(StorageError, _said_with(500))
+    app.add_exception_handler(FewshotError, _with_status(422))
+    app.add_exception_handler(UnknownModel, _with_status(404))
+    app.add_exception_handler(StorageError, _with_status(500))
     app.add_exception_handler(QueueFull, _full)
     app.add_exception_handler(TimeoutError, _late)
     app.add_exception_handler(ClientGone, _late)
@@ -73,10 +73,10 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         """Label one text or many: label, calibrated probabilities, whether a text seems to be of no label."""
         texts = [body.texts] if isinstance(body.texts, str) else body.texts
         request_id = request.state.request_id
-        asked = Asked(texts, body.model, body.top, body.explain, request_id, request.is_disconnected)
-        model, answers = await service.predict(asked)
-        own = {"request_id": request_id, "model": model.name, "digest": model.digest}
-        return _json({**own, "predictions": predictions(model, answers)})
+        query = PredictionRequest(texts, body.model, body.top, body.explain, request_id, request.is_disconnected)
+        model, answers = await service.predict(query)
+        source = {"request_id": request_id, "model": model.name, "digest": model.digest}
+        return _json({**source, "predictions": predictions(model, answers)})
 
     @app.get("/models", response_model=schemas.ModelList, responses=problems(_401=_UNUSABLE[401]["description"]))
     async def models() -> Response:
@@ -109,8 +109,8 @@ def _add_learning(app: FastAPI, service: Service) -> None:
         labels = [tuple(label) if isinstance(label, list) else label for label in body.labels]
         model, saved = await service.learn(body.texts, labels, body.model, request_id)
         described = model.described()
-        own = {name: described[name] for name in ("digest", "labels", "n_texts")}
-        return _json({"request_id": request_id, "model": model.name, **own, "saved": saved})
+        fields = {name: described[name] for name in ("digest", "labels", "n_texts")}
+        return _json({"request_id": request_id, "model": model.name, **fields, "saved": saved})
 
 
 def _add_pages(app: FastAPI, service: Service) -> None:
@@ -133,11 +133,11 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 
 async def _unusable(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    asked = schemas.LearnRequest if request.url.path == "/learn" else schemas.PredictRequest
-    return _json({"detail": sentence(" ".join(_complaints(error, asked.model_fields)))}, 422)
+    schema = schemas.LearnRequest if request.url.path == "/learn" else schemas.PredictRequest
+    return _json({"detail": sentence(" ".join(_messages(error, schema.model_fields)))}, 422)
 
 
-def _said_with(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _with_status(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A handler that answers with the sentence of an error."""
 
     async def handler(request: Request, error: Exception) -> Response:
@@ -161,27 +161,27 @@ async def _failed(request: Request, error: Exception) -> Response:
     return _json({"detail": "The server failed at this request. Its log says how."}, 500)
 
 
-def _complaints(error: RequestValidationError, fields: Mapping[str, Any]) -> list[str]:
+def _messages(error: RequestValidationError, fields: Mapping[str, Any]) -> list[str]:
     """A sentence for each field that cannot be used."""
-    found: dict[str, str] = {}
-    for one in sorted(error.errors(), key=lambda one: -len(one["loc"])):  # first what names the place best
-        place = [part for part in one["loc"] if part != "body"]
-        if one["type"] == "json_invalid":
-            return [f"The body is no JSON ({one.get('ctx', {}).get('error', 'malformed')}). Correct it."]
-        if not place:
+    messages: dict[str, str] = {}
+    for problem in sorted(error.errors(), key=lambda problem: -len(problem["loc"])):  # the most exact location first
+        location = [part for part in problem["loc"] if part != "body"]
+        if problem["type"] == "json_invalid":
+            return [f"The body is no JSON ({problem.get('ctx', {}).get('error', 'malformed')}). Correct it."]
+        if not location:
             return ['The body is no JSON object, or is absent. Send one such as {"texts": ["a text"]}.']
-        field = str(place[0])
-        found.setdefault(field, _complaint(field, fields, one))
-    return list(found.values())
+        field = str(location[0])
+        messages.setdefault(field, _message(field, fields, problem))
+    return list(messages.values())
 
 
-def _complaint(field: str, fields: Mapping[str, Any], one: Any) -> str:
-    if one["type"] == "extra_forbidden" or field not in fields:
+def _message(field: str, fields: Mapping[str, Any], problem: Any) -> str:
+    if problem["type"] == "extra_forbidden" or field not in fields:
         return f"There is no field {field[:_DETAIL_LENGTH]!r}. Leave it out."
     expected = fields[field].description
-    if one["type"] == "missing":
+    if problem["type"] == "missing":
         return f"The field {field} is absent. Expected {expected}."
-    got = as_typed(one["input"])
+    got = as_typed(problem["input"])
     shown = got if len(got) <= _DETAIL_LENGTH else f"{got[:_DETAIL_LENGTH]}..."
-    place = "".join(f"[{part}]" for part in one["loc"] if isinstance(part, int))
-    return f"Got {field}{place}={shown}, expected {expected}."
+    index = "".join(f"[{part}]" for part in problem["loc"] if isinstance(part, int))
+    return f"Got {field}{index}={shown}, expected {expected}."

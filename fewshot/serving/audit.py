@@ -1,7 +1,7 @@
 """The audit log: one line of JSON for each text that was answered, and for each model that began to answer.
 
-Lines are appended whole, each request's with one call. A process that is killed, or a full disk, can leave a half line
-at the end; the next writer ends it, and the reader passes over it.
+Lines are appended whole, each request's with one call. A process that is killed, or a full disk, can leave an
+unfinished line at the end; the next writer ends it, and the reader skips it.
 
     {"kind": "prediction", "time": ..., "request_id": ..., "model": ..., "digest": ..., "variant": null,
      "text_sha256": ..., "label": ..., "probability": ..., "rejected": false, "ms": 4.1}
@@ -26,7 +26,7 @@ PLAIN, KEYED = "text_sha256", "text_hmac_sha256"
 
 
 class TextDigest:
-    """What stands for a text: its SHA-256, or with a key its HMAC, which nobody can look up in a list of likely texts.
+    """The digest of a text: its SHA-256, or with a key its HMAC, which nobody can look up in a list of likely texts.
 
     Args:
         key: None gives the plain SHA-256.
@@ -54,8 +54,8 @@ class AuditLog:
 
     Args:
         path: of the file.
-        digest: stands for a text.
-        with_texts: whether the text itself is written too.
+        digest: of texts.
+        with_texts: True writes the texts too.
 
     Raises:
         StorageError: the file cannot be written.
@@ -68,7 +68,7 @@ class AuditLog:
         self.reopen()
 
     def reopen(self) -> None:
-        """Open the file of this name, which is another one once logrotate has moved the old one away."""
+        """Open the file again, which is a new one after logrotate has moved the old one away."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -81,9 +81,9 @@ class AuditLog:
         self._handle = handle
 
     def of_text(self, text: str) -> dict[str, str]:
-        """What a record says of a text."""
-        own = {self._digest.field: self._digest(text)}
-        return {**own, "text": text} if self._with_texts else own
+        """The fields of a record for a text."""
+        fields = {self._digest.field: self._digest(text)}
+        return {**fields, "text": text} if self._with_texts else fields
 
     def write(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Append some records; those that cannot be written are counted, and a warning is logged for the first."""
@@ -91,9 +91,9 @@ class AuditLog:
         lines = b"".join(json.dumps(record).encode() + b"\n" for record in records)
         problem, n_written = "the disk is full", 0
         try:
-            before = b"\n" if self._ends_in_half_a_line(self._handle) else b""
-            written = os.write(self._handle, before + lines)
-            n_written = lines[: max(0, written - len(before))].count(b"\n")
+            line_end = b"\n" if self._has_unfinished_line(self._handle) else b""
+            n_bytes = os.write(self._handle, line_end + lines)
+            n_written = lines[: max(0, n_bytes - len(line_end))].count(b"\n")
         except OSError as error:
             problem = error.strerror or str(error)
         if n_written < len(records):
@@ -102,15 +102,15 @@ class AuditLog:
             self.n_lost += len(records) - n_written
 
     def close(self) -> None:
-        """Put what was written on disk, and close the file."""
+        """Flush to disk, and close the file."""
         if self._handle is not None:
             os.fsync(self._handle)
             os.close(self._handle)
             self._handle = None
 
     @staticmethod
-    def _ends_in_half_a_line(handle: int) -> bool:
-        """Whether a full disk or a kill cut the last line off: of this process or another one."""
+    def _has_unfinished_line(handle: int) -> bool:
+        """True if a full disk or a kill cut off the last line, of this process or another one."""
         size = os.fstat(handle).st_size
         return size > 0 and os.pread(handle, 1, size - 1) != b"\n"
 
@@ -126,7 +126,7 @@ def now() -> str:
 
 
 def read_audit(path: Path) -> Iterator[dict[str, Any] | None]:
-    """The records of a log, in order; None for a line that is none, such as one that was not finished.
+    """The records of a log, in order; None for a line that is no record, such as an unfinished one.
 
     Raises:
         OSError: the file cannot be read.

@@ -3,9 +3,9 @@
     batch = the texts that wait, in order, up to `tokens`        computed when the worker is free
 
 A batch starts when it is full, or `wait` seconds after its first text came. The wait is for requests that arrive
-together, so nothing waits where the batch before held one request alone, and while the worker is busy texts gather by
-themselves. A request of many texts is taken in parts, and goes to the end of the queue with what is left of it, so
-that small requests pass between.
+together, so there is none if the last batch held one request alone, and while the worker is busy texts gather by
+themselves. A request of many texts is taken in parts, and goes to the end of the queue with its remaining texts, so
+that small requests can overtake it.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 _CHARACTERS_PER_TOKEN = 4
-_LONGEST = 512  # tokens of a text that an encoder reads at most, as a rule
-_PATIENCE = 0.05  # seconds in the queue after which it is asked whether a client still waits
-_MEMORY = 0.9  # of the running mean of texts a second
+_MAX_TOKENS = 512  # of a text, for most encoders
+_PATIENCE = 0.05  # seconds in the queue after which the connection of a client is checked
+_DECAY = 0.9  # of the running mean of texts a second
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class QueueFull(Exception):
-    """No place is left in the queue; `retry_after` seconds from now there should be."""
+    """The queue is full; it should have room in `retry_after` seconds."""
 
     def __init__(self, retry_after: int):
         super().__init__(retry_after)
@@ -58,14 +58,14 @@ class _Job(Generic[Item, Result]):
     texts: Sequence[str]
     deadline: float
     future: "asyncio.Future[list[Result]]"
-    gone: Callable[[], Awaitable[bool]]
+    is_gone: Callable[[], Awaitable[bool]]
     since: float
     costs: Sequence[int]
     results: list[Result] = field(default_factory=list)
     taken: int = 0
 
     def fitting(self, room: int) -> tuple[int, int]:
-        """Where the texts end that fit into some tokens, and how many tokens are left."""
+        """The end of the texts that fit into `room` tokens, and the tokens that are left."""
         end = self.taken
         while end < len(self.texts) and self.costs[end] <= room:
             room -= self.costs[end]
@@ -78,10 +78,10 @@ class Batcher(Generic[Item, Result]):
 
     Args:
         compute: gives the results of each part, one for each text; runs in the worker thread.
-        tokens: of a batch, about; 1 computes each request by itself.
+        tokens: approximate number in a batch; 1 computes each request by itself.
         wait: seconds that the first text of a batch waits at most for others.
-        max_texts: that wait at once.
-        on_batch: is called with the number of texts of each batch and the seconds that it took.
+        max_texts: number of texts that wait at most.
+        on_batch: called with the number of texts and the seconds of each batch.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class Batcher(Generic[Item, Result]):
         self._jobs: deque[_Job[Item, Result]] = deque()
         self._arrived, self._full = asyncio.Event(), asyncio.Event()
         self._waiting_tokens = 0
-        self._alone = True  # whether the last batch held one request
+        self._alone = True  # True if the last batch held one request
         self._rate = 100.0  # texts a second
         self.n_waiting = 0
 
     async def submit(
-        self, item: Item, texts: Sequence[str], timeout: float, gone: Callable[[], Awaitable[bool]]
+        self, item: Item, texts: Sequence[str], timeout: float, is_gone: Callable[[], Awaitable[bool]]
     ) -> list[Result]:
         """The results of some texts.
 
@@ -111,7 +111,7 @@ class Batcher(Generic[Item, Result]):
             item: goes with them to `compute`.
             texts: one or more.
             timeout: seconds.
-            gone: whether nobody waits for the answer any more.
+            is_gone: True once the client no longer waits.
 
         Raises:
             QueueFull: at once, if the texts do not fit into the queue.
@@ -121,7 +121,7 @@ class Batcher(Generic[Item, Result]):
         if self.n_waiting + len(texts) > self._max_texts:
             raise QueueFull(max(1, math.ceil(self.n_waiting / self._rate)))
         now, future = time.monotonic(), asyncio.get_running_loop().create_future()
-        job = _Job[Item, Result](item, texts, now + timeout, future, gone, now, list(map(estimated_tokens, texts)))
+        job = _Job[Item, Result](item, texts, now + timeout, future, is_gone, now, list(map(estimated_tokens, texts)))
         self._jobs.append(job)
         self.n_waiting += len(texts)
         self._waiting_tokens += sum(job.costs)
@@ -132,20 +132,20 @@ class Batcher(Generic[Item, Result]):
             return await job.future
 
     async def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function gives, run in the worker thread, between two batches."""
+        """Run a function in the worker thread, between two batches."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     async def run(self) -> None:
-        """Compute what comes, until it is cancelled."""
+        """Compute the batches, until it is cancelled."""
         while True:
             await self._filled()
             jobs, parts = await self._next_batch()
             if parts:
                 began = time.monotonic()
-                found = await self.call(self._results, parts)
-                self._finish(jobs, parts, found)
+                results = await self.call(self._results, parts)
+                self._finish(jobs, results)
                 n_texts, seconds = sum(len(part.texts) for part in parts), time.monotonic() - began
-                self._rate = _MEMORY * self._rate + (1 - _MEMORY) * n_texts / max(seconds, 1e-6)
+                self._rate = _DECAY * self._rate + (1 - _DECAY) * n_texts / max(seconds, 1e-6)
                 self._on_batch(n_texts, seconds)
 
     def close(self) -> None:
@@ -163,7 +163,7 @@ class Batcher(Generic[Item, Result]):
                 await self._full.wait()
 
     async def _next_batch(self) -> tuple[list[_Job[Item, Result]], list[Part[Item]]]:
-        """Take the texts of the next batch out of the queue; requests that nobody waits for are dropped."""
+        """Take the texts of the next batch out of the queue; requests without a waiting client are dropped."""
         jobs, parts, room = list[_Job[Item, Result]](), list[Part[Item]](), self._tokens
         while self._jobs:
             job = self._jobs[0]
@@ -188,24 +188,24 @@ class Batcher(Generic[Item, Result]):
         return jobs, parts
 
     def _leave(self, job: _Job[Item, Result], end: int) -> None:
-        """Take the texts of the first request up to one of them out of the queue."""
+        """Take the texts of the first request up to `end` out of the queue."""
         self._jobs.popleft()
         self.n_waiting -= end - job.taken
         self._waiting_tokens -= sum(job.costs[job.taken : end])
         job.taken = end
 
     async def _is_over(self, job: _Job[Item, Result]) -> bool:
-        """Whether a request was answered, or given up by its client."""
+        """True if a request was answered, or its client no longer waits."""
         if job.future.done():
             return True
         now = time.monotonic()
-        if now - job.since > _PATIENCE and await job.gone():
+        if now - job.since > _PATIENCE and await job.is_gone():
             job.future.set_exception(ClientGone())
             return True
         return now > job.deadline
 
     def _results(self, parts: Sequence[Part[Item]]) -> Sequence[Sequence[Result] | Exception]:
-        """Results of each part, or why there are none; runs in the worker thread."""
+        """Results of each part, or its error; runs in the worker thread."""
         try:
             return self._compute(parts)
         except Exception as error:
@@ -213,13 +213,9 @@ class Batcher(Generic[Item, Result]):
                 return [error]
         return [self._results([part])[0] for part in parts]  # one text may not fail the requests of others
 
-    def _finish(
-        self,
-        jobs: Sequence[_Job[Item, Result]],
-        parts: Sequence[Part[Item]],
-        found: Sequence[Sequence[Result] | Exception],
-    ) -> None:
-        for job, results in zip(jobs, found, strict=True):
+    @staticmethod
+    def _finish(jobs: Sequence[_Job[Item, Result]], results_of_jobs: Sequence[Sequence[Result] | Exception]) -> None:
+        for job, results in zip(jobs, results_of_jobs, strict=True):
             if job.future.done():
                 continue
             if isinstance(results, Exception):
@@ -231,10 +227,10 @@ class Batcher(Generic[Item, Result]):
 
 
 def estimated_tokens(text: str) -> int:
-    """About how many tokens a text has; cheap, for batches of about the same cost.
+    """A cheap estimate of the number of tokens of a text, for batches of about the same cost.
 
     Example:
         >>> estimated_tokens("where is my parcel?"), estimated_tokens("a" * 100_000)
         (6, 512)
     """
-    return min(2 + len(text) // _CHARACTERS_PER_TOKEN, _LONGEST)
+    return min(2 + len(text) // _CHARACTERS_PER_TOKEN, _MAX_TOKENS)

@@ -1,8 +1,8 @@
-"""What an audit log says of the models that answered, and of two of them beside each other.
+"""Scores of the models in an audit log, and the differences of two of them.
 
-Each 95 % interval covers other texts of the same kind. A text that came several times counts as one observation: its
-answers are alike. Beside a shadow both models saw the same texts, so that differences are paired; with a share of the
-requests each saw texts of its own, and the half-widths of both add in squares.
+Each 95 % interval covers other texts of the same kind. A text that came several times counts as one observation, as its
+answers are alike. With a shadow both models see the same texts, so that differences are paired; with a share of the
+requests each sees texts of its own, and the half-widths of both add in squares.
 """
 
 import math
@@ -27,7 +27,7 @@ class Mean:
 
     Args:
         mean: the mean.
-        low, high: the interval; the same as the mean where one text says nothing of others.
+        low, high: the interval; both are the mean if there is only one text.
         n_texts: distinct texts.
     """
 
@@ -38,7 +38,7 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float], texts: Sequence[str], share: bool = False) -> "Mean":
-        """The mean of values of texts, some of which may be the same text; `share` of values that are 0 or 1."""
+        """The mean of the values of texts, which may repeat; with `share`, values are 0 or 1."""
         numbers, ids = torch.tensor(values, dtype=torch.float64), _ids(texts)
         mean, half = float(numbers.mean()), clustered_half_width(numbers - numbers.mean(), ids)
         n_texts = len(set(texts))
@@ -55,9 +55,9 @@ class Mean:
 
 @dataclass
 class Answers:
-    """The answers of one model, as it was, in one role."""
+    """The answers of one version of a model in one role."""
 
-    requests: list[tuple[str, str, int]] = field(default_factory=list)  # request, text, which of the same in it
+    requests: list[tuple[str, str, int]] = field(default_factory=list)  # request, text, number among equal texts in it
     labels: list[Any] = field(default_factory=list)
     probabilities: list[float] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
@@ -65,13 +65,13 @@ class Answers:
 
     @property
     def texts(self) -> list[str]:
-        """What stands for the texts."""
+        """The digests of the texts."""
         return [text for _, text, _ in self.requests]
 
     def right(self, truth: Mapping[str, Any]) -> tuple[list[float], list[str]]:
         """1 or 0 for each answer to a text whose label is known, and these texts."""
-        known = [(said, text) for said, text in zip(self.labels, self.texts, strict=True) if text in truth]
-        return [float(said == truth[text]) for said, text in known], [text for _, text in known]
+        known = [(label, text) for label, text in zip(self.labels, self.texts, strict=True) if text in truth]
+        return [float(label == truth[text]) for label, text in known], [text for _, text in known]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Log:
 
     Args:
         answers: by model, digest and variant, in order of their first answer.
-        references: digest → what the classifier was fitted on.
+        references: digest → reference of the classifier.
         drifts: model → the last measurement of features.
         n_torn: lines that are no records.
     """
@@ -92,7 +92,7 @@ class Log:
 
     @classmethod
     def of(cls, records: Iterable[Mapping[str, Any] | None]) -> "Log":
-        """What `read_audit` gave."""
+        """The log of the records of `read_audit`."""
         answers, references, drifts = defaultdict[Source, Answers](Answers), dict[str, Reference](), dict[str, Any]()
         n_torn, seen = 0, Counter[tuple[Source, str, str]]()
         for record in records:
@@ -110,7 +110,7 @@ class Log:
         return cls(answers, references, drifts, n_torn)
 
     def shifts(self, source: Source) -> dict[str, Shift]:
-        """How far labels and confidences are from those of the support and of texts held out."""
+        """The shifts of labels and confidences from those of the support and of texts held out."""
         reference, answers = self.references.get(source[1]), self.answers[source]
         if reference is None:
             return {}
@@ -119,14 +119,14 @@ class Log:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two models beside each other: the second minus the first.
+    """The difference of two models: the second minus the first.
 
     Args:
-        first, second: who is compared.
-        paired: whether both saw the same texts.
+        first, second: the models.
+        paired: True if both saw the same texts.
         agreement: share of texts with the same label, if both saw the same.
         probability: difference of the mean probability of the label.
-        accuracy: difference of the accuracies, where labels are known.
+        accuracy: difference of the accuracies, if labels are known.
     """
 
     first: Source
@@ -138,49 +138,49 @@ class Difference:
 
 
 def differences(log: Log, truth: Mapping[str, Any]) -> list[Difference]:
-    """Each challenger and shadow beside each champion that answered at the same time.
+    """The differences of each challenger and shadow to each champion.
 
     Args:
         log: of a server with `--shadow` or `--share`.
-        truth: what stands for a text → its label.
+        truth: digest of a text → its label.
     """
     champions = [source for source in log.answers if source[2] == CHAMPION]
-    found = []
+    pairs = []
     for other in log.answers:
         for champion in champions:
             if other[2] == SHADOW:
-                found += _paired(log, champion, other, truth)
+                pairs += _paired(log, champion, other, truth)
             elif other[2] == CHALLENGER:
-                found.append(_unpaired(log, champion, other, truth))
-    return found
+                pairs.append(_unpaired(log, champion, other, truth))
+    return pairs
 
 
 def _paired(log: Log, first: Source, second: Source, truth: Mapping[str, Any]) -> list[Difference]:
-    ours = {key: place for place, key in enumerate(log.answers[first].requests)}
-    both = [(ours[key], place) for place, key in enumerate(log.answers[second].requests) if key in ours]
+    ours, theirs = log.answers[first], log.answers[second]
+    index = {key: a for a, key in enumerate(ours.requests)}
+    both = [(index[key], b) for b, key in enumerate(theirs.requests) if key in index]
     if not both:
         return []
-    one, other = log.answers[first], log.answers[second]
-    texts = [one.texts[place] for place, _ in both]
-    agreement = Mean.of([float(one.labels[a] == other.labels[b]) for a, b in both], texts, share=True)
-    probability = Mean.of([other.probabilities[b] - one.probabilities[a] for a, b in both], texts)
-    known = [(a, b) for a, b in both if one.texts[a] in truth]
+    texts = [ours.texts[a] for a, _ in both]
+    agreement = Mean.of([float(ours.labels[a] == theirs.labels[b]) for a, b in both], texts, share=True)
+    probability = Mean.of([theirs.probabilities[b] - ours.probabilities[a] for a, b in both], texts)
+    known = [(a, b) for a, b in both if ours.texts[a] in truth]
     accuracy = None
     if known:
         gains = [
-            float(other.labels[b] == truth[one.texts[a]]) - float(one.labels[a] == truth[one.texts[a]])
+            float(theirs.labels[b] == truth[ours.texts[a]]) - float(ours.labels[a] == truth[ours.texts[a]])
             for a, b in known
         ]
-        accuracy = Mean.of(gains, [one.texts[a] for a, _ in known])
+        accuracy = Mean.of(gains, [ours.texts[a] for a, _ in known])
     return [Difference(first, second, True, agreement, probability, accuracy)]
 
 
 def _unpaired(log: Log, first: Source, second: Source, truth: Mapping[str, Any]) -> Difference:
-    one, other = log.answers[first], log.answers[second]
-    probability = Mean.of(other.probabilities, other.texts).minus(Mean.of(one.probabilities, one.texts))
-    accuracy = None
-    if (ours := one.right(truth))[0] and (theirs := other.right(truth))[0]:
-        accuracy = Mean.of(*theirs, share=True).minus(Mean.of(*ours, share=True))
+    ours, theirs = log.answers[first], log.answers[second]
+    probability = Mean.of(theirs.probabilities, theirs.texts).minus(Mean.of(ours.probabilities, ours.texts))
+    accuracy, our_right, their_right = None, ours.right(truth), theirs.right(truth)
+    if our_right[0] and their_right[0]:
+        accuracy = Mean.of(*their_right, share=True).minus(Mean.of(*our_right, share=True))
     return Difference(first, second, False, None, probability, accuracy)
 
 
@@ -190,13 +190,13 @@ def _add(answers: Mapping[Source, Answers], seen: Counter[tuple[Source, str, str
     label = tuple(record["label"]) if isinstance(record["label"], list) else record["label"]
     probability, milliseconds = float(record["probability"]), float(record["ms"])
     rejected = bool(record["rejected"])
-    own, key = answers[source], (source, request, text)
-    own.requests.append((request, text, seen[key]))
+    target, key = answers[source], (source, request, text)
+    target.requests.append((request, text, seen[key]))
     seen[key] += 1
-    own.labels.append(None if rejected else label)
-    own.probabilities.append(probability)
-    own.milliseconds.append(milliseconds)
-    own.n_rejected += rejected
+    target.labels.append(None if rejected else label)
+    target.probabilities.append(probability)
+    target.milliseconds.append(milliseconds)
+    target.n_rejected += rejected
 
 
 def _ids(texts: Sequence[str]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""How far recent texts are from those that a classifier was fitted on.
+"""The drift of recent texts from those that a classifier was fitted on.
 
     labels      total variation of the shares of predicted labels against those of the support; chi-square, permutations
     confidence  Kolmogorov-Smirnov distance of the probabilities of predicted labels to those of texts held out
@@ -6,7 +6,7 @@
                 MMD^2 = mean k(x, x') + mean k(y, y') - 2 mean k(x, y)      over pairs of different texts
 
 A p-value is the share of samples without drift that are as far apart or further. The support counts as a sample of the
-texts that come: where it is balanced by hand and the texts are not, labels and texts differ from the first day on.
+texts that come: if it is balanced by hand and the texts are not, labels and texts differ from the first day on.
 
 Source: Gretton et al. 2012, "A kernel two-sample test", https://jmlr.org/papers/v13/gretton12a.html; which tests find
 drift: Rabanser, Günnemann and Lipton 2019, "Failing loudly", https://arxiv.org/abs/1810.11953.
@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 
 WINDOW = 500  # recent texts
-FEW = 50  # texts below which nothing is said
+MIN_TEXTS = 50  # for any measurement
 _SUPPORT = 500  # features of the support that are compared
 _PERMUTATIONS = 499
 
 
 @dataclass(frozen=True)
 class Shift:
-    """How far two samples are apart.
+    """The distance of two samples.
 
     Args:
-        size: 0 for none; 1 is the most but for `texts`.
-        p_value: how often samples without drift are so far apart.
+        size: 0 for none; at most 1, except for `texts`.
+        p_value: share of samples without drift that are as far apart or further.
     """
 
     size: float
@@ -40,12 +40,12 @@ class Shift:
 
 @dataclass(frozen=True)
 class Reference:
-    """What recent texts are compared with.
+    """The reference for recent texts.
 
     Args:
-        labels: texts of the support by label.
-        confidences: of texts held out; empty where they were not kept.
-        features: unit features of the support; None where there are none.
+        labels: number of texts of the support by label.
+        confidences: of texts held out; empty if they were not kept.
+        features: unit features of the support, or None.
     """
 
     labels: Mapping[Any, int]
@@ -54,7 +54,7 @@ class Reference:
 
     @classmethod
     def of(cls, classifier: Any) -> "Reference | None":
-        """That of a classifier with evidence of one label a text; else None."""
+        """The reference of a classifier with evidence of one label a text; None for others."""
         evidence = getattr(classifier, "evidence", None)
         if evidence is None or classifier.thresholds is not None:
             return None
@@ -68,7 +68,7 @@ class Reference:
         return cls(dict(zip(support.labels, counts, strict=True)), confidences, features)
 
     def described(self) -> dict[str, Any]:
-        """What JSON can hold, for the audit log."""
+        """The reference as JSON for the audit log, without features."""
         return {
             "labels": [[label, count] for label, count in self.labels.items()],
             "confidences": list(self.confidences),
@@ -76,7 +76,7 @@ class Reference:
 
     @classmethod
     def from_described(cls, content: Mapping[str, Any]) -> "Reference":
-        """What was described, but for the features."""
+        """The reference of `described`, without features."""
         return cls({label: int(count) for label, count in content["labels"]}, tuple(map(float, content["confidences"])))
 
 
@@ -84,7 +84,7 @@ class Window:
     """The most recent answers of a model.
 
     Args:
-        reference: what they are compared with.
+        reference: of the model.
         digest: of the model.
     """
 
@@ -97,35 +97,35 @@ class Window:
         return len(self._recent)
 
     def add(self, label: Any, confidence: float, features: np.ndarray | None) -> None:
-        """Take an answer in; the oldest one may leave."""
+        """Add an answer; the oldest one is dropped if the window is full."""
         self._recent.append((label, confidence, features))
         self.n_new += 1
 
     def shifts(self) -> dict[str, Shift]:
-        """What can be said by now: `labels`, `confidence`, `texts`; nothing of few texts."""
+        """The shifts of `labels`, `confidence` and `texts`; none of too few texts."""
         recent, self.n_new = list(self._recent), 0
         labels, confidences, features = zip(*recent, strict=True) if recent else ((), (), ())
-        found = shifts_of_answers(self.reference, labels, confidences)
+        shifts = shifts_of_answers(self.reference, labels, confidences)
         support, rows = self.reference.features, [row for row in features if row is not None]
-        if support is not None and len(rows) >= FEW and len(support) > 1:
-            found["texts"] = feature_shift(support, np.stack(rows))
-        return found
+        if support is not None and len(rows) >= MIN_TEXTS and len(support) > 1:
+            shifts["texts"] = feature_shift(support, np.stack(rows))
+        return shifts
 
 
 def shifts_of_answers(reference: Reference, labels: Sequence[Any], confidences: Sequence[float]) -> dict[str, Shift]:
-    """The shifts that labels and confidences show; nothing of few texts."""
-    found: dict[str, Shift] = {}
-    if len(labels) < FEW:
-        return found
+    """The shifts of labels and confidences; none of too few texts."""
+    shifts: dict[str, Shift] = {}
+    if len(labels) < MIN_TEXTS:
+        return shifts
     if len(reference.labels) > 1:
-        found["labels"] = label_shift(reference.labels, Counter(labels))
-    if len(reference.confidences) >= FEW:
-        found["confidence"] = confidence_shift(reference.confidences, confidences)
-    return found
+        shifts["labels"] = label_shift(reference.labels, Counter(labels))
+    if len(reference.confidences) >= MIN_TEXTS:
+        shifts["confidence"] = confidence_shift(reference.confidences, confidences)
+    return shifts
 
 
 def label_shift(support: Mapping[Any, int], recent: Mapping[Any, int], seed: int = 0) -> Shift:
-    """Whether labels come in other shares: total variation, and Pearson's chi-square compared with permuted samples.
+    """The shift of the shares of labels: total variation, and Pearson's chi-square against permuted samples.
 
     Unlike the chi-square distribution, permutations are right for the few texts of a support too.
 
@@ -145,7 +145,7 @@ def label_shift(support: Mapping[Any, int], recent: Mapping[Any, int], seed: int
 
 
 def confidence_shift(held_out: Sequence[float], recent: Sequence[float]) -> Shift:
-    """Whether the classifier is surer or less sure than on texts held out: the two-sample Kolmogorov-Smirnov test.
+    """The shift of the confidences from those of texts held out: the two-sample Kolmogorov-Smirnov test.
 
     The p-value is that of the limiting distribution. (Loading `scipy.stats` takes half a second, in which no text would
     be answered.)
@@ -161,7 +161,7 @@ def confidence_shift(held_out: Sequence[float], recent: Sequence[float]) -> Shif
 
 
 def feature_shift(support: np.ndarray, recent: np.ndarray, seed: int = 0) -> Shift:
-    """Whether features differ: squared MMD, compared with that of permuted samples.
+    """The shift of the features: squared MMD against that of permuted samples.
 
     The width of the kernel is the median distance of all pairs.
 

@@ -1,4 +1,4 @@
-"""What stands before every request: key, host, size, time, an id, and headers that keep a browser safe."""
+"""The checks of every request: key, host, size and time; and its id and the security headers of its answer."""
 
 import asyncio
 import hmac
@@ -17,7 +17,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN = ("/", "/docs", "/openapi.json", "/health")  # say nothing about the models or the texts
+OPEN = ("/", "/docs", "/openapi.json", "/health")  # need no key
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADERS = [
@@ -32,7 +32,7 @@ class Refusal(Exception):
 
     Args:
         status: of the answer.
-        detail: what is wrong, and what to do about it.
+        detail: the cause and a cure.
         headers: of the answer.
     """
 
@@ -45,11 +45,11 @@ class Guard:
     """An ASGI application around another one.
 
     Args:
-        app: that answers what passes.
-        key: that requests must bear; None lets all pass.
-        hosts: names that a browser may have asked for, against DNS rebinding; empty allows all.
-        timeout: seconds in which a body must have come.
-        on_response: is called with path, status and seconds of each request.
+        app: answers the requests that pass.
+        key: of requests; None lets all pass.
+        hosts: allowed names in the header `Host`, against DNS rebinding; empty allows all.
+        timeout: seconds in which a body must have arrived.
+        on_response: called with path, status and seconds of each request.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Guard:
         self._app, self._hosts, self._timeout = app, frozenset(hosts), timeout
         self._key = None if key is None else os.fsencode(key)
         self._on_response = on_response
-        self.draining = False  # whether each connection is closed behind its answer
+        self.draining = False  # True closes each connection after its answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -72,12 +72,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         began, headers = time.perf_counter(), dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        sent_id = headers.get(b"x-request-id", b"")
+        request_id = sent_id if _REQUEST_ID.fullmatch(sent_id) else secrets.token_hex(8).encode()
         scope.setdefault("state", {})["request_id"] = request_id.decode()
         status = 500
 
-        async def send_more(message: MutableMapping[str, Any]) -> None:
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -90,9 +90,9 @@ class Guard:
             self._check(scope, headers)
             if scope["method"] == "POST":
                 receive = _replayed(await self._body(headers, receive), receive)
-            await self._app(scope, receive, send_more)
+            await self._app(scope, receive, send_with_headers)
         except Refusal as refusal:
-            await refuse(refusal, send_more)
+            await refuse(refusal, send_with_headers)
         finally:
             self._on_response(scope["path"], status, time.perf_counter() - began)
 
@@ -170,14 +170,14 @@ def _utf8(body: bytes) -> bytes:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives a body that was read already, and then what comes behind it."""
-    given = False
+    """A `receive` that gives a body that was read already, and then the further messages."""
+    is_given = False
 
     async def replayed() -> MutableMapping[str, Any]:
-        nonlocal given
-        if given:
+        nonlocal is_given
+        if is_given:
             return await receive()
-        given = True
+        is_given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replayed

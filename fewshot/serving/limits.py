@@ -1,4 +1,4 @@
-"""How much one request may ask for, and how much may wait."""
+"""The limits of a request and of the queue."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Limits:
     Args:
         max_queue: texts that wait at once; a request beyond them gets status 429.
         timeout: seconds in which a request is read, and in which it is answered; later it gets status 503.
-        batch_tokens: about so many are scored at once; a batch holds at least one text.
+        batch_tokens: approximate number of tokens of a batch, which holds at least one text.
     """
 
     max_queue: int = 1024

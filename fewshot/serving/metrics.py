@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""Metrics for Prometheus."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ class Metrics:
     """Counters of one server.
 
     Args:
-        paths: whose requests are counted by themselves; all others count as one.
+        paths: those with counts of their own; all others are counted together.
     """
 
     def __init__(self, paths: Sequence[str]):
@@ -60,7 +60,7 @@ class Metrics:
         )
 
     def watch(self, n_waiting: Callable[[], int], n_lost: Callable[[], int]) -> None:
-        """Read the texts that wait, and the lost records, where they are known."""
+        """Set the sources of the number of waiting texts and of lost records."""
         self._n_waiting.set_function(n_waiting)
         self._audit_lost.set_function(n_lost)
 
@@ -76,7 +76,7 @@ class Metrics:
         self._batch_seconds.observe(seconds)
 
     def answers(self, model: str, variant: str | None, answers: Sequence[Answer]) -> None:
-        """Count what a model said."""
+        """Count the answers of a model."""
         for answer in answers:
             labels = answer.prediction.label
             for label in labels if isinstance(labels, tuple) else (labels,):
@@ -85,13 +85,13 @@ class Metrics:
                 self._rejected.labels(model).inc()
 
     def models(self, digests: dict[str, str]) -> None:
-        """Name the models that answer."""
+        """Set the models that answer."""
         self._model.clear()
         for name, digest in digests.items():
             self._model.labels(name, digest).set(1)
 
     def drift(self, model: str, shifts: dict[str, Any], n_texts: int) -> None:
-        """Take over what was measured."""
+        """Set the drift of a model."""
         self._drift_texts.labels(model).set(n_texts)
         for what, shift in shifts.items():
             self._drift.labels(model, what).set(shift.size)

@@ -11,14 +11,13 @@ from typing import Any
 
 from fewshot.errors import ConfigError, FewshotError
 from fewshot.export.description import is_exported
-from fewshot.serving.shared import Family, together
+from fewshot.serving.shared import Family, share_encoders
 from fewshot.tables.wording import short
 
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_NOT_PART = ("README.md", "report.html")  # of what decides on a prediction
-_TRIED_ON = "A text."
+_NOT_HASHED = ("README.md", "report.html")  # files that do not change predictions
 
 
 class UnknownModel(ConfigError):
@@ -30,10 +29,10 @@ class ServedModel:
     """A classifier that is ready to answer.
 
     Args:
-        name: by which requests ask for it.
-        folder: that it was read from.
+        name: of the model in requests.
+        folder: of the classifier.
         classifier: a `TextClassifier` or an `ExportedClassifier`.
-        digest: of the files of the classifier and what it learnt since, 16 hex digits.
+        digest: of the files of the classifier and of the texts that it learnt since, 16 hex digits.
         family: of classifiers whose texts are encoded together; None for an exported one, which encodes by itself.
         n_learnt: texts that it learnt since it was read or saved.
     """
@@ -46,7 +45,7 @@ class ServedModel:
     n_learnt: int = 0
 
     def described(self) -> dict[str, Any]:
-        """What a user is shown of it."""
+        """The model as `schemas.Model`."""
         details = getattr(self.classifier, "details", {})
         return {
             "name": self.name,
@@ -62,12 +61,12 @@ class ServedModel:
 
     @property
     def explains(self) -> bool:
-        """Whether it can say what decided on a text."""
+        """True if it can explain a prediction."""
         return getattr(self.classifier, "evidence", None) is not None
 
     @property
     def rejects(self) -> bool:
-        """Whether it can find that a text is of no label."""
+        """True if it can reject a text as of no label."""
         about = self._about
         return getattr(about, "rejection", None) is not None or getattr(about, "rejects_below", None) is not None
 
@@ -86,7 +85,7 @@ class ServedModel:
     def check(self) -> None:
         """Classify a text; ConfigError if that fails."""
         try:
-            list(self.classifier.predictions([_TRIED_ON]))
+            list(self.classifier.predictions(["A text."]))
         except FewshotError:
             raise
         except Exception as error:
@@ -97,7 +96,7 @@ class ServedModel:
 
     @property
     def _about(self) -> Any:
-        """What holds thresholds and rejection: the classifier itself, or the description of an exported one."""
+        """The object with thresholds and rejection: the classifier itself, or the description of an exported one."""
         return getattr(self.classifier, "description", self.classifier)
 
 
@@ -132,9 +131,9 @@ class Models:
         """Read all folders anew and load their weights, beside the models that answer; FewshotError if one fails."""
         digests = {name: folder_digest(folder) for name, folder in self._folders.items()}
         classifiers = {name: _read(folder) for name, folder in self._folders.items()}
-        plain = {name: one for name, one in classifiers.items() if not hasattr(one, "description")}
+        plain = {name: each for name, each in classifiers.items() if not hasattr(each, "description")}
         known = [model.classifier.encoder for model in self if model.family is not None]
-        shared = together(plain, known) if plain else {}
+        shared = share_encoders(plain, known) if plain else {}
         models = {}
         for name, folder in self._folders.items():
             classifier, family = shared.get(name, (classifiers[name], None))
@@ -144,13 +143,13 @@ class Models:
         return models
 
     def put(self, models: Mapping[str, ServedModel]) -> None:
-        """Let other models answer, once each has been tried; to be called where models compute."""
+        """Replace all models, once each has been checked; call it in the thread in which models compute."""
         for model in models.values():
             model.check()
         self._models = models
 
     def replace(self, new: ServedModel) -> None:
-        """Put a model in the place of the one that has its name."""
+        """Replace the model of the same name."""
         self._models = {**self._models, new.name: new}
 
 
@@ -158,16 +157,16 @@ def named_folders(models: Sequence[str]) -> dict[str, Path]:
     """Folders by name, from `FOLDER` or `NAME=FOLDER`; without a name it is that of the folder.
 
     Raises:
-        ConfigError: a name that cannot stand in a request, or two of one name.
+        ConfigError: an invalid name, or two models of one name.
 
     Example:
         >>> [*named_folders(["models/mails", "new=models/mails_2"]).items()]
         [('mails', PosixPath('models/mails')), ('new', PosixPath('models/mails_2'))]
     """
     folders: dict[str, Path] = {}
-    for given in models:
-        name, equals, path = given.partition("=")
-        folder = Path(path if equals else given).expanduser()
+    for model in models:
+        name, equals, path = model.partition("=")
+        folder = Path(path if equals else model).expanduser()
         name = name if equals else folder.resolve().name
         if not _NAME.fullmatch(name):
             raise ConfigError(
@@ -181,20 +180,20 @@ def named_folders(models: Sequence[str]) -> dict[str, Path]:
 
 
 def folder_digest(folder: Path) -> str:
-    """16 hex digits of the files of a classifier; ConfigError where there is no such folder."""
+    """16 hex digits of the files of a classifier; ConfigError if there is no such folder."""
     if not folder.is_dir():
         raise ConfigError(
             f"There is no folder {str(folder)!r}. Expected one that `fewshot fit` wrote. Correct the name."
         )
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name not in _NOT_PART):
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name not in _NOT_HASHED):
         with open(path, "rb") as file:
-            total.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
-    return total.hexdigest()[:16]
+            digest.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\0".encode())
+    return digest.hexdigest()[:16]
 
 
 def _read(folder: Path) -> Any:
-    """A classifier, of either kind; FewshotError where the folder holds none."""
+    """A classifier, of either kind; FewshotError if the folder holds none."""
     if is_exported(folder):
         from fewshot.export import ExportedClassifier
 

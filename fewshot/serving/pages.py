@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def try_page() -> str:
-    """A page to paste a text in and see its label, the probabilities and what decided."""
+    """A page to paste a text in and see its label, the probabilities and the evidence."""
     return _environment().get_template("try.html").render()
 
 
@@ -21,7 +21,7 @@ def docs_page(document: dict[str, Any]) -> str:
 
 
 def headers(page: str) -> dict[str, str]:
-    """A policy by which a page runs its own script, has its own style and asks its own server, and nothing else."""
+    """A content security policy that allows the script and the style of a page, and requests to its own server."""
     return {
         "content-security-policy": (
             f"default-src 'none'; script-src {_hashes(page, 'script')}; style-src {_hashes(page, 'style')}; "
@@ -38,8 +38,8 @@ def _environment() -> Environment:
 
 
 def _hashes(page: str, kind: str) -> str:
-    found = []
+    digests = []
     for content in re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL):
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        found.append(f"'sha256-{digest}'")
-    return " ".join(found) or "'none'"
+        digests.append(f"'sha256-{digest}'")
+    return " ".join(digests) or "'none'"

@@ -14,7 +14,7 @@ _MODEL = "the name of a model, or null for the first one"
 
 
 def _whole(value: Any) -> Any:
-    """5.0 is a whole number in JSON."""
+    """The int of a float such as 5.0, which is a whole number in JSON."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -72,7 +72,7 @@ class Evidence(Response):
 
 
 class Explanation(Response):
-    """What decided on a label; the weights of all evidence and the rest add up to the score."""
+    """The evidence for a label; the weights of all evidence and the rest add up to the score."""
 
     label: Label
     score: float
@@ -81,7 +81,7 @@ class Explanation(Response):
 
 
 class Prediction(Response):
-    """What a model says of a text."""
+    """The prediction of a model for a text."""
 
     label: Label | list[Label] | None = Field(
         description="the most probable one; if rejected the label for this, or null"
@@ -93,7 +93,7 @@ class Prediction(Response):
 
 
 class PredictResponse(Response):
-    """What a model says of some texts."""
+    """The predictions of a model."""
 
     request_id: str
     model: str
@@ -133,17 +133,17 @@ class ModelList(Response):
 
 
 class Health(Response):
-    """Whether requests are answered."""
+    """The state of the server."""
 
     status: str
 
 
 class Problem(Response):
-    """What is wrong, and what to do about it."""
+    """An error, with its cause and a cure."""
 
     detail: str
 
 
 def problems(**statuses: str) -> dict[int | str, dict[str, Any]]:
-    """Responses of errors for the OpenAPI document, from `_422="what it means"`."""
+    """Responses of errors for the OpenAPI document, from `_422="meaning"`."""
     return {int(name[1:]): {"model": Problem, "description": meaning} for name, meaning in statuses.items()}

@@ -1,4 +1,4 @@
-"""What models say of the texts of a batch; each distinct encoder runs once for all its models."""
+"""The answers of models to the texts of a batch; each distinct encoder runs once for all its models."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a model.
+    """The query of a request.
 
     Args:
-        model: that answers.
-        top: so many of the most probable labels are given with their probabilities; None gives all.
-        explained: whether it is said what decided.
+        model: the model that answers.
+        top: number of labels that are given with their probabilities, the most probable ones; None gives all.
+        explain: True adds an explanation.
     """
 
     model: ServedModel
     top: int | None = 5
-    explained: bool = False
+    explain: bool = False
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one text.
+    """The answer of a model to one text.
 
     Args:
         prediction: its label and probability.
         probabilities: labels with their probabilities, the most probable one first.
-        explanation: what decided, if it was asked for.
-        features: unit features `[dim]`, from which all this was computed; None where pieces of the text were scored.
+        explanation: the evidence, if the query asks for it.
+        features: unit features `[dim]` of the text; None if pieces of the text were scored.
     """
 
     prediction: "Prediction"
@@ -47,28 +47,29 @@ class Answer:
     features: np.ndarray | None = None
 
 
-def scored(parts: Sequence[Part[Query]]) -> list[list[Answer]]:
+def score(parts: Sequence[Part[Query]]) -> list[list[Answer]]:
     """Answers for the texts of each part; each encoder and each classifier runs once."""
     answers: list[list[Answer]] = [[] for _ in parts]
-    for together in _grouped(parts, _encoding).values():
-        texts = [text for place in together for text in parts[place].texts]
-        rows = np.split(np.arange(len(texts)), np.cumsum([len(parts[place].texts) for place in together])[:-1])
-        rows_of = dict(zip(together, rows, strict=True))
-        features = _features([parts[place] for place in together], texts)
-        for places in _grouped(parts, lambda query: id(query.model), together).values():
-            own = np.concatenate([rows_of[place] for place in places])
-            said = _said(parts[places[0]].item.model.classifier, [texts[row] for row in own], features, own)
+    for of_encoder in _grouped(parts, _encoding).values():
+        texts = [text for i in of_encoder for text in parts[i].texts]
+        rows = np.split(np.arange(len(texts)), np.cumsum([len(parts[i].texts) for i in of_encoder])[:-1])
+        rows_of = dict(zip(of_encoder, rows, strict=True))
+        features = _features([parts[i] for i in of_encoder], texts)
+        for of_model in _grouped(parts, lambda query: id(query.model), of_encoder).values():
+            chosen = np.concatenate([rows_of[i] for i in of_model])
+            classifier = parts[of_model[0]].item.model.classifier
+            predictions = _predict(classifier, [texts[row] for row in chosen], features, chosen)
             start = 0
-            for place in places:
-                end = start + len(parts[place].texts)
-                answers[place] = _answers(parts[place], said, slice(start, end))
+            for i in of_model:
+                end = start + len(parts[i].texts)
+                answers[i] = _answers(parts[i], predictions, slice(start, end))
                 start = end
     return answers
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What a classifier says of some texts, with their unit features."""
+class _Predictions:
+    """The predictions of a classifier for some texts, with their unit features."""
 
     predictions: "Sequence[Prediction]"
     probabilities: np.ndarray
@@ -77,17 +78,17 @@ class _Said:
 
 
 def _grouped(
-    parts: Sequence[Part[Query]], key: Callable[[Query], Any], places: Sequence[int] | None = None
+    parts: Sequence[Part[Query]], key: Callable[[Query], Any], indices: Sequence[int] | None = None
 ) -> dict[Any, list[int]]:
-    """Places of the parts whose queries have the same key."""
+    """Indices of the parts, grouped by the key of their queries."""
     groups = defaultdict(list)
-    for place in range(len(parts)) if places is None else places:
-        groups[key(parts[place].item)].append(place)
+    for i in range(len(parts)) if indices is None else indices:
+        groups[key(parts[i].item)].append(i)
     return groups
 
 
 def _encoding(query: Query) -> Any:
-    """The same for queries whose texts can be encoded together."""
+    """A key that is equal for queries whose texts can be encoded together."""
     model = query.model
     if model.family is None:
         return id(model.classifier)
@@ -96,34 +97,34 @@ def _encoding(query: Query) -> Any:
 
 
 def _features(parts: Sequence[Part[Query]], texts: Sequence[str]) -> Any:
-    """Unit features `[n_texts, dim]`; None of an exported model, and where the best piece of each text counts."""
+    """Unit features `[n_texts, dim]`; None for an exported model, and if the best piece of each text counts."""
     first = parts[0].item.model
     if first.family is None or first.classifier.long_texts == "chunk_max":
         return None
     return first.family.features([part.item.model.classifier for part in parts for _ in part.texts], texts)
 
 
-def _said(classifier: Any, texts: Sequence[str], features: Any, rows: np.ndarray) -> _Said:
-    own = None if features is None else features[rows]
-    said = classifier.predictions(texts) if own is None else classifier.predictions_from(own)
-    order = np.argsort(-said.probabilities, axis=1, kind="stable")
-    return _Said(list(said), said.probabilities, order, own)
+def _predict(classifier: Any, texts: Sequence[str], features: Any, rows: np.ndarray) -> _Predictions:
+    features = None if features is None else features[rows]
+    predictions = classifier.predictions(texts) if features is None else classifier.predictions_from(features)
+    order = np.argsort(-predictions.probabilities, axis=1, kind="stable")
+    return _Predictions(list(predictions), predictions.probabilities, order, features)
 
 
-def _answers(part: Part[Query], said: _Said, rows: slice) -> list[Answer]:
+def _answers(part: Part[Query], predictions: _Predictions, rows: slice) -> list[Answer]:
     query = part.item
-    order = said.order[rows, : query.top]
-    best = np.take_along_axis(said.probabilities[rows], order, axis=1)
+    order = predictions.order[rows, : query.top]
+    best = np.take_along_axis(predictions.probabilities[rows], order, axis=1)
     labels = query.model.classifier.labels
-    features = None if said.features is None else said.features[rows]
+    features = None if predictions.features is None else predictions.features[rows]
     answers = []
-    for place, (prediction, numbers, values) in enumerate(
-        zip(said.predictions[rows], order.tolist(), best.tolist(), strict=True)
+    for i, (prediction, numbers, values) in enumerate(
+        zip(predictions.predictions[rows], order.tolist(), best.tolist(), strict=True)
     ):
-        named = [(labels[number], value) for number, value in zip(numbers, values, strict=True)]
-        own = None if features is None else features[place : place + 1]
-        explanation = _explanation(query.model.classifier, part.texts[place], own) if query.explained else None
-        answers.append(Answer(prediction, named, explanation, None if own is None else np.asarray(own)[0]))
+        probabilities = [(labels[number], value) for number, value in zip(numbers, values, strict=True)]
+        row = None if features is None else features[i : i + 1]
+        explanation = _explanation(query.model.classifier, part.texts[i], row) if query.explain else None
+        answers.append(Answer(prediction, probabilities, explanation, None if row is None else np.asarray(row)[0]))
     return answers
 
 

@@ -1,4 +1,4 @@
-"""The process: load, listen, and stop without losing an answer."""
+"""The server process: load, listen, and stop without losing an answer."""
 
 import asyncio
 import contextlib
@@ -23,26 +23,26 @@ log = logging.getLogger(__name__)
 _KEEP_ALIVE = 75  # seconds that an idle connection is kept: longer than clients and proxies, which then close it
 _DRAIN = 2.0  # seconds after the signal to stop in which open connections get their last answers
 _TICK = 0.02
-_SWITCH = 0.0005  # seconds after which answers and computations take turns; by the default, 0.005, both wait
+_SWITCH_INTERVAL = 0.0005  # seconds, see sys.setswitchinterval; the default of 0.005 delays answers and computations
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A socket that is bound, before models are loaded; ConfigError if the address cannot be had."""
-    own = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    """A bound socket, made before models are loaded; ConfigError if the address is not available."""
+    bound_socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        own.bind((host, port))
+        bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound_socket.bind((host, port))
     except (OSError, OverflowError, UnicodeError) as error:
-        own.close()
+        bound_socket.close()
         reason = (getattr(error, "strerror", None) or str(error)).rstrip(".")
         raise ConfigError(
             f"Could not listen on {host} port {port}: {reason}. Choose another --port or --host."
         ) from error
-    return own
+    return bound_socket
 
 
 def check_address(host: str, key: str | None, insecure: bool) -> None:
-    """Refuse an address that others reach without a key, with a ConfigError."""
+    """Raise a ConfigError for an address that other machines reach without a key."""
     if host not in LOOPBACK and key is None and not insecure:
         raise ConfigError(
             f"Got --host {host}, which other machines may reach, and no key. Set the environment variable "
@@ -51,7 +51,7 @@ def check_address(host: str, key: str | None, insecure: bool) -> None:
 
 
 def serve(service: Service, listening: socket.socket, host: str, key: str | None, started: Callable[[], None]) -> None:
-    """Answer requests until SIGTERM or Ctrl-C; SIGHUP loads the models anew. `started` is called when it answers."""
+    """Answer requests until SIGTERM or Ctrl-C; SIGHUP reloads the models. `started` is called once it listens."""
     guard = Guard(
         create_app(service),
         key=key,
@@ -73,7 +73,7 @@ def serve(service: Service, listening: socket.socket, host: str, key: str | None
 
 
 class _Server(uvicorn.Server):
-    """Stops in two steps: no new connections, and open ones close behind their next answer; then the rest."""
+    """Stops in two steps: it takes no new connections and closes open ones after their next answer; then it ends."""
 
     def __init__(self, config: uvicorn.Config, service: Service, guard: Guard, started: Callable[[], None]):
         super().__init__(config)
@@ -82,7 +82,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals to stop end the process with status 0 once all is answered."""
+        """End the process with status 0 on a signal to stop, once all is answered."""
         loop = asyncio.get_running_loop()
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -93,12 +93,12 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, and call `started`."""
         await super().startup(sockets)
         if self.started:
             gc.collect()
-            gc.freeze()  # to search modules and models for garbage again and again would stop all answers each time
-            sys.setswitchinterval(_SWITCH)
+            gc.freeze()  # searching modules and models for garbage would stop all answers each time
+            sys.setswitchinterval(_SWITCH_INTERVAL)
             self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -106,8 +106,8 @@ class _Server(uvicorn.Server):
         self._guard.draining = True
         for server in self.servers:
             server.close()
-        for own in sockets or []:
-            own.close()
+        for listening in sockets or []:
+            listening.close()
         loop = asyncio.get_running_loop()
         end = loop.time() + _DRAIN
         while self.server_state.connections and loop.time() < end and not self.force_exit:

@@ -1,4 +1,4 @@
-"""Models that have the same published encoder: its weights are loaded once, and their texts are encoded together."""
+"""Models with the same published encoder: its weights are loaded once, and their texts are encoded together."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ class Family:
     """Classifiers over one published encoder, some of which may have updates of their own beside its weights.
 
     Args:
-        model: the published encoder; None where all classifiers have the same encoder.
+        model: the published encoder; None if all classifiers have the same encoder.
     """
 
     model: "UnmergedModel | None" = None
@@ -31,60 +31,61 @@ class Family:
             return classifiers[0].features(texts)
         import torch
 
-        read = classifiers[0].masked(list(texts))
-        features = self.model.encode(read, [classifier.encoder for classifier in classifiers])
+        masked = classifiers[0].masked(list(texts))
+        features = self.model.encode(masked, [classifier.encoder for classifier in classifiers])
         return torch.nn.functional.normalize(features, dim=-1)
 
 
-def together(
+def share_encoders(
     classifiers: Mapping[str, "TextClassifier"], known: Sequence["Encoder"]
 ) -> dict[str, tuple["TextClassifier", Family]]:
-    """Classifiers by name, with encoders that share what they can.
+    """Classifiers by name, with encoders that share weights if possible.
 
-    An encoder with low-rank updates stays merged where it is the only one of its published model: that is faster.
+    An encoder with low-rank updates stays merged if it is the only one of its published model, which is faster.
 
     Args:
         classifiers: as they were read.
-        known: encoders that are loaded already, used again where they are the published ones of a classifier.
+        known: encoders that are loaded already; used again if one is the published encoder of a classifier.
     """
     groups = defaultdict(list)
     for name, classifier in classifiers.items():
         groups[_identity(classifier.encoder.replace(weights=None))].append(name)
-    found: dict[str, tuple[TextClassifier, Family]] = {}
+    shared: dict[str, tuple[TextClassifier, Family]] = {}
     for identity, names in groups.items():
-        loaded = next((one for one in known if one.trained is None and _identity(one) == identity), None)
-        own = {name: classifiers[name] for name in names}
-        found |= _sharing(own, loaded or own[names[0]].encoder.replace(weights=None))
-    return {name: found[name] for name in classifiers}
+        loaded = next((each for each in known if each.trained is None and _identity(each) == identity), None)
+        group = {name: classifiers[name] for name in names}
+        shared |= _over_one_encoder(group, loaded or group[names[0]].encoder.replace(weights=None))
+    return {name: shared[name] for name in classifiers}
 
 
-def _sharing(
+def _over_one_encoder(
     classifiers: Mapping[str, "TextClassifier"], published: "Encoder"
 ) -> dict[str, tuple["TextClassifier", Family]]:
-    plain = {name: one for name, one in classifiers.items() if one.encoder.trained is None}
-    found = {}
+    untrained = {name for name, classifier in classifiers.items() if classifier.encoder.trained is None}
+    shared = {}
     family = Family()
-    if len(plain) < len(classifiers) and len(classifiers) > 1:
+    if len(untrained) < len(classifiers) and len(classifiers) > 1:
         from fewshot.encoders.unmerged import UnmergedModel
 
         family = Family(UnmergedModel(published))
     for name, classifier in classifiers.items():
-        encoder, own = published, family
-        if name not in plain:
-            beside = _beside(family, classifier)
-            encoder, own = (classifier.encoder, Family()) if beside is None else (beside, family)
-        found[name] = replace(classifier, encoder=encoder), own
-    return found
+        if name in untrained:
+            shared[name] = replace(classifier, encoder=published), family
+        elif (encoder := _unmerged(family, classifier)) is not None:
+            shared[name] = replace(classifier, encoder=encoder), family
+        else:
+            shared[name] = classifier, Family()
+    return shared
 
 
-def _beside(family: Family, classifier: "TextClassifier") -> "Encoder | None":
-    """The classifier's encoder beside the published weights; None if it has to stay by itself."""
+def _unmerged(family: Family, classifier: "TextClassifier") -> "Encoder | None":
+    """The classifier's encoder as updates of the published weights; None if they are not low-rank updates alone."""
     trained = classifier.encoder.trained
     if family.model is None or trained is None:
         return None
     try:
         return family.model.encoder(trained)
-    except ConfigError:  # not low-rank updates alone
+    except ConfigError:
         return None
 
 

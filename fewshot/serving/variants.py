@@ -1,4 +1,4 @@
-"""Two models on the requests of the first: a share of them is answered by the other, or the other one goes along."""
+"""Two models on the requests of the first: the second one answers a share of them, or runs as a shadow."""
 
 import random
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class Experiment:
     """A comparison of two models.
 
     Args:
-        champion: the model whose requests are meant.
-        challenger: the other one.
-        share: of the requests that the challenger answers; None: it answers none, and says what it would have said.
+        champion: the model that gets the requests.
+        challenger: the model that is compared with it.
+        share: of the requests that the challenger answers; None: none, it is a shadow, whose answers are only logged.
     """
 
     champion: str
@@ -24,7 +24,7 @@ class Experiment:
 
     @classmethod
     def of(cls, names: list[str], share: str | None, shadow: str | None) -> "Experiment | None":
-        """The comparison that `--share NAME=0.1` or `--shadow NAME` asks for.
+        """The comparison of `--share NAME=0.1` or `--shadow NAME`.
 
         Args:
             names: of the models, the champion first.
@@ -45,13 +45,13 @@ class Experiment:
         if share is None:
             return cls(names[0], name, None)
         try:
-            part = float(typed)
+            fraction = float(typed)
         except ValueError:
-            part = 0.0
-        if not 0 < part < 1:
+            fraction = 0.0
+        if not 0 < fraction < 1:
             raise ConfigError(f"Got --share {share}, expected a share between 0 and 1, such as {name}=0.1. Correct it.")
-        return cls(names[0], name, part)
+        return cls(names[0], name, fraction)
 
     def challenged(self) -> bool:
-        """Whether the challenger answers the next request, by chance."""
+        """True if the challenger answers the next request; drawn at random."""
         return self.share is not None and random.random() < self.share

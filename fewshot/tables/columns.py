@@ -1,4 +1,4 @@
-"""Which columns hold the texts and the labels: named, or guessed where it is plain."""
+"""The columns of the texts and the labels: named, or guessed where they are clear."""
 
 import difflib
 import re
@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fewshot.errors import TaskError
-from fewshot.tables.names import LABELS, TEXTS, by_name, is_beside
+from fewshot.tables.names import LABELS, TEXTS, by_name, is_metadata
 from fewshot.tables.table import Table
 from fewshot.tables.wording import listed, short
 
 _NUMBER = re.compile(r"[-+$€£]?[\d.,\s]*\d[\d.,\s]*[%€$]?")
-_SHOWN = 12  # columns in a message
+_MAX_COLUMNS = 12  # in a message
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of the texts and of the labels; `label` is None where no labels are read."""
+    """The columns of the texts and of the labels; `label` is None if no labels are read."""
 
     text: str
     label: str | None = None
@@ -29,22 +29,22 @@ def guess_columns(
     with_label: bool = True,
     settings: tuple[str, str] = ("--text", "--label"),
 ) -> Columns:
-    """The columns of texts and labels: those asked for, else by usual names, else by content.
+    """The columns of texts and labels: as named, else by usual names, else by content.
 
-    By content they are told only if there are two columns, one with long cells that differ and one with few short
-    ones that recur. What was guessed is added to `table.notes`.
+    Content decides only if there are two columns, one with long cells that differ and one with few short
+    ones that recur. A guess is added to `table.notes`.
 
     Args:
         table: an opened table.
-        text, label: names that were asked for.
-        with_label: whether there must be labels; without, `label` is left alone.
-        settings: how a user names the two, for messages.
+        text, label: names of the columns; None guesses them.
+        with_label: True expects labels; False ignores `label`.
+        settings: names of the settings of the two columns, for messages.
 
     Returns:
         Two different columns of the table, or one.
 
     Raises:
-        TaskError: a column that is not there, columns that cannot be told, no rows, or numbers in place of texts.
+        TaskError: a missing column, columns that cannot be guessed, no rows, or numbers in place of texts.
 
     Example:
         >>> from fewshot.resources import shipped
@@ -53,70 +53,70 @@ def guess_columns(
         Columns(text='message', label='category')
     """
     label = label if with_label else None
-    for asked, setting in ((text, settings[0]), (label, settings[1])):
-        if asked is not None and asked not in table.columns:
-            raise _not_there(table, asked, setting)
+    for name, setting in ((text, settings[0]), (label, settings[1])):
+        if name is not None and name not in table.columns:
+            raise _missing(table, name, setting)
     if text is not None and text == label:
         raise TaskError(f"Got the column {short(text)} for both texts and labels. Set {settings[0]} or {settings[1]}.")
     if not table.live and not table.sample:
         _check_first(table)
     if with_label and len(table.columns) == 1:
-        only = table.columns[0]
+        name = short(table.columns[0])
         raise TaskError(
-            f"{table.name} has only one column, {short(only)}, expected texts and their labels. Add a column of labels "
+            f"{table.name} has only one column, {name}, expected texts and their labels. Add a column of labels "
             f"such as 'label', or check what separates the columns."
         )
-    found = _guess(table, text, label, with_label)
-    if found is None:
+    columns = _guess(table, text, label, with_label)
+    if columns is None:
         raise _unclear(table, with_label, settings)
-    _refuse_numbers(table, found.text, settings[0])
-    names = {found.text, found.label} - {text, label, "text", "label", None}
+    _refuse_numbers(table, columns.text, settings[0])
+    names = {columns.text, columns.label} - {text, label, "text", "label", None}
     if names and not table.live:
         table.note(
-            f"Column {short(found.text)} was taken as text."
-            if found.label is None
-            else f"Columns {short(found.text)} and {short(found.label)} were taken as text and label."
+            f"Column {short(columns.text)} was taken as text."
+            if columns.label is None
+            else f"Columns {short(columns.text)} and {short(columns.label)} were taken as text and label."
         )
-    return found
+    return columns
 
 
 def _guess(table: Table, text: str | None, label: str | None, with_label: bool) -> Columns | None:
-    rest = [column for column in table.columns if column not in (text, label)]
-    named_label = label or by_name(rest, LABELS)
-    text = text or by_name([column for column in rest if column != named_label], TEXTS)
+    others = [column for column in table.columns if column not in (text, label)]
+    named_label = label or by_name(others, LABELS)
+    text = text or by_name([column for column in others if column != named_label], TEXTS)
     if with_label:
-        label = label or by_name([column for column in rest if column != text], LABELS)
+        label = label or by_name([column for column in others if column != text], LABELS)
     if len(table.columns) == 1:
         text = table.columns[0]
     elif len(table.columns) == 2 and text is None and label is None:
         text, label = _by_content(table, with_label) or (None, None)
     elif len(table.columns) == 2 and with_label:
-        text = text or next(column for column in rest if column != label)
-        label = label or next((column for column in rest if column != text and _may_be_label(table, column)), None)
+        text = text or next(column for column in others if column != label)
+        label = label or next((column for column in others if column != text and _may_be_label(table, column)), None)
     if text is None or (with_label and label is None):
         return None
     return Columns(text, label if with_label else None)
 
 
 def _by_content(table: Table, with_label: bool) -> tuple[str, str] | None:
-    """The two columns as text and label, where their cells leave no doubt."""
+    """The two columns as text and label if their cells leave no doubt."""
     for text, label in (table.columns, table.columns[::-1]):
         texts, labels = ([str(cell) for cell in table.cells(column)] for column in (text, label))
         if not texts or not labels:
             continue
         long = sum(len(cell.split()) >= 3 for cell in texts) >= 0.6 * len(texts)
         distinct = len(set(texts)) >= 0.7 * len(texts)
-        short_ones = max(map(len, labels)) <= 80 and sum(map(len, labels)) / len(labels) < _mean_length(texts) / 1.5
-        few = len(set(labels)) <= max(2, 0.8 * len(labels)) if with_label else True
-        if long and distinct and short_ones and few:
+        concise = max(map(len, labels)) <= 80 and sum(map(len, labels)) / len(labels) < _mean_length(texts) / 1.5
+        recurring = len(set(labels)) <= max(2, 0.8 * len(labels)) if with_label else True
+        if long and distinct and concise and recurring:
             return text, label
     return None
 
 
 def _may_be_label(table: Table, column: str) -> bool:
-    """Whether the column beside the texts may be that of the labels, and not an id, a date or a score."""
+    """False if the column beside the texts is an id, a date or a score, and so cannot be that of the labels."""
     cells = table.cells(column)
-    return not is_beside(column) and not (len(set(map(str, cells))) == len(cells) and all(map(_is_number, cells)))
+    return not is_metadata(column) and not (len(set(map(str, cells))) == len(cells) and all(map(_is_number, cells)))
 
 
 def _mean_length(texts: list[str]) -> float:
@@ -124,7 +124,7 @@ def _mean_length(texts: list[str]) -> float:
 
 
 def _check_first(table: Table) -> None:
-    """Refuse a table without rows; what is wrong with its first row is raised by reading it."""
+    """Raise a TaskError if a table has no rows; reading the first one raises its own errors."""
     for _ in table:
         return
     raise TaskError(
@@ -147,11 +147,11 @@ def _is_number(cell: Any) -> bool:
     return as_text or isinstance(cell, (int, float))
 
 
-def _not_there(table: Table, asked: str, setting: str) -> TaskError:
-    near = difflib.get_close_matches(asked[:100].casefold(), [name[:100].casefold() for name in table.columns], 1, 0.7)
+def _missing(table: Table, column: str, setting: str) -> TaskError:
+    near = difflib.get_close_matches(column[:100].casefold(), [name[:100].casefold() for name in table.columns], 1, 0.7)
     hint = next((f"Did you mean {short(name)}? " for name in table.columns if [name[:100].casefold()] == near), "")
     return TaskError(
-        f"{table.name} has no column {short(asked)}; it has {listed(table.columns)}. {hint}Rename the column, or set "
+        f"{table.name} has no column {short(column)}; it has {listed(table.columns)}. {hint}Rename the column, or set "
         f"{setting}."
     )
 
@@ -164,12 +164,12 @@ def _unclear(table: Table, with_label: bool, settings: tuple[str, str]) -> TaskE
 
 def _examples(table: Table) -> str:
     """Columns with an example cell each."""
-    shown = []
-    for column in table.columns[:_SHOWN]:
+    examples = []
+    for column in table.columns[:_MAX_COLUMNS]:
         cell = next(iter(table.cells(column)), None)
-        shown.append(f"{short(column)} (empty)" if cell is None else f"{short(column)} (such as {_brief(cell)})")
-    more = len(table.columns) - len(shown)
-    return ", ".join(shown) + (f", … and {more} more" if more else "")
+        examples.append(f"{short(column)} (empty)" if cell is None else f"{short(column)} (such as {_brief(cell)})")
+    n_more = len(table.columns) - len(examples)
+    return ", ".join(examples) + (f", … and {n_more} more" if n_more else "")
 
 
 def _brief(cell: Any) -> str:

@@ -13,7 +13,7 @@ from fewshot.errors import TaskError
 from fewshot.tables.files import opened
 from fewshot.tables.wording import shown
 
-LONGEST_LINE = 16_000_000  # characters; what is longer is no line of texts
+LONGEST_LINE = 16_000_000  # characters
 _CHUNK = 1 << 20
 _MULTI_BYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _HIGH = re.compile(rb"[\x80-\xff]")
@@ -23,14 +23,14 @@ _NOT_1252 = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the bytes of a file become text; `note` is a sentence for what is not UTF-8."""
+    """The codec of a file; `note` is a sentence if it is not UTF-8."""
 
     codec: str
     note: str = ""
 
 
 def detect_encoding(path: Path) -> Encoding:
-    """Read a whole file once, in pieces, and tell its encoding.
+    """Detect the encoding of a file, by reading all of it once in pieces.
 
     Windows-1252 is taken only where the bytes are not UTF-8, most of what is not ASCII is no UTF-8 either, and
     letters of ASCII prevail.
@@ -89,8 +89,8 @@ def _eight_bit(file: IO[bytes], path: Path) -> Encoding:
         undefined += len(_NOT_1252.findall(line))
     if valid < high < letters and not undefined:
         return Encoding("cp1252", f"{shown(path)} was read as Windows-1252.")
-    place, byte = first or (lines, 0)
-    raise not_utf8(f"{shown(path)}, line {place}", byte)
+    number, byte = first or (lines, 0)
+    raise not_utf8(f"{shown(path)}, line {number}", byte)
 
 
 def _nul(path: Path, line: int) -> TaskError:
@@ -108,10 +108,10 @@ def _bad_byte(line: bytes) -> int | None:
     return None
 
 
-def not_utf8(place: str, byte: int) -> TaskError:
-    """The error for a byte that fits no encoding that is read."""
+def not_utf8(location: str, byte: int) -> TaskError:
+    """The error for a byte that is neither UTF-8 nor Windows-1252."""
     return TaskError(
-        f"{place}: the byte 0x{byte:02x} is not UTF-8, which was expected, and the text does not look like "
+        f"{location}: the byte 0x{byte:02x} is not UTF-8, which was expected, and the text does not look like "
         f"Windows-1252. Save the file as UTF-8 (iconv -f ITS_ENCODING -t UTF-8 FILE > converted), and use that one."
     )
 
@@ -124,7 +124,7 @@ def opened_text(path: Path, encoding: Encoding, newline: str | None) -> Iterator
 
 
 def lines_of(text: io.TextIOWrapper, name: str) -> Iterator[str]:
-    """Lines with their ends; a TaskError for one that memory should not hold."""
+    """Lines with their ends; a TaskError for a line that is too long for memory."""
     number = 0
     while line := text.readline(LONGEST_LINE):
         number += 1

@@ -13,7 +13,7 @@ from fewshot.tables.layout import name_columns
 from fewshot.tables.separated import empty
 from fewshot.tables.table import Records, Table
 
-_LOOKED_AT = 1000  # rows, for the header
+_MAX_ROWS = 1000  # that decide whether there is a header
 
 
 def read_excel(path: Path, name: str) -> Table:
@@ -25,29 +25,31 @@ def read_excel(path: Path, name: str) -> Table:
     with _workbook(path, name) as book:
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"] or book.worksheets
         for sheet in sheets:
-            first = [cells for _, cells in islice(_rows(sheet), _LOOKED_AT)]
+            first = [cells for _, cells in islice(_rows(sheet), _MAX_ROWS)]
             if first:
                 break
         else:
             raise empty(name)
-        title, many = sheet.title, len(book.worksheets)
+        title, n_sheets = sheet.title, len(book.worksheets)
     width = max(map(len, first))
     columns, header, notes = name_columns([row + [""] * (width - len(row)) for row in first], name)
-    where = f"{name}, sheet {title!r}" if many > 1 else name
+    source = f"{name}, sheet {title!r}" if n_sheets > 1 else name
 
     def records() -> Records:
         with _workbook(path, name) as book:
             for count, (number, cells) in enumerate(_rows(book[title])):
                 if count or not header:
-                    place = f"{where}, row {number}"
+                    location = f"{source}, row {number}"
                     if len(cells) > len(columns):
                         raise TaskError(
-                            f"{place} has {len(cells)} cells, expected {len(columns)}. Name all columns in the "
+                            f"{location} has {len(cells)} cells, expected {len(columns)}. Name all columns in the "
                             f"first row, or clear those beside the table."
                         )
-                    yield place, dict(zip(columns, cells + [""] * (len(columns) - len(cells)), strict=True))
+                    yield location, dict(zip(columns, cells + [""] * (len(columns) - len(cells)), strict=True))
 
-    return Table(name, columns, records, (*([f"Sheet {title!r} of {many} was read."] if many > 1 else []), *notes))
+    return Table(
+        name, columns, records, (*([f"Sheet {title!r} of {n_sheets} was read."] if n_sheets > 1 else []), *notes)
+    )
 
 
 @contextmanager
@@ -62,7 +64,7 @@ def _workbook(path: Path, name: str) -> Iterator[Any]:
     book = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on styles and validations that are not read
+            warnings.simplefilter("ignore")  # about styles and validations, which are not read
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         yield book
     except (TaskError, OSError):
@@ -80,7 +82,7 @@ def _workbook(path: Path, name: str) -> Iterator[Any]:
 
 def _rows(sheet: Any) -> Iterator[tuple[int, list[str]]]:
     """Rows with a filled cell, without the empty ones at their end, and their numbers."""
-    sheet.reset_dimensions()  # what a file says of its own size is often wrong
+    sheet.reset_dimensions()  # the size that a file states is often wrong
     for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
         row = [_text(cell) for cell in cells]
         while row and not row[-1].strip():

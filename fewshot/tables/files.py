@@ -1,4 +1,4 @@
-"""Files as bytes: what stands in the place of one that is not there, and what a wrong suffix hides."""
+"""Files as bytes: messages for missing files, and for files of other kinds, whatever their suffix."""
 
 import contextlib
 import difflib
@@ -38,7 +38,7 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"\xff\xd8\xff", "a picture (JPEG)", _COPY),
     (b"\x7fELF", "a program", "Name a file of texts."),
 )
-# A name inside of a zip file → likewise.
+# A name inside a zip file → the same.
 _ZIPPED: tuple[tuple[str, str, str], ...] = (
     ("xl/workbook.xml", *WORKBOOK),
     ("xl/workbook.bin", "a binary Excel workbook (.xlsb)", _SAVE),
@@ -47,7 +47,7 @@ _ZIPPED: tuple[tuple[str, str, str], ...] = (
     ("content.xml", "an OpenDocument file (.ods, .odt)", _SAVE),
 )
 _MARKUP = (b"<!doctype html", b"<html", b"<table", b"<?xml")
-_MOST_NAMES = 5000  # of a folder that are compared with one that is not there
+_MAX_NAMES = 5000  # of a folder that are compared with a missing one
 
 
 @contextmanager
@@ -63,12 +63,12 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether a path is a pipe or a terminal, which can be read only once."""
+    """True if a path is a pipe or a terminal, which can be read only once."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def check_file(path: Path, expected: str) -> None:
-    """Refuse a path that is no file, with a TaskError that names the nearest that there is.
+    """Raise a TaskError if a path is no file; the message names the most similar file.
 
     Args:
         path: as it was given, with the home folder filled in.
@@ -76,8 +76,8 @@ def check_file(path: Path, expected: str) -> None:
     """
     if os.path.isdir(path):
         tables = [name for name in _names(path) if name.lower().endswith((".csv", ".tsv", ".jsonl", ".xlsx", ".txt"))]
-        inside = f"It has {listed(sorted(tables)[:5])}: name one of them." if tables else "Name a file in it."
-        raise TaskError(f"{shown(path)} is a folder, expected {expected}. {inside}")
+        hint = f"It has {listed(sorted(tables)[:5])}: name one of them." if tables else "Name a file in it."
+        raise TaskError(f"{shown(path)} is a folder, expected {expected}. {hint}")
     if os.path.exists(path):
         return
     parent = path.parent
@@ -89,22 +89,22 @@ def check_file(path: Path, expected: str) -> None:
 
 
 def nearest(path: Path) -> Path | None:
-    """The path in the same folder whose name is most like that of one that does not exist."""
+    """The path in the same folder whose name is most similar to that of a missing file."""
     near = difflib.get_close_matches(path.name[:255], _names(path.parent), 1, 0.6)
     return path.parent / near[0] if near else None
 
 
 def _names(folder: Path) -> list[str]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return [entry.name for entry in islice(entries, _MOST_NAMES)]
+        return [entry.name for entry in islice(entries, _MAX_NAMES)]
     return []
 
 
 def foreign(path: Path | None, head: bytes) -> tuple[str, str] | None:
-    """What a file that is no text seems to be, and its cure; None for text, as far as its first bytes tell.
+    """The kind of a file that is no text, by its first bytes, and a cure; None for text.
 
     Args:
-        path: the file, to look into where it is a zip; None for standard input.
+        path: the file, to read the names in a zip; None for standard input.
         head: its first bytes.
     """
     for magic, kind, cure in _MAGIC:
@@ -130,7 +130,7 @@ def _zipped(path: Path | None) -> tuple[str, str]:
 
 
 def refuse_foreign(path: Path, head: bytes, name: str) -> None:
-    """Refuse a file whose content is no text, with a TaskError that says what it is and what to do."""
-    if found := foreign(path, head):
-        kind, cure = found
+    """Raise a TaskError if the content of a file is no text, with its kind and a cure."""
+    kind, cure = foreign(path, head) or ("", "")
+    if kind:
         raise TaskError(f"{name} seems to be {kind}, expected a table or texts in plain text. {cure}")

@@ -1,4 +1,4 @@
-"""How a file of cells is laid out: its separator, and whether its first row is a header."""
+"""The layout of a file of cells: its separator, and whether its first row is a header."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from fewshot.tables.names import known_names
 
 SEPARATORS = (",", ";", "\t", "|")
 _SHOWN = {"\t": "tabs", " ": "spaces"}
-_MOST_ROWS = 1000  # that are looked at
+_MAX_ROWS = 1000  # that decide the layout
 _SEP_LINE = re.compile(r"\ufeff?\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?[\d.,\s]*\d[\d.,\s]*%?")
 _ONE_WORD = re.compile(r"[^\s.!?,;]+([ _-][^\s.!?,;]+)?")
@@ -26,11 +26,11 @@ class Layout:
 
     Args:
         separator: between cells.
-        quotes: whether double quotes hold cells together.
+        quotes: True if double quotes enclose cells.
         skip: lines above the table: one for Excel's `sep=;`.
         columns: names of the columns.
-        header: whether they stand in the first row.
-        notes: what was recognised, one sentence each.
+        header: True if the first row has the names.
+        notes: sentences on what was recognised.
     """
 
     separator: str
@@ -51,13 +51,13 @@ def find_layout(head: str, preferred: str, name: str) -> Layout | None:
 
     Args:
         head: whole lines from its start.
-        preferred: the separator that its suffix promises.
+        preferred: the separator that belongs to its suffix.
         name: for notes.
     """
     allow_long_cells()
-    said = _SEP_LINE.match(head)
-    body = head[said.end() :] if said else head
-    separator = said.group(1) if said else _separator(body, preferred)
+    stated = _SEP_LINE.match(head)
+    body = head[stated.end() :] if stated else head
+    separator = stated.group(1) if stated else _separator(body, preferred)
     quotes = separator != "\t" or _consistent(_rows(body, separator, True), body, separator)
     rows = _rows(body, separator, quotes)
     if not rows:
@@ -68,11 +68,11 @@ def find_layout(head: str, preferred: str, name: str) -> Layout | None:
         notes = (f"Its columns are separated by {shown}.", *notes)
     if not quotes:
         notes = (*notes, "Its double quotes were read as part of the texts.")
-    return Layout(separator, quotes, 1 if said else 0, columns, header, notes)
+    return Layout(separator, quotes, 1 if stated else 0, columns, header, notes)
 
 
 def name_columns(rows: Sequence[Sequence[str]], name: str) -> tuple[tuple[str, ...], bool, tuple[str, ...]]:
-    """Names of the columns, whether the first row has them, and notes; `rows` are the first ones, which are not empty.
+    """Names of the columns, True if the first row has them, and notes; `rows` are the first rows, at least one.
 
     A column without a name, and each column of a file without a header, is called by its number.
     """
@@ -97,10 +97,10 @@ def name_columns(rows: Sequence[Sequence[str]], name: str) -> tuple[tuple[str, .
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns, rather than being the first text.
+    """True if the first row has the names of the columns, False if it is the first text.
 
-    It does if two cells are usual names of columns. It does not if one of its cells stands again below it (a
-    label), or is a number above numbers. Of one column it does if it is a usual name or a word or two.
+    It is a header if two cells are usual names of columns, and none if one of its cells occurs again below it (a
+    label), or is a number above numbers. The row of a single column is one if it is a usual name, or a word or two.
 
     Example:
         >>> has_header([["message", "category"], ["My card is lost", "card"], ["Block it", "card"]])
@@ -125,19 +125,19 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def is_tabbed(head: str) -> bool:
-    """Whether each of the first lines has the same number of tabs, one at least: a table in a .txt file."""
-    counts = {line.count("\t") for line in head.splitlines()[:_MOST_ROWS] if line.strip()}
+    """True if each of the first lines has the same number of tabs, one at least: a table in a .txt file."""
+    counts = {line.count("\t") for line in head.splitlines()[:_MAX_ROWS] if line.strip()}
     return len(counts) == 1 and 0 not in counts
 
 
 def _rows(text: str, separator: str, quotes: bool) -> list[list[str]]:
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
-    return [row for row in islice(reader, _MOST_ROWS) if any(cell.strip() for cell in row)]
+    return [row for row in islice(reader, _MAX_ROWS) if any(cell.strip() for cell in row)]
 
 
 def _separator(text: str, preferred: str) -> str:
-    """The separator by which the first row and those below have the same number of cells, two at least."""
+    """The separator with which most rows have as many cells as the first one, two at least."""
 
     def score(separator: str) -> float:
         rows = _rows(text, separator, True)
@@ -151,7 +151,7 @@ def _separator(text: str, preferred: str) -> str:
 
 
 def _consistent(rows: list[list[str]], text: str, separator: str) -> bool:
-    """Whether quotes hold cells together; not if reading them as letters gives more rows, all of one width."""
+    """True if quotes enclose cells; False if reading them as letters gives more rows, all of one width."""
     plain = _rows(text, separator, False)
     if len({len(row) for row in plain}) > 1:
         return True

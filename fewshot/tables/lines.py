@@ -1,4 +1,4 @@
-"""Lines: one text a line, of a file or of standard input, and one JSON object a line."""
+"""Files with one text, or one JSON object, a line; and standard input."""
 
 import codecs
 import json
@@ -17,11 +17,11 @@ from fewshot.tables.wording import short
 
 TEXT = "text"  # the one column of a file with one text a line
 _ONE_VALUE = " If the file is one JSON list, put each of its objects on a line (jq -c '.[]' FILE > texts.jsonl)."
-_FIRST_OBJECTS = 100  # whose keys are the columns
+_FIRST_OBJECTS = 100  # their keys are the columns
 
 
 def read_lines(path: Path, name: str, encoding: Encoding) -> Table:
-    """One text a line; blank lines are read past."""
+    """One text a line; blank lines are skipped."""
 
     def records() -> Records:
         with opened_text(path, encoding, newline=None) as file:
@@ -33,14 +33,14 @@ def read_lines(path: Path, name: str, encoding: Encoding) -> Table:
 
 
 def read_stream(path: Path | None, name: str) -> Table:
-    """One text a line of a pipe, or of standard input where `path` is None; each is given as soon as it is there."""
-    read = False
+    """One text a line of a pipe, or of standard input if `path` is None; each is given as soon as it arrives."""
+    was_read = False
 
     def records() -> Records:
-        nonlocal read
-        if read:
+        nonlocal was_read
+        if was_read:
             raise TaskError(f"{name} was read already, and can be read only once. Put its texts into a file.")
-        read = True
+        was_read = True
         with _bytes(path) as file:
             for number, text in enumerate(_decoded(file, name, table), start=1):
                 if text.strip():
@@ -106,7 +106,7 @@ def read_jsonl(path: Path, name: str) -> Table:
         for _, record in islice(records(), _FIRST_OBJECTS):
             columns.update(dict.fromkeys(record))
     except TaskError:
-        if not columns:  # else it is said when all is read
+        if not columns:  # otherwise it is raised again when the whole table is read
             raise
     return Table(name, columns, records, _noted(encoding))
 

@@ -20,11 +20,11 @@ LABELS = (
     *("classe", "intention", "étiquette", "thème", "sujet", "categoría", "categorías", "categoria", "clase"),
     *("intención", "etiqueta", "tema", "department", "abteilung", "type", "typ", "y"),
 )
-_BESIDE = re.compile(r"\b(id|ids|nr|no|date|time|lang|language|length|len|count|score|probability|hash)\b")
+_METADATA = re.compile(r"\b(id|ids|nr|no|date|time|lang|language|length|len|count|score|probability|hash)\b")
 
 
 def plain_name(column: str) -> str:
-    """The name of a column as it is compared.
+    """The normalised name of a column, by which columns are compared.
 
     Example:
         >>> [plain_name(column) for column in ("Label_Text", " E-Mail ", "messageBody")]
@@ -36,13 +36,13 @@ def plain_name(column: str) -> str:
 
 
 def known_names(cells: Iterable[str]) -> int:
-    """How many of the cells are usual names of columns."""
+    """The number of cells that are usual names of columns."""
     return sum(plain_name(cell) in (*TEXTS, *LABELS) for cell in cells if len(cell) < 50)
 
 
-def is_beside(column: str) -> bool:
-    """Whether a name is that of an id, a date, a language, a length or a score."""
-    return _BESIDE.search(plain_name(column)) is not None
+def is_metadata(column: str) -> bool:
+    """True if a name is that of an id, a date, a language, a length or a score."""
+    return _METADATA.search(plain_name(column)) is not None
 
 
 def by_name(columns: Sequence[str], names: Sequence[str]) -> str | None:
@@ -52,12 +52,12 @@ def by_name(columns: Sequence[str], names: Sequence[str]) -> str | None:
         >>> by_name(["id", "Customer message", "Category"], TEXTS), by_name(["id", "mood"], LABELS)
         ('Customer message', None)
     """
-    plain = {column: plain_name(column) for column in columns if len(column) < 200}
+    plain_names = {column: plain_name(column) for column in columns if len(column) < 200}
     for name in names:
-        for column, as_plain in plain.items():
-            if as_plain == name:
+        for column, plain in plain_names.items():
+            if plain == name:
                 return column
-    worded = [
-        column for column, as_plain in plain.items() if set(as_plain.split()) & set(names) and not is_beside(column)
+    matches = [
+        column for column, plain in plain_names.items() if set(plain.split()) & set(names) and not is_metadata(column)
     ]
-    return worded[0] if len(worded) == 1 else None
+    return matches[0] if len(matches) == 1 else None

@@ -1,4 +1,4 @@
-"""One door to all formats: `open_table`."""
+"""`open_table`, which reads all formats."""
 
 from pathlib import Path
 
@@ -28,8 +28,8 @@ SUFFIXES = (*_SEPARATED, *_LINES, *_JSON, *_EXCEL, *_PARQUET)
 def open_table(path: Path | str) -> Table:
     """Open a table: csv, tsv, xlsx, jsonl, parquet, or one text a line.
 
-    The separator of a csv or tsv, its header, and UTF-8, UTF-16 or Windows-1252 are recognised; `table.notes` says
-    what was. Apart from xlsx, rows are read as they are asked for, in little memory.
+    The separator of a csv or tsv, its header, and UTF-8, UTF-16 or Windows-1252 are recognised, see
+    `table.notes`. Apart from xlsx, rows are read lazily, in little memory.
 
     Args:
         path: a file; "-" is standard input, one text a line, as are pipes.
@@ -53,12 +53,12 @@ def open_table(path: Path | str) -> Table:
         raise ConfigError(f"Got no file. Name {EXPECTED}, or - for standard input.")
     if str(path) == STANDARD_INPUT:
         return read_stream(None, "standard input")
-    given, name = user_path(path), shown(path)
-    if is_stream(given):
-        return read_stream(given, name)
-    check_file(given, EXPECTED)
+    file, name = user_path(path), shown(path)
+    if is_stream(file):
+        return read_stream(file, name)
+    check_file(file, EXPECTED)
     try:
-        return _open(given, name)
+        return _open(file, name)
     except OSError as error:
         raise TaskError(f"{name} could not be read: {error.strerror or error}. Make it readable.") from error
 
@@ -82,11 +82,11 @@ def _open(path: Path, name: str) -> Table:
         encoding = detect_encoding(path)
         tabbed = is_tabbed(first_lines(path, encoding))  # "Text (tab delimited)" of spreadsheets
         return read_separated(path, name, encoding, "\t") if tabbed else read_lines(path, name, encoding)
-    detect_encoding(path)  # which refuses what is no text
-    what = "no suffix" if not suffix else f"the suffix {short(path.suffix)}"
+    detect_encoding(path)  # raises an error for a file that is no text
+    kind = "no suffix" if not suffix else f"the suffix {short(path.suffix)}"
     expected = "a workbook" if suffix in _EXCEL else EXPECTED
     raise TaskError(
-        f"{name} has {what}, expected {expected}. Its content is plain text: rename it so that it ends in .csv, or in "
+        f"{name} has {kind}, expected {expected}. Its content is plain text: rename it so that it ends in .csv, or in "
         f".txt if it has one text a line."
     )
 

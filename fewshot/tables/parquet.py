@@ -12,15 +12,15 @@ _BATCH_ROWS = 1024
 
 
 def row_group_runs(path: Path, name: str, rows: int) -> list[range]:
-    """The row groups of a parquet file in runs of `rows` rows or more, but for the last; one run of an empty file."""
+    """The row groups of a parquet file in runs of at least `rows` rows, but for the last; one run if it is empty."""
     with _file(path, name) as file:
         sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
-    runs, first, gathered = [], 0, 0
+    runs, first, n_rows = [], 0, 0
     for number, size in enumerate(sizes):
-        gathered += size
-        if gathered >= rows or number == len(sizes) - 1:
+        n_rows += size
+        if n_rows >= rows or number == len(sizes) - 1:
             runs.append(range(first, number + 1))
-            first, gathered = number + 1, 0
+            first, n_rows = number + 1, 0
     return runs or [range(0)]
 
 
@@ -59,7 +59,7 @@ def _file(path: Path, name: str) -> Iterator[Any]:
             yield file
     except TaskError:
         raise
-    except Exception as error:  # damage shows as pyarrow's own errors, and as some of Python's
+    except Exception as error:  # a damaged file raises errors of pyarrow or of Python
         if isinstance(error, OSError) and error.errno is not None:
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:200]

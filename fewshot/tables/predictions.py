@@ -1,4 +1,4 @@
-"""Predictions as a table that grows: complete lines only, and what is there already when writing goes on."""
+"""Predictions as a table that grows: complete lines only, and earlier rows are kept on resuming."""
 
 import contextlib
 import io
@@ -25,20 +25,20 @@ _REFUSED = (".xlsx", ".xlsm", ".xls", ".ods", ".parquet", ".pq", ".json")
 class PredictionWriter:
     """Write rows to a csv, tsv or jsonl file, or to standard output, block by block.
 
-    A file that holds something is not replaced unless asked, and one that another process writes is left to it.
+    A file that holds something is replaced only with `overwrite`, and one that another process writes is refused.
     Each `write` hands its rows to the system in one piece, so that another program, or this one after it was killed,
     finds complete rows. With `resume`, a torn last row is cut off, and `rows_there` says how many input rows to skip.
 
     Args:
-        path: ends in .csv, .tsv or .jsonl, and is csv if it ends in nothing of these; "-" is standard output (csv).
-        columns: their names; the header, or the keys.
-        resume: go on behind the complete rows of an earlier call, rather than from nothing.
+        path: file; its suffix .csv, .tsv or .jsonl is the format, any other is csv; "-" is standard output (csv).
+        columns: names of the columns: the header, or the keys.
+        resume: go on behind the complete rows of an earlier call.
         inputs: files that are read meanwhile, and must not be written.
-        overwrite: begin a file anew that holds something.
+        overwrite: replace a file that holds something.
 
     Raises:
-        ConfigError: a format that is not written, an input as output, a file that holds something, or one to go on
-            with that has other columns.
+        ConfigError: a format that is not written, an input as output, a file that holds something, or, to
+            resume, one that has other columns.
         StorageError: the file cannot be written, or another process writes it.
 
     Example:
@@ -114,7 +114,7 @@ class PredictionWriter:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if os.path.exists(self._path) and not os.path.isfile(self._path):  # /dev/null, or a pipe
                 return open(self._path, "wb", buffering=0)
-            # Read and write, neither cut off nor at its end: nothing is changed before it is this process's alone.
+            # For reading and writing, not truncated: nothing is changed before the file is locked.
             number = os.open(self._path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
             file = open(number, "rb+", buffering=0)  # noqa: SIM115 - `close` closes it
         except (OSError, ValueError) as error:
@@ -143,7 +143,7 @@ class PredictionWriter:
                 size += len(line)
                 quotes += line.count(b'"') if self._separator is not None else 0
                 first += b"" if rows else line
-                if line.endswith(b"\n") and quotes % 2 == 0:  # neither torn nor inside of a quoted cell
+                if line.endswith(b"\n") and quotes % 2 == 0:  # neither torn nor inside a quoted cell
                     if rows == 0:
                         self._check_columns(first)
                     rows, end = rows + 1, size
@@ -154,10 +154,10 @@ class PredictionWriter:
         if self._separator is not None:
             same = row.decode("utf-8", "replace") == self._line(self.columns)
         else:
-            found = None
+            record = None
             with contextlib.suppress(ValueError, RecursionError):
-                found = json.loads(row)
-            same = isinstance(found, dict) and tuple(found) == self.columns
+                record = json.loads(row)
+            same = isinstance(record, dict) and tuple(record) == self.columns
         if not same:
             start = row[:80].decode("utf-8", "replace").strip()
             raise ConfigError(
@@ -181,10 +181,10 @@ class PredictionWriter:
 
     def _put(self, text: str) -> None:
         content = text.encode("utf-8", "replace")  # half of a surrogate pair cannot be written
-        rest = memoryview(content)
+        remaining = memoryview(content)
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            while remaining:
+                remaining = remaining[self._file.write(remaining) :]
             self._file.flush()
         except BrokenPipeError:
             raise
@@ -209,20 +209,20 @@ class PredictionWriter:
 
 
 def check_new(path: Path | str, inputs: Iterable[Path | str] = (), resumable: bool = True) -> None:
-    """Refuse an output that is a file which holds something, with a ConfigError; the writer itself refuses an input."""
+    """Raise a ConfigError if an output is a file that holds something; the writer itself refuses an input."""
     path = Path(os.path.expanduser(path))
     if any(_is_same(path, Path(os.path.expanduser(read))) for read in inputs):
         return
     if str(path) != STANDARD_OUTPUT and os.path.isfile(path) and os.path.getsize(path):
-        further = "go on behind its rows with --resume, " if resumable else ""
+        resume = "go on behind its rows with --resume, " if resumable else ""
         raise ConfigError(
-            f"The output {shown(path)} is there already, and would be lost. Name another with -o, {further}or replace "
+            f"The output {shown(path)} is there already, and would be lost. Name another with -o, {resume}or replace "
             f"it with --overwrite."
         )
 
 
 def _lock(file: Any, name: str) -> None:
-    """Keep other processes out until the file is closed, where the system can."""
+    """Lock the file against other processes until it is closed, if the system can."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -256,7 +256,7 @@ def _is_same(path: Path, other: Path) -> bool:
 
 
 class _AsText(io.RawIOBase):
-    """A stream of text that takes bytes, where standard output was replaced by one."""
+    """A stream of bytes over one of text, for a standard output that takes text alone."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Labelled rows: the texts and labels of a table, each checked and with its place."""
+"""Labelled rows: the texts and labels of a table, checked, with their locations."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from fewshot.tables.columns import Columns
 from fewshot.tables.table import Table
 from fewshot.tables.wording import listed, short
 
-_LARGEST_WHOLE = 2.0**53  # of a float, up to which every whole number has its own
+_MAX_EXACT = 2.0**53  # every whole number up to it is a float
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Row:
 
     Args:
         text: without the white space around it.
-        label: of its class, "" where no labels are read.
+        label: of its class; "" if no labels are read.
         synonyms: other names of the same thing.
-        place: where it stands ("texts.csv, line 3").
+        place: location in the file ("texts.csv, line 3").
     """
 
     text: str
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """The rows of a table as texts and labels, read as they are asked for.
+    """The rows of a table as texts and labels, read lazily.
 
     Labels are strings: whole numbers and truth values become their text. A cell with several labels (`a|b`) stays as
     it is. A column `synonyms` may be a list (jsonl, parquet) or separated by `|`.
@@ -39,8 +39,8 @@ class LabelledRows:
     Args:
         table: an opened table.
         columns: of `guess_columns`; without a label column, labels are "".
-        empty_texts: whether an empty text is let through, as "", so that each row of the table gives one.
-        settings: how a user names the two columns, for messages.
+        empty_texts: True keeps empty texts as "", so that each row of the table gives one.
+        settings: names of the settings of the two columns, for messages.
 
     Example:
         >>> from fewshot.resources import shipped
@@ -63,15 +63,15 @@ class LabelledRows:
             TaskError: a row without one of the columns, an empty label, a text that is no text.
         """
         text, label = self.columns.text, self.columns.label
-        for place, record in self.table:
-            check_column(record, text, place, f"Rename the column, or set {self.settings[0]}.")
+        for location, record in self.table:
+            check_column(record, text, location, f"Rename the column, or set {self.settings[0]}.")
             if label is not None:
-                check_column(record, label, place, f"Rename the column, or set {self.settings[1]}.")
+                check_column(record, label, location, f"Rename the column, or set {self.settings[1]}.")
             yield Row(
-                text=self._text(record[text], place),
-                label="" if label is None else _label(record[label], label, place),
+                text=self._text(record[text], location),
+                label="" if label is None else _label(record[label], label, location),
                 synonyms=_synonyms(record.get("synonyms")),
-                place=place,
+                place=location,
             )
 
     def lists(self) -> tuple[list[str], list[str]]:
@@ -79,28 +79,28 @@ class LabelledRows:
         rows = list(self)
         return [row.text for row in rows], [row.label for row in rows]
 
-    def _text(self, value: Any, place: str) -> str:
+    def _text(self, value: Any, location: str) -> str:
         if self.empty_texts and (value is None or value == ""):
             return ""
         if not isinstance(value, str) or not (value.strip() or self.empty_texts):
             raise _unusable(
-                value, f"{place}: the text in column {short(self.columns.text)}", "a text that is not empty"
+                value, f"{location}: the text in column {short(self.columns.text)}", "a text that is not empty"
             )
         return value.strip()
 
 
-def check_column(record: Mapping[str, Any], column: str, place: str, advice: str) -> None:
-    """Refuse a record without a column, with a TaskError that names those that it has."""
+def check_column(record: Mapping[str, Any], column: str, location: str, advice: str) -> None:
+    """Raise a TaskError that names the columns of a record if it lacks one."""
     if column not in record:
-        raise TaskError(f"{place} has no column {short(column)}; it has {listed(record)}. {advice}")
+        raise TaskError(f"{location} has no column {short(column)}; it has {listed(record)}. {advice}")
 
 
-def _label(value: Any, column: str, place: str) -> str:
+def _label(value: Any, column: str, location: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_WHOLE:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _MAX_EXACT:
         value = int(value)
-    cell = f"{place}: the label in column {short(column)}"
+    cell = f"{location}: the label in column {short(column)}"
     if not isinstance(value, (str, int)) or not str(value).strip():
         raise _unusable(value, cell, "the name of a class")
     label = str(value).strip()

@@ -1,4 +1,4 @@
-"""Cells between separators: csv and tsv, as spreadsheets of any country write them."""
+"""Tables with separators: csv and tsv, as spreadsheets of any country write them."""
 
 import csv
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from fewshot.tables.layout import Layout, allow_long_cells, find_layout
 from fewshot.tables.table import Record, Records, Table
 from fewshot.tables.wording import shown
 
-_HEAD = 1 << 20  # characters by which the layout is told
+_HEAD = 1 << 20  # characters that decide the layout
 
 
 def first_lines(path: Path, encoding: Encoding) -> str:
     """The first lines of a file, about a million characters, the last one whole."""
     with opened_text(path, encoding, newline="") as file:
         head = file.read(_HEAD)
-        return head + "".join(line for line in [next(lines_of(file, shown(path)), "")] if len(head) == _HEAD)
+        return head + next(lines_of(file, shown(path)), "") if len(head) == _HEAD else head
 
 
 def read_separated(path: Path, name: str, encoding: Encoding, preferred: str) -> Table:
-    """A table whose cells stand between separators.
+    """A table whose cells are separated by a character.
 
     Args:
         path, name: the file, and the path as it was given.
         encoding: of the file.
-        preferred: the separator that its suffix promises.
+        preferred: the separator that belongs to its suffix.
     """
     layout = find_layout(first_lines(path, encoding), preferred, name)
     if layout is None:
@@ -41,8 +41,8 @@ def read_separated(path: Path, name: str, encoding: Encoding, preferred: str) ->
                 next(lines, None)
             for number, (line, row) in enumerate(_rows(lines, layout, name)):
                 if number or not layout.header:
-                    place = f"{name}, line {line}"
-                    yield place, _record(row, layout, place)
+                    location = f"{name}, line {line}"
+                    yield location, _record(row, layout, location)
 
     notes = (*((encoding.note,) if encoding.note else ()), *layout.notes)
     return Table(name, layout.columns, records, notes)
@@ -67,19 +67,19 @@ def _rows(lines: Iterator[str], layout: Layout, name: str) -> Iterator[tuple[int
                 yield start, row
             start = reader.line_num + layout.skip + 1
     except csv.Error as error:
-        what = "its quote is never closed" if "unexpected end" in str(error) or "limit" in str(error) else str(error)
+        fault = "its quote is never closed" if "unexpected end" in str(error) or "limit" in str(error) else str(error)
         raise TaskError(
-            f"{name}, at the row that starts in line {start}: {what}. Expected double quotes around texts that contain "
-            f"{layout.separator!r}, quotes or line ends, and two for each quote in them. Mend that row."
+            f"{name}, at the row that starts in line {start}: {fault}. Expected double quotes around texts that "
+            f"contain {layout.separator!r}, quotes or line ends, and two for each quote in them. Mend that row."
         ) from error
 
 
-def _record(row: list[str], layout: Layout, place: str) -> Record:
+def _record(row: list[str], layout: Layout, location: str) -> Record:
     columns = layout.columns
     if len(row) > len(columns) and any(cell.strip() for cell in row[len(columns) :]):
-        where = "the header" if layout.header else "the first line"
+        source = "the header" if layout.header else "the first line"
         raise TaskError(
-            f"{place} has {len(row)} fields, expected {len(columns)} as in {where}. Put texts that contain "
+            f"{location} has {len(row)} fields, expected {len(columns)} as in {source}. Put texts that contain "
             f"{layout.separator!r} in double quotes, or save one text a line as .txt."
         )
     missing: list[None] = [None] * (len(columns) - len(row))

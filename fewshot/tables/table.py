@@ -1,4 +1,4 @@
-"""A table: named columns, and rows that are read as they are asked for."""
+"""A table: named columns, and rows that are read lazily."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -10,21 +10,21 @@ Record = dict[str, Any]
 Records = Iterator[tuple[str, Record]]
 
 _SAMPLE_ROWS = 500
-_SAMPLE_CHARACTERS = 4_000_000  # of all its cells
+_SAMPLE_CHARACTERS = 4_000_000  # of all cells in the sample
 
 
 class Table:
-    """Rows with named columns, read one after the other: iterating gives `(place, record)`.
+    """Rows with named columns, read one after the other: iterating gives `(location, record)`.
 
-    `place` says where a row stands ("mails.csv, line 3"), `record` maps columns to cells. A file is read anew by each
+    `location` is that of the row ("mails.csv, line 3"), `record` maps columns to cells. A file is read anew by each
     iteration, standard input once.
 
     Args:
         name: the path as it was given, for messages.
-        columns: their names, in the order of the file.
+        columns: names of the columns, in the order of the file.
         records: starts to read the rows.
-        notes: what was found while opening it, one sentence each.
-        live: whether its rows come from a pipe or a terminal, so that none can be looked at ahead.
+        notes: sentences on how the file was read.
+        live: True if the rows come from a pipe or a terminal, so that none can be sampled.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Table:
                 characters += sum(len(cell) for cell in record.values() if isinstance(cell, str))
                 if len(records) == _SAMPLE_ROWS or characters > _SAMPLE_CHARACTERS:
                     break
-        except TaskError:  # reading all of it says so, with the place
+        except TaskError:  # raised again when the whole table is read
             pass
         return tuple(records)
 

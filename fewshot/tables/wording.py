@@ -5,15 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-_LONGEST_PATH = 200  # characters of a path, in a message
-_MOST_COLUMNS = 12
+_MAX_PATH = 200  # characters of a path in a message
+_MAX_COLUMNS = 12
 
 _repr = reprlib.Repr()
 _repr.maxstring = _repr.maxlong = _repr.maxother = 80
 
 
 def short(value: Any) -> str:
-    """`repr` of a value in 80 characters at most, also of what is nested deeply.
+    """`repr` of a value in 80 characters at most, also of a deeply nested one.
 
     Example:
         >>> short("one"), len(short("one" * 100)), len(short(10**400))
@@ -23,9 +23,9 @@ def short(value: Any) -> str:
 
 
 def shown(path: str | Path) -> str:
-    """A path as it was given; of a very long one its end."""
+    """A path as it was given, or the end of a very long one."""
     text = str(path)
-    return text if len(text) <= _LONGEST_PATH else f"…{text[-_LONGEST_PATH:]}"
+    return text if len(text) <= _MAX_PATH else f"…{text[-_MAX_PATH:]}"
 
 
 def listed(columns: Iterable[Any]) -> str:
@@ -36,5 +36,5 @@ def listed(columns: Iterable[Any]) -> str:
         ("'text', 'label'", 'none')
     """
     names = [short(column) for column in columns]
-    more = f", … and {len(names) - _MOST_COLUMNS} more" if len(names) > _MOST_COLUMNS else ""
-    return ", ".join(names[:_MOST_COLUMNS]) + more if names else "none"
+    suffix = f", … and {len(names) - _MAX_COLUMNS} more" if len(names) > _MAX_COLUMNS else ""
+    return ", ".join(names[:_MAX_COLUMNS]) + suffix if names else "none"

@@ -29,7 +29,7 @@ def answers_of(n_labels: int, per_label: int = 8, n_wrong: int = 40) -> Answers:
 
 def page_of(n_labels: int) -> Page:
     answers = answers_of(n_labels)
-    wrong = {one.place for one in answers.wrong()}
+    wrong = {text.index for text in answers.wrong()}
     features = torch.randn(len(answers.texts), 6, generator=seeded(2))
     features[:, 0] += 3 * (answers.targets % 5)
     n_texts, hits = len(answers.texts), answers.right[None].double()

@@ -10,12 +10,12 @@ from tests.synthetic import seeded
 LABELS, TEXTS = ("a", "b", "c"), [f"text {number}" for number in range(6)]
 
 
-def answers(targets, predicted, places=None, confidence=None) -> Answers:
+def answers(targets, predicted, indices=None, confidence=None) -> Answers:
     n = len(targets)
     return Answers(
         LABELS,
         TEXTS,
-        torch.arange(n) if places is None else torch.tensor(places),
+        torch.arange(n) if indices is None else torch.tensor(indices),
         torch.tensor(targets),
         torch.tensor(predicted),
         torch.full((n,), 0.9) if confidence is None else torch.tensor(confidence),
@@ -35,17 +35,20 @@ def test_a_class_that_is_neither_asked_for_nor_given_is_left_out():
 
 
 def test_texts_are_counted_where_each_is_asked_for_equally_often_and_else_answers():
-    even = answers([0, 1, 0, 1], [0, 0, 0, 1], places=[0, 1, 0, 1])
+    even = answers([0, 1, 0, 1], [0, 0, 0, 1], indices=[0, 1, 0, 1])
     assert even.even
     assert even.confusion == {(0, 0): 1, (1, 0): 0.5, (1, 1): 0.5}
-    odd = answers([0, 0, 1], [0, 1, 1], places=[0, 0, 1])
+    odd = answers([0, 0, 1], [0, 1, 1], indices=[0, 0, 1])
     assert not odd.even
     assert odd.confusion == {(0, 0): 1, (0, 1): 1, (1, 1): 1}
 
 
 def test_pairs_count_both_directions_and_show_the_surest_texts_first():
     found = answers([0, 0, 1, 2, 2, 2], [1, 1, 0, 1, 2, 2], confidence=[0.6, 0.8, 0.9, 0.5, 0.9, 0.9]).pairs()
-    assert [(one.one, one.other, one.there, one.back) for one in found] == [("a", "b", 2, 1), ("b", "c", 0, 1)]
+    assert [(one.first, one.second, one.n_as_second, one.n_as_first) for one in found] == [
+        ("a", "b", 2, 1),
+        ("b", "c", 0, 1),
+    ]
     assert found[0].texts == (("text 1", "a"), ("text 0", "a"), ("text 2", "b"))
 
 
@@ -53,10 +56,10 @@ def test_wrong_texts_that_are_wrong_most_often_come_first_and_of_these_the_sures
     found = answers(
         [0, 0, 1, 1, 2, 2],
         [1, 0, 0, 0, 0, 0],
-        places=[0, 0, 1, 1, 2, 2],
+        indices=[0, 0, 1, 1, 2, 2],
         confidence=[0.99, 0.9, 0.6, 0.8, 0.7, 0.9],
     ).wrong()
-    assert [(one.place, one.wrong, one.asked) for one in found] == [(2, 2, 2), (1, 2, 2), (0, 1, 2)]
+    assert [(one.index, one.n_wrong, one.n_tested) for one in found] == [(2, 2, 2), (1, 2, 2), (0, 1, 2)]
     assert [one.predicted for one in found] == ["a", "a", "b"]
     assert found[0].confidence == pytest.approx(0.8)
 

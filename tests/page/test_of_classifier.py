@@ -40,8 +40,8 @@ def test_the_page_of_a_table_counts_its_texts():
     assert page.n_wrong == 13 - sum(right)
     assert "1 of them are among those that it was fitted on" in page.summary
     for listed in page.wrong:
-        best = model.explain(listed.one.text, listed.one.predicted).contributions[0]
-        assert listed.decided.endswith(f"“{best.text}”")
+        best = model.explain(listed.wrong.text, listed.wrong.predicted).contributions[0]
+        assert listed.reason.endswith(f"“{best.text}”")
 
 
 def test_a_text_that_is_rejected_is_taken_for_none_of_these():
@@ -49,7 +49,7 @@ def test_a_text_that_is_rejected_is_taken_for_none_of_these():
     texts, labels = [*NEW, "zebra zebra"], [*OWN, "red"]
     assert model.predict(texts)[-1] is None
     page = page_of_table(model, texts, [[one] for one in labels], "new.csv", "")
-    reasons = {one.one.text: one.decided for one in page.wrong if one.one.predicted == NONE_OF_THESE}
+    reasons = {listed.wrong.text: listed.reason for listed in page.wrong if listed.wrong.predicted == NONE_OF_THESE}
     score = float(model.rejection.scores(model.embed(["zebra zebra"])))
     assert reasons["zebra zebra"] == f"score {score:.2f}, below {model.rejection.threshold:.2f}"
     assert page.scope is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fewshot.page.svg import Axis, breakable, picture, shown, text, visible
+from fewshot.page.svg import Axis, breakable, picture, text, tick_label, visible
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_an_axis_whose_end_comes_first_goes_up():
 
 
 def test_numbers_of_an_axis_are_short():
-    assert [shown(0.845, True), shown(0.2, False), shown(1.0, True)] == ["84.5", "0.2", "100"]
+    assert [tick_label(0.845, True), tick_label(0.2, False), tick_label(1.0, True)] == ["84.5", "0.2", "100"]
 
 
 def test_what_is_hidden_in_a_text_is_written_out():

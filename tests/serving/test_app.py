@@ -14,7 +14,7 @@ from fewshot.serving.audit import AuditLog, TextDigest
 from fewshot.serving.drift import Window
 from fewshot.serving.limits import MAX_BODY, Limits
 from fewshot.serving.scoring import Query
-from fewshot.serving.service import Asked
+from fewshot.serving.service import PredictionRequest
 from fewshot.serving.variants import Experiment
 from fewshot.text_classifier import TextClassifier
 from tests.serving.conftest import TEXTS, records, serving
@@ -389,7 +389,7 @@ def test_answers_of_a_model_that_was_replaced_are_not_in_the_drift_of_the_new_on
     async def scenario(client, service):
         old = Query(service.models["mails"])
         await client.post("/learn", json={"texts": ["loan interest"], "labels": ["loan"]})
-        await service._answers(Asked(TEXTS, None, 5, False, "late", request_is_there), old, None)
+        await service._answers(PredictionRequest(TEXTS, None, 5, False, "late", request_is_there), old, None)
         return len(service._windows["mails"])
 
     assert serving({"mails": mails}, scenario, learns=True) == 0

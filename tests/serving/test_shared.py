@@ -9,7 +9,7 @@ import torch
 from fewshot.encoders import LoRA, TrainableEncoder
 from fewshot.serving.batcher import Part
 from fewshot.serving.models import Models
-from fewshot.serving.scoring import Query, scored
+from fewshot.serving.scoring import Query, score
 from fewshot.text_classifier import TextClassifier
 from tests.encoders.test_trainable import train
 from tests.serving.conftest import TEXTS, serving
@@ -34,7 +34,7 @@ def test_adapters_of_one_encoder_answer_in_one_batch_as_each_would_alone(tuned):
     passes = []
     module = models["mails"].classifier.encoder.module
     handle = module.register_forward_hook(lambda *given: passes.append(given))
-    answers = scored(asked)
+    answers = score(asked)
     handle.remove()
 
     assert len(passes) == 1

@@ -1,4 +1,4 @@
-"""What decided on wrong texts."""
+"""Reasons for wrong predictions."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ import torch
 from fewshot.adaptation.refit import out_of_fold
 from fewshot.learners import LEARNERS
 from fewshot.page.answers import Answers
-from fewshot.page.decided import by_closest, by_evidence, by_folds
+from fewshot.page.reasons import by_closest, by_evidence, by_folds
 from tests.fitted.test_explanation import DIM, SUPPORT, classifier
 
 QUERIES = ["heart red tax", "loan green card", "green red"]
