@@ -97,6 +97,11 @@ class Metrics:
             self._drift.labels(model, what).set(shift.size)
             self._drift_p.labels(model, what).set(shift.p_value)
 
+    def forget_drift(self, model: str) -> None:
+        """Leave out the drift of a model until it is measured again."""
+        for gauge in (self._drift, self._drift_p, self._drift_texts):
+            gauge.remove_by_labels({"model": model})
+
     def page(self) -> bytes:
         """All of it as text."""
         return bytes(generate_latest(self._registry))

@@ -215,6 +215,7 @@ class Service:
         reference = Reference.of(model.classifier)
         self.metrics.models({each.name: each.digest for each in self.models})
         self._windows.pop(model.name, None)
+        self.metrics.forget_drift(model.name)
         if reference is not None:
             self._windows[model.name] = Window(reference, model.digest)
         if self._audit is not None:

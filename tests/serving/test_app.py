@@ -422,10 +422,12 @@ def test_drift_is_measured_on_what_was_answered(mails, tmp_path):
         await client.post("/predict", json={"texts": ["red fever cough"] * 250})
         await client.post("/predict", json={"texts": ["red fever cough"] * 250})
         await service.measure_drift("mails", service._windows["mails"])
-        return first, (await client.get("/metrics")).text
+        second = (await client.get("/metrics")).text
+        await service.reload()
+        return first, second, (await client.get("/metrics")).text
 
     path = tmp_path / "audit.jsonl"
-    first, second = serving({"mails": mails}, scenario, audit=AuditLog(path, TextDigest(None)))
+    first, second, reloaded = serving({"mails": mails}, scenario, audit=AuditLog(path, TextDigest(None)))
 
     def p_value(page, what):
         line = next(line for line in page.splitlines() if line.startswith("fewshot_drift_p_value") and what in line)
@@ -435,3 +437,5 @@ def test_drift_is_measured_on_what_was_answered(mails, tmp_path):
     assert p_value(second, "texts") < 0.01
     assert p_value(second, "labels") < 0.01 < p_value(first, "labels")
     assert records(path, "drift")[-1]["n_texts"] == 500
+    assert 'fewshot_drift_texts{model="mails"} 500.0' in second
+    assert 'model="mails"' not in "".join(line for line in reloaded.splitlines() if "drift" in line)
