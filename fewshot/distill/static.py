@@ -128,7 +128,7 @@ class PieceTable(nn.Module):
         text = torch.repeat_interleave(ids.lengths)
         empty = start.pair_vectors.new_zeros(len(pairs), start.pair_vectors.shape[1])
         known = PieceVectors(start.vectors, pairs, empty, start.map, start.shift)
-        place, there = known.places(ids.ids[:-1], ids.ids[1:])
+        place, there = known.rows(ids.ids[:-1], ids.ids[1:])
         there &= text[:-1] == text[1:]
         self.pair_places = place[there]
         self.pair_lengths = torch.bincount(text[:-1][there], minlength=len(ids.lengths))

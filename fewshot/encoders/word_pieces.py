@@ -1,4 +1,4 @@
-"""Word pieces of texts by a BERT tokenizer that is asked for each chunk between blanks once.
+"""Word pieces of texts: a BERT tokenizer reads each distinct chunk between blanks once.
 
     pieces(a + " " + b) = pieces(a) + pieces(b)
 
@@ -41,8 +41,8 @@ class WordPieces:
         across = any(token["single_word"] or _BLANKS.search(token["content"]) for token in content["added_tokens"])
         if parts != ["BertNormalizer", "BertPreTokenizer", "WordPiece"] or across:
             return None
-        special, one = tokenizer("")["input_ids"], tokenizer("a")["input_ids"]
-        if len(special) != 2 or len(one) != 3 or one[::2] != special:
+        special, letter = tokenizer("")["input_ids"], tokenizer("a")["input_ids"]
+        if len(special) != 2 or len(letter) != 3 or letter[::2] != special:
             return None
         return cls(tokenizer, (special[0], special[1]))
 
@@ -63,12 +63,12 @@ class WordPieces:
                     return_token_type_ids=False,
                     verbose=False,
                 )
-            found = dict(zip(new, encoded["input_ids"], strict=True))
-            ids |= found
-            if len(remembered) + len(found) > _MAX_CHUNKS:
+            new_ids = dict(zip(new, encoded["input_ids"], strict=True))
+            ids |= new_ids
+            if len(remembered) + len(new) > _MAX_CHUNKS:
                 self._known = remembered = {}
             short = [chunk for chunk in new if len(chunk) <= _MAX_CHARACTERS]
-            remembered.update((chunk, found[chunk]) for chunk in short[:_MAX_CHUNKS])
+            remembered.update((chunk, new_ids[chunk]) for chunk in short[:_MAX_CHUNKS])
         rows: list[list[int]] = []
         for chunks in chunked:
             row: list[int] = []
