@@ -1,4 +1,4 @@
-"""Which episodes of which classes an experiment scores; importing this loads no torch."""
+"""The episodes and classes that an experiment scores; importing this loads no torch."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -11,7 +11,7 @@ from fewshot.ranges import BOOLEAN, POSITIVE, SHARE, Range, RangedSettings, one_
 if TYPE_CHECKING:
     from fewshot.tasks.task import Task
 
-FEW = 5  # shots of an episode, where none are asked for
+FEW = 5  # shots of an episode with `shots="auto"`
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,12 @@ class Protocol(RangedSettings):
         return problems
 
     def nothing_labelled(self, got: str, cure: str) -> list[str]:
-        """What cannot be used without a labelled text: why there is none, the setting, and what brings some."""
+        """A sentence on a setting that contradicts supports without labelled texts.
+
+        Args:
+            got: the setting that leaves no labelled text.
+            cure: the change that brings some.
+        """
         if not self.label_names:
             return [f"Got {got} with label_names=false, which leaves nothing to go by. {cure}, or use label names."]
         if self.realistic:
