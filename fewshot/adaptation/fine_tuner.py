@@ -58,7 +58,7 @@ class FineTuner(TuningSettings):
         Args:
             encoder: is not changed.
             support: all labelled texts; no other text is read.
-            learner: a meta-trained one, whose projection the head goes through; None: features as they are.
+            learner: a meta-trained one, whose projection the head uses; None: no projection.
             seed: root seed; the streams are `held out`, `batches`, `adaptation` and `adaptation/small parts`.
             head: tunes the head before the encoder; None is one with the defaults.
             files: for checkpoints and TensorBoard events, with `folds` 1; None writes none.

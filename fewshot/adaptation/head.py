@@ -156,7 +156,7 @@ class HeadTuner(RangedSettings):
         Args:
             encoder: is not changed.
             support: all labelled texts.
-            learner: a meta-trained one, whose projection the head goes through; None: features as they are.
+            learner: a meta-trained one, whose projection the head uses; None: no projection.
             seed: of the folds.
 
         Returns:

@@ -132,7 +132,7 @@ class Lexicon:
 
 
 def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
-    """A text with other words in some places that do not overlap; "a" and "an" before them are set right."""
+    """A text with other words in some places that do not overlap; "a" and "an" before them are corrected."""
     for place, words in sorted(chosen, key=lambda pair: pair[0].start, reverse=True):
         text = with_article(text[: place.start], text[place.start : place.end], words) + words + text[place.end :]
     return text
@@ -173,27 +173,27 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def in_style_of(text: str, start: int, end: int, written: str, replacement: str) -> str:
-    """A replacement in the capitals of a place of a text, where `written` stands, as it is by itself, in others."""
-    place = text[start:end]
-    if text.isupper() and (place != written or start > 0 or end < len(text)):
+    """A replacement of `text[start:end]` in its capitals; `written` is the replaced term in the lexicon's capitals."""
+    replaced = text[start:end]
+    if text.isupper() and (replaced != written or start > 0 or end < len(text)):
         return replacement.upper()
     if text.islower():
         return " ".join(word if _is_abbreviation(word) else word.lower() for word in replacement.split(" "))
-    words = [word for word in place.split() if word not in _LINKS and word != "I"]
-    if place != written and len(words) > 1 and all(word[0].isupper() for word in words):
+    words = [word for word in replaced.split() if word not in _LINKS and word != "I"]
+    if replaced != written and len(words) > 1 and all(word[0].isupper() for word in words):
         return " ".join(word if word in _LINKS else _capitalised(word) for word in replacement.split(" "))
-    opens = place[0].isupper() and _SENTENCE_START.search(text[:start]) is not None
-    named = place[0].isupper() and written[0].islower() and place[1:2].islower()
+    opens = replaced[0].isupper() and _SENTENCE_START.search(text[:start]) is not None
+    named = replaced[0].isupper() and written[0].islower() and replaced[1:2].islower()
     return _capitalised(replacement) if opens or named else replacement
 
 
 def in_case_of(old: str, new: str) -> str:
-    """A word written as the one it replaces: ALL CAPS, Capitalised, or as it comes."""
+    """A word in the capitals of the word that it replaces: ALL CAPS, Capitalised, or unchanged."""
     return new.upper() if _is_abbreviation(old) else _capitalised(new) if old[0].isupper() else new
 
 
 def singulars(word: str) -> list[str]:
-    """What a case-folded word may be the plural (or the third person) of; the likeliest first."""
+    """The possible singulars (or base forms) of a case-folded word, the likeliest first."""
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return []
     y = [word[:-3] + "y"] if word.endswith("ies") and len(word) > 4 else []
@@ -202,7 +202,7 @@ def singulars(word: str) -> list[str]:
 
 
 def plural(term: str) -> str | None:
-    """The regular plural of a term's last word, or None where that would be a guess."""
+    """The term with the regular plural of its last word, or None if that would be a guess."""
     *before, last = term.split(" ")
     if not last.isalpha() or len(last) < 3 or last.endswith("s") or not last.islower() or _LINKS & set(before):
         return None
@@ -212,7 +212,7 @@ def plural(term: str) -> str | None:
 
 
 def with_article(before: str, old: str, new: str) -> str:
-    """The text before a replacement, its last word turned from "a" to "an", or back, if the new words ask for it."""
+    """The text before a replacement, with "a" or "an" at its end corrected for the new words."""
     article = _ARTICLE.search(before)
     if article is None or _begins_with_vowel_sound(old) == _begins_with_vowel_sound(new):
         return before

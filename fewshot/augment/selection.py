@@ -66,9 +66,8 @@ class Bank:
         ranks = torch.arange(int(sizes.max()) if len(sizes) else 0)
         starts = sizes.cumsum(0) - sizes
         rows = starts.new_full((n_texts, len(ranks)), -1)
-        rows[torch.tensor(places, dtype=torch.long)] = (starts[:, None] + ranks).masked_fill(
-            ranks >= sizes[:, None], -1
-        )
+        kept = (starts[:, None] + ranks).masked_fill(ranks >= sizes[:, None], -1)
+        rows[torch.tensor(places, dtype=torch.long)] = kept
         return Variants(self.features, rows, weight, margin)
 
     def sha256(self) -> str:

@@ -133,7 +133,7 @@ class PlacedLoRA:
         return {path: modules[path] for path in names if isinstance(modules.get(path), nn.Linear)}
 
     def at_strength(self, strength: float) -> "PlacedLoRA":
-        """The same places with the factor s multiplied by a strength from 0 to 1; ConfigError for another, or DoRA."""
+        """The updates with the factor s multiplied by a strength from 0 to 1; ConfigError for another, or DoRA."""
         if not 0 <= strength <= 1 or self.config["use_dora"]:
             why = "with DoRA, whose lengths have no scale" if 0 <= strength <= 1 else "expected a number from 0 to 1"
             raise ConfigError(f"Got strength={strength}, {why}. Set it to 1, or between where there is no DoRA.")

@@ -50,7 +50,7 @@ class Update:
         return cls(matrices, placed.rank)
 
     def at(self, linear: nn.Module) -> tuple[Float[Tensor, "rank n_in"], Float[Tensor, "rank n_out"]]:
-        """The two matrices of a map, zeros where there is no update of it."""
+        """The two matrices of a map, zeros if it has no update."""
         if linear in self.matrices:
             return self.matrices[linear]
         example = next(iter(self.matrices.values()))[0]

@@ -90,7 +90,7 @@ class TrainedWeights:
             linear.weight.data = linear.weight.data + update.to(linear.weight.dtype)
 
     def at_strength(self, strength: float) -> "TrainedWeights":
-        """The same update, scaled; 0 leaves the weights that it started from.
+        """The scaled update; 0 gives the weights that it started from.
 
         Only the scale of LoRA's config changes, so nothing is read or copied.
 
@@ -113,7 +113,7 @@ class TrainedWeights:
         return replace(self, tensors=_from_file(tensors), below=below, stored=dtype)
 
     def compact(self) -> "TrainedWeights":
-        """The same weights and digests in less room: matrices in 16 bits where these hold them exactly."""
+        """The same weights and digests in less memory: matrices in 16 bits if that is exact."""
         exact = all(torch.equal(tensor.bfloat16().float(), tensor) for tensor in self.tensors.values())
         seen, digests = self.seen, self.seen.get("digests")
         if isinstance(digests, list) and all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests):

@@ -127,7 +127,7 @@ class TransformerEncoder(Encoder):
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
-    """The folder's own: `AutoTokenizer` goes by the model's type, and gives Qwen2's to DeepSeek-R1-Distill-Qwen."""
+    """The tokenizer of the folder: `AutoTokenizer` goes by the model's type, wrong for DeepSeek-R1-Distill-Qwen."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     if (folder / "tokenizer.json").is_file():

@@ -73,7 +73,7 @@ class Estimate:
         return {"mean": self.mean, "ci95": self.ci95, "std": self.std, "interval": interval}
 
     def percent(self, sign: bool = False) -> str:
-        """As "84.2 ± 0.5", in per cent."""
+        """The mean and `ci95` in per cent, such as "84.2 ± 0.5"."""
         plus = "+" if sign else ""
         interval = f" ± {100 * self.ci95:.1f}" if self.ci95 is not None else ""
         return f"{100 * self.mean:{plus}.1f}{interval}"

@@ -223,10 +223,10 @@ class AugmentationPhase:
         notes = tuple(note for source in (how.augmentation.sources or {}).values() for note in source.notes(request))
         return NewTexts(part, tuple(places), bank, notes)
 
-    def _request(self, how: SupportAugmentation, places: Sequence[int], max_new: int) -> AugmentRequest:
+    def _request(self, how: SupportAugmentation, indices: Sequence[int], max_new: int) -> AugmentRequest:
         task = self.task
-        labels = [task.classes[int(task.labels[place])] for place in places]
-        texts = [task.texts[place] for place in places]
+        labels = [task.classes[int(task.labels[index])] for index in indices]
+        texts = [task.texts[index] for index in indices]
         return how.request(texts, labels, how.label_names, max_new, self.encoder)
 
 

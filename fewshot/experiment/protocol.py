@@ -77,9 +77,9 @@ class Protocol(RangedSettings):
             raise ConfigError("\n".join(problems))
 
     def resolved(self, task: "Task") -> "Protocol":
-        """This protocol for a task, without any `auto`, but that of `protocol` which goes by the stage.
+        """This protocol for a task, without `auto` except in `protocol`, which depends on the stage.
 
-        All classes of a task without a class split are scored, by cross-validation, whose ways are all of them.
+        All classes of a task without a class split are scored, by cross-validation with all ways.
         """
         classes = self.classes if self.classes != "auto" else "test" if task.has_split else "all"
         drawn = (
