@@ -167,7 +167,7 @@ def _calibrated(student: TextClassifier, lessons: Lessons | None) -> TextClassif
     if lessons is None or lessons.log_probabilities is None:
         return student
     logits = student.logits(lessons.texts[lessons.n_trained :])
-    return replace(student, temperature=best_temperature(logits, lessons.log_probabilities[lessons.held_out].exp()))
+    return replace(student, temperature=best_temperature(logits, lessons.log_probabilities[lessons.held].exp()))
 
 
 def best_temperature(logits: Float[Tensor, "n n_classes"], targets: Float[Tensor, "n n_classes"]) -> float:

@@ -94,7 +94,7 @@ class Imitation(nn.Module):
         """
         shares = []
         with torch.no_grad():
-            for indices in self.lessons.held_out.split(_PART):
+            for indices in self.lessons.held.split(_PART):
                 features = normalize(self.embed(indices).float().cpu(), dim=-1)
                 if self.lessons.log_probabilities is None:
                     shares.append((features * self.lessons.features[indices]).sum(1))

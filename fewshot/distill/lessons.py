@@ -79,7 +79,7 @@ class Lessons:
         return len(self.texts) - self.n_held
 
     @property
-    def held_out(self) -> Int[Tensor, " n_held"]:
+    def held(self) -> Int[Tensor, " n_held"]:
         """Indices of the texts that are held out."""
         return torch.arange(self.n_trained, len(self.texts))
 

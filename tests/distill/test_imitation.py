@@ -73,7 +73,7 @@ def test_held_out_texts_are_never_drawn(lessons):
     settings = ImitationSettings(batch=24)
     drawn = torch.cat([settings.draw(lessons, torch.Generator().manual_seed(seed)) for seed in range(20)])
     assert drawn.unique().tolist() == list(range(24))
-    assert lessons.held_out.tolist() == list(range(24, 32))
+    assert lessons.held.tolist() == list(range(24, 32))
 
 
 def test_too_few_texts_are_refused():

@@ -30,7 +30,7 @@ def lessons(teacher):
 
 def cosine(encoder, lessons):
     held = lessons.texts[lessons.n_trained :]
-    return float(torch.cosine_similarity(encoder.encode(held), lessons.features[lessons.held_out]).mean())
+    return float(torch.cosine_similarity(encoder.encode(held), lessons.features[lessons.held]).mean())
 
 
 def test_some_layers_come_near_the_teacher_and_their_folder_holds_them_alone(teacher, lessons, tmp_path):
