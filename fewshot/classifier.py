@@ -1,4 +1,4 @@
-"""The front door: a scikit-learn classifier of texts, from a handful of examples of each label."""
+"""A scikit-learn classifier of texts, from a handful of examples of each label."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,36 +40,37 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
     Parameters are stored untouched and checked in `fit`.
 
     Args:
-        meta_model: a `MetaModel`, the folder of one (`outputs/...` of a run), or its id on the hub; None takes the
-            published encoder as it is.
+        meta_model: a `MetaModel`, the folder of one (`outputs/...` of a run), or its id on the hub; None is the
+            published encoder with nearest centroids.
         encoder: an `Encoder`, or a folder or hub id of a sentence-transformers model; None is the bundled MiniLM. Not
-            beside `meta_model`, which brings its own.
-        adapter: what meta-training on other data sets has changed in the encoder: `"auto"` chooses one of those that
-            come with the package, and its strength, where texts left out say that it surely helps, see `AdapterChoice`
-            (with several labels it chooses none); a name, a folder or a hub id is one; None is none.
-        label_names: label → words that describe it, which count as one more text of the class; `"auto"` reads them from
-            the labels where all are words; None goes by the texts alone.
-        descriptions: label → a sentence that stands behind the label's name.
-        stage: what is tuned on the texts; `"auto"` goes by the number of texts of the largest class (see `Ladder`): a
-            head from two on, LoRA from 51 on, all weights from 501 on, each kept if texts held out say that it pays.
-        reject: share of texts of the known labels that may be rejected as none of these, such as 0.05; or texts that
-            are of no label, to tell such texts by (20 or more); None rejects nothing.
-        reject_label: what `predict` gives for a rejected text.
-        random_state: seed of what is held out and tuned.
-        multi_label: whether a text can have several labels or none; `"auto"` sees it in the labels given to `fit`:
-            lists of them, a matrix of zeros and ones, or strings such as `"late|broken"` whose parts stand alone
+            together with `meta_model`, which has its own.
+        adapter: an update of the encoder, meta-trained on other data sets: `"auto"` chooses one of those that come with
+            the package, and its strength, if it surely helps on texts left out, see `AdapterChoice` (none with several
+            labels); a name, a folder or a hub id; None is none.
+        label_names: label → words that describe it, used like a text of the class; `"auto"` reads them from the labels
+            if all are words; None uses the texts alone.
+        descriptions: label → a sentence that is put behind the label's name.
+        stage: the part that is tuned on the texts; `"auto"` goes by the number of texts of the largest class (see
+            `Ladder`): a head from two on, LoRA from 51 on, all weights from 501 on, each kept only if it is better on
+            held-out texts.
+        reject: share of texts of the known labels that may be rejected as none of these, such as 0.05; or 20 or more
+            texts without a label, by which a threshold is tuned; None rejects nothing.
+        reject_label: the result of `predict` for a rejected text.
+        random_state: seed of held-out parts and tuning.
+        multi_label: True if a text can have several labels or none; `"auto"` reads it from the labels given to `fit`:
+            lists of labels, a matrix of zeros and ones, or strings such as `"late|broken"` whose parts are alone
             elsewhere.
-        long_texts: what is read of a text of more tokens than the encoder reads at once: `"cut"` its beginning, with a
-            warning; `"chunk"` all of it in pieces, of which the mean counts; `"chunk_max"` likewise, and for a label
-            the piece that fits best. None is as the encoder has it, which is `"cut"` unless set.
+        long_texts: for texts with more tokens than the encoder's limit: `"cut"` reads the beginning, with a warning;
+            `"chunk"` reads all of it in pieces and takes their mean; `"chunk_max"` too, and for each label takes the
+            piece that fits best. None is the encoder's setting, which is `"cut"` unless set.
         mask_personal_data: mask mail addresses, phones, IBANs, cards and ids in every text, also of predictions, before
-            it is encoded or kept; labels stay as they are. Needs the extra `check`.
+            it is encoded or kept; labels are not masked. Needs the extra `check`.
 
     Attributes:
         classes_: labels, sorted.
-        multi_label_: whether `predict` gives several labels.
+        multi_label_: True if `predict` gives several labels.
         model_: the fitted `TextClassifier`.
-        held_out_: the texts that were held out in turn, and what they were taken for; None if `fit` held out none.
+        held_out_: the texts that were held out in turn, and their scores; None if `fit` held out none.
 
     Example:
         >>> texts = ["my card is lost", "card stolen", "what do I own", "how much is on my account"]
@@ -112,7 +113,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         self.mask_personal_data = mask_personal_data
 
     def fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
-        """Fit to labelled texts, all of them; parts are held out only to decide and to calibrate.
+        """Fit to all labelled texts; parts are held out only to decide and to calibrate.
 
         Args:
             X: texts: a list, an array, or a column of pandas or polars.
@@ -120,8 +121,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             ConfigError: a parameter out of range.
-            TaskError: fewer than two labels, a label that is neither a string nor a whole number, something that is no
-                text.
+            TaskError: fewer than two labels, a label that is neither a string nor a whole number, or a text that is no
+                string.
         """
         texts = self._masked(checked_texts(as_list(X, "X")))
         support = support_of(texts, y, self.label_names, self.descriptions, self.multi_label)
@@ -142,9 +143,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self._fitted(replace(adapted, mask_personal_data=self.mask_personal_data), held)
 
     def partial_fit(self, X: Iterable[str], y: Iterable[Any]) -> "FewShotClassifier":
-        """Learn more texts, of known labels or new ones, in milliseconds; what `fit` decided stays.
+        """Add texts, of known labels or new ones, in milliseconds; the decisions of `fit` stay.
 
-        On the same texts it gives the classifier that `fit` gives if that decides the same.
+        The result equals that of `fit` on all texts, if `fit` decides the same on them.
         """
         if not hasattr(self, "model_"):
             return self.fit(X, y)
@@ -152,7 +153,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self._fitted(with_texts(self.model_, as_list(X, "X"), labels, self.label_names, self.descriptions))
 
     def forget(self, label: Any) -> "FewShotClassifier":
-        """Leave a label and the texts that have no other out from now on.
+        """Remove a label, and the texts that have no other.
 
         Raises:
             ConfigError: there is no such label.
@@ -161,19 +162,19 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self._fitted(without_label(self.model_, label))
 
     def learn_on(self, X: Iterable[str], y: Iterable[Any], method: str = "prototypes") -> "FewShotClassifier":
-        """Learn more texts, of known labels or new ones, from what was kept of the old ones, see `fewshot.continual`.
+        """Learn new texts, of known labels or new ones, without the old texts, see `fewshot.continual`.
 
         Args:
             X: texts.
             y: the label of each.
             method: `"prototypes"` trains nothing: class sums and one covariance, exact in any order, no text kept;
                 `"freeze"` tunes the head's rows of the labels that have new texts; `"replay"` keeps 20 texts of each
-                label and tunes the head again; `"ewc"` trains the encoder, held where the old texts need it.
+                label and tunes the head again; `"ewc"` trains the encoder by elastic weight consolidation.
 
-        After it `explain` and `partial_fit` have no texts to go by, except with `"replay"`.
+        `explain` and `partial_fit` cannot be used afterwards, except with `"replay"`.
 
         Raises:
-            ConfigError: no such method, several labels, or a method that cannot go on from what another one kept.
+            ConfigError: no such method, several labels, or a method that lacks the state that it needs.
         """
         check_is_fitted(self)
         labels = as_list(y, "y")
@@ -182,49 +183,49 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return self._fitted(learn_on(self.model_, new, method, self.random_state))
 
     def distill(self, texts: Iterable[str] | None = None, student: Any = "static") -> "FewShotClassifier":
-        """A classifier with a small encoder that learnt from this one, see `TextClassifier.distill`."""
+        """Distil the classifier into one with a small encoder, see `TextClassifier.distill`."""
         check_is_fitted(self)
-        own = None if texts is None else as_list(texts, "texts")
+        texts = None if texts is None else as_list(texts, "texts")
         other = clone(self)
         other.indicator_ = self.indicator_
-        return other._fitted(self.model_.distill(own, student, seed=self.random_state))
+        return other._fitted(self.model_.distill(texts, student, seed=self.random_state))
 
     def predict(self, X: Iterable[str]) -> np.ndarray:
-        """The label of each text, `reject_label` where it seems to be of none.
+        """The label of each text, `reject_label` for a rejected one.
 
-        With several labels an array of tuples, or a matrix if `fit` was given one.
+        With several labels an array of tuples, or a matrix if `fit` got one.
         """
         check_is_fitted(self)
-        found = self.model_.predict(as_list(X, "X"))
+        labels = self.model_.predict(as_list(X, "X"))
         if not self.multi_label_:
-            return np.asarray(found, dtype=self.classes_.dtype if self.model_.rejection is None else object)
-        return as_array(found, self.classes_.tolist() if self.indicator_ else None)
+            return np.asarray(labels, dtype=self.classes_.dtype if self.model_.rejection is None else object)
+        return as_array(labels, self.classes_.tolist() if self.indicator_ else None)
 
     def score(self, X: Iterable[str], y: Iterable[Any], sample_weight: Any = None) -> float:
-        """Share of texts whose label is right; with several labels, of those whose labels are all right and no more.
+        """Share of texts whose label is right; with several labels, whose set of labels is right.
 
         A rejected text counts as wrong.
         """
         check_is_fitted(self)
-        said = self.model_.predict(as_list(X, "X"))
+        predicted = self.model_.predict(as_list(X, "X"))
         if self.multi_label_:
-            right = [set(own) == set(other) for own, other in zip(said, label_sets(y, True) or [], strict=True)]
+            right = [set(p) == set(labels) for p, labels in zip(predicted, label_sets(y, True) or [], strict=True)]
         else:
-            right = [own == other for own, other in zip(said, as_list(y, "y"), strict=True)]
+            right = [p == label for p, label in zip(predicted, as_list(y, "y"), strict=True)]
         return float(np.average(right, weights=sample_weight))
 
     def predict_proba(self, X: Iterable[str]) -> np.ndarray:
         """Calibrated probability of each label, `[n_texts, n_classes]`, in the order of `classes_`.
 
-        They add up to 1 unless a text can have several labels.
+        Each row sums to 1 unless a text can have several labels.
         """
         check_is_fitted(self)
         return self.model_.predict_proba(as_list(X, "X")).double().numpy()
 
     def decision_function(self, X: Iterable[str]) -> np.ndarray:
-        """Logits `[n_texts, n_classes]`; for two labels the difference of the second to the first, `[n_texts]`.
+        """Logits `[n_texts, n_classes]`; for two labels that of the second minus that of the first, `[n_texts]`.
 
-        With several labels the distance to the threshold of each: above 0 the text has the label.
+        With several labels the difference to the threshold of each: above 0 the text has the label.
         """
         check_is_fitted(self)
         logits = self.model_.logits(as_list(X, "X")).double()
@@ -233,12 +234,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         return (logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits).numpy()
 
     def predict_set(self, X: Iterable[str], coverage: float = 0.9) -> list[tuple[Any, ...]]:
-        """The labels among which the right one is as often as asked, see `TextClassifier.predict_set`."""
+        """Labels that include the right one with a probability, see `TextClassifier.predict_set`."""
         check_is_fitted(self)
         return self.model_.predict_set(as_list(X, "X"), coverage)
 
     def explain(self, text: str, label: Any = None) -> Explanation:
-        """What decided on a text, see `TextClassifier.explain`."""
+        """The texts that decide on the label of a text, see `TextClassifier.explain`."""
         check_is_fitted(self)
         return self.model_.explain(text, label)
 
@@ -259,7 +260,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
 
     @classmethod
     def of(cls, model: TextClassifier) -> "FewShotClassifier":
-        """A fitted classifier, for what only this class does: to learn more and to forget."""
+        """From a fitted `TextClassifier`, to learn more texts and to forget labels."""
         return cls()._fitted(model)
 
     def __sklearn_tags__(self) -> Tags:

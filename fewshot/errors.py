@@ -1,4 +1,4 @@
-"""Errors that a user can mend. Each message says what failed, the value got, what was expected, what to do."""
+"""Errors that a user can correct. Each message names the failure, the value got, what was expected, and a cure."""
 
 import re
 
@@ -7,7 +7,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
 
 
 def printable(text: str) -> str:
-    """Text for a terminal: control characters, but for line ends and tabs, as their escapes.
+    """Text for a terminal: control characters except line ends and tabs as escapes.
 
     Example:
         >>> printable("red\\x1b[31m")
@@ -15,13 +15,11 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode("ascii") for one in text
-    )
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def redacted(text: str) -> str:
-    """Text without the user names and passwords of addresses in it.
+    """Text without the user names and passwords in its addresses.
 
     Example:
         >>> redacted("base_url=https://me:secret@host/v1")
@@ -31,13 +29,13 @@ def redacted(text: str) -> str:
 
 
 def sentence(message: str) -> str:
-    """A message as it is shown: without passwords and control characters, and below 2,000 characters."""
+    """A message without passwords and control characters, below 2,000 characters."""
     plain = printable(redacted(message))
     return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST // 2]} [...] {plain[-_LONGEST // 2 :]}"
 
 
 class FewshotError(Exception):
-    """A problem that the user can mend; the command line prints its message without a traceback."""
+    """A problem that the user can correct; the command line prints its message without a traceback."""
 
     def __str__(self) -> str:
         """The message as `sentence` shows it."""
@@ -49,11 +47,11 @@ class ConfigError(FewshotError, ValueError):
 
 
 class TaskError(FewshotError, ValueError):
-    """Labelled texts, label names or class splits that cannot be used as they are."""
+    """Labelled texts, label names or class splits that cannot be used."""
 
 
 class EncoderError(FewshotError, RuntimeError):
-    """An encoder that cannot be loaded, or that gives features that cannot be used."""
+    """An encoder that cannot be loaded, or gives unusable features."""
 
 
 class StorageError(FewshotError, OSError):

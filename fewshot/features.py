@@ -4,7 +4,7 @@ A text x and its kept new texts v_1 ... v_n are one point, the text seen through
 
     x' = |x| normalize(x + weight * mean_i v_i)
 
-They never change how much a text counts beside the other texts and the label name of its class.
+The weight of a text beside the other texts and the label name of its class stays the same.
 """
 
 import math
@@ -24,20 +24,20 @@ from fewshot.ranges import Range, RangedSettings
 from fewshot.tasks import Task
 from fewshot.tasks.task import ClassPools
 
-_PASS = 2**25  # elements of the variants' features that are gathered at once, 128 MiB
+_PASS = 2**25  # elements of the variants' features gathered at once, 128 MiB
 
 
 @dataclass(frozen=True)
 class Variants(RangedSettings):
     """Features of variants of a task's texts, and their weight beside the texts themselves.
 
-    A variant is kept in an episode only where its cosine to the prototype of its own class exceeds that to every other
-    by `margin`.  The kept variants of a text share `weight` equally.
+    A variant is kept in an episode only if its cosine to the prototype of its own class exceeds that to every other by
+    `margin`.  The kept variants of a text share `weight` equally.
 
     Args:
         features: one row per variant, by the encoder that gave the features of the texts.
         rows: for each text of the task rows of `features`, best first; -1 is padding.
-        weight: of all variants of a text together, where the text itself has 1.
+        weight: of all variants of a text together; the text itself has 1.
         margin: by which a variant must be nearer to its own class than to any other, in cosine.
 
     Raises:
@@ -57,11 +57,11 @@ class Variants(RangedSettings):
 
     @property
     def max_variants(self) -> int:
-        """Places for variants that every text has."""
+        """Maximum of variants of a text."""
         return self.rows.shape[1]
 
     def of(self, texts: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch max_variants"]:
-        """Rows of the variants of some texts; -1 where there is none.
+        """Rows of the variants of some texts; -1 is padding.
 
         Args:
             texts: indices into the task's texts; -1 stands for no text.
@@ -78,7 +78,7 @@ class Variants(RangedSettings):
         rows: Int[Tensor, "episodes n_way k_shot max_variants"],
         prototypes: Float[Tensor, "episodes n_way dim"],
     ) -> Bool[Tensor, "episodes n_way k_shot max_variants"]:
-        """Which variants are nearer to the prototype of their own class than to any other, by more than the margin.
+        """True for variants that are nearer to the prototype of their own class than to any other, by the margin.
 
         Args:
             rows: of the variants of each support text.
@@ -100,7 +100,7 @@ class Variants(RangedSettings):
         rows: Int[Tensor, "episodes n_way k_shot max_variants"],
         kept: Bool[Tensor, "episodes n_way k_shot max_variants"],
     ) -> Float[Tensor, "episodes n_way k_shot dim"]:
-        """Each text moved towards the mean of its kept variants; its length stays, and so does a text without any."""
+        """Each text moved towards the mean of its kept variants, with its length; a text without any stays."""
         weights = (self.weight * kept / kept.sum(-1, keepdim=True).clamp(min=1)).to(texts.dtype)
         variants = self.at(rows.flatten(2)).view(*rows.shape, -1)
         moved = texts + torch.einsum("ewkv,ewkvd->ewkd", weights, variants)
@@ -114,7 +114,7 @@ class TaskFeatures:
 
     Args:
         texts: one row per text of the task.
-        label_names: one row per class id, or None where label names are not used.
+        label_names: one row per class id, or None if label names are not used.
         variants: features of texts made from those of the task, which are merged into them in a support, or None.
 
     Raises:
@@ -145,18 +145,18 @@ class TaskFeatures:
         return torch.stack([self.texts[members[:size]].mean(0) for members, size in groups])
 
     def without_label_names(self) -> "TaskFeatures":
-        """The same texts, label names left out."""
+        """The same features without label names."""
         return replace(self, label_names=None)
 
     def without_variants(self) -> "TaskFeatures":
-        """The task's own texts alone."""
+        """The same features without variants."""
         return replace(self, variants=None)
 
     def embedded(self, learner: Learner, batch: EpisodeBatch) -> "TaskFeatures":
-        """The texts of some episodes and the label names as `learner.embed` maps them, each once.
+        """The texts of some episodes and the label names, embedded by `learner.embed`, each once.
 
         Raises:
-            ValueError: there are variants, with which the features of a text depend on the episode.
+            ValueError: there are variants, which make the features of a text depend on the episode.
         """
         if self.variants is not None:
             raise ValueError("Got features with variants, which depend on the episode.")
@@ -166,7 +166,7 @@ class TaskFeatures:
         return TaskFeatures(texts, None if self.label_names is None else learner.embed(self.label_names))
 
     def support(self, batch: EpisodeBatch) -> Support:
-        """What a learner gets of the episodes before the queries; kept variants are merged into their texts."""
+        """The supports of the episodes, with kept variants merged into their texts."""
         support = self._real_support(batch)
         if self.variants is None:
             return support
@@ -174,15 +174,15 @@ class TaskFeatures:
         return replace(support, features=merged)
 
     def kept_variants(self, batch: EpisodeBatch) -> Bool[Tensor, "episodes n_way k_shot max_variants"]:
-        """Which variants `support` merges: true at `[e, w, k, i]` for `variants.of(batch.support)[e, w, k, i]`.
+        """True at `[e, w, k, i]` if `support` merges the variant `variants.of(batch.support)[e, w, k, i]`.
 
         Raises:
             ValueError: there are no variants.
         """
         if self.variants is None:
             raise ValueError("Got features without variants, expected some to choose from.")
-        one = batch.n_way * batch.k_shot * self.variants.max_variants * self.dim
-        return torch.cat([self._kept(part) for part in batch.split(max(1, _PASS // max(1, one)))])
+        n_elements = batch.n_way * batch.k_shot * self.variants.max_variants * self.dim  # of an episode
+        return torch.cat([self._kept(part) for part in batch.split(max(1, _PASS // max(1, n_elements)))])
 
     def query(self, batch: EpisodeBatch) -> Float[Tensor, "episodes queries dim"]:
         """Features of the queries, way by way."""
@@ -209,13 +209,13 @@ class TaskFeatures:
 
 
 def unit_features(encoder: Encoder, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
-    """Features of texts, each of length 1; they are scaled in place, for a million of them fill a gigabyte."""
+    """Features of texts, each of length 1; scaled in place, since those of a million texts take a gigabyte."""
     features = encoder.encode(texts)
     return features.div_(features.norm(dim=-1, keepdim=True).clamp_(min=1e-12))
 
 
 def encoded_features(encoder: Encoder, task: Task, label_names: bool) -> TaskFeatures:
-    """Unit features of the texts of a task, and of its label names where they are used."""
+    """Unit features of the texts of a task, and of its label names if they are used."""
     names = task.label_texts() if label_names else []
     features = unit_features(encoder, [*task.texts, *names])
     texts, of_names = features.tensor_split([len(task.texts)])

@@ -37,15 +37,15 @@ DESCRIPTION, _LEARNER = "meta_model.json", "learner"
 
 @dataclass(frozen=True)
 class MetaModel:
-    """What meta-training gives, and what an evaluation scores.
+    """The result of a meta-training: an encoder and a learner that adapt to labelled texts.
 
     Args:
         encoder: text → features.
         learner: adapts to the features of a support, or through the encoder to its texts; its temperature is
             calibrated on meta-valid classes.
         augmentation: makes new texts of those of a support; None makes none.
-        final_stage: tunes on a support; None leaves the learner's classifier as it is.
-        adapters: of which one may be chosen for a support, see `AdapterChoice`; None leaves the encoder as it is.
+        final_stage: tunes on a support; None tunes nothing.
+        adapters: chooses an adapter for a support; None chooses none.
 
     Raises:
         ConfigError: the learner was loaded, and was trained on features of another encoder.
@@ -74,11 +74,11 @@ class MetaModel:
         Args:
             texts: a list, an array or a column.
             labels: the label of each text: strings or whole numbers.
-            label_names: label → readable name, as further evidence; classes that stand only here have no text.
-            seed: of what is tuned.
+            label_names: label → readable name, as further evidence; classes that are only here have no text.
+            seed: of the tuning.
 
         Raises:
-            TaskError: fewer than two classes, or a label without a name where there are label names.
+            TaskError: fewer than two classes, or a label without a name if there are label names.
 
         Example:
             >>> from fewshot import Centroid, SentenceTransformerEncoder
@@ -96,9 +96,9 @@ class MetaModel:
         """Fit a classifier to a support; arguments as for `adapt`.
 
         Args:
-            support: all that is labelled; with several labels a text, no adapter is chosen and no text is made.
-            seed: of what is tuned.
-            store: where trainings keep checkpoints and events; None keeps none.
+            support: all labelled texts; with several labels a text, no adapter is chosen and no text is made.
+            seed: of the tuning.
+            store: for checkpoints and events of trainings; None keeps none.
 
         Raises:
             ConfigError: several labels a text, for a final stage or a learner that tunes the encoder.
@@ -112,14 +112,14 @@ class MetaModel:
         learner = self.learner
         details = {"stage": UNTUNED[0] if len(support.texts) else UNTUNED[1]}
         if isinstance(learner, EncoderMAML):
-            everything = support.with_names_as_texts()
-            encoder, adapted = learner.adapt(everything.texts, everything.classes, len(support.labels))
+            evidence = support.with_names_as_texts()
+            encoder, adapted = learner.adapt(evidence.texts, evidence.classes, len(support.labels))
             return TextClassifier(encoder, frozen(adapted), support.labels, float(learner.temperature), details)
         encoded = unit_features(self.encoder, support.with_names_as_texts().texts)
         features = self._features(support, encoded)
         with torch.no_grad():
             classifier = frozen(_adapted(learner, features, support))
-        own = TextClassifier(
+        untuned = TextClassifier(
             encoder=self.encoder,
             classifier=classifier,
             labels=support.labels,
@@ -131,8 +131,8 @@ class MetaModel:
         if isinstance(final, Ladder):
             final = by_ladder(final, support, learner, self.encoder)
         if final is None:
-            return own
-        return final.tune(own, learner, support, features, support.episode(), seed, store)
+            return untuned
+        return final.tune(untuned, learner, support, features, support.episode(), seed, store)
 
     def with_stage(self, stage: str) -> "MetaModel":
         """The same model with a final stage by name; `"auto"` goes by the ladder, `"prototypes"` tunes nothing."""
@@ -141,7 +141,7 @@ class MetaModel:
         return replace(self, final_stage=FinalStage(stage, default_tuners()[stage]))
 
     def reading(self, long_texts: str) -> "MetaModel":
-        """The same model whose encoder reads long texts in another way, see `Encoder.reading`."""
+        """The same model with another setting `long_texts` of its encoder, see `Encoder.reading`."""
         encoder = self.encoder.reading(long_texts)
         adapters = None if self.adapters is None else replace(self.adapters, encoder=encoder)
         return replace(self, encoder=encoder, adapters=adapters)
@@ -149,7 +149,7 @@ class MetaModel:
     def save_pretrained(self, folder: Path | str, details: Mapping[str, Any] | None = None) -> None:
         """Write encoder and learner to a folder, which `MetaModel.from_pretrained` and `FewShotClassifier` read.
 
-        What makes new texts is not in it.
+        The augmentation is not saved.
 
         Args:
             folder: made if absent; other files in it stay.
@@ -177,7 +177,7 @@ class MetaModel:
 
         Args:
             encoder: as published.
-            adapter: name, folder or hub id of one that is put into it; `"auto"` chooses one for each support.
+            adapter: name, folder or hub id of an adapter for it; `"auto"` chooses one for each support.
 
         Raises:
             ConfigError: there is no such adapter.
@@ -190,11 +190,11 @@ class MetaModel:
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "MetaModel":
-        """Read what `save_pretrained` wrote, a run among others.
+        """Read a model that `save_pretrained` or a run wrote.
 
         Args:
-            folder: where it is, or its id on the Hugging Face hub.
-            encoder: the published one, to use in place of a new one; device, precision and cache are its own.
+            folder: its folder, or its id on the Hugging Face hub.
+            encoder: the published encoder to use instead of a new one, with its device, precision and cache.
 
         Raises:
             ConfigError: the folder holds no meta-model, or the encoder is another one.
@@ -218,7 +218,7 @@ class MetaModel:
         return cls(encoder, learner)
 
     def with_evidence(self, classifier: TextClassifier, support: LabelledTexts | MultiLabelledTexts) -> TextClassifier:
-        """A classifier of this model that holds what it was fitted on, to explain its predictions and to learn more."""
+        """A classifier of this model with its evidence, to explain its predictions and to learn more."""
         if isinstance(self.learner, EncoderMAML) or classifier.evidence is not None:
             return classifier
         features = unit_features(classifier.encoder, support.with_names_as_texts().texts)
@@ -235,21 +235,21 @@ class MetaModel:
         return MultiLabelTuner().fit(self.encoder, support, self.learner, seed)
 
     def _features(self, support: LabelledTexts, encoded: Float[Tensor, "n_all dim"]) -> TaskFeatures:
-        """Features of the support's texts and label names, as they are encoded, new texts beside them."""
+        """Features of the support's texts and label names, with those of new texts."""
         texts, names = encoded.tensor_split([len(support.texts)])
         features = TaskFeatures(texts, None if support.label_names is None else names)
         if self.augmentation is None or not len(support.texts):
             return features
         labels = [support.labels[number] for number in support.classes.tolist()]
-        own_names = dict(zip(support.labels, support.label_names or (), strict=False))
+        names_of = dict(zip(support.labels, support.label_names or (), strict=False))
         settings = self.augmentation.augmentation
         max_new = settings.max_new(int(support.counts.max()))
-        request = self.augmentation.request(support.texts, labels, own_names, max_new, self.encoder)
+        request = self.augmentation.request(support.texts, labels, names_of, max_new, self.encoder)
         bank = settings.make(request, self.augmentation.excluded)
         if not len(bank.features):
             return features
-        places = range(len(support.texts))
-        variants = bank.variants(places, len(support.texts), settings.weight, settings.margin)
+        n_texts = len(support.texts)
+        variants = bank.variants(range(n_texts), n_texts, settings.weight, settings.margin)
         return replace(features, variants=variants)
 
 

@@ -1,4 +1,4 @@
-"""Which process this is, where a launcher such as torchrun started several."""
+"""The processes that a launcher such as torchrun started, and the index of this one."""
 
 import logging
 import os
@@ -48,9 +48,9 @@ def disconnect() -> None:
 def leave(status: int) -> NoReturn:
     """End this process with an exit status.
 
-    gloo's threads outlive their group, and let go of Python objects of the last exchange. One that does so while Python
-    takes itself down aborts the process ("terminate called without an active exception"; one exit in 20 with FSDP2).
-    So one of several processes ends without taking anything down.
+    gloo's threads outlive their group, and release Python objects of the last exchange. If one does so while Python
+    shuts down, it aborts the process ("terminate called without an active exception"; one exit in 20 with FSDP2). So
+    one of several processes exits without Python's shutdown.
     """
     if process_count() == 1:
         sys.exit(status)

@@ -1,4 +1,4 @@
-"""A progress bar that appears after two seconds, unless another one is visible; a line now and then in a file."""
+"""A progress bar that appears after two seconds, unless another one is visible; log lines if there is no terminal."""
 
 import logging
 import sys
@@ -13,19 +13,19 @@ from fewshot.processes import is_main
 log = logging.getLogger(__name__)
 
 DELAY = 2.0  # seconds before a bar appears
-PAUSE = 30.0  # seconds between lines, where standard error is no terminal
+PAUSE = 30.0  # seconds between lines if standard error is no terminal
 _visible = False
 
 
 @contextmanager
 def track(description: str, total: int | None, unit: str = "") -> Iterator[Callable[..., None]]:
-    """Show a bar on standard error once the work has taken longer than two seconds; one process shows it for all.
+    """Show a bar on standard error once the work takes longer than two seconds; the main process shows it for all.
 
-    Where standard error is no terminal, a line is logged every half minute instead.
+    If standard error is no terminal, a line is logged every half minute instead.
 
     Args:
         description: name of the work, for the user.
-        total: number of steps; None where it is not known.
+        total: number of steps; None if unknown.
         unit: name of the steps ("texts"), to show their rate.
 
     Yields:
@@ -67,10 +67,7 @@ def track(description: str, total: int | None, unit: str = "") -> Iterator[Calla
 
 
 def import_tqdm() -> None:
-    """Import tqdm, as transformers and accelerate do, without its warning in a notebook that has no ipywidgets.
-
-    The bars here need no widgets, so there is nothing that its reader has to install.
-    """
+    """Import tqdm, as transformers and accelerate do, without its advice to install ipywidgets in a notebook."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "IProgress not found")
         import_module("tqdm.auto")

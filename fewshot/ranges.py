@@ -1,4 +1,4 @@
-"""Ranges of settings, declared beside them: the test of each value, and the words for what is expected."""
+"""Ranges of settings: the test of a value, and a description of the expected values."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -32,26 +32,26 @@ BOOLEAN: Range = (lambda value: isinstance(value, bool), "true or false")
 
 
 def or_null(limits: Range, none: str = "null") -> Range:
-    """The range with None in it, which users write as `none`."""
-    test, words = limits
-    return lambda value: value is None or test(value), f"{words} (or {none})"
+    """The range with None, which users write as `none`."""
+    test, description = limits
+    return lambda value: value is None or test(value), f"{description} (or {none})"
 
 
 def or_word(word: str, limits: Range) -> Range:
-    """The range with a word in it."""
-    test, words = limits
-    return lambda value: value == word or test(value), f"{words}, or {word},"
+    """The range with a word."""
+    test, description = limits
+    return lambda value: value == word or test(value), f"{description}, or {word},"
 
 
-def whole(least: int, most: int | None = None) -> Range:
-    """The range of whole numbers of `least` or more, `most` at most."""
-    words = f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most:,}"
-    return lambda value: type(value) is int and least <= value <= (value if most is None else most), words
+def whole(low: int, high: int | None = None) -> Range:
+    """The range of whole numbers from `low` to `high`; None: no limit."""
+    description = f"a whole number of {low} or more" if high is None else f"a whole number from {low} to {high:,}"
+    return lambda value: type(value) is int and low <= value <= (value if high is None else high), description
 
 
-def up_to(most: float) -> Range:
-    """The range of numbers above 0, `most` at most."""
-    return lambda value: not isinstance(value, bool) and 0 < value <= most, f"a number above 0, up to {most:g}"
+def up_to(high: float) -> Range:
+    """The range of numbers above 0, up to `high`."""
+    return lambda value: not isinstance(value, bool) and 0 < value <= high, f"a number above 0, up to {high:g}"
 
 
 def one_of(*options: str) -> Range:
@@ -68,20 +68,22 @@ def some_of(*options: str) -> Range:
 
 
 def check_ranges(group: str, kind: type, values: Mapping[str, Any], expected: Mapping[str, str]) -> None:
-    """Refuse settings of a group with a ConfigError that names them all.
+    """Refuse settings of a group with one ConfigError that names them all.
 
     Args:
         group: of the command line; empty for settings of no group.
-        kind: the class that has them; its defaults are offered as examples.
+        kind: the class of the settings; its defaults are the examples.
         values: name of a setting → its value.
-        expected: name of each setting that cannot be used → what is expected of it.
+        expected: name of each setting out of range → description of the range.
     """
     if not expected:
         return
     settings = {name: f"{group}.{name}" if group else name for name in expected}
     got = ", ".join(f"{setting}={to_type(values[name])}" for name, setting in settings.items())
-    names = {words: [name for name in expected if expected[name] == words] for words in expected.values()}
-    listed = "; ".join(f"{words} for {', '.join(names[words])}" for words in names)
+    names_of: dict[str, list[str]] = {}
+    for name, description in expected.items():
+        names_of.setdefault(description, []).append(name)
+    listed = "; ".join(f"{description} for {', '.join(names)}" for description, names in names_of.items())
     defaults = {setting: getattr(kind, name) for name, setting in settings.items() if hasattr(kind, name)}
     examples = " ".join(f"{setting}={to_type(default)}" for setting, default in defaults.items())
     cure = f"Write {examples}, for example." if examples else "Correct what is named."
@@ -89,7 +91,7 @@ def check_ranges(group: str, kind: type, values: Mapping[str, Any], expected: Ma
 
 
 def outside(ranges: Mapping[str, Range], values: Mapping[str, Any]) -> dict[str, str]:
-    """Name of each value that is out of its range, or of another kind → what is expected of it."""
+    """Name of each value out of its range, or of another type → description of the range."""
 
     def fits(test: Callable[[Any], bool], value: Any) -> bool:
         try:
@@ -97,11 +99,11 @@ def outside(ranges: Mapping[str, Range], values: Mapping[str, Any]) -> dict[str,
         except TypeError:
             return False
 
-    return {name: words for name, (test, words) in ranges.items() if not fits(test, values[name])}
+    return {name: description for name, (test, description) in ranges.items() if not fits(test, values[name])}
 
 
 class RangedSettings:
-    """Settings that name all that is out of range when they are made.
+    """Settings whose ranges are checked when they are made.
 
     Attributes:
         GROUP: of the command line, for messages.
@@ -120,5 +122,5 @@ class RangedSettings:
         check_ranges(self.GROUP, type(self), vars(self), self.out_of_range())
 
     def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
+        """Name of each setting that cannot be used → the expected value."""
         return outside(self.RANGES, vars(self))

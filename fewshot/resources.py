@@ -1,4 +1,4 @@
-"""What the installation holds: versions, the code, and the shipped files, in the wheel under `fewshot/_shipped`."""
+"""The installation: versions, the code, and the shipped files, in the wheel under `fewshot/_shipped`."""
 
 import functools
 import hashlib
@@ -16,14 +16,14 @@ LIBRARIES = ("fewshot-text", "torch", "transformers", "sentence-transformers", "
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries behind the numbers."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the libraries that results depend on."""
+    result = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            result[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import os
 
 import fewshot.native  # noqa: F401 - before torch is loaded
 
-if "RANK" in os.environ:  # torch would say in each process that all parameters were used, which is as it should be
+if "RANK" in os.environ:  # torch would warn in each process that no parameter was left unused
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 from fewshot.cli.main import main

@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or absent: written under a temporary name, flushed, then renamed."""
+"""Write files and folders whole or not at all: under a temporary name, flushed, then renamed."""
 
 import contextlib
 import ctypes
@@ -27,12 +27,12 @@ _JSON_SEAL = "sha256"
 _LEFTOVER_SECONDS = 600.0  # no writing takes so long
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux's renameat2
 ADVICE = "Free some space or choose another folder."
-# What reading a file raises that is damaged, or that somebody else made.
+# Errors of reading a file that is damaged, or of another program.
 UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError)
 
 
 def user_path(path: Any, setting: str = "a path") -> Path:
-    """A path as a user may give it, with ~ and, as settings are read, a number; ConfigError for anything else."""
+    """A path given by a user, with `~` expanded; settings may read it as a number. ConfigError for anything else."""
     text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     if type(text) not in (str, int, float):
         raise ConfigError(f"Got {path!r} as {setting}, expected text such as 'my_folder'. Correct it.")
@@ -40,7 +40,7 @@ def user_path(path: Any, setting: str = "a path") -> Path:
 
 
 def file_name(text: str) -> str:
-    """A name for a file or folder from what a user calls something: no separator, no dots at its ends, 80 characters.
+    """A file name from a user's name for something: no separator, no dots at its ends, at most 80 characters.
 
     Example:
         >>> file_name("mails_2025"), file_name("../../etc/passwd")
@@ -54,12 +54,12 @@ def file_name(text: str) -> str:
 
 @contextmanager
 def atomic(path: Path | str, advice: str = ADVICE, private: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends without an error; its folder is made.
+    """A temporary path beside `path` that is renamed to it when the block ends without an error; its folder is made.
 
-    `advice` is the last sentence of the error message, here and below. A `private` file is its owner's alone.
+    `advice` is the last sentence of the error message, here and below. Only its owner can read a `private` file.
 
     Raises:
-        StorageError: the folder or the file cannot be written; `path` is as it was before.
+        StorageError: the folder or the file cannot be written; `path` is unchanged.
     """
     path = Path(path)
     with _writing(path, advice), contextlib.ExitStack() as cleaning:
@@ -74,7 +74,7 @@ def atomic(path: Path | str, advice: str = ADVICE, private: bool = False) -> Ite
 
 @contextmanager
 def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
-    """A temporary folder beside `path` that takes its name, with all files flushed, when the block ends well.
+    """A temporary folder beside `path`; all files are flushed and it is renamed if the block ends without an error.
 
     Raises:
         StorageError: the folder or a file in it cannot be written, or `path` is there already.
@@ -94,15 +94,15 @@ def atomic_folder(path: Path | str, advice: str = ADVICE) -> Iterator[Path]:
 
 @contextmanager
 def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), advice: str = ADVICE) -> Iterator[Path]:
-    """A temporary folder that takes the place of `path` when the block ends well; until then the old one stays whole.
+    """A temporary folder that replaces `path` if the block ends without an error; until then the old one stays whole.
 
     On Linux the two are exchanged in one step. Elsewhere, a process that is killed at that very moment leaves the old
     folder as `old` in a hidden folder beside `path`.
 
     Args:
-        path: absent, empty, or a folder with the file `marker`, which says that it was written so before.
+        path: absent, empty, or a folder with the file `marker`, which shows that it was written by this function.
         marker: name of a file.
-        own: names of what may go with the old folder, the marker beside.
+        own: names of files that may be removed with the old folder, beside the marker.
         advice: as in `atomic`.
 
     Raises:
@@ -141,14 +141,14 @@ def write_text(path: Path | str, text: str, advice: str = ADVICE, private: bool 
 
 
 def write_json(path: Path | str, content: Any, advice: str = ADVICE, private: bool = False) -> None:
-    """Write JSON, keys in the order given; StorageError as in `atomic`, ValueError for a NaN or an infinity."""
+    """Write JSON with keys in the given order; StorageError as in `atomic`, ValueError for NaN or infinity."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # half of a surrogate pair becomes its escape
     write_text(path, text, advice, private)
 
 
 def redact_files(folder: Path) -> None:
-    """Take user names and passwords out of the addresses in the YAML files of a folder."""
+    """Remove user names and passwords from the addresses in the YAML files of a folder."""
     for path in folder.glob("*.yaml"):
         text = path.read_text(encoding="utf-8")
         if redacted(text) != text:
@@ -156,12 +156,12 @@ def redact_files(folder: Path) -> None:
 
 
 def write_sealed(path: Path | str, content: Mapping[str, Any], advice: str = ADVICE, private: bool = False) -> None:
-    """Write a JSON object with a digest of it, which `read_sealed` checks; errors as in `write_json`."""
+    """Write a JSON object with its digest, which `read_sealed` checks; errors as in `write_json`."""
     write_json(path, {**content, _JSON_SEAL: _json_digest(content)}, advice, private)
 
 
 def read_sealed(path: Path | str) -> dict[str, Any]:
-    """Read what `write_sealed` wrote.
+    """Read a JSON object that `write_sealed` wrote.
 
     Raises:
         OSError: the file cannot be read.
@@ -196,11 +196,11 @@ def write_tensors(
 
 
 def read_tensors(path: Path | str, mapped: bool = False) -> "tuple[dict[str, Tensor], dict[str, str]]":
-    """Tensors and metadata of what `write_tensors` wrote.
+    """Tensors and metadata of a file that `write_tensors` wrote.
 
     Args:
         path: of the file.
-        mapped: whether tensors stay in the file until they are used, which then must not be written over.
+        mapped: True if tensors stay in the file until they are used; the file must then not be overwritten.
 
     Raises:
         OSError: the file cannot be read.
@@ -249,7 +249,7 @@ def _json_digest(content: Mapping[str, Any]) -> str:
 
 @contextmanager
 def _writing(path: Path, advice: str) -> Iterator[None]:
-    """Make the folder of `path`, and name what could not be written."""
+    """Make the folder of `path`, and raise StorageError for errors in the block."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield
@@ -260,12 +260,12 @@ def _writing(path: Path, advice: str) -> Iterator[None]:
 
 
 def _temporary(path: Path) -> Path:
-    """A name beside `path` that nothing has."""
+    """An unused path beside `path`."""
     return path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
 
 
 def _written_name(name: str) -> str:
-    """The name that a file is to have; that of a temporary file is `.NAME.abcdefgh.tmp`."""
+    """The final name of a file, which may be a temporary one, `.NAME.abcdefgh.tmp`."""
     return name[1:].rsplit(".", 2)[0] if name.startswith(".") and name.endswith(".tmp") else name
 
 
@@ -303,7 +303,7 @@ def _flush_file(file: Path, mode: int) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Put the names in a folder on disk; Windows cannot open one, and does without."""
+    """Flush the names in a folder to disk, except on Windows, which cannot open a folder."""
     with contextlib.suppress(PermissionError):
         handle = os.open(folder, os.O_RDONLY)
         try:

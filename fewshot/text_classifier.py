@@ -1,4 +1,4 @@
-"""One fitted text classifier: an encoder, a classifier on its features, and the user's own labels."""
+"""A fitted text classifier: an encoder, a classifier on its features, and the user's labels."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -34,22 +34,22 @@ _CHUNK = 1024  # texts that the classifier scores at once, to bound its memory
 
 @dataclass(frozen=True)
 class TextClassifier:
-    """One fitted, immutable classifier.
+    """A fitted, immutable classifier.
 
     Args:
-        encoder: text → features; with trained weights, where it was tuned.
+        encoder: text → features; with trained weights if it was tuned.
         classifier: on unit features, a batch of one episode whose ways are the labels.
         labels: the user's label of each class.
-        temperature: logits are divided by it for calibrated probabilities.
-        details: how it came about, as JSON can hold it: `stage`, accuracies on held-out texts, and so on.
-        evidence: what it was fitted on; None: it cannot explain its predictions.
-        nonconformity: of texts held out, ascending, see `prediction_sets`; None: it gives no sets.
-        confidences: probabilities of the predicted labels of texts held out, ascending; None: they are not known.
-        rejection: tells texts that belong to no class; None: nothing is rejected.
-        reject_label: the label of a text that is rejected.
+        temperature: divides logits for calibrated probabilities.
+        details: of the fit, as JSON can hold it: `stage`, accuracies on held-out texts, and so on.
+        evidence: the texts that it was fitted on; None: it cannot explain its predictions.
+        nonconformity: of held-out texts, ascending, see `prediction_sets`; None: it gives no sets.
+        confidences: probabilities of the predicted labels of held-out texts, ascending; None: unknown.
+        rejection: rejects texts that belong to no class; None rejects nothing.
+        reject_label: the label of a rejected text.
         thresholds: of the probability of each label, if a text can have several labels or none; None: it has one.
-        mask_personal_data: whether personal data is masked in every text before it is read, as it was in the support.
-        memory: what `fewshot.continual` keeps of texts that are gone; None: it has not learnt on.
+        mask_personal_data: True if personal data is masked in every text, as it was in the support.
+        memory: the state that `fewshot.continual` keeps of old texts; None: it has not learnt on.
     """
 
     encoder: Encoder
@@ -68,7 +68,7 @@ class TextClassifier:
 
     @property
     def long_texts(self) -> str:
-        """How much of a long text is read, see `EncoderSettings`."""
+        """The encoder's setting for long texts, see `EncoderSettings`."""
         return self.encoder.long_texts
 
     def logits(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
@@ -82,41 +82,41 @@ class TextClassifier:
         return torch.stack([of_text.amax(0) for of_text in logits.split(counts)])
 
     def predict_proba(self, texts: Iterable[str]) -> Float[Tensor, "n_texts n_classes"]:
-        """Calibrated probability of each label for each text; with thresholds each by itself, else they add up to 1."""
+        """Calibrated probability of each label for each text; rows sum to 1 unless there are thresholds."""
         return self._probabilities(self.logits(texts))
 
     def predict(self, texts: Iterable[str]) -> list[Any]:
         """The most probable label of each text, or `reject_label`; with thresholds a tuple of all that reach theirs."""
-        found: list[Any] = []
+        labels: list[Any] = []
         for logits, rejected in self._scored(texts):
             if self.thresholds is not None:
-                found += chosen_labels(self.labels, self._probabilities(logits) >= self.thresholds)
+                labels += chosen_labels(self.labels, self._probabilities(logits) >= self.thresholds)
                 continue
-            outside = [False] * len(logits) if rejected is None else rejected.tolist()
-            best = zip(logits.argmax(-1).tolist(), outside, strict=True)
-            found += [self.reject_label if out else self.labels[number] for number, out in best]
-        return found
+            is_rejected = [False] * len(logits) if rejected is None else rejected.tolist()
+            best = zip(logits.argmax(-1).tolist(), is_rejected, strict=True)
+            labels += [self.reject_label if out else self.labels[number] for number, out in best]
+        return labels
 
     def predictions(self, texts: Iterable[str]) -> Predictions:
-        """All that there is to say of each text: label, probability, the runner-up, and whether it is rejected."""
+        """Label, probability and runner-up of each text, and True if it is rejected."""
         return self._predictions(self._scored(texts))
 
     def predictions_from(self, features: Float[Tensor, "n_texts dim"]) -> Predictions:
-        """The same, by what `features` gives for the texts; not where the best piece of a long text counts."""
+        """Like `predictions`, from the result of `features`; not with `long_texts="chunk_max"`."""
         return self._predictions(self._scored_parts(features))
 
     def predict_set(self, texts: Iterable[str], coverage: float = 0.9) -> list[tuple[str | int, ...]]:
-        """The labels of each text among which the right one is, as often as asked, the most probable one first.
+        """A set of labels for each text that has the right one with probability `coverage`, the most probable first.
 
-        The share holds for new texts of the same kind as those of the support, on average over these. Where the
-        support is too small to tell, all labels are in the set.
+        The probability holds on average for new texts of the same kind as those of the support. If the support is too
+        small, all labels are in the set.
 
         Args:
             texts: to classify.
-            coverage: share of texts whose set holds the right label.
+            coverage: share of texts whose set has the right label.
 
         Raises:
-            ConfigError: a coverage outside 0 to 1, a classifier that was fitted without texts held out, or one that
+            ConfigError: a coverage outside 0 to 1, a classifier that was fitted without held-out texts, or one that
                 gives several labels.
         """
         if self.thresholds is not None:
@@ -139,7 +139,7 @@ class TextClassifier:
         ]
 
     def explain(self, text: str, label: str | int | None = None) -> Explanation:
-        """The support texts and label names that made the score of a label; a notebook shows it as a table.
+        """The contributions of support texts and label names to the score of a label; a table in a notebook.
 
         Args:
             text: one text.
@@ -154,7 +154,7 @@ class TextClassifier:
     def explanation_from(
         self, features: Float[Tensor, "n_pieces dim"], text: str, label: str | int | None = None
     ) -> Explanation:
-        """The same, by the unit features of the text or of its pieces."""
+        """Like `explain`, from the unit features of the text or of its pieces."""
         if self.evidence is None:
             raise ConfigError("The classifier does not hold what it was fitted on, so it cannot explain. Fit it again.")
         pieces = self._logits(features)
@@ -164,28 +164,28 @@ class TextClassifier:
             raise ConfigError(f"Got the label {label!r}, expected one of {known}. Leave it out for the most probable.")
         number = int(logits.argmax()) if label is None else self.labels.index(label)
         probability = float(self._probabilities(logits)[number])
-        place = int(pieces[:, number].argmax())
-        features = features[place : place + 1]  # the piece that decided
+        piece = int(pieces[:, number].argmax())
+        features = features[piece : piece + 1]  # the piece that decided
         return self.evidence.explained(
             self._attribution, features, self.masked([text])[0], number, probability, float(logits[number])
         )
 
     def features(self, texts: Iterable[str]) -> Float[Tensor, "n_texts dim"]:
-        """Unit features of whole texts, as the classifier reads them."""
+        """Unit features of whole texts, the input of the classifier."""
         with self._read(texts) as read:
             return unit_features(self.encoder, read)
 
     def embed(self, texts: Iterable[str]) -> Float[Tensor, "n_texts metric_dim"]:
-        """Texts in the space whose Euclidean distances the classifier goes by."""
+        """Texts in the space of the classifier's metric, the Euclidean distance."""
         with torch.no_grad():
             return self.classifier.metric(self.features(texts)[None])[0]
 
     def cuts_reported(self, texts: Sequence[str]) -> AbstractContextManager[None]:
-        """Say in one warning how many of some texts lose their end, and nothing more of it within the block."""
+        """Warn once of the number of texts that lose their end, see `Encoder.cuts_reported`."""
         return self.encoder.cuts_reported(texts)
 
     def masked(self, texts: list[str]) -> list[str]:
-        """The texts as the classifier reads them.
+        """The texts with personal data masked, if the classifier does so.
 
         Raises:
             ConfigError: personal data is to be masked, and presidio-analyzer is not installed.
@@ -195,44 +195,44 @@ class TextClassifier:
     def distill(
         self, texts: Iterable[str] | None = None, student: Any = "static", *, seed: int = 0
     ) -> "TextClassifier":
-        """A classifier with a small encoder that learnt from this one on texts without labels, see `fewshot.distill`.
+        """Distil the classifier into one with a small encoder, by texts without labels, see `fewshot.distill`.
 
         Args:
-            texts: of the task, without labels; None takes general vectors as they are.
-            student: `"static"`, or another one of `fewshot.distill.STUDENTS`, or one with settings of its own.
-            seed: of what is drawn and held out.
+            texts: of the task, without labels; None: the student has general vectors.
+            student: a name of `fewshot.distill.STUDENTS`, or an instance with other settings.
+            seed: of random draws.
         """
-        from fewshot import distill  # what distils fits classifiers, and these are classifiers
+        from fewshot import distill  # it imports this module
 
         distilled: TextClassifier = distill.distill(self, texts, student, seed=seed)
         return distilled
 
     def without_cache(self) -> "TextClassifier":
-        """The same classifier, which keeps no features of the texts that it sees."""
+        """The same classifier without a cache of features."""
         return replace(self, encoder=self.encoder.replace(cache=None))
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write the classifier: safetensors, JSON and a model card. Read it with `TextClassifier.from_pretrained`.
 
-        The encoder's weights are in it as far as they differ from the published ones; with LoRA the folder is one of
-        peft's as well. The texts of the support are in it too: predictions are explained by them.
+        The folder has the encoder's trained weights, which peft can read if they are LoRA, but not the published ones.
+        It also has the texts of the support, by which predictions are explained.
 
         Args:
             folder: made if absent; an earlier classifier in it is replaced once the new one is whole.
 
         Raises:
-            StorageError: the folder cannot be written, or holds something else; what is in it stays.
+            StorageError: the folder cannot be written, or holds something else; its content is unchanged.
         """
         write_classifier(folder, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, encoder: Encoder | None = None) -> "TextClassifier":
-        """Read what `save_pretrained` wrote; on the same machine its logits are identical.
+        """Read a classifier that `save_pretrained` wrote; on the same machine its logits are identical.
 
         Args:
-            folder: where it is, or the id of a model on the Hugging Face hub.
-            encoder: of the same published model and settings, to use in place of a new one; device, precision and
-                cache are its own.
+            folder: its folder, or its id on the Hugging Face hub.
+            encoder: of the same published model and settings, to use instead of a new one, with its device, precision
+                and cache.
 
         Raises:
             ConfigError: the folder holds no classifier, or the encoder is another one.
@@ -244,7 +244,7 @@ class TextClassifier:
         """Write the classifier as one graph from token ids to logits, with its tokenizer.
 
         It runs without torch: `ExportedClassifier.from_pretrained` reads it, and so does the program in its README. It
-        has no evidence to explain by, and no texts.
+        has no texts and explains no predictions.
 
         Args:
             folder: made if absent; an earlier export in it is replaced once the new one is whole.
@@ -253,16 +253,15 @@ class TextClassifier:
 
         Raises:
             ConfigError: there is no such format, a package is missing, or the classifier cannot be one graph (its
-                encoder reads long texts in pieces, or prepares texts in a way of its own).
-            StorageError: the folder cannot be written, or holds something else; what is in it stays.
+                encoder reads long texts in pieces, or has preprocessing that cannot be exported).
+            StorageError: the folder cannot be written, or holds something else; its content is unchanged.
         """
         from fewshot.export import write_exported
 
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        write_exported(folder, format, int8, **own)
+        write_exported(folder, format, int8, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     def push_to_hub(self, repository: str, *, private: bool = True, token: str | None = None) -> str:
-        """Save the classifier to a repository of the Hugging Face hub, made if absent, and give its address."""
+        """Save the classifier to a repository of the Hugging Face hub, made if absent, and return its address."""
         return push(self.save_pretrained, repository, private, token)
 
     @cached_property
@@ -276,7 +275,7 @@ class TextClassifier:
 
     @contextmanager
     def _read(self, texts: Iterable[str]) -> Iterator[list[str]]:
-        """The texts as a list, with warnings of what the encoder does not read or know."""
+        """The masked texts as a list, with warnings of cut texts and foreign languages."""
         read = self.masked(checked_texts(texts))
         warn_of_language(self.encoder.model, read, once=True)
         with self.encoder.cuts_reported(read):
@@ -287,7 +286,7 @@ class TextClassifier:
         return scaled.softmax(-1) if self.thresholds is None else scaled.sigmoid()
 
     def _scored(self, texts: Iterable[str]) -> Iterator[tuple[Tensor, Bool[Tensor, " n_part"] | None]]:
-        """Logits, and which texts are rejected, part by part: many texts and classes make a large matrix."""
+        """Logits, and True for rejected texts, part by part: many texts and classes make a large matrix."""
         read = checked_texts(texts)
         if self.long_texts == "chunk_max":
             yield self.logits(read), None if self.rejection is None else self._rejected(self.features(read))
@@ -302,11 +301,11 @@ class TextClassifier:
 
     def _predictions(self, scored: Iterator[tuple[Tensor, Bool[Tensor, " n_part"] | None]]) -> Predictions:
         logits, rejected = zip(*scored, strict=True)
-        known = [part for part in rejected if part is not None]
+        masks = [part for part in rejected if part is not None]
         return Predictions(
             labels=self.labels,
             probabilities=self._probabilities(torch.cat(logits)).numpy(),
-            rejected=torch.cat(known).numpy() if known else None,
+            rejected=torch.cat(masks).numpy() if masks else None,
             thresholds=None if self.thresholds is None else self.thresholds.numpy(),
         )
 

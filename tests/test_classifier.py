@@ -357,14 +357,14 @@ def test_cut_texts_are_said_once_in_fit_and_once_in_each_prediction(bert, caplog
 
 
 def test_the_bundled_encoder_warns_of_chinese_mails(caplog, monkeypatch):
-    monkeypatch.setattr("fewshot.encoders.languages._told", set())
+    monkeypatch.setattr("fewshot.encoders.languages._warned", set())
     texts = ["我的银行卡丢了", "卡被偷了", "我的余额是多少", "账户里有多少钱"]
     own = FewShotClassifier(stage="prototypes").fit(texts, ["card", "card", "balance", "balance"])
     assert "paraphrase-multilingual-MiniLM-L12-v2" in caplog.text
     caplog.clear()
     own.predict(texts)
     assert caplog.records == []  # said in this process
-    monkeypatch.setattr("fewshot.encoders.languages._told", set())
+    monkeypatch.setattr("fewshot.encoders.languages._warned", set())
     for _ in range(2):
         own.predict(texts)
     assert len(caplog.records) == 1

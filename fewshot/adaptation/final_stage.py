@@ -20,13 +20,13 @@ from fewshot.training.store import Store
 log = logging.getLogger(__name__)
 
 Tuner = HeadTuner | FineTuner
-MOST_LOGITS = 50_000_000  # of a support, that a head is tuned on
+MAX_LOGITS = 50_000_000  # of a support, that a head is tuned on
 UNTUNED = ("prototypes", "zero_shot")  # stages in which the learner's own classifier stays
 
 
 @dataclass(frozen=True)
 class FinalStage:
-    """The tuner of the final stage of a name, and that of the head which the encoder's tuning has to beat."""
+    """A final stage by name: its tuner, and the tuner of the head that a tuned encoder has to beat."""
 
     name: str
     tuner: Tuner
@@ -34,7 +34,7 @@ class FinalStage:
 
     def tune(
         self,
-        own: TextClassifier,
+        untuned: TextClassifier,
         learner: Learner,
         support: LabelledTexts,
         features: TaskFeatures,
@@ -42,22 +42,23 @@ class FinalStage:
         seed: int = 0,
         store: Store | None = None,
     ) -> TextClassifier:
-        """The classifier tuned on a support if it beats prototypes and the learner on held-out texts, else `own`.
+        """The classifier tuned on a support if it beats prototypes and the learner on held-out texts, else `untuned`.
 
         Args:
-            own, learner: the learner's classifier for this support, and the learner, calibrated. Tuning starts from its
-                projection, if it goes by prototypes.
-            support, features, episode: all that is labelled, its features, and the same as an episode over these.
-            seed, store: root seed, and where trainings keep checkpoints and events.
+            untuned: the learner's classifier for this support.
+            learner: calibrated; tuning starts from its projection if it goes by prototypes.
+            support, features, episode: all labelled texts, their features, and the same as an episode over these.
+            seed: root seed.
+            store: for checkpoints and events of trainings; None keeps none.
         """
         start = learner if learner.by_prototypes else None
         if isinstance(self.tuner, HeadTuner):
-            tuned = self.tuner.fit(own.encoder, support, start, seed)
+            tuned = self.tuner.fit(untuned.encoder, support, start, seed)
         else:
             files = None
             if store is not None and store.keeps_trainings:
                 determining = {
-                    "encoder": own.encoder.fingerprint,
+                    "encoder": untuned.encoder.fingerprint,
                     "learner": None if start is None else _digest(start),
                     "support": [list(support.texts), support.classes.tolist(), support.label_names],
                     "training": self.tuner.determining(),
@@ -65,18 +66,18 @@ class FinalStage:
                     "seed": seed,
                 }
                 files = store.files(f"adaptation-{self.name}", determining)
-            tuned = self.tuner.fit(own.encoder, support, start, seed, self.head, files)
+            tuned = self.tuner.fit(untuned.encoder, support, start, seed, self.head, files)
         stage = str(tuned.details["stage"])
         if stage in UNTUNED:
-            return replace(own, details=tuned.details)
-        # A head that the encoder's tuning did not beat is the classifier from before it.
+            return replace(untuned, details=tuned.details)
+        # If the tuned encoder did not beat the head, the result is the head, whose accuracy is that from before.
         head_alone = stage == "head" and isinstance(self.tuner, FineTuner)
         accuracy = tuned.details["held_out"]["before" if head_alone else "after"]
-        own_accuracy = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
-        better = own_accuracy <= accuracy
+        untuned_accuracy = held_out_accuracy(learner, features, episode, self.tuner.splits(support, seed))
+        better = untuned_accuracy <= accuracy
         stage = UNTUNED[0] if not better else stage if head_alone else self.name
-        details = {**tuned.details, "stage": stage, "learner_held_out": own_accuracy}
-        return replace(tuned if better else own, details=details)
+        details = {**tuned.details, "stage": stage, "learner_held_out": untuned_accuracy}
+        return replace(tuned if better else untuned, details=details)
 
 
 def _digest(learner: Learner) -> str:
@@ -109,7 +110,7 @@ class FullTuner(FineTuner):
 class LightTuner(FineTuner):
     """A light contrastive tuning of all weights, for 2 to 50 texts per class: a minute or two on a CPU.
 
-    Pairs are what few texts are rich in: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts" (SetFit),
+    Few texts make many pairs: Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts" (SetFit),
     https://arxiv.org/abs/2209.11055.
     """
 
@@ -128,12 +129,12 @@ class LightTuner(FineTuner):
 
 
 def by_ladder(ladder: Ladder, support: LabelledTexts, learner: Learner, encoder: Encoder) -> FinalStage | None:
-    """The final stage of a support whose classes are all told apart: what the ladder says of its largest class.
+    """The final stage of a support with all classes: the ladder's stage for the largest class.
 
-    Below the stages that fine-tune the encoder, and for one without layers, a head is tuned, from two texts on; it
-    needs a learner that goes by prototypes. With thousands of classes and tens of thousands of texts nothing is tuned.
+    Below the stages that fine-tune the encoder, and for an encoder without layers, a head is tuned if a class has two
+    texts and the learner goes by prototypes. With thousands of classes and tens of thousands of texts nothing is tuned.
     """
-    if len(support.texts) * len(support.labels) > MOST_LOGITS:
+    if len(support.texts) * len(support.labels) > MAX_LOGITS:
         log.info(f"{len(support.texts):,} texts of {len(support.labels):,} classes are too many to tune on: prototypes")
         return None
     largest = int(support.counts.max())

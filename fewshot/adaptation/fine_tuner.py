@@ -29,17 +29,17 @@ log = logging.getLogger(__name__)
 class FineTuner(TuningSettings):
     """Tune an encoder on a support, early stopping and keeping the better of before and after on a part of it.
 
-    How long: `epochs` over what is trained on, at most `steps` steps, with at most `max_evaluations` evaluations on
-    what is held out, at least `evaluate_every` steps apart. Before is the better of prototypes and a tuned head on the
-    encoder as it was, see `HeadTuner`.
+    Tuning takes `epochs` over the texts, at most `steps` steps, with at most `max_evaluations` evaluations on the
+    held-out part, at least `evaluate_every` steps apart. Before is the better of prototypes and a tuned head on the
+    untuned encoder, see `HeadTuner`.
 
-    Tuning starts from prototypes all the same: a head that is tuned already leaves the encoder hardly a gradient.
+    Tuning starts from prototypes all the same: a tuned head leaves the encoder hardly a gradient.
     The settings are those of `TuningSettings` and `LoopSettings`.
     """
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
-        """Texts of a support that are kept, and those held out, of each fold."""
-        n_folds = min(self.folds, int(support.counts.max()))  # as many as the largest class has texts for
+        """The indices of kept and of held-out texts of a support, for each fold."""
+        n_folds = min(self.folds, int(support.counts.max()))
         if n_folds > 1:
             return support.folds(n_folds, seed)
         return [support.held_out(self.held_out, seed, self.max_held_out)]
@@ -57,49 +57,49 @@ class FineTuner(TuningSettings):
 
         Args:
             encoder: is not changed.
-            support: all that is labelled; no other text is read.
-            learner: a meta-trained one, whose projection the head goes through; None: features as they are.
+            support: all labelled texts; no other text is read.
+            learner: a meta-trained one, whose projection the head uses; None: no projection.
             seed: root seed; the streams are `held out`, `batches`, `adaptation` and `adaptation/small parts`.
-            head: how the head is tuned before the encoder; None is one with the defaults.
-            files: where checkpoints and TensorBoard events go, with `folds` 1; None writes none.
+            head: tunes the head before the encoder; None is one with the defaults.
+            files: for checkpoints and TensorBoard events, with `folds` 1; None writes none.
 
         Returns:
-            The tuned classifier; where tuning does not pay, that with the head alone tuned, or prototypes. `details`
-            has `stage`, what was compared, steps and seconds.
+            The tuned classifier; if tuning does not pay, that with the head alone tuned, or prototypes. `details` has
+            `stage`, the comparison, steps and seconds.
         """
         started = time.perf_counter()
-        heads = head or HeadTuner()
-        before = heads.fit(encoder, support, learner, seed)
+        head_tuner = head or HeadTuner()
+        before = head_tuner.fit(encoder, support, learner, seed)
         seconds = {"head": time.perf_counter() - started}
         if int(support.counts.max()) < 2:
             log.info("No class has a text to spare, so nothing can be held out: the encoder stays as it is")
             return before
-        tuning = _Tuning(self, encoder, support, learner, heads, before.details["l2_to_prototypes"], seed)
+        tuning = _Tuning(self, encoder, support, learner, head_tuner, before.details["l2_to_prototypes"], seed)
         splits = self.splits(support, seed)
-        found = tuning.held_out_once(*splits[0], files) if len(splits) == 1 else tuning.cross_validated(splits)
+        tuned = tuning.held_out_once(*splits[0], files) if len(splits) == 1 else tuning.cross_validated(splits)
         details = {
-            "stage": before.details["stage"] if found.encoder is None else self.trainable.kind,
+            "stage": before.details["stage"] if tuned.encoder is None else self.trainable.kind,
             "before": dict(before.details),
-            "held_out": asdict(found.comparison),
-            **found.details,
+            "held_out": asdict(tuned.comparison),
+            **tuned.details,
             "settings": self.determining(),
             "seed": seed,
             "seconds": seconds | {"all": time.perf_counter() - started},
         }
         log.info(
-            f"Tuning ({self.trainable.kind}), on {found.comparison.n_texts} texts held out: "
-            f"{100 * found.comparison.before:.1f} % before, {100 * found.comparison.after:.1f} % after; "
+            f"Tuning ({self.trainable.kind}), on {tuned.comparison.n_texts} texts held out: "
+            f"{100 * tuned.comparison.before:.1f} % before, {100 * tuned.comparison.after:.1f} % after; "
             f"{details['stage']} it is"
         )
-        if found.encoder is None or found.head is None:
+        if tuned.encoder is None or tuned.head is None:
             return replace(before, details=details)
-        temperature = float(found.head.temperature)
-        return TextClassifier(found.encoder, found.head.classifier(), support.labels, temperature, details)
+        temperature = float(tuned.head.temperature)
+        return TextClassifier(tuned.encoder, tuned.head.classifier(), support.labels, temperature, details)
 
 
 @dataclass(frozen=True)
 class _Tuned:
-    """The result of a tuning: encoder and calibrated head, None where tuning does not pay on texts held out."""
+    """The result of a tuning: encoder and calibrated head, None if tuning does not pay on held-out texts."""
 
     comparison: Comparison
     details: dict[str, Any]
@@ -109,16 +109,16 @@ class _Tuned:
 
 @dataclass(frozen=True)
 class _Tuning:
-    """Copies of an encoder, tuned on parts of a support and compared on the rest.
+    """Copies of an encoder, tuned on a part of a support and compared on the other part.
 
-    `l2` is the weight of the penalty that the head before the encoder's tuning was tuned with; None is prototypes.
+    `l2` is the penalty weight of the head that was tuned before the encoder; None is prototypes.
     """
 
     settings: FineTuner
     encoder: Encoder
     support: LabelledTexts
     learner: Learner | None
-    heads: HeadTuner
+    head_tuner: HeadTuner
     l2: float | None
     seed: int
 
@@ -129,17 +129,17 @@ class _Tuning:
 
     @cached_property
     def features(self) -> Float[Tensor, "n_all dim"]:
-        """Of the texts, by the encoder as it was given."""
+        """Features of the texts by the untuned encoder."""
         return self.encoder.encode(self.texts)
 
     def held_out_once(
-        self, kept: Int[Tensor, " n_kept"], held: Int[Tensor, " n_held"], files: TrainingFiles | None
+        self, kept: Int[Tensor, " n_kept"], held_out: Int[Tensor, " n_held"], files: TrainingFiles | None
     ) -> _Tuned:
         """Tune on one part of the support, early stopping on the other."""
-        tuned, texts = self._copy(kept), [self.support.texts[index] for index in held.tolist()]
-        classes = self.support.classes[held]
+        tuned, texts = self._copy(kept), [self.support.texts[index] for index in held_out.tolist()]
+        classes = self.support.classes[held_out]
         history = tuned.run(lambda: _accuracy(tuned.logits(texts), classes), files=files)
-        before = self._logits(self.features, kept, held)
+        before = self._logits(self.features, kept, held_out)
         details = {
             "steps": history.steps,
             "best_step": history.best_step,
@@ -152,21 +152,21 @@ class _Tuning:
         logits = {}
         for share in self.settings.interpolation:
             tuned.encoder.interpolate(share)
-            logits[share] = self._logits(tuned.encoder.compute(self.texts), kept, held)
+            logits[share] = self._logits(tuned.encoder.compute(self.texts), kept, held_out)
         best = as_main(max(logits, key=lambda share: _accuracy(logits[share], classes)))
         tuned.encoder.interpolate(best)
         details["interpolation"] = best
         return self._if_it_pays(before, logits[best], classes, details, lambda: tuned)
 
     def cross_validated(self, folds: Sequence[tuple[Tensor, Tensor]]) -> _Tuned:
-        """See from copies tuned without a fold how many steps to take and whether they pay, then tune on all texts."""
+        """Choose the number of steps by copies tuned without a fold, and if they pay, tune on all texts."""
         n_names = len(self.texts) - len(self.support.texts)
         plan = self.settings.planned(min(len(kept) for kept, _ in folds) + n_names)
-        curves = [self._curve(number, kept, held, plan) for number, (kept, held) in enumerate(folds, start=1)]
+        curves = [self._curve(number, kept, held_out, plan) for number, (kept, held_out) in enumerate(folds, start=1)]
         n_evaluations = min(len(curve) for curve in curves)  # a tuning that diverges ends early
         logits = torch.cat([curve[:n_evaluations] for curve in curves], dim=1)
-        before = torch.cat([self._logits(self.features, kept, held) for kept, held in folds])
-        classes = torch.cat([self.support.classes[held] for _, held in folds])
+        before = torch.cat([self._logits(self.features, kept, held_out) for kept, held_out in folds])
+        classes = torch.cat([self.support.classes[held_out] for _, held_out in folds])
         right = (logits.argmax(-1) == classes).double().mean(1)
         best = as_main(int(right.argmax()))
         steps = [min(number * plan.evaluate_every, plan.steps) for number in range(len(right))]
@@ -189,7 +189,7 @@ class _Tuning:
         details: dict[str, Any],
         tune: "Callable[[], _TunedCopy]",
     ) -> _Tuned:
-        """The tuned encoder with a head made of all texts, calibrated on logits of texts that were held out."""
+        """The tuned encoder with a head made of all texts, calibrated on held-out logits, if tuning pays."""
         comparison = Comparison.of(_hits(before, classes), _hits(after, classes))
         if not as_main(comparison.pays(self.settings.margin)):
             return _Tuned(comparison, details)
@@ -201,39 +201,39 @@ class _Tuning:
     def _copy(self, kept: Int[Tensor, " n_kept"], plan: TuningSettings | None = None) -> "_TunedCopy":
         texts = self.support.subset(kept).with_names_as_texts()
         plan = plan or self.settings.planned(len(texts.texts))
-        encoder = self.encoder.replace(cache=None)  # features tuned for one support are not worth a place on the disk
+        encoder = self.encoder.replace(cache=None)  # features tuned for one support are not worth keeping on disk
         return _TunedCopy(plan, encoder, self._head(self.features, kept, None), texts, self.seed)
 
     def _curve(
-        self, number: int, kept: Int[Tensor, " n_kept"], held: Int[Tensor, " n_held"], plan: TuningSettings
+        self, number: int, kept: Int[Tensor, " n_kept"], held_out: Int[Tensor, " n_held"], plan: TuningSettings
     ) -> Float[Tensor, "n_evaluations n_held n_classes"]:
-        """Logits of what is held out at each evaluation of a tuning that does not stop early."""
-        seen: list[Tensor] = []
+        """Held-out logits at each evaluation of a tuning that does not stop early."""
+        curve: list[Tensor] = []
         tuned = self._copy(kept, replace(plan, patience=plan.steps))
 
         def score() -> float:
-            seen.append(self._logits(tuned.encoder.compute(self.texts), kept, held))
-            return _accuracy(seen[-1], self.support.classes[held])
+            curve.append(self._logits(tuned.encoder.compute(self.texts), kept, held_out))
+            return _accuracy(curve[-1], self.support.classes[held_out])
 
         tuned.run(score, title=f"Tuning without part {number}")
-        return torch.stack(seen)
+        return torch.stack(curve)
 
     def _logits(
-        self, features: Float[Tensor, "n_all dim"], kept: Int[Tensor, " n_kept"], held: Int[Tensor, " n_held"]
+        self, features: Float[Tensor, "n_all dim"], kept: Int[Tensor, " n_kept"], held_out: Int[Tensor, " n_held"]
     ) -> Float[Tensor, "n_held n_classes"]:
-        """Logits of what is held out by a head made of the rest."""
+        """Held-out logits by a head made of the kept texts."""
         with torch.no_grad():
-            return self._head(features, kept, self.l2)(features[held])
+            return self._head(features, kept, self.l2)(features[held_out])
 
     def _head(self, features: Float[Tensor, "n_all dim"], kept: Int[Tensor, " n_kept"], l2: float | None) -> CosineHead:
-        """A head made of some texts and all label names; without a penalty that by prototypes."""
+        """A head made of the kept texts and all label names; `l2` None: prototypes."""
         names = torch.arange(len(self.support.texts), len(self.texts))
         part, chosen = self.support.subset(kept), features[torch.cat([kept, names])]
-        return self.heads.tune(self.heads.start(chosen, part, self.learner), chosen, part, l2)
+        return self.head_tuner.tune(self.head_tuner.start(chosen, part, self.learner), chosen, part, l2)
 
 
 class _TunedCopy:
-    """A trainable copy of an encoder and of a head, while both are tuned on texts, label names among them."""
+    """A trainable copy of an encoder and of a head, which are tuned on texts and label names."""
 
     def __init__(self, settings: TuningSettings, encoder: Encoder, head: CosineHead, texts: LabelledTexts, seed: int):
         self.settings, self.seed = settings, seed
@@ -268,7 +268,7 @@ class _TunedCopy:
         )
 
     def logits(self, texts: Sequence[str]) -> Float[Tensor, "n_texts n_classes"]:
-        """Logits by encoder and head as they are; on the CPU."""
+        """Logits on the CPU by the current encoder and head."""
         head, features = copy.deepcopy(self.head).cpu(), self.encoder.compute(texts)
         with torch.no_grad():
             return head(features)

@@ -1,12 +1,12 @@
-"""The classifier on top of an encoder: scaled cosine to one row per class, started from prototypes, and its tuning.
+"""A cosine classifier on top of an encoder: one row per class, started from its prototype, and its tuning.
 
     z = projection(x / |x|)        logit_c(x) = exp(s) * z . w_c / |w_c|        w_c starts as the prototype p_c
     min_w  mean_c mean_{i in c} CE(logits(x_i), c) + l2 / n_classes * sum_c |w_c - p_c|^2
 
 Features are computed once, so tuning takes seconds on a CPU. An L2 penalty keeps the rows near the prototypes;
-cross-validation on the support chooses its weight `l2`, and whether tuning pays at all. The scale is not trained: on
-the few texts that it is to be right on, it grows without bound and takes the margin away (banking77, 77 classes, 5
-texts each, texts not in the test part: 80.1 % with a trained scale, 82.5 % with 20, 80.2 % by the prototypes).
+cross-validation on the support chooses its weight `l2`, and whether to tune at all. The scale is not trained: on few
+texts it grows without bound and takes the margin away (banking77, 77 classes, 5 texts each, texts not in the test
+part: 80.1 % with a trained scale, 82.5 % with 20, 80.2 % by the prototypes).
 
 Half a standard error is enough to tune: on texts outside of any test part (2 to 10 texts per class, three tasks, means
 of 12 supports) that gains up to 0.7 points more than a whole one, 0.1 on average, and loses 0.1 in one of 32 places.
@@ -53,7 +53,7 @@ class CosineHead(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def calibrate(self, logits: Float[Tensor, "n_held n_classes"], classes: Int[Tensor, " n_held"]) -> None:
-        """Fit the temperature to logits of held-out texts; without any it stays."""
+        """Fit the temperature to logits of held-out texts; without texts it stays."""
         if len(logits):
             self.temperature.fill_(fit_temperature(logits[None], classes[None]))
 
@@ -78,7 +78,7 @@ class CosineHead(nn.Module):
         return self.of_embedded(self.embed(features))
 
     def of_embedded(self, embedded: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch n_classes"]:
-        """Logits of what `embed` gave."""
+        """Logits of embedded texts, see `embed`."""
         return self.log_scale.exp() * embedded @ normalize(self.rows, dim=-1).T
 
 
@@ -86,8 +86,8 @@ class CosineHead(nn.Module):
 class Comparison:
     """Accuracies of two classifiers on the same held-out texts, and the standard error of the paired difference.
 
-    The second is selected on these texts (number of steps, share of the way, L2 penalty), so that its score is a little
-    too good; a margin stands against that.
+    The second is selected on these texts (number of steps, interpolation, L2 penalty), so that its score is a little
+    too good; a margin makes up for that.
     """
 
     before: float
@@ -97,7 +97,7 @@ class Comparison:
 
     @classmethod
     def of(cls, before: Bool[Tensor, " n_texts"], after: Bool[Tensor, " n_texts"]) -> "Comparison":
-        """From which of the texts each got right."""
+        """From the texts that each classifier has right."""
         if not len(before):
             return cls(0.0, 0.0, 0.0, 0)
         gains = after.double() - before.double()
@@ -105,10 +105,10 @@ class Comparison:
         return cls(float(before.double().mean()), float(after.double().mean()), error, len(gains))
 
     def pays(self, margin: float) -> bool:
-        """Whether the gain is above zero by `margin` of its standard errors, and by more than `margin` texts.
+        """True if the gain is at least `margin` standard errors, and more than `margin` texts.
 
-        A tie keeps what is there. The second condition is for few texts, of which a single one that changed sides has a
-        standard error as small as its gain.
+        A tie keeps the first classifier. The second condition is for few texts: if a single one changes, the standard
+        error is as small as the gain.
         """
         gain = self.after - self.before
         return gain >= margin * self.standard_error and round(gain * self.n_texts) > margin
@@ -116,14 +116,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class HeadTuner(RangedSettings):
-    """Tune the rows of a cosine classifier from prototypes on, and keep them if cross-validation says that it pays.
+    """Tune the rows of a cosine classifier from prototypes on; keep them if they are better in a cross-validation.
 
     Args:
         l2_to_prototypes: weights of the penalty to choose from.
-        folds: of the cross-validation; fewer where the largest class has fewer texts.
+        folds: of the cross-validation; fewer if the largest class has fewer texts.
         margin: standard errors by which tuning has to beat the prototypes on texts held out.
         scale: factor from cosine to logit.
-        centring: share of the mean over classes that is taken away, where no learner brings a centre.
+        centring: share of the mean over classes that is subtracted, if no learner brings a centre.
         iterations: of L-BFGS, at most.
     """
 
@@ -144,7 +144,7 @@ class HeadTuner(RangedSettings):
     }
 
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
-        """The folds of a support, (kept, held out) each; none where no class has two texts."""
+        """The folds of a support, (kept, held out) each; none if no class has two texts."""
         n_folds = min(self.folds, int(support.counts.max()))
         return support.folds(n_folds, seed) if n_folds > 1 else []
 
@@ -155,13 +155,13 @@ class HeadTuner(RangedSettings):
 
         Args:
             encoder: is not changed.
-            support: all that is labelled.
-            learner: a meta-trained one, whose projection the head goes through; None: features as they are.
+            support: all labelled texts.
+            learner: a meta-trained one, whose projection the head uses; None: no projection.
             seed: of the folds.
 
         Returns:
-            The tuned classifier, or that by prototypes where tuning does not pay; without any text that by label
-            names alone. `details["stage"]` says which: `"head"`, `"prototypes"` or `"zero_shot"`.
+            The tuned classifier; that by prototypes if tuning does not pay; that by label names alone if there is no
+            text. `details["stage"]` is `"head"`, `"prototypes"` or `"zero_shot"`.
         """
         features = encoder.encode(support.with_names_as_texts().texts)
         head, comparison, l2 = self.tuned(features, support, learner, seed)
@@ -175,7 +175,7 @@ class HeadTuner(RangedSettings):
     def tuned(
         self, features: Float[Tensor, "n_all dim"], support: LabelledTexts, learner: Learner | None, seed: int
     ) -> tuple[CosineHead, Comparison, float | None]:
-        """The head, how it compares with prototypes, and the weight of its penalty; None where the prototypes are kept.
+        """The head, its comparison with prototypes, and the weight of its penalty; None if the prototypes are kept.
 
         `features` are those of the support's texts, and of the label names behind them; other arguments as in `fit`.
         """
@@ -185,14 +185,14 @@ class HeadTuner(RangedSettings):
         options: list[float | None] = [None, *self.l2_to_prototypes]
         logits: dict[float | None, list[Tensor]] = {option: [] for option in options}
         targets = []
-        for kept, held in splits:
+        for kept, held_out in splits:
             part = torch.cat([kept, torch.arange(len(support.texts), len(features))])
             start = self.start(features[part], support.subset(kept), learner)
-            targets.append(support.classes[held])
+            targets.append(support.classes[held_out])
             for option in options:
                 head = self.tune(start, features[part], support.subset(kept), option)
                 with torch.no_grad():
-                    logits[option].append(head(features[held]))
+                    logits[option].append(head(features[held_out]))
         target = torch.cat(targets)
         hits = {option: torch.cat(parts).argmax(1) == target for option, parts in logits.items()}
         best = max(self.l2_to_prototypes, key=lambda l2: int(hits[l2].sum()))
@@ -203,9 +203,9 @@ class HeadTuner(RangedSettings):
         return head, comparison, chosen
 
     def start(self, features: Tensor, support: LabelledTexts, learner: Learner | None) -> CosineHead:
-        """The head that goes by the prototypes of `Prototypical`; arguments as in `tuned`.
+        """The head with the prototypes of `Prototypical` as rows; arguments as in `tuned`.
 
-        Its projection is a meta-trained learner's; else `centring` is the share of the mean over classes taken away.
+        Its projection is that of a meta-trained learner, else one that subtracts `centring` of the mean over classes.
         """
         prototypical = Prototypical(features.shape[1], self.scale, self.centring)
         evidence = TaskFeatures(normalize(features, dim=-1)).support(support.with_names_as_texts().episode())
@@ -218,7 +218,7 @@ class HeadTuner(RangedSettings):
         return CosineHead(prototypical.projection, prototypical.adapt(evidence).prototypes[0], self.scale)
 
     def tune(self, start: CosineHead, features: Tensor, support: LabelledTexts, l2: float | None) -> CosineHead:
-        """A head tuned from another one, on all that is given; without a penalty the other one itself."""
+        """A head tuned from `start` on all given texts; `start` itself if `l2` is None."""
         if l2 is None:
             return start
         classes = support.with_names_as_texts().classes

@@ -1,4 +1,4 @@
-"""Which stage so many labelled examples per class are for."""
+"""The stage of adaptation for a number of labelled examples per class."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -23,8 +23,8 @@ class Ladder:
     """The borders between the stages, in labelled examples per class.
 
     Args:
-        prototypes_from: fewest for which support texts are averaged; with less, label names stand alone.
-        attention_from: fewest for which new texts are tried in the support, whose texts attention weighs.
+        prototypes_from: fewest for which support texts are averaged; with less, label names are used alone.
+        attention_from: fewest for which new texts are tried in the support, and attention weighs its texts.
         lora_above: largest number without LoRA on the encoder.
         full_above: largest number with LoRA; with more, all weights are fine-tuned.
 
@@ -51,10 +51,10 @@ class Ladder:
             )
 
     def rung(self, shots: int, strategy: str = "auto") -> Rung:
-        """The stage for so many examples.
+        """The stage for a number of examples.
 
         Args:
-            shots: labelled examples per class; of the largest class, where they differ.
+            shots: labelled examples per class; of the largest class if sizes differ.
             strategy: `"auto"` goes by the borders, the name of a stage forces it.
 
         Raises:

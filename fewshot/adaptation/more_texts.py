@@ -1,4 +1,4 @@
-"""A fitted classifier with more texts, or without a label: fitted again in milliseconds, with all decisions kept."""
+"""Add texts to a fitted classifier, or remove a label: refitted in milliseconds, with all decisions kept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def with_texts(
     label_names: Mapping[Any, str] | str | None = "auto",
     descriptions: Mapping[Any, str] | None = None,
 ) -> TextClassifier:
-    """The classifier that knows more texts, of its labels or of new ones.
+    """The classifier refitted with more texts, of its labels or of new ones.
 
     Args:
         classifier: with evidence.
@@ -34,15 +34,15 @@ def with_texts(
     if len(texts) != len(labels):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
     old = held_evidence(classifier).support
-    everything = [*own_labels(old), *labels]
+    all_labels = [*own_labels(old), *labels]
     names = None
     if old.label_names is not None:
         names = dict(zip(old.labels, old.label_names, strict=True))
-        flat = everything if isinstance(old, LabelledTexts) else [label for own in everything for label in own]
+        flat = all_labels if isinstance(old, LabelledTexts) else [label for several in all_labels for label in several]
         given = described_names(flat, label_names, descriptions) or {}
         new = [label for label in dict.fromkeys(flat) if label not in names]
         names |= {label: given.get(label, readable(str(label))) for label in new}
-    return _refitted(classifier, [*old.texts, *texts], everything, names)
+    return _refitted(classifier, [*old.texts, *texts], all_labels, names)
 
 
 def without_label(classifier: TextClassifier, label: Any) -> TextClassifier:
@@ -54,14 +54,15 @@ def without_label(classifier: TextClassifier, label: Any) -> TextClassifier:
     old = held_evidence(classifier).support
     if label not in old.labels:
         raise ConfigError(f"Got the label {label!r}, expected one of {list(old.labels)}. Correct it.")
-    kept = [(text, own) for text, own in zip(old.texts, own_labels(old), strict=True) if own not in (label, (label,))]
-    left: list[Any] = [own for _, own in kept]
+    pairs = zip(old.texts, own_labels(old), strict=True)
+    kept = [(text, labels) for text, labels in pairs if labels not in (label, (label,))]
+    labels: list[Any] = [labels for _, labels in kept]
     if isinstance(old, MultiLabelledTexts):
-        left = [tuple(other for other in own if other != label) for own in left]
+        labels = [tuple(other for other in several if other != label) for several in labels]
     names = None
     if old.label_names is not None:
-        names = {own: name for own, name in zip(old.labels, old.label_names, strict=True) if own != label}
-    return _refitted(classifier, [text for text, _ in kept], left, names)
+        names = {other: name for other, name in zip(old.labels, old.label_names, strict=True) if other != label}
+    return _refitted(classifier, [text for text, _ in kept], labels, names)
 
 
 def _refitted(

@@ -3,12 +3,12 @@
     p_c(x) = sigmoid((logit_c(x) + shift) / temperature)        labels of x = {c : p_c(x) > t_c}
     logit t_c = (n_c argmax_t F1_c(t) + m argmax_t F1(t)) / (n_c + m)      n_c: texts of the label, m: shrinkage
 
-All numbers are from texts that were held out in turn: the penalty is the one with the best F1 over labels and texts,
-shift and temperature (Platt 1999) are those of the largest likelihood, and the threshold of a label is that of its best
-F1, drawn to the one that is best for all labels, the more the fewer texts it has. That was chosen on texts of one to
-three labels, joined from train classes of clinc150 and banking77 (20 labels, 40 to 500 texts, means of three draws):
-micro and macro F1 are 80.1 and 78.7 with one threshold for all, 80.0 and 78.8 with shrinkage 40, and 74.7 and 76.4
-without. `benchmarks.multi_label` has test classes, beside scikit-learn.
+All parameters are fitted to texts that are held out in turn: the penalty has the best F1 over labels and texts, shift
+and temperature (Platt 1999) the largest likelihood, and the threshold of a label its best F1, drawn to the threshold
+that is best for all labels, the more the fewer texts it has. That was chosen on texts of one to three labels, joined
+from train classes of clinc150 and banking77 (20 labels, 40 to 500 texts, means of three draws): micro and macro F1 are
+80.1 and 78.7 with one threshold for all, 80.0 and 78.8 with shrinkage 40, and 74.7 and 76.4 without.
+`benchmarks.multi_label` compares with scikit-learn on test classes.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from fewshot.ranges import NOT_NEGATIVE, POSITIVE, Range, RangedSettings
 from fewshot.text_classifier import TextClassifier
 
 STAGE = "multi_label"
-_FEW = 10  # labels of texts, all counted, from which temperature and thresholds begin to be those of the texts
+_FEW = 10  # labels of texts, in all, at which temperature and thresholds are half prior and half fitted
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,22 @@ class MultiLabelTuner(RangedSettings):
 
         Args:
             encoder: is not changed.
-            support: all that is labelled.
-            learner: is kept with the evidence; it has no part in the labels.
+            support: all labelled texts.
+            learner: is kept with the evidence; the labels do not depend on it.
             seed: of the folds.
         """
         features = normalize(encoder.encode(support.with_names_as_texts().texts), dim=-1)
         n_folds = min(self.folds, len(support.texts))
         splits = support.folds(n_folds, seed) if n_folds > 1 else []
-        held = {l2: self._out_of_fold(features, support, splits, l2) for l2 in self.l2}
-        # At equal scores the larger penalty: nothing says that the labels are told apart so sharply.
-        best = max(sorted(held, reverse=True), key=lambda l2: _common_f1(held[l2], support.classes))
-        logits, targets = (held[best], support.classes) if splits else (held[best][:0], support.classes[:0])
+        held_out = {l2: self._out_of_fold(features, support, splits, l2) for l2 in self.l2}
+        # Of equal scores that with the larger penalty: nothing supports sharper borders.
+        best = max(sorted(held_out, reverse=True), key=lambda l2: _common_f1(held_out[l2], support.classes))
+        logits, targets = (held_out[best], support.classes) if splits else (held_out[best][:0], support.classes[:0])
         temperature, shift = platt(logits, targets)
         classifier = self._fitted(features, support, best).shifted(shift)
-        own = (logits + shift) / temperature
-        thresholds, common = self.thresholds(own, targets)
-        micro, macro = f1_scores(own > thresholds.logit(), targets)
+        calibrated = (logits + shift) / temperature
+        thresholds, common = self.thresholds(calibrated, targets)
+        micro, macro = f1_scores(calibrated > thresholds.logit(), targets)
         details = {
             "stage": STAGE,
             "n_texts": len(support.texts),
@@ -97,7 +97,7 @@ class MultiLabelTuner(RangedSettings):
 
         Args:
             classifier: with evidence; texts that are in it are not encoded again.
-            support: all that is labelled now.
+            support: all texts that are labelled now.
         """
         assert classifier.evidence is not None
         assert classifier.thresholds is not None
@@ -115,16 +115,16 @@ class MultiLabelTuner(RangedSettings):
     def thresholds(
         self, logits: Float[Tensor, "n n_classes"], targets: Bool[Tensor, "n n_classes"]
     ) -> tuple[Float[Tensor, " n_classes"], float]:
-        """Threshold of the probability of each label, and the common one, from calibrated logits of texts held out.
+        """The probability threshold of each label, and the common one, from calibrated held-out logits.
 
-        The common one is drawn to 0.5 by as much as `_FEW` labels of texts weigh; without any it is 0.5.
+        The common one is drawn to 0.5 with the weight of `_FEW` labels; without texts it is 0.5.
         """
         counts = targets.sum(0).to(logits.dtype)
-        common = counts.sum() / (counts.sum() + _FEW) * _best(logits.flatten(), targets.flatten())
-        own = torch.stack([_best(logits[:, label], targets[:, label]) for label in range(targets.shape[1])])
-        drawn = (counts * own + self.shrinkage * common) / (counts + self.shrinkage)
-        drawn = torch.where(counts > 0, drawn, common)
-        return drawn.sigmoid().clamp(1e-4, 1 - 1e-4), float(common.sigmoid().clamp(1e-4, 1 - 1e-4))
+        common = counts.sum() / (counts.sum() + _FEW) * _best_border(logits.flatten(), targets.flatten())
+        best = torch.stack([_best_border(logits[:, label], targets[:, label]) for label in range(targets.shape[1])])
+        shrunk = (counts * best + self.shrinkage * common) / (counts + self.shrinkage)
+        shrunk = torch.where(counts > 0, shrunk, common)
+        return shrunk.sigmoid().clamp(1e-4, 1 - 1e-4), float(common.sigmoid().clamp(1e-4, 1 - 1e-4))
 
     def _out_of_fold(
         self, features: Tensor, support: MultiLabelledTexts, splits: Sequence[tuple[Tensor, Tensor]], l2: float
@@ -132,10 +132,10 @@ class MultiLabelTuner(RangedSettings):
         """Logits of each text by a classifier that has not seen it; zeros without splits."""
         targets, logits = support.with_names_as_texts().classes, torch.zeros(support.classes.shape)
         names = torch.arange(len(support.texts), len(features))
-        for kept, held in splits:
+        for kept, held_out in splits:
             rows = torch.cat([kept, names])
             part = fit_one_vs_rest(features[rows], targets[rows], l2, self.iterations)
-            logits[held] = part.logits(features[held][None])[0]
+            logits[held_out] = part.logits(features[held_out][None])[0]
         return logits
 
     def _fitted(self, features: Tensor, support: MultiLabelledTexts, l2: float) -> OneVsRest:
@@ -143,10 +143,10 @@ class MultiLabelTuner(RangedSettings):
 
 
 def platt(logits: Float[Tensor, "n n_classes"], targets: Bool[Tensor, "n n_classes"]) -> tuple[float, float]:
-    """Temperature and shift, common to all labels, of the largest likelihood of `(logit + shift) / temperature`.
+    """Temperature and shift, common to all labels, with the largest likelihood of `(logit + shift) / temperature`.
 
-    Both are drawn to 1 and 0 by as much as `_FEW` labels of texts weigh: with a handful of texts they are guesswork. On
-    the joined texts of clinc150 (4 labels, 4 texts) micro-F1 is 72 with that, and 67 without.
+    Both are drawn to 1 and 0 with the weight of `_FEW` labels, for a handful of texts cannot tell them. On the joined
+    texts of clinc150 (4 labels, 4 texts) micro-F1 is 72 with that, and 67 without.
     """
     if not targets.any() or targets.all() or not logits.any():
         return 1.0, 0.0
@@ -170,26 +170,26 @@ def platt(logits: Float[Tensor, "n n_classes"], targets: Bool[Tensor, "n n_class
 
 
 def f1_scores(chosen: Bool[Tensor, "n n_classes"], targets: Bool[Tensor, "n n_classes"]) -> tuple[float, float]:
-    """F1 over all labels and texts (micro), and the mean of the F1 of each label (macro); 0 where nothing is right."""
+    """F1 over all labels and texts (micro), and the mean of the F1 of each label (macro); 0 if nothing is right."""
     hits, sizes = (chosen & targets).sum(0).double(), chosen.sum(0) + targets.sum(0)
     return float(2 * hits.sum() / sizes.sum().clamp(min=1)), float((2 * hits / sizes.clamp(min=1)).mean())
 
 
 def _common_f1(logits: Float[Tensor, "n n_classes"], targets: Bool[Tensor, "n n_classes"]) -> float:
     """The largest F1 over all labels and texts with one threshold."""
-    return f1_scores(logits > _best(logits.flatten(), targets.flatten()), targets)[0]
+    return f1_scores(logits > _best_border(logits.flatten(), targets.flatten()), targets)[0]
 
 
-def _best(logits: Float[Tensor, " n"], targets: Bool[Tensor, " n"]) -> Float[Tensor, ""]:
-    """The logit above which F1 of one label is largest: half-way between two texts; 0 where no text has it."""
+def _best_border(logits: Float[Tensor, " n"], targets: Bool[Tensor, " n"]) -> Float[Tensor, ""]:
+    """The logit above which F1 of one label is largest: half-way between two texts; 0 if no text has the label."""
     if not targets.any() or not len(targets):
         return torch.zeros(())
-    ordered, places = logits.sort(descending=True)
-    hits = targets[places].cumsum(0)
+    ordered, order = logits.sort(descending=True)
+    hits = targets[order].cumsum(0)
     chosen = torch.arange(1, len(logits) + 1)
-    # A border between equal logits is none.
-    real = torch.cat([ordered[1:] < ordered[:-1], torch.tensor([True])])
-    f1 = torch.where(real, 2 * hits / (chosen + targets.sum()), -1.0)
+    # Equal logits have no border between them.
+    distinct = torch.cat([ordered[1:] < ordered[:-1], torch.tensor([True])])
+    f1 = torch.where(distinct, 2 * hits / (chosen + targets.sum()), -1.0)
     last = int(f1.argmax())
     below = ordered[last + 1] if last + 1 < len(ordered) else ordered[last] - 1
     return (ordered[last] + below) / 2

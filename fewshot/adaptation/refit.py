@@ -1,4 +1,4 @@
-"""Fit a classifier again, to other texts, with all that was decided kept: how a user adds texts in milliseconds."""
+"""Fit a classifier again, to other texts, with all decisions kept."""
 
 import logging
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fewshot.adaptation.final_stage import MOST_LOGITS, UNTUNED
+from fewshot.adaptation.final_stage import MAX_LOGITS, UNTUNED
 from fewshot.adaptation.head import HeadTuner
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import ConfigError
@@ -26,19 +26,19 @@ FOLDS = 5
 
 
 def refitted(classifier: TextClassifier, support: LabelledTexts) -> TextClassifier:
-    """The classifier fitted to another support: encoder, stage, penalty and temperature stay as they were decided.
+    """The classifier fitted to another support; encoder, stage, penalty and temperature stay as decided.
 
     Args:
         classifier: with evidence; texts that are in it are not encoded again.
-        support: all that is labelled now.
+        support: all texts that are labelled now.
     """
     evidence = held_evidence(classifier).of(support, classifier.encoder)
     details = {**classifier.details, "n_texts": len(support.texts)}
-    again = fitted(classifier, evidence)
-    rejection = None if classifier.rejection is None else classifier.rejection.of(embedded(again, evidence))
+    refit = fitted(classifier, evidence)
+    rejection = None if classifier.rejection is None else classifier.rejection.of(embedded(refit, evidence))
     return replace(
         classifier,
-        classifier=again,
+        classifier=refit,
         labels=support.labels,
         details=details,
         evidence=evidence,
@@ -55,14 +55,14 @@ def fitted(classifier: TextClassifier, evidence: Evidence) -> Classifier:
         names = None if support.label_names is None else of_names
         with torch.no_grad():
             return frozen(evidence.learner.adapt_rows(texts, support.classes, len(support.labels), names))
-    heads = HeadTuner()
-    start = heads.start(evidence.features, support, evidence.learner if evidence.learner.by_prototypes else None)
-    decided = details if "l2_to_prototypes" in details else details.get("before", {})
-    return heads.tune(start, evidence.features, support, decided.get("l2_to_prototypes")).classifier()
+    tuner = HeadTuner()
+    start = tuner.start(evidence.features, support, evidence.learner if evidence.learner.by_prototypes else None)
+    of_head = details if "l2_to_prototypes" in details else details.get("before", {})
+    return tuner.tune(start, evidence.features, support, of_head.get("l2_to_prototypes")).classifier()
 
 
 def embedded(classifier: Classifier, evidence: Evidence) -> EmbeddedSupport:
-    """The evidence in the space that a classifier goes by."""
+    """The evidence in the space of a classifier's metric."""
     with torch.no_grad():
         rows = classifier.metric(evidence.features[None])[0]
     return EmbeddedSupport(rows, evidence.support.with_names_as_texts().classes, len(evidence.support.texts))
@@ -101,64 +101,62 @@ class HeldOut:
 
     @property
     def right(self) -> Bool[Tensor, " n_held"]:
-        """Which are classified rightly."""
+        """True for the texts that are classified rightly."""
         return self.logits.argmax(1) == self.classes
 
     def right_among(self, n_texts: int) -> Bool[Tensor, " n_texts"]:
-        """Which texts of the support are classified rightly; those that were never held out count as right."""
+        """True for the texts of the support that are classified rightly, or were never held out."""
         return torch.ones(n_texts, dtype=torch.bool).index_copy(0, self.places, self.right)
 
 
 def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
     """Hold out each fold of a support in turn, from classifiers of the same stage and penalty.
 
-    The encoder is the fitted one: where it was tuned on these very texts, they look a little better than new ones do.
+    The encoder is the fitted one: if it was tuned on these very texts, their scores are a little too good.
     """
     evidence = held_evidence(classifier)
     support, features = evidence.support, evidence.features
     assert isinstance(support, LabelledTexts)
     n_folds = min(FOLDS, int(support.counts.max()))
-    at_most = MOST_LOGITS // (FOLDS * len(support.labels))  # of a fold; enough to calibrate by
+    max_held = MAX_LOGITS // (FOLDS * len(support.labels))  # in a fold; enough to calibrate by
     places = [torch.zeros(0, dtype=torch.long)]
     logits = [torch.zeros(0, len(support.labels))]
-    parts = []
-    for kept, held in support.folds(n_folds, seed) if n_folds > 1 else []:
-        held = held[torch.linspace(0, len(held) - 1, min(at_most, len(held))).long()]
+    folds = []
+    for kept, held_out in support.folds(n_folds, seed) if n_folds > 1 else []:
+        held_out = held_out[torch.linspace(0, len(held_out) - 1, min(max_held, len(held_out))).long()]
         rows = torch.cat([kept, torch.arange(len(support.texts), len(features))])
-        # Its evidence, a copy of most features, is gone before that of the next fold is made.
-        fold = Fold(
-            fitted(classifier, Evidence(support.subset(kept), features[rows], evidence.learner)), rows, len(held)
-        )
+        # The evidence of a fold, a copy of most features, is freed before that of the next fold is made.
+        part = fitted(classifier, Evidence(support.subset(kept), features[rows], evidence.learner))
         with torch.no_grad():
-            logits.append(fold.classifier.logits(features[held][None])[0])
-        places.append(held)
-        parts.append(fold)
-    everywhere = torch.cat(places)
-    return HeldOut(everywhere, torch.cat(logits), support.classes[everywhere], tuple(parts))
+            logits.append(part.logits(features[held_out][None])[0])
+        places.append(held_out)
+        folds.append(Fold(part, rows, len(held_out)))
+    tested = torch.cat(places)
+    return HeldOut(tested, torch.cat(logits), support.classes[tested], tuple(folds))
 
 
 def calibrated(
     classifier: TextClassifier, held: HeldOut, reject: float | Sequence[str] | None = None
 ) -> TextClassifier:
-    """The classifier with what is known from texts that were held out in turn: temperature, sets of labels, rejection.
+    """The classifier with temperature, prediction sets and rejection, fitted to texts that were held out in turn.
 
     Args:
         classifier: with evidence.
-        held: what `out_of_fold` gives for it.
-        reject: share of texts of its classes that may be rejected; or texts of no class, to tell them from others by;
-            None rejects nothing.
+        held: the result of `out_of_fold` for it.
+        reject: share of texts of its classes that may be rejected; or texts of no class, by which a threshold is
+            tuned; None rejects nothing.
     """
     if len(held.classes):
         smoothing = 1 / (len(held.classes) + 2)
         temperature = fit_temperature(held.logits[None], held.classes[None], label_smoothing=smoothing)
         probabilities = (held.logits / temperature).softmax(-1)
-        found = {"accuracy": float(held.right.double().mean()), "n_texts": len(held.classes)}
+        measured = {"accuracy": float(held.right.double().mean()), "n_texts": len(held.classes)}
         classifier = replace(
             classifier,
             temperature=temperature,
             nonconformity=nonconformity(probabilities, held.classes),
             confidences=probabilities.amax(1).sort().values,
-            details={**classifier.details, "out_of_fold": found},
+            details={**classifier.details, "out_of_fold": measured},
         )
     if reject is None:
         return classifier

@@ -13,10 +13,10 @@ class AdapterSwitch:
     """Classifiers by name, all over one encoder that is loaded once.
 
     The weights of a classifier are put into the encoder when it is used, so all stay usable side by side, with the
-    logits that they give alone. Going through many texts with one before the next saves the changing.
+    same logits as alone. A switch takes time, so classify all texts with one before the next.
 
     Args:
-        encoder: of the published model; its settings, such as device and precision, are those of all.
+        encoder: of the published model; its settings, such as device and precision, apply to all.
 
     Raises:
         EncoderError: it cannot be loaded.
@@ -28,14 +28,14 @@ class AdapterSwitch:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order in which they were added."""
+        """Names in the order in which they were added."""
         return tuple(self._classifiers)
 
     def add(self, name: str, model: TextClassifier | Path | str) -> TextClassifier:
-        """Add a classifier, in the place of one of this name, and give it over the shared encoder.
+        """Add a classifier, or replace the one of this name, and return it over the shared encoder.
 
         Args:
-            name: to ask for it by.
+            name: for `use`.
             model: adapted from this encoder; or the folder that one was saved to.
 
         Raises:
@@ -54,7 +54,7 @@ class AdapterSwitch:
         return self._classifiers[name]
 
     def use(self, name: str) -> TextClassifier:
-        """The classifier of a name, its weights in place; a ConfigError where there is none."""
+        """The classifier of a name, with its weights in the encoder; ConfigError if there is none."""
         if name not in self._classifiers:
             known = ", ".join(self._classifiers) or "none yet: add one first"
             raise ConfigError(f"There is no classifier {name!r}. Expected one of {known}. Correct the name.")

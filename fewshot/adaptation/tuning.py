@@ -22,19 +22,19 @@ from fewshot.training.terms import supervised_contrastive
 
 @dataclass(frozen=True)
 class TuningSettings(LoopSettings):
-    """How encoder and head are tuned, and when the result is kept.
+    """Settings of the tuning of encoder and head.
 
     The defaults are those for LoRA with 51 to 500 texts per class: its updates start at zero and bear twenty times the
-    rate of full fine-tuning, and what lower layers hold is common to all texts.
+    rate of full fine-tuning, and lower layers, which suit all texts, change less.
 
     Args:
-        trainable: what of the encoder is tuned.
-        epochs: times that each text of a class of middle size is seen.
+        trainable: the part of the encoder that is tuned.
+        epochs: how often each text is seen, in a class of average size.
         max_evaluations: how often held-out accuracy is measured at most.
         batch: texts in a step.
         per_class: texts of a class that stand together in a batch.
         learning_rate: AdamW's rate for the top layer.
-        layer_decay: what the rate is multiplied by from one layer to the next lower one.
+        layer_decay: factor of the rate from one layer to the next lower one.
         head_learning_rate: of the rows of the head.
         weight_decay: AdamW's decay of the encoder's matrices.
         contrastive_weight: of the supervised contrastive term.
@@ -43,10 +43,9 @@ class TuningSettings(LoopSettings):
         held_out: share of each class that is held out; with `folds` 1 only.
         max_held_out: texts of a class that are held out at most; 10 of each of 77 have a standard error under 1 point.
         folds: 1 holds out once, and the tuned model is the one that was measured. More cross-validate: models tuned
-            without a fold say how many steps to take and whether they pay, and then one is tuned on all texts.
-        interpolation: shares of the way from the weights before to the tuned ones, of which the best on the held-out
-            texts is kept.
-        margin: standard errors by which tuning has to beat what was before on the held-out texts.
+            without a fold choose the number of steps, and if they pay, a model is tuned on all texts.
+        interpolation: shares of the update to choose from, by the accuracy on the held-out texts.
+        margin: standard errors by which tuning has to beat the classifier before it on the held-out texts.
         tokens_per_pass: padded tokens that go through the encoder at once, at most.
 
     The other settings are those of `LoopSettings`.
@@ -100,7 +99,7 @@ class TuningSettings(LoopSettings):
 
 
 class BalancedBatches:
-    """Rounds in which every class has its turn once, in an order of its own, cut into batches of equal size.
+    """Rounds over all classes, each in a new order, cut into batches of equal size.
 
     1. In a round each class that has texts gives `per_class` of them, side by side.
     2. A class goes through all its texts before one comes again, in a new order each time; a small class comes round
@@ -122,26 +121,26 @@ class BalancedBatches:
     def _round(self, number: int) -> Int[Tensor, " round"]:
         order = torch.randperm(len(self.members), generator=self._stream(f"round {number}"))
         turns = range(number * self.per_class, (number + 1) * self.per_class)
-        return torch.stack([self._text(place, turn) for place in order.tolist() for turn in turns])
+        return torch.stack([self._text(index, turn) for index in order.tolist() for turn in turns])
 
-    def _text(self, place: int, turn: int) -> Int[Tensor, ""]:
-        members = self.members[place]
-        again, offset = divmod(turn, len(members))
-        return members[torch.randperm(len(members), generator=self._stream(f"{place}/{again}"))[offset]]
+    def _text(self, index: int, turn: int) -> Int[Tensor, ""]:
+        members = self.members[index]
+        epoch, offset = divmod(turn, len(members))
+        return members[torch.randperm(len(members), generator=self._stream(f"{index}/{epoch}"))[offset]]
 
     def _stream(self, name: str) -> torch.Generator:
         return child_generator(self.seed, f"batches/{name}")
 
 
 class StepBatches:
-    """Another batch for each call in a step, and for each of several processes."""
+    """A different batch for each call in a step, and for each of several processes."""
 
     def __init__(self, batches: BalancedBatches, accumulate: int):
         self.batches, self.accumulate = batches, accumulate
         self.step, self.calls = 0, 0
 
     def __call__(self, step: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
-        """The texts of the next call in a step; the generator has no part in them."""
+        """The texts of the next call in a step; the generator is unused."""
         self.calls = self.calls + 1 if step == self.step else 0
         self.step = step
         return self.batches((((step - 1) * self.accumulate + self.calls) * process_count()) + process_index() + 1)
@@ -160,8 +159,8 @@ class FineTuneObjective(nn.Module):
         embedded = self.head.embed(self.encoder.embed_texts(texts, settings.tokens_per_pass))
         classes = self.support.classes[batch].to(embedded.device)
         logits = self.head.of_embedded(embedded)
-        own = nn.functional.cross_entropy(logits, classes, label_smoothing=settings.label_smoothing)
+        task = nn.functional.cross_entropy(logits, classes, label_smoothing=settings.label_smoothing)
         if not settings.contrastive_weight:
-            return {"loss": own}
+            return {"loss": task}
         contrastive = supervised_contrastive(embedded, classes, settings.temperature)
-        return {"loss": own + settings.contrastive_weight * contrastive, "task": own, "contrastive": contrastive}
+        return {"loss": task + settings.contrastive_weight * contrastive, "task": task, "contrastive": contrastive}

@@ -1,4 +1,4 @@
-"""Texts of a support set in, many more that mean the same out: sources propose, the filter keeps."""
+"""New texts with the meaning of given ones: sources propose them, and a filter selects."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -27,21 +27,21 @@ _PIECE = 64  # texts between two steps of the bar; enough for full batches
 
 @dataclass(frozen=True)
 class SemanticAugmentation(SemanticFilter):
-    """How texts are augmented, by which filter, and what the new ones are used for.
+    """Settings of augmentation: the sources, the filter, and the use of the new texts.
 
     Args:
         sources: name → source; None is synonyms, syntax and adversarial substitutions.
-        per_class: most texts of a class, real ones included.
-        per_text: most new texts of one text, which is what bounds them at few shots.
-        proposals: how many each source is asked for, for one new text that is wanted.
-        weight: of all new texts made from a text together, where the text itself has 1.
-        use: where new texts stand: in the `support` of valid and test episodes, in `meta_training`, or both.
+        per_class: maximum of texts of a class, real ones included.
+        per_text: maximum of new texts of one text; it is the limit at few shots.
+        proposals: number that each source is asked for, as a multiple of the new texts that are wanted.
+        weight: of all new texts made from a text together; the text itself has 1.
+        use: the `support` of valid and test episodes, `meta_training`, or both.
         train_texts: of each train class that are augmented for meta-training.
-        train_variants: most new texts of one text in meta-training, where every step looks at many.
+        train_variants: maximum of new texts of one text in meta-training.
         valid_texts: of each valid class that valid episodes are drawn from, if their support is augmented.
-        valid_variants: most new texts of one text there; their mean, which is what counts, hardly moves with more.
-        policy: decides on valid classes whether, with which sources and which weight the support is augmented.
-        save: whether a run writes the table of all new texts with their scores.
+        valid_variants: maximum of new texts of one text in valid episodes; more hardly change their mean.
+        policy: decides on valid classes if the support is augmented, with which sources and which weight.
+        save: write the table of all new texts with their scores.
 
     The other settings are those of `SemanticFilter`.
 
@@ -72,7 +72,7 @@ class SemanticAugmentation(SemanticFilter):
 
     def __post_init__(self) -> None:
         if self.sources is None:
-            free = (Synonym(), Syntax(), Adversarial())  # what needs neither a download nor a key
+            free = (Synonym(), Syntax(), Adversarial())  # need neither a download nor a key
             object.__setattr__(self, "sources", {source.name: source for source in free})
         super().__post_init__()
         if not self.sources:
@@ -87,7 +87,7 @@ class SemanticAugmentation(SemanticFilter):
         return super().out_of_range() | ({} if fits else {"use": expected})
 
     def max_new(self, shots: int) -> int:
-        """New texts for each of so many texts of a class, so that the class comes to `per_class` or near it.
+        """Number of new texts for each of the `shots` texts of a class, so that the class has about `per_class` texts.
 
         Raises:
             ConfigError: there are that many texts already.
@@ -108,7 +108,7 @@ class SemanticAugmentation(SemanticFilter):
     def make_each(
         self, request: AugmentRequest, choices: Mapping[str, Collection[str]], excluded: Collection[str] = ()
     ) -> dict[str, Bank]:
-        """As `make`, for several choices of sources (name → names of sources), each of which proposes once."""
+        """Like `make`, for several choices of sources (name → names of sources); each source proposes once."""
         if request.embed is None:
             raise ConfigError("The semantic filter goes by features and got no embed. Give AugmentRequest(embed=...).")
         opened: dict[str, list[Candidates]] = {name: [] for name in choices}
@@ -124,7 +124,10 @@ class SemanticAugmentation(SemanticFilter):
         return {name: bank_of(candidates, dim) for name, candidates in opened.items()}
 
     def proposed(self, request: AugmentRequest) -> Iterator[tuple[int, AugmentRequest, Proposals]]:
-        """Ask for more than are wanted: the place of a first text, some texts from there on, source → proposals."""
+        """The proposals for pieces of a request: index of the first text, the piece, and source → proposals.
+
+        Sources are asked for more texts than are wanted, see `proposals`.
+        """
         assert request.embed is not None
         max_new, n_texts = math.ceil(self.proposals * request.max_new), len(request.texts)
         with track("Augmenting", total=n_texts, unit="texts") as advance:
@@ -142,24 +145,24 @@ class SemanticAugmentation(SemanticFilter):
 
 @dataclass(frozen=True)
 class StageAugmentation(SemanticAugmentation):
-    """Few new texts, where valid classes say that they help: what the attention stage of the ladder begins with."""
+    """The augmentation of the attention stage of the ladder: few new texts, if they help on valid classes."""
 
-    per_text: int = 5  # few, for time; what more would bring was not measured
+    per_text: int = 5  # few, for time; more were not measured
     valid_texts: int = 20
     policy: AugmentationPolicy | None = field(default_factory=lambda: AugmentationPolicy(weights=(0.5,), episodes=100))
 
 
 @dataclass(frozen=True)
 class SupportAugmentation:
-    """How a support is augmented, the same for each text whatever others stand beside it, and what is known of it.
+    """The augmentation of supports, with names and synonyms; the new texts of a text do not depend on the other texts.
 
     Args:
         augmentation: the sources and settings.
         seed: root seed.
-        label_names: label → name of classes that a new text must not be mistaken for, beside those of the support.
+        label_names: label → name of further classes that a new text must not be mistaken for.
         synonyms: text → other names of the same thing.
         excluded: normalised texts that no new text may equal, such as those of a task.
-        use_labels: whether sources may use the labels; not so where some are wrong on purpose.
+        use_labels: True if sources may use the labels; False if some are wrong on purpose.
     """
 
     augmentation: SemanticAugmentation
@@ -177,15 +180,15 @@ class SupportAugmentation:
         max_new: int,
         encoder: Encoder,
     ) -> AugmentRequest:
-        """What is asked for distinct texts; `names` of their own classes, empty where label names are not used."""
+        """The request for distinct texts; `names` are those of their classes, empty if label names are not used."""
         known = {**self.label_names, **names, **self.label_names} if names else {}
-        places = {label: place for place, label in enumerate(known)}
+        indices = {label: index for index, label in enumerate(known)}
         return AugmentRequest(
             texts=tuple(texts),
             max_new=max_new,
             seed=self.seed,
             synonyms=tuple(tuple(self.synonyms.get(text, ())) for text in texts) if self.synonyms else (),
-            classes=tuple(places[label] for label in labels) if known and self.use_labels else (),
+            classes=tuple(indices[label] for label in labels) if known and self.use_labels else (),
             class_names=tuple(known.values()),
             embed=lambda texts: normalize(encoder.encode(list(texts)), dim=-1),
         )

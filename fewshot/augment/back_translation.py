@@ -18,23 +18,23 @@ from fewshot.encoders.tokens import tokenize
 from fewshot.ranges import POSITIVE, Range, RangedSettings
 
 _TOKENS_PER_BATCH = 2048  # padded, beams counted, on a CPU
-# Tokens that begin and end a translation are the model's own; all else that it was published with gives way.
+# The settings of the published model that are kept: the tokens that begin and end a translation.
 _SPECIAL = {"decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id"}
 _SPECIAL |= {"forced_bos_token_id", "forced_eos_token_id", "bad_words_ids", "suppress_tokens"}
 
 
 @dataclass(eq=False)
 class BackTranslation(RangedSettings, Source):
-    """Translates there and back, with a Marian pair or any other two sequence-to-sequence models.
+    """Translate there and back, with a Marian pair or any other two sequence-to-sequence models.
 
-    Beam search draws nothing, so the seed of a request has no part in the proposals.
+    Beam search is deterministic: proposals do not depend on the seed of a request.
 
     Args:
         forward_model: into the other language; a folder or a hub id.
         back_model: from there back.
-        beams: breadth of the search, and most translations of one text in one direction.
-        max_tokens: most tokens of a translation.
-        forward_prefix: what `forward_model` wants before a text: `">>fra<< "`, `"translate English to German: "`.
+        beams: breadth of the search, and maximum of translations of one text in one direction.
+        max_tokens: maximum of tokens of a translation.
+        forward_prefix: put before a text for `forward_model`: `">>fra<< "`, `"translate English to German: "`.
         back_prefix: the same for `back_model`.
         forward_revision: branch, tag or commit of `forward_model` on the hub.
         back_revision: the same of `back_model`.
@@ -65,11 +65,11 @@ class BackTranslation(RangedSettings, Source):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        how = (self.device, self.trust_remote_code, self.pickled_weights)
+        options = (self.device, self.trust_remote_code, self.pickled_weights)
 
-        def translator(way: str, model: str, revision: str | None, prefix: str) -> Translator:
-            setting, head = f"{self.GROUP}.{way}_model", "AutoModelForSeq2SeqLM"
-            load = partial(load_pretrained, setting, head, model, revision, *how)
+        def translator(direction: str, model: str, revision: str | None, prefix: str) -> Translator:
+            setting, head = f"{self.GROUP}.{direction}_model", "AutoModelForSeq2SeqLM"
+            load = partial(load_pretrained, setting, head, model, revision, *options)
             return Translator(cache(load), self.beams, self.max_tokens, prefix)
 
         self._forward = translator("forward", self.forward_model, self.forward_revision, self.forward_prefix)
@@ -79,25 +79,26 @@ class BackTranslation(RangedSettings, Source):
         """See `Source.propose`."""
         if not request.texts or request.max_new < 1:
             return [[] for _ in request.texts]
-        there = min(self.beams, math.ceil(math.sqrt(request.max_new)))
-        back = min(self.beams, math.ceil(request.max_new / there))
-        pivots = self._forward.translate(request.texts, there)
+        n_forward = min(self.beams, math.ceil(math.sqrt(request.max_new)))
+        n_back = min(self.beams, math.ceil(request.max_new / n_forward))
+        pivots = self._forward.translate(request.texts, n_forward)
         pivots = [list(dict.fromkeys(filter(None, part))) for part in pivots]
-        every = list(dict.fromkeys(pivot for part in pivots for pivot in part))
-        ways_back = dict(zip(every, self._back.translate(every, back) if every else [], strict=True))
+        all_pivots = list(dict.fromkeys(pivot for part in pivots for pivot in part))
+        translations = self._back.translate(all_pivots, n_back) if all_pivots else []
+        back = dict(zip(all_pivots, translations, strict=True))
         proposals = []
         for text, part in zip(request.texts, pivots, strict=True):
             ranked = [
                 (rank + back_rank, Proposal(new, f"by way of {pivot!r}"))
                 for rank, pivot in enumerate(part)
-                for back_rank, new in enumerate(ways_back[pivot])
+                for back_rank, new in enumerate(back[pivot])
             ]
-            ranked.sort(key=lambda pair: pair[0])  # those first that were likely on both ways
+            ranked.sort(key=lambda pair: pair[0])  # likely in both directions first
             proposals.append(distinct(text, [proposal for _, proposal in ranked], request.max_new))
         return proposals
 
     def notes(self, request: AugmentRequest) -> list[str]:
-        """Whose words they are."""
+        """The models that translated."""
         return [f"back_translation: texts were translated by {self.forward_model} and back by {self.back_model}."]
 
 
@@ -115,21 +116,21 @@ class Translator:
         from transformers import GenerationConfig
 
         model = self.load()
-        own = model.module.generation_config.to_dict()
+        published = model.module.generation_config.to_dict()
         config = GenerationConfig(
             do_sample=False,
             num_beams=self.beams,
             num_return_sequences=max_new,
             max_length=self.max_tokens + 1,  # the first token is the model's own
-            **{name: value for name, value in own.items() if name in _SPECIAL},
+            **{name: value for name, value in published.items() if name in _SPECIAL},
         )
         prefixed = [self.prefix + text for text in texts]
         tokens = tokenize(model.tokenizer, prefixed, model.limit, frozenset({"input_ids"}))
-        found: list[list[str]] = [[] for _ in texts]
+        translations: list[list[str]] = [[] for _ in texts]
         for indices, batch in model.batches(tokens, _TOKENS_PER_BATCH, "Translating", copies=self.beams):
             with torch.inference_mode():
                 ids = model.module.generate(**batch, generation_config=config)
             decoded = model.tokenizer.batch_decode(ids, skip_special_tokens=True)
             for row, index in enumerate(indices):
-                found[index] = [text.strip() for text in decoded[row * max_new : (row + 1) * max_new]]
-        return found
+                translations[index] = [text.strip() for text in decoded[row * max_new : (row + 1) * max_new]]
+        return translations

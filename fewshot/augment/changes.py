@@ -1,4 +1,4 @@
-"""Changes of a text that keep its meaning, to see whether a classifier's answer stays: typos, case, synonyms."""
+"""Changes of a text that keep its meaning, to test if a classifier's answer stays: typos, case, synonyms."""
 
 import random
 import re
@@ -11,11 +11,7 @@ from fewshot.randomness import child_seed
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _SHARE = 0.2  # of the words of four letters or more, that get a typo
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-_BESIDE = {
-    row[place]: row[max(0, place - 1) : place] + row[place + 1 : place + 2]
-    for row in _KEYS
-    for place in range(len(row))
-}
+_NEIGHBOURS = {row[i]: row[max(0, i - 1) : i] + row[i + 1 : i + 2] for row in _KEYS for i in range(len(row))}
 
 
 def with_typos(text: str, seed: int = 0) -> str:
@@ -30,26 +26,26 @@ def with_typos(text: str, seed: int = 0) -> str:
     generator = random.Random(child_seed(seed, f"typos/{text}"))
     words = list(_WORD.finditer(text))
     chosen = generator.sample(words, min(len(words), max(1, round(_SHARE * len(words)))))
-    for found in sorted(chosen, key=lambda found: -found.start()):
-        text = text[: found.start()] + _with_typo(found[0], generator) + text[found.end() :]
+    for word in sorted(chosen, key=lambda word: -word.start()):
+        text = text[: word.start()] + _with_typo(word[0], generator) + text[word.end() :]
     return text
 
 
 def _with_typo(word: str, generator: random.Random) -> str:
-    place = generator.randrange(1, len(word))
-    before, letter, after = word[:place], word[place], word[place + 1 :]
-    beside = generator.choice(_BESIDE.get(letter.lower(), letter))
-    ways = [before + after, before + letter + letter + after, before + beside + after]
+    index = generator.randrange(1, len(word))
+    before, letter, after = word[:index], word[index], word[index + 1 :]
+    neighbour = generator.choice(_NEIGHBOURS.get(letter.lower(), letter))
+    typos = [before + after, before + letter + letter + after, before + neighbour + after]
     if after and after[0] != letter:
-        ways.append(before + after[0] + letter + after[1:])
-    return generator.choice([way for way in ways if way != word])
+        typos.append(before + after[0] + letter + after[1:])
+    return generator.choice([typo for typo in typos if typo != word])
 
 
 def _with_synonyms(texts: Sequence[str], seed: int) -> list[str]:
-    """Each text with one term replaced by a synonym of the embedded lexicons; as it is, if it has none."""
+    """Each text with one term replaced by a synonym of the embedded lexicons; unchanged if it has none."""
     source = Synonym(("disease_ontology", "everyday"))
     proposals = source.propose(AugmentRequest(tuple(texts), max_new=1, seed=seed))
-    return [own[0].text if own else text for text, own in zip(texts, proposals, strict=True)]
+    return [new[0].text if new else text for text, new in zip(texts, proposals, strict=True)]
 
 
 CHANGES: dict[str, Callable[[Sequence[str], int], list[str]]] = {

@@ -1,4 +1,4 @@
-"""Questions to a language model behind an OpenAI-compatible endpoint: several at a time, within a budget."""
+"""Requests to a language model behind an OpenAI-compatible endpoint: several at a time, within a budget."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ _REFUSED = re.compile(r"content.{0,3}(filter|policy|exists risk|management)|safe
 _NO_CREDIT = re.compile(r"insufficient.{0,3}(quota|balance|credit)", re.IGNORECASE)
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_PART = 5  # letters and digits in a row by which a part of a key is known
+_PART = 5  # letters and digits in a row that give away a part of a key
 _ITEM = re.compile(r"^\s*(?:\d+\s*[.):]|[-*•])\s+(.+)$", re.MULTILINE)
 
 
@@ -32,7 +32,7 @@ class EndpointError(FewshotError, RuntimeError):
 
 @dataclass
 class Budget:
-    """A hard limit on questions, and on tokens: no question is begun after so many; None is no limit."""
+    """A hard limit on requests, and on tokens: once one is reached, no request is sent; None is no limit."""
 
     requests: int | None = None
     tokens: int | None = None
@@ -41,7 +41,7 @@ class Budget:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def take(self) -> bool:
-        """Count a question that is about to be asked, if it may be."""
+        """Count a request that is about to be sent; False if the budget is spent."""
         with self.lock:
             used = ((self.requests, self.n_requests), (self.tokens, self.n_tokens))
             may_ask = all(limit is None or number < limit for limit, number in used)
@@ -64,29 +64,29 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """Host and port, and nothing of the address that could be secret; empty if it has none."""
+        """Host and port, without the parts of the address that could be secret; empty if it has none."""
         parts = urlsplit(self.base_url)
         known = parts.hostname if parts.scheme in ("http", "https") else None
         return f"{known or ''}{f':{parts.port}' if known and parts.port else ''}"
 
     def request(self, messages: Sequence[dict[str, str]], seed: int) -> Request:
-        """What is sent: the messages of a chat, and a seed for endpoints that sample with one."""
+        """The body of a request: the messages of a chat, and a seed for endpoints that sample with one."""
         body = None if self.thinking is None else {"thinking": {"type": self.thinking}}
         fields: Request = {"model": self.model, "messages": list(messages), "seed": seed}
         fields |= {"temperature": self.temperature, "extra_body": body, "response_format": {"type": "json_object"}}
         return {name: value for name, value in fields.items() if value is not None}
 
     def key_of(self, request: Request) -> str:
-        """64 hex digits that stand for everything that determines the answer."""
+        """64 hex digits of all settings that determine the answer."""
         content = {"format": _FORMAT, "base_url": self.base_url.rstrip("/"), **request}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def ask_all(self, requests: Sequence[Request], budget: Budget) -> Iterator[tuple[int, str]]:
-        """Index of each request with its answer, as answers come; empty where it was refused, none beyond the budget.
+        """Index of each request with its answer, as answers come; "" if refused, and no answer beyond the budget.
 
         Raises:
             ConfigError: no key, or the openai package is missing.
-            EndpointError: a question had no answer; all answers that came are yielded before.
+            EndpointError: a request had no answer; all answers that came are yielded before.
         """
         client, failures, stopped = self._connect(), list[FewshotError](), threading.Event()
 
@@ -95,22 +95,22 @@ class Endpoint:
                 return None if stopped.is_set() or not budget.take() else self._answer(client, request, budget)
             except FewshotError as error:
                 failures.append(error)
-                stopped.set()  # what waits is not asked; answers under way are still waited for
+                stopped.set()  # no further request is sent; answers under way are still awaited
                 return None
 
         with ThreadPoolExecutor(self.concurrency, thread_name_prefix="chat") as pool:
-            asked = {pool.submit(ask, request): index for index, request in enumerate(requests)}
+            indices = {pool.submit(ask, request): index for index, request in enumerate(requests)}
             try:
-                for future in as_completed(asked):
+                for future in as_completed(indices):
                     if (answer := future.result()) is not None:
-                        yield asked[future], answer
+                        yield indices[future], answer
             finally:
                 stopped.set()
         if failures:
             raise failures[0]
 
     def _connect(self) -> Any:
-        """A client of the `openai` package with the key, which is read from the environment and kept nowhere else."""
+        """A client of the `openai` package with the key, which is read from the environment and not stored."""
         name = self.key_variable
         key = "none" if name is None else os.environ.get(name, "").strip()
         if not key:
@@ -124,7 +124,7 @@ class Endpoint:
             raise ConfigError(f"{need} Install it with: pip install 'fewshot-text[llm]'") from error
         client = OpenAI(api_key=key, base_url=self.base_url, timeout=self.timeout, max_retries=self.retries)
         if not self.host.endswith("openai.com"):
-            # Read from the environment by the package; an account at OpenAI is no other endpoint's business.
+            # The package reads these from the environment; other endpoints must not see an OpenAI account.
             client.organization = client.project = None
         return client
 
@@ -145,7 +145,7 @@ class Endpoint:
             raise EndpointError(f"{who} gave no answer of a chat. Correct {GROUP}.base_url.") from error
 
     def _failure(self, error: Exception) -> str:
-        """What went wrong, and what to do."""
+        """The cause of an error, and a cure."""
         from openai import APIConnectionError, APITimeoutError
 
         if isinstance(error, APITimeoutError):
@@ -157,22 +157,22 @@ class Endpoint:
             return f"cannot be reached ({cause}). Check the network and {GROUP}.base_url."
         status, body = getattr(error, "status_code", None) or 0, getattr(error, "body", None)
         detail = " ".join(str(body["message"]).split())[:200] if isinstance(body, dict) and "message" in body else ""
-        said = f"(status {status}{f': {detail}'.rstrip('.') if detail else ''})"
+        reply = f"(status {status}{f': {detail}'.rstrip('.') if detail else ''})"
         if status in (401, 403):
-            return f"does not accept the key in {self.key_variable} {said}. Put a valid key of that endpoint there."
+            return f"does not accept the key in {self.key_variable} {reply}. Put a valid key of that endpoint there."
         if status == 402 or _NO_CREDIT.search(str(error)):
-            return f"has no credit left {said}. Top up the account, or set {GROUP}.base_url, model and key_variable."
+            return f"has no credit left {reply}. Top up the account, or set {GROUP}.base_url, model and key_variable."
         if status == 404:
-            return f"was not found {said}. Set {GROUP}.model to one that the endpoint has, or correct base_url."
+            return f"was not found {reply}. Set {GROUP}.model to one that the endpoint has, or correct base_url."
         if status == 429:
-            return f"says that requests come too fast {said}. Set {GROUP}.concurrency lower, or retries higher."
+            return f"says that requests come too fast {reply}. Set {GROUP}.concurrency lower, or retries higher."
         if status >= 500:
-            return f"failed by itself {said}. Wait and run again, or choose another endpoint."
-        return f"did not accept the request {said}. Check {GROUP}.model, or set thinking or temperature to null."
+            return f"failed by itself {reply}. Wait and run again, or choose another endpoint."
+        return f"did not accept the request {reply}. Check {GROUP}.model, or set thinking or temperature to null."
 
 
 def without_key(text: str, key: str) -> str:
-    """Text without words in which a part of a key is left, however it is written: cut, reversed, encoded.
+    """Text without the words that contain a part of a key, also if it is cut, reversed or encoded.
 
     Example:
         >>> without_key("Got sk-abc***defgh, which is wrong", "sk-abcxyzdefgh")
@@ -181,11 +181,11 @@ def without_key(text: str, key: str) -> str:
     forms = (key, key[::-1], base64.b64encode(key.encode()).decode(), key.encode().hex())
     parts = {form[i : i + _PART].casefold() for form in map(_letters, forms) for i in range(len(form) - _PART + 1)}
 
-    def shown(word: str) -> str:
+    def masked(word: str) -> str:
         letters = _letters(word).casefold()
         return "…" if any(letters[i : i + _PART] in parts for i in range(len(letters) - _PART + 1)) else word
 
-    return re.sub(r"[^\s?!,;:'\"()]+", lambda found: shown(found[0]), text)
+    return re.sub(r"[^\s?!,;:'\"()]+", lambda word: masked(word[0]), text)
 
 
 def _letters(text: str) -> str:
@@ -193,7 +193,7 @@ def _letters(text: str) -> str:
 
 
 def texts_of(answer: str) -> list[str]:
-    """The distinct texts in an answer, in whatever form they come; none for a refusal or anything unreadable.
+    """The distinct texts in an answer in any form; none for a refusal or an unreadable answer.
 
     Example:
         >>> texts_of('Sure: {"texts": ["I lost it", "It is gone"]}'), texts_of("I cannot help with that.")
@@ -208,10 +208,10 @@ def texts_of(answer: str) -> list[str]:
             content = content.get("texts", lists[0] if lists else [])
         items = content if isinstance(content, list) else []
         flat = [next(iter(item.values()), None) if isinstance(item, dict) else item for item in items]
-        found = [text for text in flat if isinstance(text, str)] or _ITEM.findall(answer)
-    except (ValueError, RecursionError):  # cut off, or not quite JSON: the whole strings that it holds
+        strings = [text for text in flat if isinstance(text, str)] or _ITEM.findall(answer)
+    except (ValueError, RecursionError):  # cut off, or not quite JSON: take the complete strings in it
         listed = re.search(r'"texts"\s*:\s*\[(.*)', answer, re.DOTALL)
-        found = [quoted[1:-1].replace(r"\"", '"') for quoted in _STRING.findall(listed[1] if listed else "")]
-    plain = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in found)
+        strings = [quoted[1:-1].replace(r"\"", '"') for quoted in _STRING.findall(listed[1] if listed else "")]
+    plain = (" ".join(text.encode("utf-8", "ignore").decode().split()) for text in strings)
     texts = (re.sub(r"^[\"'“«](.*)[\"'”»]$", r"\1", text).strip() for text in plain)
     return list(dict.fromkeys(text for text in texts if text))

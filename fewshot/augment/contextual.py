@@ -1,4 +1,4 @@
-"""Words replaced by what a masked language model would write in their place.
+"""Words replaced by the predictions of a masked language model.
 
     P(word | the text, the text with the word masked)
 
@@ -26,16 +26,16 @@ from fewshot.errors import EncoderError
 from fewshot.ranges import POSITIVE, Range, RangedSettings
 
 _WORD = re.compile(r"(\w+(?:['’-]\w+)*)")
-# Without them a text says the opposite, and a masked language model is as happy with "now" as with "not".
+# Without them a text says the opposite, and a masked language model predicts "now" as readily as "not".
 _STAYS = re.compile(r"(?i:no|not|nor|none|never|nothing|nobody|nowhere|neither|without|cannot|.*n['’]t|.*\d.*)")
 _DRAWS = 4  # for each proposal that is wanted: short texts have few distinct drafts
-_REFUSED = 3  # words that a place may refuse: its own and its neighbours'
-_COMMON = 0.05  # share of the vocabulary from which on a sign is the tokenizer's way of marking words
+_REFUSED = 3  # words that a position may refuse: its own and its neighbours'
+_COMMON = 0.05  # share of the vocabulary from which on a prefix or suffix is a mark of word borders
 _TOKENS_PER_BATCH = 1024  # padded, on a CPU
 
 
 class _Draft(NamedTuple):
-    """A text as words (at odd places) and what is between them, which words to replace, by which of the likeliest."""
+    """A text split into words (at odd indices) and separators, the indices of words to replace, and their ranks."""
 
     pieces: tuple[str, ...]
     places: tuple[int, ...]
@@ -43,7 +43,7 @@ class _Draft(NamedTuple):
 
     def with_words(self, words: Sequence[str]) -> str:
         changed = dict(zip(self.places, words, strict=True))
-        return "".join(changed.get(place, piece) for place, piece in enumerate(self.pieces))
+        return "".join(changed.get(index, piece) for index, piece in enumerate(self.pieces))
 
 
 _Candidates = dict[tuple[tuple[str, ...], tuple[int, ...]], list[list[str]]]  # pieces and places → likeliest words
@@ -51,7 +51,7 @@ _Candidates = dict[tuple[tuple[str, ...], tuple[int, ...]], list[list[str]]]  # 
 
 @dataclass(eq=False)
 class Contextual(RangedSettings, Source):
-    """Replaces whole words by a masked language model's choices.
+    """Replace whole words by a masked language model's choices.
 
     Numbers and negations stay. A candidate is a whole word of the model's vocabulary, not the word that stood there
     and not a neighbour of it. Which words are replaced, and by which of the likeliest, is drawn with a seed of the
@@ -60,7 +60,7 @@ class Contextual(RangedSettings, Source):
     Args:
         model: masked language model, a folder or a hub id.
         mask_share: share of a text's words that are replaced in one proposal; one word at least.
-        top_k: the likeliest candidates for a place, from which one is drawn.
+        top_k: number of the likeliest candidates for a word, from which one is drawn.
         device: `"auto"` (GPU if there is one), `"cpu"`, `"cuda"`, …
         revision: branch, tag or commit on the hub.
         trust_remote_code: run Python code that comes with the model.
@@ -88,19 +88,19 @@ class Contextual(RangedSettings, Source):
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
         drafts = [self._drafts(request, index) for index in range(len(request.texts))]
-        every = [draft for part in drafts for draft in part]
-        candidates = self._candidates(every) if every else {}
+        all_drafts = [draft for part in drafts for draft in part]
+        candidates = self._candidates(all_drafts) if all_drafts else {}
         return [self._proposals(text, part, candidates) for text, part in zip(request.texts, drafts, strict=True)]
 
     def notes(self, request: AugmentRequest) -> list[str]:
-        """Whose words they are."""
+        """The model that chose words."""
         return [f"contextual: words were chosen by the masked language model {self.model}."]
 
     @cached_property
     def _pretrained(self) -> Pretrained:
         setting, head = f"{self.GROUP}.model", "AutoModelForMaskedLM"
-        how = (self.revision, self.device, self.trust_remote_code, self.pickled_weights)
-        pretrained = load_pretrained(setting, head, self.model, *how)
+        options = (self.revision, self.device, self.trust_remote_code, self.pickled_weights)
+        pretrained = load_pretrained(setting, head, self.model, *options)
         if pretrained.tokenizer.mask_token_id is None:
             what = f"Model {self.model!r} has a tokenizer without a mask token, expected a masked language model"
             raise EncoderError(f"{what} such as distilbert/distilroberta-base. Set {setting} to one.")
@@ -112,7 +112,7 @@ class Contextual(RangedSettings, Source):
         return torch.tensor(list(words), device=self._pretrained.device), list(words.values())
 
     def _drafts(self, request: AugmentRequest, index: int) -> list[_Draft]:
-        """Distinct choices of places and ranks; few for short texts."""
+        """Distinct choices of indices and ranks; few for short texts."""
         pieces = tuple(_WORD.split(request.texts[index]))
         places = [place for place in range(1, len(pieces), 2) if not _STAYS.fullmatch(pieces[place])]
         generator = torch.Generator().manual_seed(request.text_seed(self.name, index))
@@ -127,14 +127,14 @@ class Contextual(RangedSettings, Source):
         return list(drawn)
 
     def _candidates(self, drafts: Sequence[_Draft]) -> _Candidates:
-        """For each place the likeliest words, best first; nothing for a text that was cut off."""
+        """For each replaced word the likeliest candidates, best first; nothing for a text that was cut off."""
         pretrained = self._pretrained
         mask, mask_id = pretrained.tokenizer.mask_token, pretrained.tokenizer.mask_token_id
-        masked = {(one.pieces, one.places): one.with_words([mask] * len(one.places)) for one in drafts}
+        masked = {(draft.pieces, draft.places): draft.with_words([mask] * len(draft.places)) for draft in drafts}
         keys = list(masked)
         tokens = _pairs(pretrained, ["".join(pieces) for pieces, _ in keys], list(masked.values()))
         ids, words = self._vocabulary
-        found = {}
+        candidates = {}
         for indices, batch in pretrained.batches(tokens, _TOKENS_PER_BATCH, "Filling in masked words"):
             masks = batch["input_ids"] == mask_id
             with torch.inference_mode():
@@ -142,11 +142,11 @@ class Contextual(RangedSettings, Source):
             ranked = logits[:, ids].topk(min(self.top_k + _REFUSED, len(ids))).indices
             for index, rows in zip(indices, ranked.split(masks.sum(1).tolist()), strict=True):
                 if len(rows) == len(keys[index][1]):
-                    found[keys[index]] = [[words[number] for number in row] for row in rows.tolist()]
-        return found
+                    candidates[keys[index]] = [[words[number] for number in row] for row in rows.tolist()]
+        return candidates
 
     def _proposals(self, text: str, drafts: Sequence[_Draft], candidates: _Candidates) -> list[Proposal]:
-        """What the drafts become, those with likelier words first, each text once."""
+        """The distinct texts of the drafts, those with likelier words first."""
         made = []
         for draft in sorted(drafts, key=lambda draft: sum(draft.ranks)):
             words, old = [], [draft.pieces[place] for place in draft.places]
@@ -171,7 +171,7 @@ def _pairs(pretrained: Pretrained, texts: Sequence[str], masked: Sequence[str]) 
 
 
 def whole_words(tokenizer: Any) -> dict[int, str]:
-    """Token id → word, for the pieces of a tokenizer's vocabulary that stand alone as a word and consist of letters."""
+    """Token id → word, for the pieces of a tokenizer's vocabulary that are whole words of letters."""
     pieces = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
     common = _COMMON * len(pieces)
     # Byte-level BPE and SentencePiece mark where a word begins, older BPE where it ends, WordPiece what is inside.
@@ -188,7 +188,7 @@ def whole_words(tokenizer: Any) -> dict[int, str]:
 
 
 def logits_at(module: Any, batch: dict[str, Tensor], places: Bool[Tensor, "batch tokens"]) -> Float[Tensor, "n words"]:
-    """Logits at some places; the map onto the vocabulary, half of a small model's work, sees no other."""
+    """Logits at some positions; only these go through the map onto the vocabulary, half of a small model's work."""
     hook = module.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0][places],))
     try:
         return module(**batch).logits

@@ -1,4 +1,4 @@
-"""Lexicons: terms, what else they are called, where they stand in a text, and the form that words take there."""
+"""Lexicons: terms and their synonyms, their places in a text, and the form of words there."""
 
 import csv
 import io
@@ -27,14 +27,14 @@ _ARTICLE = re.compile(r"\b(an?)(\s+)$", re.IGNORECASE)
 
 
 class Term(NamedTuple):
-    """A term in the capitals that it has by itself, and what else it is called."""
+    """A term, in its own capitals, and its synonyms."""
 
     written: str
     synonyms: tuple[str, ...]
 
 
 class Place(NamedTuple):
-    """The characters from `start` to before `end` of a text, and what may stand there instead, best first."""
+    """The characters from `start` to before `end` of a text, and their synonyms, best first."""
 
     start: int
     end: int
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Terms: `find` gives that of case-folded words, `lengths` how many words to try from a first one on."""
+    """Terms: `find` takes case-folded words, `lengths` gives the numbers of words of terms by their first word."""
 
     name: str
     find: Callable[[Words], Term | None]
@@ -62,8 +62,8 @@ class Lexicon:
             for key, member in zip(keys, group, strict=True):
                 written.setdefault(key, member)
                 lengths.setdefault(key[0], set()).add(len(key))
-                rest = (other for other_key, other in zip(keys, group, strict=True) if other_key != key)
-                others.setdefault(key, {}).update(dict.fromkeys(rest))
+                synonyms = (other for other_key, other in zip(keys, group, strict=True) if other_key != key)
+                others.setdefault(key, {}).update(dict.fromkeys(synonyms))
         terms = {key: Term(written[key], tuple(others[key])) for key in written}
         return cls(name, terms.get, lambda first: sorted(lengths.get(first, ()), reverse=True))
 
@@ -77,11 +77,11 @@ class Lexicon:
             ConfigError: no such file, not UTF-8, or a line that is not a term and a synonym; names the line.
         """
         groups: dict[str, dict[str, str]] = {}
-        for place, fields in _lines(Path(path)):
+        for line, fields in _lines(Path(path)):
             members = [field.strip() for field in [*fields[:1], *"|".join(fields[1:]).split("|")]]
             if len(fields) != 2 or not all(re.search(r"\w", member) for member in members):
                 cure = "Separate them by a tab (.tsv) or a comma (.csv), and several synonyms by '|'."
-                raise ConfigError(f"{place} has {fields}, expected a term and a synonym. {cure}")
+                raise ConfigError(f"{line} has {fields}, expected a term and a synonym. {cure}")
             group = groups.setdefault(members[0].casefold(), {})
             for member in members:
                 group.setdefault(member.casefold(), member)
@@ -90,19 +90,19 @@ class Lexicon:
         return cls.from_groups(Path(path).stem, [list(members.values()) for members in groups.values()])
 
     def synonyms(self, term: str) -> tuple[str, ...]:
-        """Synonyms of a text that is a term as a whole, but for punctuation around it; none if it is not."""
+        """Synonyms of a text that is a single term, apart from punctuation around it; none if it is not."""
         around = ((place, term[: place.start] + term[place.end :]) for place in self.places(term))
         return next((place.synonyms for place, rest in around if not any(map(str.isalnum, rest))), ())
 
     def places(self, text: str) -> list[Place]:
-        """Where terms stand in a text: whole words in any capitals, from left to right, the longest that fits.
+        """The places of terms in a text: whole words in any capitals, from left to right, the longest that fits.
 
         A plural is found by its singular. A term written in capitals is an abbreviation, and found in capitals only:
-        "AIDS" is not what aids do.
+        "aids" is not "AIDS".
         """
         tokens = list(_TOKEN.finditer(text))
         words = tuple(_folded(token[0]) for token in tokens)
-        found, index = [], 0
+        places, index = [], 0
         while index < len(words):
             n_words = 1
             for length in dict.fromkeys((*self.lengths(words[index]), 1)):  # 1: the first word may be a plural
@@ -113,16 +113,16 @@ class Lexicon:
                 styled = dict.fromkeys(in_style_of(text, start, end, written, synonym) for synonym in synonyms)
                 other = tuple(synonym for synonym in styled if synonym.casefold() != text[start:end].casefold())
                 if other:
-                    found.append(Place(start, end, other))
+                    places.append(Place(start, end, other))
                     n_words = length
                     break
             index += n_words
-        return found
+        return places
 
-    def _term(self, words: Words, place: str) -> tuple[str, Sequence[str]]:
-        """How a term is written by itself, and its synonyms, in the number of its place; none if there is none."""
+    def _term(self, words: Words, text: str) -> tuple[str, Sequence[str]]:
+        """A term as the lexicon writes it, and its synonyms, singular or plural as the text; no synonyms if unknown."""
         if (term := self.find(words)) is not None:
-            return term.written, term.synonyms if place.isupper() or not term.written.isupper() else ()
+            return term.written, term.synonyms if text.isupper() or not term.written.isupper() else ()
         for singular in singulars(words[-1]):
             if (term := self.find((*words[:-1], singular))) is not None and not term.written.isupper():
                 # Several words for one may be a verb and its particle, whose plural is nonsense: "fill outs".
@@ -132,7 +132,7 @@ class Lexicon:
 
 
 def substituted(text: str, chosen: Iterable[tuple[Place, str]]) -> str:
-    """A text with other words in some places that do not overlap; "a" and "an" before them are set right."""
+    """A text with other words in some places that do not overlap; "a" and "an" before them are corrected."""
     for place, words in sorted(chosen, key=lambda pair: pair[0].start, reverse=True):
         text = with_article(text[: place.start], text[place.start : place.end], words) + words + text[place.end :]
     return text
@@ -173,27 +173,27 @@ def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def in_style_of(text: str, start: int, end: int, written: str, replacement: str) -> str:
-    """A replacement in the capitals of a place of a text, where `written` stands, as it is by itself, in others."""
-    place = text[start:end]
-    if text.isupper() and (place != written or start > 0 or end < len(text)):
+    """A replacement of `text[start:end]` in its capitals; `written` is the replaced term in the lexicon's capitals."""
+    replaced = text[start:end]
+    if text.isupper() and (replaced != written or start > 0 or end < len(text)):
         return replacement.upper()
     if text.islower():
         return " ".join(word if _is_abbreviation(word) else word.lower() for word in replacement.split(" "))
-    words = [word for word in place.split() if word not in _LINKS and word != "I"]
-    if place != written and len(words) > 1 and all(word[0].isupper() for word in words):
+    words = [word for word in replaced.split() if word not in _LINKS and word != "I"]
+    if replaced != written and len(words) > 1 and all(word[0].isupper() for word in words):
         return " ".join(word if word in _LINKS else _capitalised(word) for word in replacement.split(" "))
-    opens = place[0].isupper() and _SENTENCE_START.search(text[:start]) is not None
-    named = place[0].isupper() and written[0].islower() and place[1:2].islower()
+    opens = replaced[0].isupper() and _SENTENCE_START.search(text[:start]) is not None
+    named = replaced[0].isupper() and written[0].islower() and replaced[1:2].islower()
     return _capitalised(replacement) if opens or named else replacement
 
 
 def in_case_of(old: str, new: str) -> str:
-    """A word written as the one it replaces: ALL CAPS, Capitalised, or as it comes."""
+    """A word in the capitals of the word that it replaces: ALL CAPS, Capitalised, or unchanged."""
     return new.upper() if _is_abbreviation(old) else _capitalised(new) if old[0].isupper() else new
 
 
 def singulars(word: str) -> list[str]:
-    """What a case-folded word may be the plural (or the third person) of; the likeliest first."""
+    """The possible singulars (or base forms) of a case-folded word, the likeliest first."""
     if len(word) < 4 or not word.endswith("s") or word.endswith(("ss", "us", "is")):
         return []
     y = [word[:-3] + "y"] if word.endswith("ies") and len(word) > 4 else []
@@ -202,7 +202,7 @@ def singulars(word: str) -> list[str]:
 
 
 def plural(term: str) -> str | None:
-    """The regular plural of a term's last word, or None where that would be a guess."""
+    """The term with the regular plural of its last word, or None if that would be a guess."""
     *before, last = term.split(" ")
     if not last.isalpha() or len(last) < 3 or last.endswith("s") or not last.islower() or _LINKS & set(before):
         return None
@@ -212,7 +212,7 @@ def plural(term: str) -> str | None:
 
 
 def with_article(before: str, old: str, new: str) -> str:
-    """The text before a replacement, its last word turned from "a" to "an", or back, if the new words ask for it."""
+    """The text before a replacement, with "a" or "an" at its end corrected for the new words."""
     article = _ARTICLE.search(before)
     if article is None or _begins_with_vowel_sound(old) == _begins_with_vowel_sound(new):
         return before

@@ -26,7 +26,7 @@ _ITS_TOKENIZER = "nlpaug.util.text.tokenizer"
 
 
 class NlpaugSource(Source):
-    """Proposes what an augmenter or a flow of nlpaug makes of a text.
+    """Propose the texts that an augmenter or a flow of nlpaug makes.
 
     Args:
         augmenter: an augmenter or a flow of nlpaug; it is not changed.
@@ -42,7 +42,7 @@ class NlpaugSource(Source):
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`; in the order in which nlpaug made them."""
-        how, found = type(self.augmenter).__name__, []
+        how, proposals = type(self.augmenter).__name__, []
         for index, text in enumerate(request.texts):
             try:
                 with _seeded(request.text_seed(self.name, index)):
@@ -51,8 +51,9 @@ class NlpaugSource(Source):
                 reason = " ".join(str(error).split())[:200].rstrip(".")
                 what = f"nlpaug's {how} failed on the text {text!r} with {type(error).__name__}: {reason}."
                 raise FewshotError(f"{what} Use another augmenter, or install what it asks for.") from error
-            found.append(distinct(text, (Proposal(new.strip(), how) for new in _texts(made, how)), request.max_new))
-        return found
+            new = (Proposal(text.strip(), how) for text in _texts(made, how))
+            proposals.append(distinct(text, new, request.max_new))
+        return proposals
 
 
 def split_words(text: str) -> list[str]:
@@ -77,7 +78,7 @@ def _with_our_tokenizer(augmenter: Any) -> Any:
 
 
 def _texts(made: Any, how: str) -> list[str]:
-    """The texts of what nlpaug gives: one, a list of them, or lists of one each."""
+    """The texts in a result of nlpaug: a text, a list of texts, or nested lists."""
     if isinstance(made, list):
         return [text for part in made for text in _texts(part, how)]
     if isinstance(made, str):

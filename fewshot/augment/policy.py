@@ -1,4 +1,4 @@
-"""Whether and how to augment, decided on valid classes: by the paired gain of each choice there, with its interval."""
+"""Decide on augmentation by the paired gain of each choice on valid classes, with its interval."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,13 +25,13 @@ class Trial:
 
     @property
     def lower_bound(self) -> float:
-        """Where the 95 % interval of the gain begins."""
+        """The lower end of the 95 % interval of the gain."""
         return self.gain.mean - (self.gain.ci95 if self.gain.ci95 is not None else float("inf"))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """All that was tried, the accuracy on the same episodes without augmentation, and how many there were."""
+    """The trials, the accuracy on the same episodes without augmentation, and the number of episodes."""
 
     trials: tuple[Trial, ...]
     accuracy: Estimate
@@ -44,7 +44,7 @@ class Decision:
 
     @property
     def chosen(self) -> Trial | None:
-        """The best, where even its lower bound is a gain; None stands for no augmentation."""
+        """The best trial if its lower bound is above zero; None stands for no augmentation."""
         return self.best if self.best.lower_bound > 0 else None
 
     def sentence(self) -> str:
@@ -57,11 +57,10 @@ class Decision:
         return f"Support augmented by {what} {where}, the best of {len(self.trials)} choices"
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, for `results.json`."""
-        tried = self.trials
-        rows = [{"sources": list(one.sources), "weight": one.weight, "gain": one.gain.as_json()} for one in tried]
+        """The decision for `results.json`."""
+        rows = [{"sources": list(t.sources), "weight": t.weight, "gain": t.gain.as_json()} for t in self.trials]
         return {
-            "chosen": None if self.chosen is None else rows[tried.index(self.chosen)],
+            "chosen": None if self.chosen is None else rows[self.trials.index(self.chosen)],
             "sentence": self.sentence(),
             "episodes": self.episodes,
             "accuracy_without": self.accuracy.as_json(),
@@ -71,13 +70,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class AugmentationPolicy(RangedSettings):
-    """Tries each source alone and all of them together, with each weight, and takes the surest gain or none.
+    """Try each source alone and all of them together, with each weight, and take the surest gain or none.
 
-    The choice is the one whose 95 % interval begins highest, and no augmentation where none begins above zero. It is
-    the best of several on the same episodes, so that its gain is a little flattered; the test episodes tell the rest.
+    The choice is the one with the highest lower end of its 95 % interval, and no augmentation if none is above zero. It
+    is the best of several on the same episodes, so that its gain is a little too good; the test episodes are fair.
 
     Args:
-        weights: of the new texts of a text, where the text itself has 1.
+        weights: of the new texts of a text together; the text itself has 1.
         episodes: valid episodes, on which every choice is scored.
     """
 
@@ -91,7 +90,7 @@ class AugmentationPolicy(RangedSettings):
     episodes: int = 600
 
     def choices(self, sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Name → sources, for all that is tried.
+        """The choices to try: name → sources.
 
         Example:
             >>> AugmentationPolicy().choices(["synonym", "syntax"])
@@ -106,7 +105,7 @@ class AugmentationPolicy(RangedSettings):
         episodes: EpisodeBatch,
         variants: Mapping[tuple[str, ...], Variants],
     ) -> Decision:
-        """Score every choice, sources → what they made of the support texts, on the same episodes of valid classes."""
+        """Score every choice on the same episodes of valid classes; `variants`: sources → their new texts."""
         plain = features.without_variants()
         choices = [(sources, float(weight)) for sources in variants for weight in self.weights]
         trials = []

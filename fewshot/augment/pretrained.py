@@ -24,7 +24,7 @@ _LONGEST = 512  # tokens of a text
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A model of transformers in float32 and eval mode, its tokenizer, its device, and most tokens of a text."""
+    """A model of transformers in float32 and eval mode, its tokenizer, its device, and its limit of tokens."""
 
     tokenizer: Any
     module: Any
@@ -62,7 +62,7 @@ def load_pretrained(
     level = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()  # how weights were matched is said below, if it matters
     try:
-        place = resolve_device(device)
+        torch_device = resolve_device(device)
         folder = locate(model, revision, trust_remote_code, pickled_weights).folder
         is_fast = (folder / "tokenizer.json").is_file()  # AutoTokenizer may rebuild it from the type of the model
         if any(folder.glob("*.spm")) and not is_fast and not find_spec("sentencepiece"):
@@ -71,7 +71,7 @@ def load_pretrained(
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore"), loading(model):
             kind = transformers.PreTrainedTokenizerFast if is_fast else transformers.AutoTokenizer
             tokenizer = kind.from_pretrained(folder, trust_remote_code=trust_remote_code)
-            module, found = getattr(transformers, head).from_pretrained(
+            module, loading_info = getattr(transformers, head).from_pretrained(
                 folder,
                 dtype=torch.float32,
                 use_safetensors=None if pickled_weights else True,  # None: first safetensors, then .bin
@@ -83,16 +83,16 @@ def load_pretrained(
         if "Unrecognized configuration class" in str(error):
             raise _other_kind(model, head, setting, "another architecture") from error
         group, _, name = setting.rpartition(".")  # the error is in the words of an encoder's settings
-        own = {"model": name, "revision": f"{name.removesuffix('model')}revision"}
-        words = re.sub(r"(?<=\s)encoder\.(\w+)", lambda at: f"{group}.{own.get(at[1], at[1])}", str(error))
-        raise type(error)(words.replace("Encoder model", "Model", 1)) from error
+        settings = {"model": name, "revision": f"{name.removesuffix('model')}revision"}
+        message = re.sub(r"(?<=\s)encoder\.(\w+)", lambda at: f"{group}.{settings.get(at[1], at[1])}", str(error))
+        raise type(error)(message.replace("Encoder model", "Model", 1)) from error
     finally:
         transformers.logging.set_verbosity(level)
-    missing = sorted(name for name in found["missing_keys"] if name.endswith(".weight"))
+    missing = sorted(name for name in loading_info["missing_keys"] if name.endswith(".weight"))
     if missing:
         raise _other_kind(model, head, setting, f"saved without {', '.join(missing[:2])}")
     limit = token_limit(_LONGEST, tokenizer, module.config) or _LONGEST
-    return Pretrained(tokenizer, module.eval().to(place), place, limit)
+    return Pretrained(tokenizer, module.eval().to(torch_device), torch_device, limit)
 
 
 def _other_kind(model: str, head: str, setting: str, what: str) -> EncoderError:

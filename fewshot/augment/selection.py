@@ -1,7 +1,7 @@
-"""From proposals to what is kept: sources take turns, and nothing is embedded that is not needed.
+"""Select the proposals to keep: sources take turns, and only as many are embedded as needed.
 
-Proposals that look like one before them are embedded last, since an encoder mostly finds them to be near-duplicates.
-Likeness is that of the sets S(t) of every three letters in a row (Broder 1997, who takes words,
+Proposals that resemble an earlier one are embedded last, since most of them are near-duplicates by the encoder too.
+Their distance is that of the sets S(t) of all three letters in a row (Broder 1997, with words,
 https://doi.org/10.1109/SEQUEN.1997.666900):
 
     distance(a, b) = 1 - |S(a) & S(b)| / |S(a) | S(b)|
@@ -29,7 +29,7 @@ _ALIKE = 0.1  # below this distance two texts are rarely far enough apart for th
 
 @dataclass(frozen=True)
 class ScoredProposal:
-    """A proposal, the name of its source, what that did, and the verdict of the filter."""
+    """A proposal, the name of its source, how it was made, and the verdict of the filter."""
 
     text: str
     source: str
@@ -38,48 +38,48 @@ class ScoredProposal:
 
     @property
     def kept(self) -> bool:
-        """Whether the filter let it pass."""
+        """True if it passed the filter."""
         return self.verdict.dropped is None
 
 
 @dataclass(frozen=True)
 class Bank:
-    """All that was proposed for some texts: for each its proposals, and the features of those kept, text by text."""
+    """The proposals for some texts, and the features of the kept ones, text by text."""
 
     texts: tuple[str, ...]
     scored: tuple[tuple[ScoredProposal, ...], ...]
     features: Float[Tensor, "n_kept dim"]
 
     def kept(self) -> list[list[ScoredProposal]]:
-        """What was kept of each text, best first."""
-        return [[one for one in proposals if one.kept] for proposals in self.scored]
+        """The kept proposals of each text, best first."""
+        return [[proposal for proposal in proposals if proposal.kept] for proposals in self.scored]
 
     def counts(self, sources: Collection[str]) -> dict[str, dict[str, int]]:
-        """For each source how many texts it proposed, and what became of them; proposed is the sum of the rest."""
-        tally = Counter((one.source, str(one.verdict.dropped or "kept")) for row in self.scored for one in row)
-        ends = {name: {str(end): tally[name, str(end)] for end in ("kept", *REASONS)} for name in sources}
-        return {name: {"proposed": sum(row.values()), **row} for name, row in ends.items()}
+        """For each source the number of proposals by verdict; `proposed` is their sum."""
+        tally = Counter((p.source, str(p.verdict.dropped or "kept")) for row in self.scored for p in row)
+        counts = {name: {str(end): tally[name, str(end)] for end in ("kept", *REASONS)} for name in sources}
+        return {name: {"proposed": sum(row.values()), **row} for name, row in counts.items()}
 
     def variants(self, places: Sequence[int], n_texts: int, weight: float, margin: float) -> Variants:
-        """What was kept, for a task with `n_texts` texts, in which the bank's have `places`; the rest: `Variants`."""
+        """The kept proposals as variants in a task of `n_texts` texts; `places` are the bank's texts in it."""
         sizes = torch.tensor([len(row) for row in self.kept()], dtype=torch.long)
         ranks = torch.arange(int(sizes.max()) if len(sizes) else 0)
         starts = sizes.cumsum(0) - sizes
         rows = starts.new_full((n_texts, len(ranks)), -1)
-        own = (starts[:, None] + ranks).masked_fill(ranks >= sizes[:, None], -1)
-        rows[torch.tensor(places, dtype=torch.long)] = own
+        kept = (starts[:, None] + ranks).masked_fill(ranks >= sizes[:, None], -1)
+        rows[torch.tensor(places, dtype=torch.long)] = kept
         return Variants(self.features, rows, weight, margin)
 
     def sha256(self) -> str:
-        """A hash of the texts and of what was kept of each."""
+        """A hash of the texts and of the kept proposals."""
         digest = sha256()
         for text, kept in zip(self.texts, self.kept(), strict=True):
-            digest.update(repr((text, [one.text for one in kept])).encode())
+            digest.update(repr((text, [proposal.text for proposal in kept])).encode())
         return digest.hexdigest()
 
 
 class CachedEmbed:
-    """An `embed` that is asked for each text once: sources and filter look at the same texts."""
+    """An `embed` that embeds each text once: sources and filter use the same texts."""
 
     def __init__(self, embed: Embed):
         self.embed, self.rows = embed, dict[str, Tensor]()
@@ -103,7 +103,7 @@ class Candidate(NamedTuple):
 
 
 class Candidates:
-    """The proposals for one text: the best of each source first, then the second best of each; look-alikes last."""
+    """The proposals for one text: the best of each source first, then the second best of each; similar ones last."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Candidates:
         own: int | None = None,  # the row of the text's prototype, if there are prototypes
     ):
         self.text, self.features, self.own = text, features, own
-        self.scored: list[ScoredProposal] = []  # what is done with
+        self.scored: list[ScoredProposal] = []  # with a verdict
         self.kept: list[Tensor] = []  # features of those that passed, in their order
         self._waiting: deque[Candidate] = deque()
         self._alike: list[tuple[float, Candidate]] = []
@@ -131,7 +131,7 @@ class Candidates:
             seen.add(candidate.key)
 
     def draw(self, room: int) -> list[Candidate]:
-        """The next `room` to embed; those that look like one before come if others are too few."""
+        """The next `room` to embed; those that resemble an earlier one come last."""
         drawn: list[Candidate] = []
         while self._waiting and len(drawn) < room:
             shingles = _shingles(self._waiting[0].key)
@@ -148,19 +148,19 @@ class Candidates:
         return drawn
 
     def score(self, drawn: Sequence[Candidate], features: Tensor, verdicts: Sequence[Verdict]) -> None:
-        """Note the verdicts on the proposals that were drawn, and keep the features of those that pass."""
+        """Add the verdicts on the proposals that were drawn, and the features of those that pass."""
         self.scored += [_scored(candidate, verdict) for candidate, verdict in zip(drawn, verdicts, strict=True)]
         self.kept += [row for row, verdict in zip(features, verdicts, strict=True) if verdict.dropped is None]
 
     def close(self) -> list[ScoredProposal]:
-        """All proposals; those that are left over were not needed."""
+        """All proposals; those that were never drawn are `not_needed`."""
         left = [*self._waiting, *(candidate for _, candidate in reversed(self._alike))]
         return self.scored + [_scored(candidate, Verdict("not_needed", math.nan)) for candidate in left]
 
 
 @dataclass(eq=False)
 class Selection:
-    """Lets the filter choose among proposals; none equals an `excluded` text, normalised, so that no query slips in."""
+    """Let the filter choose among proposals; none equals an `excluded` text, normalised, so that no query gets in."""
 
     filter: SemanticFilter
     embed: Embed
@@ -175,12 +175,12 @@ class Selection:
         """The candidates for each text; `proposals` are by source, best first, `own` the rows of the prototypes."""
         own_of: Sequence[int | None] = own or [None] * len(texts)
         return [
-            Candidates(text, row, {name: rows[place] for name, rows in proposals.items()}, self.excluded, own_of[place])
-            for place, (text, row) in enumerate(zip(texts, self.embed(texts), strict=True))
+            Candidates(text, row, {name: rows[index] for name, rows in proposals.items()}, self.excluded, own_of[index])
+            for index, (text, row) in enumerate(zip(texts, self.embed(texts), strict=True))
         ]
 
     def fill(self, opened: Sequence[Candidates], wanted: Sequence[int]) -> None:
-        """Keep the first candidates of each text that pass, `wanted` at most with those that were kept before."""
+        """Keep the first candidates of each text that pass, up to `wanted` with those that were kept before."""
         while True:
             rooms = [max_new - len(candidates.kept) for candidates, max_new in zip(opened, wanted, strict=True)]
             drawn = [candidates.draw(room) for candidates, room in zip(opened, rooms, strict=True)]
@@ -189,19 +189,21 @@ class Selection:
                 return
             parts = self.embed(texts).split([len(row) for row in drawn])
             for candidates, row, features, room in zip(opened, drawn, parts, rooms, strict=True):
-                own = None
+                margin = None
                 if self.prototypes is not None and candidates.own is not None:
-                    own = margins(features, self.prototypes, candidates.own)
+                    margin = margins(features, self.prototypes, candidates.own)
                 kept = torch.stack(candidates.kept) if candidates.kept else candidates.features[None][:0]
                 repeated = [self.distinct and candidate.key in self.kept_keys for candidate in row]
-                verdicts = self.filter.verdicts(candidates.features, kept, features, room, own, repeated)
+                verdicts = self.filter.verdicts(candidates.features, kept, features, room, margin, repeated)
                 candidates.score(row, features, verdicts)
-                passed = (one.key for one, verdict in zip(row, verdicts, strict=True) if not verdict.dropped)
+                passed = (
+                    candidate.key for candidate, verdict in zip(row, verdicts, strict=True) if not verdict.dropped
+                )
                 self.kept_keys.update(passed)
 
 
 def bank_of(opened: Sequence[Candidates], dim: int) -> Bank:
-    """What was kept of some texts, and what became of the rest; `dim` is the number of features."""
+    """The bank of all candidates; `dim` is the number of features."""
     kept = [row for candidates in opened for row in candidates.kept]
     scored = tuple(tuple(candidates.close()) for candidates in opened)
     features = torch.stack(kept) if kept else torch.empty(0, dim)

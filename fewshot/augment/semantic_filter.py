@@ -1,4 +1,4 @@
-"""Which proposed texts still mean the same as the text that they were made from.
+"""Filter proposed texts by their meaning: it must be that of the text that they were made from.
 
 keep t' of t  iff  lowest <= cos(t', t) <= highest,
                    cos(t', u) < duplicate for every u that was kept of t before, and, where prototypes are known,
@@ -21,7 +21,7 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the filter says of one proposal."""
+    """The filter's verdict on one proposal."""
 
     dropped: Reason | None  # None: it is kept
     cosine: float  # to the text that it was made from; NaN: it was not embedded
@@ -43,10 +43,10 @@ class SemanticFilter(RangedSettings):
     """A band of cosines, and no near-duplicates.
 
     Args:
-        lowest_cosine: to the source, for a text that still means the same.
-        highest_cosine: to the source, for a text that adds something.
+        lowest_cosine: to the source; below it the meaning differs.
+        highest_cosine: to the source; above it the text adds nothing.
         duplicate_cosine: between two texts of one source, from which on they are the same.
-        margin: in cosine, by which a text is nearer to its own prototype, where prototypes are known.
+        margin: in cosine, by which a text is nearer to its own prototype, if prototypes are known.
     """
 
     GROUP: ClassVar[str] = "augment"
@@ -77,22 +77,27 @@ class SemanticFilter(RangedSettings):
     ) -> list[Verdict]:
         """One verdict for each of the proposals for a text, in their order.
 
-        Vectors are unit vectors: of the text, of what was kept of it before, and of the proposals, of which `room` may
-        be kept; `repeated` are those that another text has already.
+        Args:
+            source: unit vector of the text.
+            kept: unit vectors of its kept proposals.
+            proposed: unit vectors of the new proposals.
+            room: how many of them may be kept.
+            margins: of each proposal, see `Verdict`.
+            repeated: True for proposals that another text has already.
         """
         similar = (proposed @ torch.cat([kept, proposed]).T >= self.duplicate_cosine).tolist()
         rivals, verdicts = list(range(len(kept))), []
-        for place, cosine in enumerate((proposed @ source).tolist()):
-            own = None if margins is None else float(margins[place])
+        for index, cosine in enumerate((proposed @ source).tolist()):
+            margin = None if margins is None else float(margins[index])
             failed: dict[Reason, bool] = {
-                "repeated": bool(repeated) and repeated[place],
+                "repeated": bool(repeated) and repeated[index],
                 "too_far": cosine < self.lowest_cosine,
                 "too_near": cosine > self.highest_cosine,
-                "other_class": own is not None and own <= self.margin,
-                "near_duplicate": any(similar[place][rival] for rival in rivals),
+                "other_class": margin is not None and margin <= self.margin,
+                "near_duplicate": any(similar[index][rival] for rival in rivals),
                 "not_needed": len(rivals) - len(kept) >= room,
             }
             dropped = next((reason for reason, is_so in failed.items() if is_so), None)
-            rivals += [len(kept) + place] if dropped is None else []
-            verdicts.append(Verdict(dropped, cosine, own))
+            rivals += [len(kept) + index] if dropped is None else []
+            verdicts.append(Verdict(dropped, cosine, margin))
         return verdicts

@@ -1,4 +1,4 @@
-"""What makes new texts from given ones: the promise of every source."""
+"""The interface of every source of new texts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -16,16 +16,16 @@ Embed = Callable[[Sequence[str]], Float[Tensor, "n dim"]]
 
 @dataclass(frozen=True)
 class AugmentRequest:
-    """Texts of which more are wanted.
+    """A request for new texts.
 
     Args:
         texts: distinct texts.
-        max_new: most proposals for one text; a source may give fewer.
+        max_new: maximum of proposals for one text; a source may give fewer.
         seed: root seed.
-        synonyms: for each text other names of the same thing, as the task's own file has them; may be empty.
-        classes: for each text an index into `class_names`; empty where labels are not known.
-        class_names: readable names of the classes that the texts are of; empty where they are not used.
-        embed: texts → unit vectors, for sources that look at meaning.
+        synonyms: for each text other names of the same thing, from the task's own file; may be empty.
+        classes: for each text an index into `class_names`; empty if labels are unknown.
+        class_names: readable names of the classes; empty if they are not used.
+        embed: texts → unit vectors, for sources that compare meanings.
     """
 
     texts: tuple[str, ...]
@@ -37,29 +37,29 @@ class AugmentRequest:
     embed: Embed | None = None
 
     def text_seed(self, source: str, index: int) -> int:
-        """A seed for one source and one text, whatever the other texts are."""
+        """A seed for one source and one text, independent of the other texts."""
         return child_seed(self.seed, f"augment/{source}/{self.texts[index]}")
 
-    def only(self, places: Sequence[int]) -> "AugmentRequest":
+    def only(self, indices: Sequence[int]) -> "AugmentRequest":
         """The request for some of its texts."""
-        synonyms = tuple(self.synonyms[place] for place in places) if self.synonyms else ()
-        classes = tuple(self.classes[place] for place in places) if self.classes else ()
-        return replace(self, texts=tuple(self.texts[place] for place in places), synonyms=synonyms, classes=classes)
+        synonyms = tuple(self.synonyms[index] for index in indices) if self.synonyms else ()
+        classes = tuple(self.classes[index] for index in indices) if self.classes else ()
+        return replace(self, texts=tuple(self.texts[index] for index in indices), synonyms=synonyms, classes=classes)
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A new text, and what was done, for a person to read: "myocardial infarction → heart attack", "inversion"."""
+    """A new text, and how it was made, for a person to read: "myocardial infarction → heart attack", "inversion"."""
 
     text: str
     how: str
 
 
 class Source(ABC):
-    """One way to make new texts that mean the same.
+    """A source of new texts with the same meaning.
 
-    What a source proposes for a text depends on that text, what the request says of it, the class names and the seed;
-    not on the other texts, nor on global random state, which it leaves as it was.
+    The proposals for a text depend on the text, its synonyms and class, the class names and the seed; not on the other
+    texts, nor on global random state, which stays as it was.
     """
 
     name: ClassVar[str]  # word for settings, tables and `results.json`
@@ -69,22 +69,22 @@ class Source(ABC):
         """New texts for each text of the request, best first, none equal to its text or to another of its list.
 
         Raises:
-            FewshotError: what the source needs is not there; names what to install or to set.
+            FewshotError: something that the source needs is missing; names what to install or to set.
         """
 
     def notes(self, request: AugmentRequest) -> list[str]:
-        """What a report of results made with this source has to say, such as where its words are from."""
+        """Notes for a report of results made with this source, such as the origin of its words."""
         return []
 
 
 def distinct(text: str, proposals: Iterable[Proposal], max_new: int) -> list[Proposal]:
-    """The first proposals, `max_new` of them, that differ from the text and from each other as `normalise` has them."""
-    found: list[Proposal] = []
+    """The first `max_new` proposals that differ from the text and from each other after `normalise`."""
+    chosen: list[Proposal] = []
     keys = {"", normalise(text)}
     for proposal in proposals:
-        if len(found) == max_new:
+        if len(chosen) == max_new:
             break
         if (key := normalise(proposal.text)) not in keys:
             keys.add(key)
-            found.append(proposal)
-    return found
+            chosen.append(proposal)
+    return chosen

@@ -1,4 +1,4 @@
-"""Synonyms: a text, or a few of its words, said with the other words that a lexicon has for them.
+"""Synonyms: a text, or a few of its words, replaced by other words of a lexicon.
 
 nlpaug's augmenter for groups of terms (`ReservedAug`) finds a term inside of longer words too ("don't" has the
 abbreviation of a disease in it), puts spaces around hyphens, loses capitals, and takes 28 ms for one proposal.
@@ -29,16 +29,16 @@ _TRIES = 4  # draws of a combination for each one wanted, as some come twice
 
 @dataclass(eq=False)
 class Synonym(RangedSettings, Source):
-    """Proposes texts with synonyms, best first.
+    """Propose texts with synonyms, best first.
 
     First come other names of the whole text, those of the task's file before those of lexicons; then texts in which one
-    place is said differently, the first synonym of each place before the second ones; then combinations, drawn.
+    place is replaced, by the first synonym of each place before the second ones; then random combinations.
 
     Args:
-        lexicons: where synonyms are from, the best first: `task`, the `synonyms` of the task's own file; the embedded
+        lexicons: sources of synonyms, the best first: `task`, the `synonyms` of the task's own file; the embedded
             `disease_ontology` and `everyday`; `wordnet`, read from where it is installed; or the path of a .tsv or .csv
             file with a term and a synonym a line.
-        max_replacements: places of one text that are said differently at once, at most.
+        max_replacements: places of one text that are replaced at once, at most.
 
     Raises:
         ConfigError: a setting cannot be used; in `propose`: a lexicon's file cannot, or WordNet is not installed.
@@ -64,18 +64,17 @@ class Synonym(RangedSettings, Source):
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
         """See `Source.propose`."""
-        found = []
+        proposals = []
         for index, text in enumerate(request.texts):
             generator = random.Random(request.text_seed(self.name, index))
             given = request.synonyms[index] if TASK in self.lexicons and request.synonyms else ()
             slots = _without_overlaps((place, source.name) for source in self._loaded for place in source.places(text))
-            found.append(
-                distinct(text, self._in_order(text, given, slots, request.max_new, generator), request.max_new)
-            )
-        return found
+            new = self._in_order(text, given, slots, request.max_new, generator)
+            proposals.append(distinct(text, new, request.max_new))
+        return proposals
 
     def notes(self, request: AugmentRequest) -> list[str]:
-        """Says how many texts have synonyms from where their labels are from."""
+        """Number of texts with synonyms from the file of their labels."""
         n_given = sum(map(bool, request.synonyms)) if TASK in self.lexicons else 0
         what = f"{self.name}: {n_given:,} of {len(request.texts):,} texts have synonyms from the task's own file, which"
         why = "is where the labels are from too; what they gain need not be gained on a task without such a file."
@@ -90,7 +89,7 @@ class Synonym(RangedSettings, Source):
         self, text: str, given: Sequence[str], slots: list[list[_Choice]], max_new: int, generator: random.Random
     ) -> Iterator[Proposal]:
         yield from (Proposal(synonym, f"{text} → {synonym} ({TASK})") for synonym in given)
-        # With a name for the whole, its parts are not said differently: no slot is inside of another.
+        # If the whole text has a name, its parts are not replaced: no slot is inside of another.
         generator.shuffle(slots)
         for rank in range(max(map(len, slots), default=0)):
             yield from (_changed(text, [slot[rank]]) for slot in slots if rank < len(slot))
@@ -105,10 +104,10 @@ class Synonym(RangedSettings, Source):
                 yield _changed(text, choices)
 
 
-def _without_overlaps(found: Iterable[tuple[Place, str]]) -> list[list[_Choice]]:
-    """What to choose from at each place of a text; of places that overlap the longest one is kept."""
+def _without_overlaps(places: Iterable[tuple[Place, str]]) -> list[list[_Choice]]:
+    """The choices at each place of a text; of places that overlap the longest one is kept."""
     slots: dict[tuple[int, int], list[_Choice]] = {}
-    for place, lexicon in sorted(found, key=lambda pair: pair[0].start - pair[0].end):
+    for place, lexicon in sorted(places, key=lambda pair: pair[0].start - pair[0].end):
         span = (place.start, place.end)
         if span in slots or all(place.end <= start or end <= place.start for start, end in slots):
             slots.setdefault(span, []).extend((place, synonym, lexicon) for synonym in place.synonyms)
@@ -129,9 +128,9 @@ def _is_lexicon(name: str) -> bool:
 def load_wordnet() -> Lexicon:
     """The lexicon of the WordNet among nltk's data; nothing is downloaded.
 
-    A text does not say in which sense a word is meant, so a word is taken in the one that it has by far most often, by
+    The sense of a word in a text is unknown, so a word is taken in the sense that is by far its most frequent one by
     WordNet's own counts, and a synonym only if that is its own most frequent sense too, and if it was counted at all:
-    "car" gives "automobile" and not "machine"; "need" gives nothing, where all senses give "pauperization".
+    "car" gives "automobile" and not "machine"; "need" gives nothing, while all senses would give "pauperization".
 
     Source: Fellbaum 1998, "WordNet: An Electronic Lexical Database".
     """
@@ -142,7 +141,7 @@ def load_wordnet() -> Lexicon:
 
         reader = LazyCorpusLoader("wordnet", WordNetCorpusReader, None)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it has no multilingual part, which nobody asked for
+            warnings.simplefilter("ignore")  # it warns that the multilingual part, unused here, is missing
             reader.ensure_loaded()
     except ImportError as error:
         raise ConfigError(
@@ -154,13 +153,13 @@ def load_wordnet() -> Lexicon:
 
     @cache
     def main_sense(lemma: str) -> tuple[Any, int]:
-        """The sense that a lemma has by far most often, or its only one, and how often; None if there is no such."""
+        """The sense that a lemma has by far most often, or its only one, and its count; None if there is none."""
         counts = {}
         for sense in reader.synsets(lemma):
-            own = [entry for entry in sense.lemmas() if entry.name().lower() == lemma]
-            if not own:  # nltk gives the senses of the base form too: "using" is a noun, but not often
+            entries = [entry for entry in sense.lemmas() if entry.name().lower() == lemma]
+            if not entries:  # nltk gives the senses of the base form too: "using" is a noun, but not often
                 return None, 0
-            counts[sense] = sum(entry.count() for entry in own)
+            counts[sense] = sum(entry.count() for entry in entries)
         likeliest = max(counts, key=counts.__getitem__, default=None)
         if len(counts) > 1 and counts[likeliest] <= _SHARE * sum(counts.values()):
             return None, 0
@@ -168,7 +167,7 @@ def load_wordnet() -> Lexicon:
 
     @cache
     def term(words: Words) -> Term | None:
-        # WordNet's nouns "in", the inch, and "was", of Washington, are not what is meant.
+        # Not WordNet's nouns "in", the inch, and "was", of Washington.
         if not all(map(str.isalpha, words)) or all(len(word) < 3 or word in ENGLISH_STOP_WORDS for word in words):
             return None
         sense, count = main_sense("_".join(words))

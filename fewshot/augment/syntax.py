@@ -1,6 +1,6 @@
-"""The same words in another order or another frame, by the few rules that keep the meaning for certain.
+"""The same words in another order or another frame, by a few rules that keep the meaning.
 
-A rule that is not certain of the text it sees leaves it alone.
+A rule that may change the meaning of a text does not apply to it.
 """
 
 import json
@@ -23,7 +23,7 @@ _DEPTH = 3  # rules used on the way to one proposal
 _DATA = json.loads((Path(__file__).resolve().parent / "lexicons" / "syntax.json").read_text(encoding="utf-8"))
 CARRIERS: tuple[str, ...] = tuple(_DATA["carriers"])
 FRAMES: dict[str, tuple[str, ...]] = {name: tuple(frames) for name, frames in _DATA["frames"].items()}
-# "asked": what one asks of somebody else; "can you charge my card" may ask whether that can happen at all.
+# "asked": things that one asks of somebody else; "can you charge my card" may ask if that can happen at all.
 _ASKED, _SMALL_WORDS, _JOINING, _NO_TERMS, _PARTS, _STUFFS = (
     frozenset(_DATA["words"][name].split())
     for name in ("asked", "small_words", "joining", "no_terms", "parts", "stuffs")
@@ -53,7 +53,7 @@ _ASKING = re.compile(rf"\b(?:{'|'.join(_DATA['words']['asking'].split())}|(?:hou
 
 
 def is_term(text: str) -> bool:
-    """Whether a text is a name of something, such as "Femur fracture", and no sentence."""
+    """True if a text is a name of something, such as "Femur fracture", and no sentence."""
     words = text.split()
     lowered = [word.strip(",()").lower() for word in words]
     if not 0 < len(words) <= 8 or re.search(r"[.?!:;]$", text) or lowered[0] in _NO_TERMS:
@@ -75,18 +75,18 @@ def _capital_of(old: str, new: str) -> str:
 
 
 def _of_sentences(rewrite: Callable[[str], Iterator[tuple[str, bool | None]]]) -> Rule:
-    """A rule for each sentence without capital and mark: words → others, and whether these ask (None: as before)."""
+    """A rule for each sentence without capital and mark: words → new words, and True if these ask (None: as before)."""
 
     def rule(text: str) -> Iterator[str]:
         sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.replace("’", "'").split()))
-        for place, sentence in enumerate(sentences):
+        for index, sentence in enumerate(sentences):
             words = sentence.rstrip(".?! ")
             mark = sentence[len(words) :].strip()
             small_i = text == text.lower() or re.search(r"\bi\b", sentence) is not None
             for new, asks in rewrite(re.sub(r"\bi\b", "I", _plain_start(words))) if not is_term(sentence) else ():
                 end = mark if asks is None or not mark else "?" if asks else "." if "?" in mark else mark
                 new = re.sub(r"\bI\b", "i", new) if small_i else new
-                yield " ".join([*sentences[:place], _capital_of(words, new) + end, *sentences[place + 1 :]])
+                yield " ".join([*sentences[:index], _capital_of(words, new) + end, *sentences[index + 1 :]])
 
     return rule
 
@@ -97,8 +97,8 @@ def _frames(name: str) -> Rule:
     pattern = re.compile("|".join(sorted(known, key=len, reverse=True)))
 
     def rewrite(words: str) -> Iterator[tuple[str, bool | None]]:
-        found = pattern.fullmatch(words)
-        slot = next((group for group in found.groups() if group), "") if found else words if "{}" in frames else ""
+        match = pattern.fullmatch(words)
+        slot = next((group for group in match.groups() if group), "") if match else words if "{}" in frames else ""
         if slot and not _NO_SLOT.search(slot) and (name != "request" or _REQUESTED.match(slot)):
             made = [(frame.rstrip("?").replace("{}", slot), frame.endswith("?")) for frame in frames]
             yield from (pair for pair in made if pair[0] != words)
@@ -107,14 +107,14 @@ def _frames(name: str) -> Rule:
 
 
 def _contractions(words: str) -> Iterator[tuple[str, bool | None]]:
-    """ "do not" ↔ "don't", any one place."""
+    """ "do not" ↔ "don't", at one place."""
     for pair in _DATA["contractions"].items():
         for old, new in (pair, pair[::-1]):
-            for found in re.finditer(rf"(?<![\w'-]){old}(?![\w'-])", words):
+            for match in re.finditer(rf"(?<![\w'-]){old}(?![\w'-])", words):
                 # "why don't you" is not "why do not you".
-                asks = found.start() == 0 or re.match(rf" {_SUBJECT}", words[found.end() :])
+                asks = match.start() == 0 or re.match(rf" {_SUBJECT}", words[match.end() :])
                 if not (asks and old.endswith("n't")):
-                    yield words[: found.start()] + new + words[found.end() :], None
+                    yield words[: match.start()] + new + words[match.end() :], None
 
 
 def _clause_order(words: str) -> Iterator[tuple[str, bool | None]]:
@@ -146,7 +146,7 @@ def _inversion(text: str) -> Iterator[str]:
 
 
 def _carriers(text: str) -> Iterator[str]:
-    """A term in each of some phrases, so that a term of one word has company."""
+    """A term in each of some phrases, so that a term of one word has context."""
     for carrier in CARRIERS if is_term(text) else ():
         yield _capital_of(text, carrier.replace("{}", _plain_start(text)))
 
@@ -182,11 +182,11 @@ class Syntax(RangedSettings, Source):
     rules: Sequence[str] | None = None
 
     def propose(self, request: AugmentRequest) -> list[list[Proposal]]:
-        """What the rules make of each text: that of one rule first, then of two, and so on."""
+        """The new texts of the rules: first those of one rule, then of two, and so on."""
         return [self._proposals(request, index) for index in range(len(request.texts))]
 
     def _proposals(self, request: AugmentRequest, index: int) -> list[Proposal]:
-        text, chance = request.texts[index], random.Random(request.text_seed(self.name, index))
+        text, generator = request.texts[index], random.Random(request.text_seed(self.name, index))
         rules = {name: RULES[name] for name in (RULES if self.rules is None else self.rules)}
         made = {normalise(text): Proposal(text, "")}
         level: list[tuple[str, tuple[str, ...]]] = [(text, ())]
@@ -195,11 +195,11 @@ class Syntax(RangedSettings, Source):
                 [(new, (*used, name)) for old, used in level if name not in used for new in rule(old)]
                 for name, rule in rules.items()
             ]
-            for ways in by_rule:
-                chance.shuffle(ways)
-            chance.shuffle(by_rule)
+            for pairs in by_rule:
+                generator.shuffle(pairs)
+            generator.shuffle(by_rule)
             level = []
-            for new, used in (way for turn in zip_longest(*by_rule) for way in turn if way is not None):
+            for new, used in (pair for turn in zip_longest(*by_rule) for pair in turn if pair is not None):
                 if len(made) > request.max_new:
                     break
                 if normalise(new) not in made:

@@ -1,4 +1,4 @@
-"""A labelled support set in, a table of new texts with their scores out: augmentation without a run."""
+"""Augment labelled texts without a run: a table of new texts with their scores."""
 
 import math
 from collections import Counter
@@ -18,17 +18,17 @@ from fewshot.tasks.task import normalise
 
 @dataclass(frozen=True)
 class AugmentedText:
-    """A text that was proposed for another, and what became of it.
+    """A text that was proposed for another, and the filter's verdict.
 
     Args:
         label: of both.
-        original: the text that was given.
-        text: what was made of it.
-        source: which source made it.
-        how: what the source did.
-        cosine: of both; None where the new text was not embedded.
-        margin: cosine to the prototype of its class minus that to the nearest other; None where there is no other.
-        dropped: why it is left out; None where it is kept.
+        original: the given text.
+        text: the new text.
+        source: name of its source.
+        how: the change that the source made.
+        cosine: of both; None if the new text was not embedded.
+        margin: cosine to the prototype of its class minus that to the nearest other; None if there is no other.
+        dropped: the reason if it is left out; None if it is kept.
     """
 
     label: str
@@ -42,7 +42,7 @@ class AugmentedText:
 
     @property
     def kept(self) -> bool:
-        """Whether it stands for its class."""
+        """True if it passed the filter."""
         return self.dropped is None
 
 
@@ -57,16 +57,16 @@ def augment_texts(
 ) -> list[AugmentedText]:
     """Make more of the texts of a support set.
 
-    No new text equals a text that was given or another that was kept, compared as `normalise` does. Those kept pass the
-    filter of `augmentation`; the prototype of a class is the mean of its texts and its name. A text gives as many as in
-    a run, so that its class comes to `augmentation.per_class` texts or near it, those given included.
+    No new text equals a given text or another kept one after `normalise`. Kept texts pass the filter of `augmentation`;
+    the prototype of a class is the mean of its texts and its name. A text gives as many as in a run, so that its class
+    has about `augmentation.per_class` texts, given ones included.
 
     Args:
         texts: distinct; no queries, for the prototypes are made of them.
         labels: of each text.
         embed: texts → features, of any length.
         augmentation: sources and settings; None is synonyms, syntax and adversarial substitutions with the defaults.
-        class_names: readable names of the sorted distinct labels; empty where they are not to be used.
+        class_names: readable names of the sorted distinct labels; empty: not used.
         synonyms: for each text other names of the same thing; may be empty.
         seed: root seed.
 
@@ -83,11 +83,11 @@ def augment_texts(
     augmentation = augmentation if augmentation is not None else SemanticAugmentation()
     ids = [classes.index(label) for label in labels]
     sizes = Counter(ids)
-    parts = [augmentation.max_new(sizes[own]) for own in ids]
+    max_new = [augmentation.max_new(sizes[label]) for label in ids]
     unit = CachedEmbed(lambda texts: normalize(embed(texts), dim=-1))
     request = AugmentRequest(
         texts=tuple(texts),
-        max_new=max(parts),
+        max_new=max(max_new),
         seed=seed,
         synonyms=tuple(map(tuple, synonyms)),
         classes=tuple(ids) if class_names else (),
@@ -95,7 +95,7 @@ def augment_texts(
         embed=unit,
     )
     prototypes = None
-    if len(classes) > 1:  # one class alone has no other to be near to
+    if len(classes) > 1:  # a margin needs another class
         features = unit(texts)
         sums = features.new_zeros(len(classes), features.shape[1]).index_add_(0, torch.tensor(ids), features)
         prototypes = normalize(sums + unit(class_names) if class_names else sums, dim=-1)
@@ -103,22 +103,22 @@ def augment_texts(
     selection = Selection(augmentation, unit, excluded, prototypes, distinct=True)
     rows: list[tuple[int, ScoredProposal]] = []
     for start, piece, proposals in augmentation.proposed(request):
-        places = slice(start, start + len(piece.texts))
-        opened = selection.open(piece.texts, proposals, ids[places])
-        selection.fill(opened, parts[places])
-        rows += [(place, one) for place, found in enumerate(opened, start) for one in found.close()]
+        part = slice(start, start + len(piece.texts))
+        opened = selection.open(piece.texts, proposals, ids[part])
+        selection.fill(opened, max_new[part])
+        rows += [(index, scored) for index, candidates in enumerate(opened, start) for scored in candidates.close()]
     return [
         AugmentedText(
-            label=classes[ids[place]],
-            original=texts[place],
-            text=one.text,
-            source=one.source,
-            how=one.how,
-            cosine=None if math.isnan(one.verdict.cosine) else one.verdict.cosine,
-            margin=one.verdict.margin,
-            dropped=one.verdict.dropped,
+            label=classes[ids[index]],
+            original=texts[index],
+            text=scored.text,
+            source=scored.source,
+            how=scored.how,
+            cosine=None if math.isnan(scored.verdict.cosine) else scored.verdict.cosine,
+            margin=scored.verdict.margin,
+            dropped=scored.verdict.dropped,
         )
-        for place, one in rows
+        for index, scored in rows
     ]
 
 

@@ -1,12 +1,12 @@
-"""An adapter in a folder: a LoRA as peft reads it, and a card that says where it is from and what it gains.
+"""An adapter in a folder: a LoRA as peft reads it, and a card with its sources and gains.
 
     adapter_model.safetensors   the update, in bfloat16
     adapter_config.json         peft's: rank, scale, which maps
     encoder.json                the published model it belongs to, a digest of the update, digests of what it has seen
     adapter.json                the card
 
-The first three are what `write_trained` writes, so that such a folder is good for `encoder.weights` too; `adapter.json`
-may be absent.
+`write_trained` writes the first three, so that such a folder is good for `encoder.weights` too; `adapter.json` may be
+absent.
 """
 
 from collections.abc import Mapping
@@ -35,15 +35,15 @@ class AdapterSource:
 
 @dataclass(frozen=True)
 class AdapterCard:
-    """Where an adapter is from, and what it is good for.
+    """The sources and uses of an adapter.
 
     Args:
         name: of the adapter, that of its folder.
-        summary: what it is for, one sentence.
+        summary: its purpose, one sentence.
         licence: of the weights.
-        sources: what it was trained on.
-        strength: that is advised, from 0 (as published) to 1 (as trained).
-        training: what makes it again: command, seed, steps, settings.
+        sources: the data sets that it was trained on.
+        strength: advised, from 0 (as published) to 1 (as trained).
+        training: command, seed, steps and settings of the training.
         gains: data set → episodes such as `5w1s` → accuracy as published and with the adapter, in per cent.
     """
 
@@ -58,13 +58,13 @@ class AdapterCard:
 
 @dataclass(frozen=True)
 class StoredAdapter:
-    """An adapter as it was read: its card and its weights at full strength."""
+    """An adapter: its card and its weights at full strength."""
 
     card: AdapterCard
     weights: TrainedWeights
 
     def at_strength(self, strength: float | None = None) -> TrainedWeights | None:
-        """The weights for `Encoder.with_trained`, scaled; None where the published ones are left as they are.
+        """The weights for `Encoder.with_trained`, scaled; None if the published ones stay unchanged.
 
         Args:
             strength: from 0 to 1; None is the card's.
@@ -83,7 +83,7 @@ def write_adapter(folder: Path | str, adapter: StoredAdapter, settings: Mapping[
 
 
 def read_adapter(folder: Path | str) -> StoredAdapter:
-    """Read what `write_adapter` wrote, or a LoRA that was saved otherwise, whose card then has its name alone.
+    """Read an adapter that `write_adapter` wrote, or a LoRA without a card, which gets one with its name alone.
 
     Raises:
         EncoderError: no trained weights, damaged ones, or a card of another form.
@@ -111,7 +111,7 @@ def _card(content: Mapping[str, Any]) -> AdapterCard:
         raise ValueError(f"strength={strength}, expected {SHARE[1]}")
     values["sources"] = tuple(AdapterSource(**source) for source in values["sources"])
     values["gains"] = {
-        name: {asked: (float(before), float(after)) for asked, (before, after) in own.items()}
-        for name, own in values["gains"].items()
+        name: {episodes: (float(before), float(after)) for episodes, (before, after) in gains.items()}
+        for name, gains in values["gains"].items()
     }
     return AdapterCard(**values)

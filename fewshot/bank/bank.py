@@ -48,7 +48,7 @@ class Bank:
             adapter.weights.check_base(encoder.model, encoder.identity)
 
     def encoder(self, name: str | None, strength: float | None = None) -> Encoder:
-        """The encoder with an adapter beside its weights, or as published where name is None or strength 0.
+        """The encoder with an adapter beside its weights, or as published if name is None or strength 0.
 
         Args:
             name: one of `adapters`.
@@ -66,12 +66,12 @@ class Bank:
         strength = adapter.card.strength if strength is None else float(strength)
         if (name, strength) not in self._encoders:
             weights = adapter.at_strength(strength)
-            own = self._model.published if weights is None else self._model.encoder(weights)
-            self._encoders[name, strength] = own
+            encoder = self._model.published if weights is None else self._model.encoder(weights)
+            self._encoders[name, strength] = encoder
         return self._encoders[name, strength]
 
     def encode(self, texts: Iterable[str], adapters: Sequence[Named]) -> Float[Tensor, "n_texts dim"]:
-        """Features of each text with its own adapter, float32 on the CPU: from the caches, or computed in one go.
+        """Features of each text with its adapter, float32 on the CPU: from the caches, or computed in common batches.
 
         Args:
             texts: a list, an array or a column.
@@ -84,5 +84,5 @@ class Bank:
         texts = checked_texts(texts)
         if len(texts) != len(adapters):
             raise ConfigError(f"Got {len(texts)} texts and {len(adapters)} adapters, expected one for each text.")
-        named = [asked if isinstance(asked, tuple) else (asked, None) for asked in adapters]
-        return self._model.encode(texts, [self.encoder(*own) for own in named])
+        named = [adapter if isinstance(adapter, tuple) else (adapter, None) for adapter in adapters]
+        return self._model.encode(texts, [self.encoder(name, strength) for name, strength in named])

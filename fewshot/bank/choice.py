@@ -1,15 +1,15 @@
-"""Which adapter suits a support, and at what strength: by the likelihood of its texts, left out one at a time.
+"""Choose an adapter and its strength for a support by the likelihood of its texts, left out one at a time.
 
     p_c = normalize(sum of the unit features of the texts and the label name of class c)
     l_i = log softmax(scale * x_i . p / T)[c_i], where p of the own class c_i is without x_i
 
-T is fitted for each encoder by itself. An adapter is taken where its mean gain over the published weights is larger
-than two standard errors of that gain over texts: one is too few where the best of several is taken.
+T is fitted for each encoder by itself. An adapter is taken if its mean gain over the published weights is larger than
+two standard errors of that gain over texts: one is too few for the best of several.
 """
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -32,23 +32,23 @@ log = logging.getLogger(__name__)
 
 STRENGTHS = (0.25, 0.5, 1.0)
 ERRORS = 2.0  # standard errors that a gain has to exceed
-FEWEST = 4  # texts left out; of fewer the standard error says nothing
-_MOST = 400  # texts of a support that are looked at
-_SEEN = 0.1  # share of its texts above which an adapter has seen a support; less is chance, such as greetings
+FEWEST = 4  # texts left out; with fewer the standard error means nothing
+_MAX_TEXTS = 400  # of a support that are compared
+_SEEN = 0.1  # share of texts above which an adapter has seen a support; fewer may be chance, such as greetings
 _SCALE = 20.0
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What was chosen, and why.
+    """The chosen adapter, and the reason.
 
     Args:
         encoder: with the adapter at its strength, or as published.
         name: of the adapter; None is the published weights.
-        strength: 0 with these.
+        strength: 0 for the published weights.
         gain: mean gain of the likelihood of a text left out, in nats, of the best adapter.
         standard_error: of the gain, over texts.
-        n_texts: how many were left out, one at a time.
+        n_texts: number of texts left out, one at a time.
     """
 
     encoder: Encoder
@@ -60,7 +60,7 @@ class Chosen:
 
     @property
     def sentence(self) -> str:
-        """What was chosen and why, for a person to read."""
+        """The choice and its reason, for a person to read."""
         if self.n_texts < FEWEST:
             return f"Too few texts to choose an adapter by ({self.n_texts}), so the published encoder stays as it is."
         if math.isnan(self.standard_error):
@@ -71,16 +71,16 @@ class Chosen:
         return f"Adapter {self.name} at strength {self.strength:g}: {of}."
 
     def details(self) -> dict[str, Any]:
-        """The same as JSON can hold it."""
+        """The choice as JSON can hold it."""
         gain = self.gain if math.isfinite(self.gain) else None
         error = None if math.isnan(self.standard_error) else self.standard_error
-        found = {"name": self.name, "strength": self.strength, "gain": gain, "standard_error": error}
-        return found | {"n_texts": self.n_texts, "sentence": self.sentence}
+        values = {"name": self.name, "strength": self.strength, "gain": gain, "standard_error": error}
+        return values | {"n_texts": self.n_texts, "sentence": self.sentence}
 
 
 @dataclass(frozen=True)
 class AdapterChoice:
-    """Chooses an adapter of a bank for a support.
+    """Choose an adapter of a bank for a support.
 
     Args:
         encoder: as published.
@@ -97,7 +97,7 @@ class AdapterChoice:
 
     @classmethod
     def of(cls, encoder: Encoder) -> "AdapterChoice | None":
-        """A choice of the adapters that come with the package for an encoder as published; None if there are none."""
+        """A choice of the shipped adapters that fit a published encoder; None if there are none."""
         adapters = {} if encoder.trained is not None else fitting_adapters(encoder)
         return cls(encoder, adapters) if adapters else None
 
@@ -108,23 +108,23 @@ class AdapterChoice:
 
     @cached_property
     def _merged(self) -> SharedModel:
-        """What is handed over: merged, as a saved classifier is read again."""
+        """The model of chosen encoders, whose adapters are merged, as in a saved classifier."""
         return SharedModel(self.encoder)
 
     def choose(self, support: LabelledTexts) -> Chosen:
         """The encoder that suits a support best, or the published one unless another is surely better."""
-        looked_at, candidates = _thinned(support), self._candidates(support)
-        everything, n_texts = looked_at.with_names_as_texts(), len(looked_at.texts)
-        n_scored = len(_left_out(everything.classes, n_texts))
+        sample, candidates = _thinned(support), self._candidates(support)
+        evidence, n_texts = sample.with_names_as_texts(), len(sample.texts)
+        n_scored = len(_left_out(evidence.classes, n_texts))
         if not candidates or n_scored < FEWEST:
             return Chosen(self.encoder, n_texts=n_scored)
-        texts = list(everything.texts)
-        asked = [own for own in (None, *candidates) for _ in texts]
-        features = self._bank.encode(texts * (1 + len(candidates)), asked).split(len(texts))
-        before, *others = (left_out_likelihoods(own, everything.classes, n_texts) for own in features)
+        texts = list(evidence.texts)
+        adapters = [adapter for adapter in (None, *candidates) for _ in texts]
+        features = self._bank.encode(texts * (1 + len(candidates)), adapters).split(len(texts))
+        before, *others = (left_out_likelihoods(part, evidence.classes, n_texts) for part in features)
         best = Chosen(self.encoder, gain=-math.inf)
-        for (name, strength), found in zip(candidates, others, strict=True):
-            gains = found - before
+        for (name, strength), likelihoods in zip(candidates, others, strict=True):
+            gains = likelihoods - before
             gain, error = float(gains.mean()), float(gains.std()) / math.sqrt(n_scored)
             if gain > best.gain:
                 best = Chosen(self.encoder, name, strength, gain, error, n_scored)
@@ -135,14 +135,14 @@ class AdapterChoice:
 
     def _candidates(self, support: LabelledTexts) -> list[tuple[str, float]]:
         digests = text_digests(support.texts)
-        found = []
+        candidates = []
         for name, adapter in self.adapters.items():
             n_seen = adapter.weights.count_seen(digests)
             if n_seen > _SEEN * len(digests):
                 log.info(f"The adapter {name} was trained on {n_seen} of these texts, so it is left out.")
             else:
-                found += [(name, strength) for strength in self.strengths]
-        return found
+                candidates += [(name, strength) for strength in self.strengths]
+        return candidates
 
 
 def left_out_likelihoods(
@@ -153,30 +153,28 @@ def left_out_likelihoods(
     Args:
         features: of the texts, and of label names behind them.
         classes: of both.
-        n_texts: how many are texts. One that is all the evidence of its class is not scored.
+        n_texts: number of the texts; one that is all the evidence of its class is not scored.
     """
     unit = normalize(features, dim=-1)
     sums = torch.zeros(int(classes.max()) + 1, unit.shape[1]).index_add_(0, classes, unit)
     scored = _left_out(classes, n_texts)
-    own, left_out = classes[scored], unit[scored]
+    targets, left_out = classes[scored], unit[scored]
     logits = left_out @ normalize(sums, dim=-1).T
-    without = (left_out * normalize(sums[own] - left_out, dim=-1)).sum(-1, keepdim=True)
-    logits = _SCALE * logits.scatter(1, own[:, None], without)
-    temperature = fit_temperature(logits[None], own[None], label_smoothing=1 / (len(own) + 2))
-    return (logits.double() / temperature).log_softmax(-1).gather(1, own[:, None])[:, 0]
+    without = (left_out * normalize(sums[targets] - left_out, dim=-1)).sum(-1, keepdim=True)
+    logits = _SCALE * logits.scatter(1, targets[:, None], without)
+    temperature = fit_temperature(logits[None], targets[None], label_smoothing=1 / (len(targets) + 2))
+    return (logits.double() / temperature).log_softmax(-1).gather(1, targets[:, None])[:, 0]
 
 
 def _left_out(classes: Int[Tensor, " n_evidence"], n_texts: int) -> Int[Tensor, " n_left_out"]:
-    """Places of the texts whose class has more evidence than them."""
+    """Indices of the texts whose class has further evidence."""
     return (torch.bincount(classes)[classes[:n_texts]] > 1).nonzero().flatten()
 
 
 def _thinned(support: LabelledTexts) -> LabelledTexts:
-    """At most `_MOST` of the texts, the first ones of each class alike; but one of each class at least."""
-    if len(support.texts) <= _MOST:
+    """The first texts of each class, equally many and at least one, `_MAX_TEXTS` in all."""
+    if len(support.texts) <= _MAX_TEXTS:
         return support
-    each = max(1, _MOST // len(support.labels))
-    places: Iterable[Tensor] = (
-        (support.classes == number).nonzero().flatten()[:each] for number in range(len(support.labels))
-    )
-    return support.subset(torch.cat(list(places)).sort().values)
+    each = max(1, _MAX_TEXTS // len(support.labels))
+    indices = [(support.classes == label).nonzero().flatten()[:each] for label in range(len(support.labels))]
+    return support.subset(torch.cat(indices).sort().values)

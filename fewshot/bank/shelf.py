@@ -1,4 +1,4 @@
-"""Where adapters are found: those that come with the package by name, others in a folder or on the hub."""
+"""Find adapters: those that come with the package by name, others in a folder or on the hub."""
 
 import functools
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ _FOLDER = "adapters"
 
 @functools.cache
 def shipped_adapters() -> Mapping[str, StoredAdapter]:
-    """Name → adapter, of those that come with the package; they belong to the bundled MiniLM."""
+    """The adapters that come with the package, by name; they belong to the bundled MiniLM."""
     folder = shipped("weights") / _FOLDER
-    found = sorted(path.parent for path in folder.glob(f"*/{DESCRIPTION}"))
-    return MappingProxyType({path.name: read_adapter(path) for path in found})
+    folders = sorted(path.parent for path in folder.glob(f"*/{DESCRIPTION}"))
+    return MappingProxyType({path.name: read_adapter(path) for path in folders})
 
 
 def fitting_adapters(encoder: Encoder) -> dict[str, StoredAdapter]:
-    """Name → adapter, of those that come with the package and belong to the published model of an encoder."""
-    return {name: one for name, one in shipped_adapters().items() if one.weights.base == encoder.identity}
+    """The adapters that come with the package and belong to the published model of an encoder, by name."""
+    return {name: adapter for name, adapter in shipped_adapters().items() if adapter.weights.base == encoder.identity}
 
 
 def find_adapter(name: Path | str) -> StoredAdapter:
@@ -35,11 +35,11 @@ def find_adapter(name: Path | str) -> StoredAdapter:
         ConfigError: there is none.
         EncoderError: it cannot be read.
     """
-    known = shipped_adapters()
-    if str(name) in known:
-        return known[str(name)]
+    adapters = shipped_adapters()
+    if str(name) in adapters:
+        return adapters[str(name)]
     if not Path(name).expanduser().is_dir() and "/" not in str(name):
-        listed = ", ".join(known) or "none in this version"
+        listed = ", ".join(adapters) or "none in this version"
         raise ConfigError(f"There is no adapter {str(name)!r}. Expected {listed}, a folder, or OWNER/NAME on the hub.")
     return read_adapter(fetched(name, DESCRIPTION))
 

@@ -1,11 +1,11 @@
-"""Elastic weight consolidation: train an encoder on new texts, held where the old ones need it.
+"""Elastic weight consolidation: train an encoder on new texts, and keep the weights that matter for the old ones.
 
     L(theta) = CE(new texts) + strength / 2 * sum_i F_i (theta_i - theta*_i)^2
     F_i = mean_x sum_y p(y|x) (d log p(y|x) / d theta_i)^2        then F <- decay * F_old + F_new
 
-`theta*` are the weights before, `F` the diagonal of their Fisher information on the old texts.  It stands for the old
-texts and is kept in their place; one penalty around the newest weights stands for all tasks before.  Labels are drawn
-from the classifier's own probabilities, one a text.  The rows of labels that have no new text stay as they are.
+`theta*` are the weights before, `F` the diagonal of their Fisher information on the old texts.  It is kept instead of
+the old texts; one penalty around the newest weights stands for all tasks before.  Labels are drawn from the
+classifier's own probabilities, one a text.  The rows of labels without a new text stay unchanged.
 
 Source: Kirkpatrick et al. 2017, "Overcoming catastrophic forgetting in neural networks",
 https://arxiv.org/abs/1612.00796; Schwarz et al. 2018, "Progress & Compress", https://arxiv.org/abs/1805.06370,
@@ -33,12 +33,12 @@ from fewshot.training import run_loop
 
 @dataclass(frozen=True)
 class Consolidation(TuningSettings):
-    """How an encoder is trained on new texts with the weights held that the old ones need.
+    """Settings of elastic weight consolidation.
 
     Args:
         strength: of the penalty; 0 is fine-tuning, which forgets.
-        decay: what is left of the Fisher information of earlier tasks at each further one.
-        fisher_texts: texts at most from which the Fisher information is estimated, spread over the classes.
+        decay: factor of the Fisher information of earlier tasks at each further one.
+        fisher_texts: maximum of texts from which the Fisher information is estimated, spread over the classes.
 
     The other settings are those of `TuningSettings`; nothing is held out.
     """
@@ -67,7 +67,7 @@ class Consolidation(TuningSettings):
         """The Fisher information of the weights of an encoder on some texts; nothing is trained."""
         copied = TrainableEncoder(encoder, self.trainable).eval()
         weights = _trained(copied)
-        found = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         generator = child_generator(seed, "fisher")
         chosen = BalancedBatches(classes, min(self.fisher_texts, len(texts)), 1, seed)(1).tolist()
         for index in chosen:
@@ -76,10 +76,10 @@ class Consolidation(TuningSettings):
                 scores = (classifier.logits(features[None])[0, 0] / temperature).log_softmax(-1)
                 drawn = torch.multinomial(scores.detach().exp(), 1, generator=generator)
                 gradients = torch.autograd.grad(scores[drawn[0]], list(weights.values()), allow_unused=True)
-            for total, gradient in zip(found.values(), gradients, strict=True):
+            for total, gradient in zip(totals.values(), gradients, strict=True):
                 if gradient is not None:
                     total += gradient.square()
-        return Fisher({name: (total / len(chosen)).cpu() for name, total in found.items()})
+        return Fisher({name: (total / len(chosen)).cpu() for name, total in totals.items()})
 
     def train(
         self,
@@ -95,24 +95,24 @@ class Consolidation(TuningSettings):
         Args:
             encoder: is not changed.
             head: with a row for each label, new ones among them; is not changed.
-            texts, classes: what is new, and the row of each.
-            fisher: of what is to be kept; None keeps nothing.
+            texts, classes: the new texts, and the row of each.
+            fisher: of the old texts; None: no penalty.
             seed: streams `batches` and `consolidation`.
         """
         copied = TrainableEncoder(encoder, self.trainable)
-        own = head.twin().to(next(copied.parameters()).device)
-        known = torch.zeros(len(own.rows), 1).index_fill_(0, classes.unique(), 1.0)
-        own.rows.register_hook(lambda gradient: gradient * known.to(gradient.device))
-        objective = ConsolidationObjective(copied, own, texts, classes, fisher, self)
+        trained = head.twin().to(next(copied.parameters()).device)
+        has_text = torch.zeros(len(trained.rows), 1).index_fill_(0, classes.unique(), 1.0)
+        trained.rows.register_hook(lambda gradient: gradient * has_text.to(gradient.device))
+        objective = ConsolidationObjective(copied, trained, texts, classes, fisher, self)
         plan = self.planned(len(texts))
         groups = copied.parameter_groups(plan.learning_rate, plan.layer_decay)
-        groups.append({"params": [own.rows], "lr": plan.head_learning_rate, "weight_decay": 0.0})
+        groups.append({"params": [trained.rows], "lr": plan.head_learning_rate, "weight_decay": 0.0})
         draw = StepBatches(BalancedBatches(classes, plan.batch, plan.per_class, seed), plan.accumulate)
         run_loop(
             plan, objective, groups, draw, None, seed=seed, title="Learning on", stream="consolidation",
             count=len, stop_at=plan.steps,
         )  # fmt: skip
-        return copied.merged(), own.cpu().requires_grad_(False)
+        return copied.merged(), trained.cpu().requires_grad_(False)
 
 
 class ConsolidationObjective(nn.Module):
@@ -144,8 +144,8 @@ class ConsolidationObjective(nn.Module):
         if not self.start:
             return {"loss": task}
         weights = _trained(self.encoder)
-        moved = [(self.values[name] * (weights[name] - start).square()).sum() for name, start in self.start.items()]
-        penalty = self.settings.strength / 2 * torch.stack(moved).sum()
+        changes = [(self.values[name] * (weights[name] - start).square()).sum() for name, start in self.start.items()]
+        penalty = self.settings.strength / 2 * torch.stack(changes).sum()
         return {"loss": task + penalty, "task": task, "penalty": penalty}
 
 

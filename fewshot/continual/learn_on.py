@@ -4,7 +4,7 @@
 |---|---|---|
 | `prototypes` | nothing | class sums and one scatter matrix, see `ClassStatistics` |
 | `freeze` | the head's rows of the labels that have new texts | nothing |
-| `replay` | the head | 20 texts of each label, which cover its others best |
+| `replay` | the head | 20 texts of each label, which cover the others best |
 | `ewc` | encoder, and the rows as in `freeze` | the Fisher information of the encoder's weights |
 """
 
@@ -40,12 +40,12 @@ _FEWEST = 20  # texts on which a temperature is fitted
 
 @dataclass(frozen=True)
 class NewTexts:
-    """What a classifier learns on from.
+    """Labelled texts for a fitted classifier.
 
     Args:
         texts: one or more.
         labels: of each.
-        label_names: label → readable name; one more text of a label that the classifier does not have yet.
+        label_names: label → readable name; used as a text of a label that the classifier does not have yet.
     """
 
     texts: Sequence[str]
@@ -58,26 +58,27 @@ class NewTexts:
                 f"Got {len(self.texts)} texts and {len(self.labels)} labels, expected one or more, with a label each."
             )
         object.__setattr__(self, "labels", [plain_label(label) for label in self.labels])
-        object.__setattr__(self, "label_names", {plain_label(own): name for own, name in self.label_names.items()})
+        names = {plain_label(label): name for label, name in self.label_names.items()}
+        object.__setattr__(self, "label_names", names)
 
     def with_names(self, known: Iterable[Label] = ()) -> tuple[list[str], list[Label]]:
-        """Texts and labels, the names of labels that are not known yet among them."""
-        own = [label for label in dict.fromkeys(self.labels) if label in self.label_names and label not in set(known)]
-        return [*self.texts, *(self.label_names[label] for label in own)], [*self.labels, *own]
+        """Texts and labels, with the names of labels that are not known yet as texts."""
+        new = [label for label in dict.fromkeys(self.labels) if label in self.label_names and label not in set(known)]
+        return [*self.texts, *(self.label_names[label] for label in new)], [*self.labels, *new]
 
 
 def learn_on(classifier: TextClassifier, new: NewTexts, method: str = "prototypes", seed: int = 0) -> TextClassifier:
-    """The classifier that knows the new texts as well.
+    """The classifier updated with new texts.
 
     Args:
         classifier: fitted, or the result of an earlier call with the same method.
         new: texts of its labels or of new ones.
         method: one of `METHODS`.
-        seed: of what is trained.
+        seed: of the training.
 
     Raises:
-        ConfigError: no such method; the classifier gives several labels, or rejects texts; or it holds nothing that
-            this method could go on from.
+        ConfigError: no such method; the classifier gives several labels, or rejects texts; or it lacks the state that
+            this method needs.
     """
     if method not in METHODS:
         raise ConfigError(f"Got method={method!r}, expected {one_of(*METHODS)[1]}. Correct it.")
@@ -100,7 +101,7 @@ def learn_on(classifier: TextClassifier, new: NewTexts, method: str = "prototype
 
 
 def _prototypes(classifier: TextClassifier, new: NewTexts, seed: int) -> TextClassifier:
-    """Statistics of old and new texts, and the discriminant of all."""
+    """The discriminant by the statistics of old and new texts."""
     before = None if classifier.memory is None else classifier.memory.statistics
     texts, labels = new.with_names(classifier.labels if before is not None or classifier.evidence else ())
     features = normalize(classifier.encoder.encode(texts), dim=-1)
@@ -111,7 +112,7 @@ def _prototypes(classifier: TextClassifier, new: NewTexts, seed: int) -> TextCla
     else:
         mapped = before.feature_map
     known = in_order([*labels, *(() if before is None else before.labels)])
-    classes = places(labels, known)
+    classes = indices(labels, known)
     added = ClassStatistics.of(features, classes, known, mapped)
     statistics = added if before is None else before + added
     return replace(
@@ -135,7 +136,7 @@ def _freeze(classifier: TextClassifier, new: NewTexts, seed: int) -> TextClassif
 
 
 def _replay(classifier: TextClassifier, new: NewTexts, seed: int) -> TextClassifier:
-    """The head tuned on old and new texts, of which some are kept."""
+    """The head tuned on old and new texts; some of both are kept."""
     old = held_evidence(classifier).support
     assert isinstance(old, LabelledTexts)
     names = None if old.label_names is None else dict(zip(old.labels, old.label_names, strict=True))
@@ -155,21 +156,21 @@ def _replay(classifier: TextClassifier, new: NewTexts, seed: int) -> TextClassif
 def consolidated(
     classifier: TextClassifier, new: NewTexts, seed: int, settings: Consolidation | None = None
 ) -> TextClassifier:
-    """Encoder and rows trained on the new texts, the encoder held where the old ones need it; None: the defaults."""
+    """Encoder and rows trained on the new texts by elastic weight consolidation; `settings` None: the defaults."""
     settings = settings or Consolidation()
     fisher = None if classifier.memory is None else classifier.memory.fisher
     if fisher is None:
         old_texts, old_labels, _ = _old(classifier, "ewc")
-        old_classes = places(old_labels, classifier.labels)
+        old_classes = indices(old_labels, classifier.labels)
         fisher = settings.fisher(
             classifier.encoder, classifier.classifier, classifier.temperature, old_texts, old_classes, seed
         )
     texts, _, classes, head, known = _extended(classifier, new)
     encoder, trained = settings.train(classifier.encoder, head, texts, classes, fisher, seed)
-    own = trained.classifier()
-    more = settings.fisher(encoder, own, classifier.temperature, texts, classes, seed)
-    memory = Memory("ewc", fisher=fisher.scaled(settings.decay) + more)
-    return replace(classifier, encoder=encoder, classifier=own, labels=known, memory=memory)
+    head_classifier = trained.classifier()
+    new_fisher = settings.fisher(encoder, head_classifier, classifier.temperature, texts, classes, seed)
+    memory = Memory("ewc", fisher=fisher.scaled(settings.decay) + new_fisher)
+    return replace(classifier, encoder=encoder, classifier=head_classifier, labels=known, memory=memory)
 
 
 METHODS: dict[str, Callable[[TextClassifier, NewTexts, int], TextClassifier]] = {
@@ -181,26 +182,26 @@ METHODS: dict[str, Callable[[TextClassifier, NewTexts, int], TextClassifier]] = 
 
 
 def in_order(labels: Iterable[Label]) -> tuple[Label, ...]:
-    """Each label once, in the order in which `LabelledTexts.of` puts them: whole numbers before strings."""
+    """The distinct labels in the order of `LabelledTexts.of`: whole numbers before strings."""
     return tuple(sorted(set(labels), key=lambda label: (isinstance(label, str), label)))
 
 
-def places(labels: Sequence[Label], known: Sequence[Label]) -> Int[Tensor, " n"]:
-    """The place of each label among those that are known."""
+def indices(labels: Sequence[Label], known: Sequence[Label]) -> Int[Tensor, " n"]:
+    """The index of each label in `known`."""
     numbers = {label: number for number, label in enumerate(known)}
     return torch.tensor([numbers[label] for label in labels], dtype=torch.long)
 
 
 def _old(classifier: TextClassifier, method: str) -> tuple[list[str], list[Label], Float[Tensor, "n_texts dim"]]:
-    """Texts, labels and features that the classifier was fitted on, its label names among them."""
+    """Texts, labels and features that the classifier was fitted on, with its label names as texts."""
     if classifier.evidence is None:
         earlier = "" if classifier.memory is None else f" It has learnt on by method={classifier.memory.method!r}."
         raise ConfigError(
             f"The classifier no longer holds the texts that it was fitted on, from which method={method!r} would "
             f"start.{earlier} Go on with the same method, or fit it anew."
         )
-    everything = classifier.evidence.support.with_names_as_texts()
-    return list(everything.texts), own_labels(everything), classifier.evidence.features
+    support = classifier.evidence.support.with_names_as_texts()
+    return list(support.texts), own_labels(support), classifier.evidence.features
 
 
 def _extended(
@@ -210,29 +211,32 @@ def _extended(
     texts, labels = new.with_names(classifier.labels)
     features = normalize(classifier.encoder.encode(texts), dim=-1)
     known = in_order([*classifier.labels, *labels])
-    classes = places(labels, known)
-    head = with_new_rows(classifier.classifier, places(classifier.labels, known), len(known), features, classes)
+    classes = indices(labels, known)
+    head = with_new_rows(classifier.classifier, indices(classifier.labels, known), len(known), features, classes)
     return texts, features, classes, head, known
 
 
 def _temperature(
     before: float, statistics: ClassStatistics, features: Float[Tensor, "n dim"], classes: Int[Tensor, " n"]
 ) -> float:
-    """From the logits of each half of the texts by the statistics of all others; `before` where they are too few."""
+    """A temperature fitted to the logits of each half of the texts by the statistics of all others.
+
+    `before` if there are too few texts.
+    """
     if len(features) < _FEWEST:
         return before
     halves = torch.arange(len(features)) % 2
     logits, targets = [], []
     for half in (0, 1):
         rows = halves == half
-        own = ClassStatistics.of(features[rows], classes[rows], statistics.labels, statistics.feature_map)
-        rest = statistics - own
-        scored = rest.classifier().logits(features[rows][None])[0]
-        there = rest.counts[classes[rows]] > 0.5
-        logits.append(scored[there])
-        targets.append(classes[rows][there])
-    held, target = torch.cat(logits), torch.cat(targets)
+        of_half = ClassStatistics.of(features[rows], classes[rows], statistics.labels, statistics.feature_map)
+        others = statistics - of_half
+        has_others = others.counts[classes[rows]] > 0.5
+        logits.append(others.classifier().logits(features[rows][None])[0][has_others])
+        targets.append(classes[rows][has_others])
+    held_out, target = torch.cat(logits), torch.cat(targets)
     if not len(target):
         return before
-    held = torch.where(held.isinf(), held[held.isfinite()].min(), held)  # a label whose texts are all in this half
-    return fit_temperature(held[None], target[None], label_smoothing=1 / (len(target) + 2))
+    # Infinite: a label whose texts are all in this half.
+    held_out = torch.where(held_out.isinf(), held_out[held_out.isfinite()].min(), held_out)
+    return fit_temperature(held_out[None], target[None], label_smoothing=1 / (len(target) + 2))

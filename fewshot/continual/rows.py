@@ -11,7 +11,7 @@ from fewshot.learners.centroid import NearestPrototype
 from fewshot.learners.learner import Classifier
 from fewshot.learners.prototypical import ProjectedPrototype
 
-L2_TO_START = 1.0  # the larger penalty of `HeadTuner`: no text of the other labels is there to choose one by
+L2_TO_START = 1.0  # the larger penalty of `HeadTuner`; without texts of the other labels it cannot be chosen
 _ITERATIONS = 60
 
 
@@ -26,7 +26,7 @@ def with_new_rows(
 
     Args:
         classifier: by one row per label.
-        before: places of its rows among all.
+        before: indices of its rows among all.
         n_rows: of all.
         features: of new texts.
         classes: the row of each.

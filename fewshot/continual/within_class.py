@@ -14,17 +14,17 @@ from fewshot.resources import shipped
 from fewshot.storage import read_tensors
 
 FOLDER, FILE = "within_class", "directions.safetensors"
-WIDTH = 4096  # random units where texts are many
-MANY = 10  # texts of a class on average, from which random units pay
+WIDTH = 4096  # random units, if texts are many
+MANY = 10  # texts of a class on average, from which random units help
 
 
 def feature_map(encoder: Encoder, dim: int, texts_per_class: float) -> FeatureMap:
-    """The map for features of an encoder: damped directions where they are known, random units where texts are many.
+    """The map for features of an encoder: damped directions if they are known, random units if texts are many.
 
     Args:
         encoder: of the features.
         dim: number of features.
-        texts_per_class: how many texts a class has on average when the map is chosen; it stays for what comes later.
+        texts_per_class: mean number of texts when the map is chosen; the map stays for later texts.
     """
     directions, damping = _shipped()
     if encoder.model != BUNDLED or directions.shape[1] != dim:

@@ -1,4 +1,4 @@
-"""How large and how fast a classifier is, and how often two of them are right on the same texts."""
+"""Size and speed of a classifier, and the accuracies of two of them on the same texts."""
 
 import statistics
 import time
@@ -11,17 +11,17 @@ from fewshot.encoders import Encoder
 from fewshot.evaluation.intervals import Estimate, paired_difference
 from fewshot.text_classifier import TextClassifier
 
-_TEXTS, _SINGLE = 512, 20  # that are timed in one go, and one by one
-_SECONDS = 1.0  # that timing in one go takes at least
+_TEXTS, _SINGLE = 512, 20  # timed in one call, and one by one
+_SECONDS = 1.0  # minimum for the timing of many
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a classifier takes.
+    """Size and speed of a classifier.
 
     Args:
         n_bytes: of the encoder's weights on disk.
-        texts_per_second: of many texts in one go, without a cache.
+        texts_per_second: of many texts in one call, without a cache.
         milliseconds: of a single text, the median.
     """
 
@@ -31,7 +31,7 @@ class Cost:
 
     @classmethod
     def of(cls, classifier: TextClassifier, texts: Sequence[str]) -> "Cost":
-        """Measure it on at least one text; on a busy machine two classifiers are slowed alike, roughly."""
+        """Measure it on at least one text."""
         fresh, texts = classifier.without_cache(), list(dict.fromkeys(texts))[:_TEXTS]
         fresh.predict(texts[:_SINGLE])  # loads
         n_read, started = 0, time.perf_counter()
@@ -59,7 +59,7 @@ class Accuracies:
 
     @classmethod
     def of(cls, teacher_right: Sequence[bool], student_right: Sequence[bool]) -> "Accuracies":
-        """From which texts each gets right."""
+        """From the texts that each gets right."""
         before, after = torch.tensor(teacher_right).double(), torch.tensor(student_right).double()
         return cls(float(before.mean()), float(after.mean()), paired_difference(after, before))
 
@@ -75,9 +75,9 @@ def bytes_of(encoder: Encoder) -> int:
     trained = encoder.trained
     changed = 0
     if trained is not None:
-        sizes = [trained.stored if one.is_floating_point() else one.dtype for one in trained.tensors.values()]
-        counts = [one.numel() for one in trained.tensors.values()]
-        changed = sum(count * dtype.itemsize for count, dtype in zip(counts, sizes, strict=True))
+        for tensor in trained.tensors.values():
+            dtype = trained.stored if tensor.is_floating_point() else tensor.dtype
+            changed += tensor.numel() * dtype.itemsize
         if not encoder.HAS_LAYERS:
             return changed
     return changed + sum(file.stat().st_size for file in encoder.folder.rglob("*.safetensors"))

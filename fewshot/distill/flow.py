@@ -1,9 +1,8 @@
-"""From a classifier to a small one: texts without labels, a student encoder, and a classifier on its features.
+"""Distil a classifier into a small one, with texts without labels.
 
-The student's classifier is the teacher's own, which reads the student's features in the place of its encoder's, at a
-temperature of its own. The texts that the teacher was fitted on are not among those that the student trains on, so that
-sets of labels and rejection can be calibrated on them: folds of them are held out from classifiers on the student's
-features.
+The student's classifier is the teacher's, on the student's features and at another temperature. The student does not
+train on the texts that the teacher was fitted on, so that prediction sets and rejection can be calibrated on them:
+folds of them are held out from classifiers on the student's features.
 """
 
 import logging
@@ -35,8 +34,8 @@ from fewshot.training.store import Store
 log = logging.getLogger(__name__)
 
 STUDENTS: dict[str, type[Student]] = {kind.name: kind for kind in (StaticStudent, LayersStudent, DeepSeekStudent)}
-MAX_TEXTS = 50_000  # more teach little more, and take the teacher's time
-_OF_THE_TEACHER = ("accuracy", "command", "out_of_fold")  # of its details
+MAX_TEXTS = 50_000  # more gain little, and the teacher has to encode them
+_NOT_COPIED = ("accuracy", "command", "out_of_fold")  # of the teacher's details
 _TEMPERATURES = torch.logspace(-1.5, 1.5, 121)
 
 
@@ -48,19 +47,19 @@ def distill(
     seed: int = 0,
     store: Store | None = None,
 ) -> TextClassifier:
-    """A classifier of the same labels with a small encoder that learnt from the teacher.
+    """Distil a classifier into one of the same labels with a small encoder.
 
     Args:
         teacher: is not changed.
         texts: of the task, without labels, the more the better; at most 50,000 are used. None: the general vectors that
-            come with the package are taken as they are, which is less accurate, see `docs/distillation.md`.
-        student: one of `STUDENTS` by name, or with settings of its own.
-        seed: of what is drawn and held out.
-        store: where the training keeps checkpoints; None keeps none.
+            come with the package are used unchanged, which is less accurate, see `docs/distillation.md`.
+        student: one of `STUDENTS` by name, or an instance with other settings.
+        seed: of random draws.
+        store: for checkpoints; None keeps none.
 
     Returns:
-        A `TextClassifier` like any other; `details["distilled"]` says how it came about, and of what share of the
-        texts held out its most probable label is the teacher's.
+        A `TextClassifier` like any other; `details["distilled"]` has the settings, and the share of held-out texts on
+        which its most probable label is the teacher's.
 
     Raises:
         ConfigError: no such student, or it cannot learn from this teacher or without texts.
@@ -77,12 +76,12 @@ def distill(
         lessons = Lessons.of(teacher.encoder, chosen, head, teacher.temperature, seed=seed)
         encoder = kind.learn(lessons, seed, store).reading(teacher.long_texts)
         record |= {"n_texts": lessons.n_trained, "n_held": lessons.n_held}
-        held = lessons.texts[lessons.n_trained :]
-        found = _with_encoder(teacher, encoder, seed, record, lessons)
-        said = ([one.label for one in classifier.predictions(held)] for classifier in (found, teacher))
-        same = [own == other for own, other in zip(*said, strict=True)]
+        distilled = _with_encoder(teacher, encoder, seed, record, lessons)
+        held_out = lessons.texts[lessons.n_trained :]
+        pairs = zip(distilled.predictions(held_out), teacher.predictions(held_out), strict=True)
+        same = [prediction.label == expected.label for prediction, expected in pairs]
     record["agreement"] = sum(same) / len(same)
-    return replace(found, details={**found.details, "distilled": record})
+    return replace(distilled, details={**distilled.details, "distilled": record})
 
 
 def distilled_encoder(
@@ -93,13 +92,13 @@ def distilled_encoder(
     seed: int = 0,
     store: Store | None = None,
 ) -> Encoder:
-    """A small encoder whose features are like those of another one; arguments and errors as in `distill`."""
+    """Distil an encoder into a small one with similar features; arguments and errors as in `distill`."""
     lessons = Lessons.of(teacher, _drawn(checked_texts(texts), seed), seed=seed)
     return student_of(student).learn(lessons, seed, store)
 
 
 def student_of(student: Student | str) -> Student:
-    """A student by its name, in its defaults; ConfigError if there is none of that name."""
+    """A student by its name, with its defaults; ConfigError if there is none of that name."""
     if isinstance(student, Student):
         return student
     if student not in STUDENTS:
@@ -121,11 +120,11 @@ def _general(teacher: TextClassifier, student: Student) -> Encoder:
 
 
 def _without_support(teacher: TextClassifier, texts: Sequence[str]) -> list[str]:
-    """The texts but for those that the teacher was fitted on, whatever their case and punctuation."""
+    """The texts without those that the teacher was fitted on, in any case and punctuation."""
     if teacher.evidence is None:
         return list(texts)
-    own = {letters(text) for text in teacher.evidence.support.texts}
-    return [text for text in texts if letters(text) not in own]
+    support = {letters(text) for text in teacher.evidence.support.texts}
+    return [text for text in texts if letters(text) not in support]
 
 
 def _drawn(texts: Sequence[str], seed: int) -> list[str]:
@@ -133,15 +132,15 @@ def _drawn(texts: Sequence[str], seed: int) -> list[str]:
     if len(distinct) <= MAX_TEXTS:
         return distinct
     log.info(f"{MAX_TEXTS:,} of {len(distinct):,} texts are drawn to learn from.")
-    places = torch.randperm(len(distinct), generator=child_generator(seed, "distill/texts"))[:MAX_TEXTS]
-    return [distinct[place] for place in places.sort().values.tolist()]
+    indices = torch.randperm(len(distinct), generator=child_generator(seed, "distill/texts"))[:MAX_TEXTS]
+    return [distinct[index] for index in indices.sort().values.tolist()]
 
 
 def _with_encoder(
     teacher: TextClassifier, encoder: Encoder, seed: int, record: dict[str, object], lessons: Lessons | None = None
 ) -> TextClassifier:
-    """The teacher with another encoder, calibrated again; without lessons fitted again."""
-    kept = {name: value for name, value in teacher.details.items() if name not in _OF_THE_TEACHER}
+    """The teacher with another encoder, calibrated again, and without lessons also fitted again."""
+    kept = {name: value for name, value in teacher.details.items() if name not in _NOT_COPIED}
     details = {**kept, "distilled": record}
     student = replace(teacher, encoder=encoder, details=details, nonconformity=None, rejection=None, memory=None)
     if teacher.evidence is None:
@@ -150,9 +149,9 @@ def _with_encoder(
         return _calibrated(student, lessons)
     support, learner = teacher.evidence.support, teacher.evidence.learner
     if isinstance(support, MultiLabelledTexts):
-        again = MultiLabelTuner().fit(encoder, support, learner, seed)
-        details = {**again.details, "distilled": record}
-        return replace(again, details=details, mask_personal_data=teacher.mask_personal_data)
+        student = MultiLabelTuner().fit(encoder, support, learner, seed)
+        details = {**student.details, "distilled": record}
+        return replace(student, details=details, mask_personal_data=teacher.mask_personal_data)
     evidence = Evidence(support, unit_features(encoder, support.with_names_as_texts().texts), learner)
     student = replace(student, evidence=evidence)
     if lessons is None:
@@ -164,7 +163,7 @@ def _with_encoder(
 
 
 def _calibrated(student: TextClassifier, lessons: Lessons | None) -> TextClassifier:
-    """With the temperature that brings its probabilities of texts held out nearest to the teacher's."""
+    """The student with the temperature at which its held-out probabilities are nearest to the teacher's."""
     if lessons is None or lessons.log_probabilities is None:
         return student
     logits = student.logits(lessons.texts[lessons.n_trained :])
@@ -172,6 +171,6 @@ def _calibrated(student: TextClassifier, lessons: Lessons | None) -> TextClassif
 
 
 def best_temperature(logits: Float[Tensor, "n n_classes"], targets: Float[Tensor, "n n_classes"]) -> float:
-    """The temperature of the least cross-entropy to some probabilities, of 121 from 0.03 to 32."""
-    losses = [-(targets * (logits / one).log_softmax(-1)).sum(1).mean() for one in _TEMPERATURES]
+    """The temperature with the least cross-entropy to some probabilities, of 121 from 0.03 to 32."""
+    losses = [-(targets * (logits / temperature).log_softmax(-1)).sum(1).mean() for temperature in _TEMPERATURES]
     return float(_TEMPERATURES[int(torch.stack(losses).argmin())])

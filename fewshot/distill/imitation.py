@@ -3,7 +3,7 @@
     loss = mean_i (1 - cos(s_i, t_i)) + a mean_ij (cos(s_i, s_j) - cos(t_i, t_j))^2 + b mean_i KL(p(t_i) || p(s_i))
 
 `s` and `t` are the features of a text by student and teacher, of the same width, and `p` the probabilities by the
-teacher's own classifier, which reads either. Every text has the targets of its own.
+teacher's classifier, which reads either.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _PART = 1024  # held-out texts that a student embeds at once
 
 @dataclass(frozen=True)
 class ImitationSettings(LoopSettings):
-    """How a student is trained.
+    """Settings of the training of a student.
 
     Args:
         batch: texts in a step.
@@ -54,7 +54,7 @@ class ImitationSettings(LoopSettings):
     }
 
     def draw(self, lessons: Lessons, generator: torch.Generator) -> Int[Tensor, " batch"]:
-        """Places of texts that are trained on, without replacement."""
+        """Indices of texts to train on, without replacement."""
         n_batch = min(self.batch, lessons.n_trained)
         return torch.randperm(lessons.n_trained, generator=generator)[:n_batch]
 
@@ -63,7 +63,7 @@ class Imitation(nn.Module):
     """The loss above for texts of some lessons, by index.
 
     Args:
-        embed: `embed(places)` gives differentiable features `[batch, dim]` of texts of the lessons, of the teacher's
+        embed: `embed(indices)` gives differentiable features `[batch, dim]` of texts of the lessons, of the teacher's
             width and of any length; its parameters are trained.
         lessons: the targets.
         settings: weights of the loss.
@@ -82,25 +82,25 @@ class Imitation(nn.Module):
         if lessons.log_probabilities is None:
             return {"loss": of_features}
         expected = lessons.log_probabilities[batch]
-        found = lessons.scores(features.cpu())
-        of_classes = kl_div(found, expected, reduction="batchmean", log_target=True).to(features.device)
+        scores = lessons.scores(features.cpu())
+        of_classes = kl_div(scores, expected, reduction="batchmean", log_target=True).to(features.device)
         total = of_features + settings.probability_weight * of_classes
         return {"loss": total, "features": of_features, "classes": of_classes}
 
     def agreement(self) -> float:
-        """How alike student and teacher are on the texts held out, 1 at best.
+        """Agreement of student and teacher on held-out texts, 1 at best.
 
         With a classifier it is the mean of `sum_c min(p_c(s), p_c(t))`, else that of the cosines.
         """
         shares = []
         with torch.no_grad():
-            for places in self.lessons.held.split(_PART):
-                features = normalize(self.embed(places).float().cpu(), dim=-1)
+            for indices in self.lessons.held.split(_PART):
+                features = normalize(self.embed(indices).float().cpu(), dim=-1)
                 if self.lessons.log_probabilities is None:
-                    shares.append((features * self.lessons.features[places]).sum(1))
+                    shares.append((features * self.lessons.features[indices]).sum(1))
                 else:
-                    found, expected = self.lessons.scores(features), self.lessons.log_probabilities[places]
-                    shares.append(torch.minimum(found, expected).exp().sum(1))
+                    scores, expected = self.lessons.scores(features), self.lessons.log_probabilities[indices]
+                    shares.append(torch.minimum(scores, expected).exp().sum(1))
         return float(torch.cat(shares).double().mean())
 
 
@@ -112,15 +112,15 @@ def imitate(
     seed: int,
     files: TrainingFiles | None = None,
 ) -> TrainingHistory:
-    """Train a student in place; it ends with the weights that agreed best with the teacher on the texts held out.
+    """Train a student in place; it keeps the weights with the best agreement on held-out texts.
 
     Args:
         embed: as in `Imitation`; in eval mode at the end.
-        lessons: what it learns from.
+        lessons: texts and targets.
         settings: of the training.
         groups: AdamW's parameter groups, see `run_loop`.
         seed: of the batches.
-        files: where checkpoints go, see `student_files`; None writes none.
+        files: for checkpoints, see `Student.files`; None writes none.
     """
     objective = Imitation(embed, lessons, settings)
     return run_loop(

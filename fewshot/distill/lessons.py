@@ -1,4 +1,4 @@
-"""What a student learns from: texts, and what its teacher makes of them."""
+"""The data that a student learns from: texts, with the features and probabilities of its teacher."""
 
 import hashlib
 from collections.abc import Iterable
@@ -16,20 +16,20 @@ from fewshot.features import unit_features
 from fewshot.learners.learner import Classifier
 from fewshot.randomness import child_generator
 
-FEWEST = 20  # texts from which something can be learnt, two of them held out
+FEWEST = 20  # texts to learn from, two of them held out
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """Distinct texts with the features that a teacher gives them; the last ones are held out.
+    """Distinct texts with the features of a teacher; the last ones are held out.
 
     Args:
         encoder: of the teacher.
         texts: in random order.
         features: unit features by the teacher.
-        n_held: how many of the last texts are never trained on: on them it is decided when to stop.
-        classifier: of the teacher, on such features; None: it is an encoder alone.
-        temperature: the classifier's logits are divided by it.
+        n_held: number of the last texts, which are never trained on and stop the training early.
+        classifier: of the teacher, on such features; None: the teacher is an encoder.
+        temperature: divides the classifier's logits.
     """
 
     encoder: Encoder
@@ -69,7 +69,7 @@ class Lessons:
                 f"need no labels."
             )
         order = torch.randperm(len(distinct), generator=child_generator(seed, "distill/held out")).tolist()
-        ordered = tuple(distinct[place] for place in order)
+        ordered = tuple(distinct[index] for index in order)
         n_held = max(1, round(held_out * len(ordered)))
         return cls(encoder, ordered, unit_features(encoder, ordered), n_held, classifier, temperature)
 
@@ -80,25 +80,25 @@ class Lessons:
 
     @property
     def held(self) -> Int[Tensor, " n_held"]:
-        """Places of the texts that are held out."""
+        """Indices of the texts that are held out."""
         return torch.arange(self.n_trained, len(self.texts))
 
     @cached_property
     def log_probabilities(self) -> Float[Tensor, "n_texts n_classes"] | None:
-        """Of the teacher's classifier for each text, at its temperature."""
+        """Log-probabilities of each text by the teacher's classifier, at its temperature."""
         if self.classifier is None:
             return None
         with torch.no_grad():
             return torch.cat([self.scores(part) for part in self.features.split(1024)])
 
     def scores(self, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n n_classes"]:
-        """Log-probabilities by the teacher's classifier for any unit features; gradients go through."""
+        """Log-probabilities by the teacher's classifier for any unit features, differentiable."""
         assert self.classifier is not None
         return (self.classifier.logits(features[None])[0] / self.temperature).log_softmax(-1)
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits of all that a student learns from, for the name of a checkpoint."""
+        """32 hex digits of texts and targets, for the name of a checkpoint."""
         total = hashlib.blake2b(digest_size=16)
         for text in self.texts:
             total.update(text.encode("utf-8", "surrogatepass") + b"\0")

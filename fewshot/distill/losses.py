@@ -1,9 +1,9 @@
-"""How far a student's features are from its teacher's.
+"""The loss of a student's features against its teacher's.
 
     loss = mean_i (1 - cos(s_i, t_i)) + a mean_ij (cos(s_i, s_j) - cos(t_i, t_j))^2
 
 `s` and `t` are the embeddings of a text by student and teacher. The second term compares the similarities of all pairs
-of a batch, which is all that a nearest centroid sees.
+of a batch, the only input of a nearest centroid.
 
 Source: Park et al. 2019, "Relational Knowledge Distillation", https://arxiv.org/abs/1904.05068, for the second term.
 """

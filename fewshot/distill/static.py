@@ -5,8 +5,8 @@ fitted to the texts:
 
     min_{M, b}  mean_i |t_i - (x_i M + b) / |x_i||^2 + ridge |M|^2
 
-Then the vectors of pieces that stand in the texts, vectors of pairs that stand in them more than once (from zero on),
-M and b are trained, see `imitation`. Pieces that the texts lack keep their general vectors.
+Then the vectors of pieces in the texts, vectors of repeated pairs (from zero on), M and b are trained, see `imitation`.
+Pieces that are not in the texts keep their general vectors.
 """
 
 from dataclasses import dataclass, field, replace
@@ -35,9 +35,9 @@ class StaticStudent(Student):
     """Vectors of word pieces and pairs, trained on one thread in a minute or so.
 
     Args:
-        epochs: times that each text is seen, if `training.steps` allows so many.
-        min_count: how often a pair stands in the texts that has a vector of its own.
-        max_pairs: the most frequent ones are taken.
+        epochs: how often each text is seen, if `training.steps` allows it.
+        min_count: occurrences in the texts from which a pair has a vector.
+        max_pairs: maximum of pairs, the most frequent ones.
         learning_rate: AdamW's, of the vectors.
         map_learning_rate: of M and b.
         training: of the steps.
@@ -93,17 +93,16 @@ class FlatIds:
     @classmethod
     def of(cls, rows: list[list[int]]) -> "FlatIds":
         """From the ids of each text."""
-        return cls(
-            torch.tensor([one for row in rows for one in row], dtype=torch.long), torch.tensor(list(map(len, rows)))
-        )
+        ids = torch.tensor([piece for row in rows for piece in row], dtype=torch.long)
+        return cls(ids, torch.tensor(list(map(len, rows))))
 
     def first(self, n_texts: int) -> "FlatIds":
-        """Those of the first texts."""
+        """The pieces of the first texts."""
         lengths = self.lengths[:n_texts]
         return FlatIds(self.ids[: int(lengths.sum())], lengths)
 
     def frequent_pairs(self, min_count: int, max_pairs: int) -> Int[Tensor, "n_pairs 2"]:
-        """Neighbours within a text that stand together often enough, in ascending order; never with a padding id."""
+        """Pairs of neighbours within a text that are frequent enough, in ascending order; never with a padding id."""
         text = torch.repeat_interleave(self.lengths)
         pairs = torch.stack([self.ids[:-1], self.ids[1:]], 1)[text[:-1] == text[1:]]
         distinct, counts = pairs[(pairs > 0).all(1)].unique(dim=0, return_counts=True)
@@ -112,7 +111,7 @@ class FlatIds:
 
 
 class PieceTable(nn.Module):
-    """The vectors that texts use, by place of the text.
+    """The vectors that texts use, by index of the text.
 
     Args:
         start: general vectors.
@@ -128,28 +127,28 @@ class PieceTable(nn.Module):
         text = torch.repeat_interleave(ids.lengths)
         empty = start.pair_vectors.new_zeros(len(pairs), start.pair_vectors.shape[1])
         known = PieceVectors(start.vectors, pairs, empty, start.map, start.shift)
-        place, there = known.places(ids.ids[:-1], ids.ids[1:])
-        there &= text[:-1] == text[1:]
-        self.pair_places = place[there]
-        self.pair_lengths = torch.bincount(text[:-1][there], minlength=len(ids.lengths))
+        rows, in_table = known.rows(ids.ids[:-1], ids.ids[1:])
+        in_table &= text[:-1] == text[1:]
+        self.pair_ids = rows[in_table]
+        self.pair_lengths = torch.bincount(text[:-1][in_table], minlength=len(ids.lengths))
         self.pair_starts = self.pair_lengths.cumsum(0) - self.pair_lengths
         self.rows, self.pair_rows = nn.Parameter(start.vectors[self.used].clone()), nn.Parameter(empty)
         self.map, self.shift = nn.Parameter(start.map.clone()), nn.Parameter(start.shift.clone())
 
-    def forward(self, places: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+    def forward(self, texts: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
         """Features of some texts."""
-        return torch.addmm(self.shift, self.sums(places), self.map)
+        return torch.addmm(self.shift, self.sums(texts), self.map)
 
-    def sums(self, places: Int[Tensor, " batch"]) -> Float[Tensor, "batch rank"]:
+    def sums(self, texts: Int[Tensor, " batch"]) -> Float[Tensor, "batch rank"]:
         """x of some texts."""
-        of_pieces = _bags(self.rows, self.pieces, self.starts[places], self.lengths[places])
-        if not len(self.pair_places):
+        of_pieces = _bags(self.rows, self.pieces, self.starts[texts], self.lengths[texts])
+        if not len(self.pair_ids):
             return of_pieces
-        return of_pieces + _bags(self.pair_rows, self.pair_places, self.pair_starts[places], self.pair_lengths[places])
+        return of_pieces + _bags(self.pair_rows, self.pair_ids, self.pair_starts[texts], self.pair_lengths[texts])
 
     @torch.no_grad()
     def fit_map(self, features: Float[Tensor, "n_texts dim"]) -> None:
-        """Set M and b to the solution of the first texts' least squares, see the module."""
+        """Set M and b to the least-squares solution on the first texts, see the module."""
         sums = self.sums(torch.arange(len(features))).double()
         sums = torch.cat([sums, sums.new_ones(len(sums), 1)], 1)
         sums /= sums[:, :-1].norm(dim=1, keepdim=True).clamp(min=1e-6)
@@ -161,7 +160,7 @@ class PieceTable(nn.Module):
 
     @torch.no_grad()
     def weights(self, start: PieceVectors) -> dict[str, Tensor]:
-        """All vectors: those of pieces that no text uses are general ones."""
+        """All vectors; those of pieces that no text uses are the general ones."""
         vectors = start.vectors.index_copy(0, self.used, self.rows)
         parts = {"vectors": vectors, "pair_vectors": self.pair_rows, "map": self.map, "shift": self.shift}
         return {name: tensor.detach().clone() for name, tensor in parts.items()} | {"pairs": self.pairs.to(torch.int16)}

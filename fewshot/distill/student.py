@@ -1,4 +1,4 @@
-"""What every kind of student promises."""
+"""The interface of every kind of student."""
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict
@@ -21,28 +21,26 @@ class Student(RangedSettings, ABC):
 
     @abstractmethod
     def learn(self, lessons: Lessons, seed: int = 0, store: Store | None = None) -> Encoder:
-        """An encoder with trained weights, whose features stand in the place of the teacher's and have their width.
+        """An encoder with trained weights, whose features replace the teacher's and have their width.
 
-        Its weights are as its file gives them back, so that what is measured is what is saved: of 16 or 8 bits, for
-        example.
+        Its weights are rounded as in its file, such as 16 or 8 bits, so that the measured encoder is the saved one.
 
         Args:
             lessons: texts and targets.
-            seed: of what is drawn.
-            store: where the training keeps checkpoints, see `files`; None keeps none.
+            seed: of random draws.
+            store: for checkpoints, see `files`; None keeps none.
 
         Raises:
             ConfigError: it cannot learn from this teacher.
         """
 
     def files(self, lessons: Lessons, seed: int, store: Store | None) -> TrainingFiles | None:
-        """The places of the training, named by all that determines the weights."""
+        """The files of the training, named by all that determines the weights."""
         if store is None:
             return None
-        return store.files(
-            f"distill_{self.name}", {"student": self.determining(), "lessons": lessons.digest, "seed": seed}
-        )
+        determining = {"student": self.determining(), "lessons": lessons.digest, "seed": seed}
+        return store.files(f"distill_{self.name}", determining)
 
     def determining(self) -> dict[str, Any]:
-        """The settings that have a part in the weights, as JSON can hold them."""
+        """The settings that determine the weights, as JSON can hold them."""
         return asdict(self)  # type: ignore[call-overload]

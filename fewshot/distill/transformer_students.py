@@ -1,8 +1,8 @@
 """Students that are transformers: some of the teacher's own layers, or a small DeepSeek-V3 model.
 
 All weights of their layers are trained, see `imitation`; word embeddings stay the published ones, so that a folder
-holds the layers alone, in 8 bits. Where the features of the teacher hold a shallow layer, so do the student's: the
-layer of theirs that is as far up.
+holds the layers alone, in 8 bits. If the teacher's features include a shallow layer, the student's include the layer
+at the same relative height.
 """
 
 from abc import abstractmethod
@@ -33,7 +33,7 @@ class TransformerStudent(Student):
     """A published transformer whose layers are trained.
 
     Args:
-        epochs: times that each text is seen, if `training.steps` allows so many.
+        epochs: how often each text is seen, if `training.steps` allows it.
         learning_rate: AdamW's.
         training: of the steps.
     """
@@ -76,8 +76,8 @@ class LayersStudent(TransformerStudent):
     """Some of the layers of the teacher's own published model.
 
     Args:
-        layers: their numbers, from 0; None: the first and the last. Of MiniLM's, these two are nearest to all six
-            before any training, see `benchmarks/layers_student.py`.
+        layers: their numbers, from 0; None: the first and the last, which come nearest to all six of MiniLM before any
+            training, see `benchmarks/layers_student.py`.
     """
 
     name: ClassVar[str] = "layers"
@@ -95,7 +95,7 @@ class LayersStudent(TransformerStudent):
                 f"Got student=layers with layers {list(layers)} for a teacher whose encoder {teacher.model!r} has "
                 f"{has}. Expected some of a published transformer's layers. Choose others, or another student."
             )
-        shallow = _as_far_up(teacher, n_layers, len(layers))
+        shallow = _shallow_layer(teacher, n_layers, len(layers))
         return teacher.replace(weights=None, layers=list(layers), shallow_layer=shallow)
 
 
@@ -108,8 +108,8 @@ class DeepSeekStudent(TransformerStudent):
     learning_rate: float = 1e-4
 
     def start(self, teacher: Encoder) -> Encoder:
-        """That encoder; ConfigError for a teacher whose features are of another width."""
-        own: Encoder = TransformerEncoder(
+        """The small encoder; ConfigError for a teacher whose features are of another width."""
+        encoder: Encoder = TransformerEncoder(
             DEEPSEEK_SMALL,
             attention="bidirectional",
             device=teacher.device,
@@ -118,30 +118,30 @@ class DeepSeekStudent(TransformerStudent):
             cache=teacher.cache,
         )
         n_layers = len(find_stack(teacher.backbone).layers)
-        shallow = _as_far_up(teacher, n_layers, len(find_stack(own.backbone).layers)) if n_layers else None
-        own = own.replace(shallow_layer=shallow, shallow_weight=teacher.shallow_weight)
-        expected, given = (encoder.compute(["."]).shape[1] for encoder in (own, teacher))
+        shallow = _shallow_layer(teacher, n_layers, len(find_stack(encoder.backbone).layers)) if n_layers else None
+        encoder = encoder.replace(shallow_layer=shallow, shallow_weight=teacher.shallow_weight)
+        expected, given = (each.compute(["."]).shape[1] for each in (encoder, teacher))
         if expected != given:
             raise ConfigError(
                 f"Got student=deepseek for a teacher whose encoder {teacher.model!r} has {given} features, expected "
                 f"{expected} as with MiniLM. Choose another student, such as layers or static."
             )
-        return own
+        return encoder
 
 
 class _Reader(nn.Module):
-    """Differentiable features of some texts by their places."""
+    """Differentiable features of some texts by their indices."""
 
     def __init__(self, encoder: TrainableEncoder, texts: Sequence[str]):
         super().__init__()
         self.encoder, self._texts = encoder, texts
 
-    def forward(self, places: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
+    def forward(self, indices: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
         """See `Imitation`."""
-        return self.encoder.embed_texts([self._texts[place] for place in places.tolist()])
+        return self.encoder.embed_texts([self._texts[index] for index in indices.tolist()])
 
 
-def _as_far_up(teacher: Encoder, n_teacher: int, n_student: int) -> int | None:
-    """The student's layer that stands for the teacher's shallow one."""
+def _shallow_layer(teacher: Encoder, n_teacher: int, n_student: int) -> int | None:
+    """The layer of the student at the relative height of the teacher's shallow layer."""
     shallow = Shallow.of(teacher.shallow_layer, teacher.shallow_weight, teacher.model, teacher.layers)
     return None if shallow is None else ceil(shallow.layer % (n_teacher + 1) * n_student / n_teacher)

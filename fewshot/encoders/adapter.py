@@ -49,7 +49,7 @@ class Adapter(TrainedLayers):
 
 @dataclass(frozen=True)
 class PlacedAdapter:
-    """Where adapters go in a backbone: their width, the layers, and their name inside the part before them."""
+    """Adapters placed in a backbone: their width, their layers, and their name inside the module before them."""
 
     dim: int
     layers: tuple[int, ...]
@@ -62,7 +62,7 @@ class PlacedAdapter:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PlacedAdapter":
-        """The inverse of `to_json`; KeyError where something is missing."""
+        """The inverse of `to_json`; KeyError if a key is missing."""
         return cls(content["dim"], tuple(content["layers"]), content["name"])
 
     def to_json(self, model: str) -> dict[str, Any]:

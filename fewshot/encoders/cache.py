@@ -56,10 +56,9 @@ def write_shard(folder: Path, keys: Sequence[bytes], features: Float[Tensor, "n_
 
 
 def read_shard(path: Path, dim: int | None = None) -> Shard | None:
-    """Map a shard into memory.
+    """Map a shard into memory; None if it is gone or cannot be read now.
 
-    None if it is gone or cannot be read now. One that is damaged, or has features of another size than `dim`, is
-    removed, and None as well.
+    A file that is damaged, or has features of another size than `dim`, is removed, and gives None too.
     """
     try:
         tensors, _ = read_tensors(path, mapped=True)
@@ -106,18 +105,18 @@ class FeatureCache:
     def lookup(self, texts: Sequence[str]) -> tuple[Float[Tensor, "n_texts dim"] | None, list[int]]:
         """Features in the cache, NaN where one is missing (None if all are), and the missing positions, ascending."""
         self._refresh()
-        places = [self._rows.get(text_key(text)) for text in texts]
-        missing = [position for position, place in enumerate(places) if place is None]
+        rows = [self._rows.get(text_key(text)) for text in texts]
+        missing = [position for position, row in enumerate(rows) if row is None]
         if len(missing) == len(texts):
             return None, missing
-        found: dict[Shard, dict[int, int]] = {}  # shard → position in texts → row in the shard
-        for position, place in enumerate(places):
-            if place is not None:
-                found.setdefault(place[0], {})[position] = place[1]
-        rows = torch.full((len(texts), next(iter(found)).features.shape[1]), float("nan"))
-        for shard, numbers in found.items():
-            rows[list(numbers)] = shard.features[list(numbers.values())]
-        return rows, missing
+        rows_of: dict[Shard, dict[int, int]] = {}  # shard → position in texts → row in the shard
+        for position, row in enumerate(rows):
+            if row is not None:
+                rows_of.setdefault(row[0], {})[position] = row[1]
+        features = torch.full((len(texts), next(iter(rows_of)).features.shape[1]), float("nan"))
+        for shard, numbers in rows_of.items():
+            features[list(numbers)] = shard.features[list(numbers.values())]
+        return features, missing
 
     def store(self, texts: Sequence[str], features: Float[Tensor, "n_texts dim"]) -> None:
         """Add the features of distinct texts in one new shard.
@@ -168,7 +167,7 @@ class FeatureCache:
 
 
 def _remove(file: Path) -> bool:
-    """Whether the file is gone."""
+    """Remove a file; True if it is gone."""
     try:
         file.unlink(missing_ok=True)
     except OSError as error:

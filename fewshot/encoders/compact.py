@@ -1,4 +1,4 @@
-"""What trained weights consist of, held in less room than it is given: matrices in 16 bits, digests as bytes."""
+"""Containers for trained weights that take less memory: matrices in 16 bits, digests as bytes."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -8,19 +8,19 @@ _DIGITS = 12  # of a digest
 
 
 class In16Bits(Mapping[str, Tensor]):
-    """Tensors by name in float32, which are held in bfloat16: without a loss where they were stored in it."""
+    """Tensors by name, read in float32 and stored in bfloat16: without loss if bfloat16 holds them exactly."""
 
     def __init__(self, tensors: Mapping[str, Tensor]):
-        self.held = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+        self.stored = {name: tensor.bfloat16() for name, tensor in tensors.items()}
 
     def __getitem__(self, name: str) -> Tensor:
-        return self.held[name].float()
+        return self.stored[name].float()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.held)
+        return iter(self.stored)
 
     def __len__(self) -> int:
-        return len(self.held)
+        return len(self.stored)
 
 
 class Digests(Collection[str]):

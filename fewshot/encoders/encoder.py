@@ -30,9 +30,9 @@ from fewshot.progress import track
 
 log = logging.getLogger(__name__)
 
-CHUNK = 8192  # texts that are stored at once; an interrupted run loses at most so many
-GPU_BUDGET = 32  # a GPU takes so many times the tokens of a CPU in one batch
-_LOADING = threading.RLock()  # what a thread loads, others see when all weights are in; a lock of its own has no copy
+CHUNK = 8192  # texts that are stored at once; an interrupted run loses no more
+GPU_BUDGET = 32  # tokens in a batch on a GPU, as a multiple of those on the CPU
+_LOADING = threading.RLock()  # for all encoders: one with its own lock could not be copied
 
 
 @dataclass(eq=False, repr=False)
@@ -55,16 +55,16 @@ class Encoder(NamedWeights, LongTexts, ABC):
         self.n_encoded = 0  # texts that went through the weights for `encode`, in this process
         self.n_truncated = 0  # of all that went through the weights, those that lost their end
         self.layers = None if self.layers is None else tuple(self.layers)
-        self._place = resolve_device(self.device)
-        self._target = resolve_dtype(self.dtype, self._place)
+        self._device = resolve_device(self.device)
+        self._target = resolve_dtype(self.dtype, self._device)
         if self.quantise is not None:
-            check_quantisable(self._place)
+            check_quantisable(self._device)
         self._module: nn.Module | None = None
-        self._is_loaded = False  # the weights are in it
-        # Where several share a module, see `fewshot.encoders.shared` and `.unmerged`: what puts this one's weights into
-        # it; or the encoder of the module, and the update beside its weights with its scale.
-        self._turn: Callable[[Encoder], None] | None = None
-        self._over: Encoder | None = None
+        self._is_loaded = False  # True once the module has the weights
+        # If several encoders share a module (`fewshot.encoders.shared` and `.unmerged`): the function that puts the
+        # weights of this one into it; or the encoder that owns the module, and the update beside its weights.
+        self._activate: Callable[[Encoder], None] | None = None
+        self._host: Encoder | None = None
         self._update: ScaledUpdate | None = None
 
     @property
@@ -75,20 +75,20 @@ class Encoder(NamedWeights, LongTexts, ABC):
 
     @cached_property
     def _piece_fingerprint(self) -> str:
-        """The same for what is read at once, which the cache holds; the precision is that of the first call."""
-        precision, measured = self.precision, (self._over or self)._measured
+        """The fingerprint of the features in the cache, one piece of text each; the precision is of the first call."""
+        precision, measured = self.precision, (self._host or self)._measured
         return self._fingerprint(str(precision).removeprefix("torch.") if measured is None else measured.name)
 
     @property
     def portable_fingerprint(self) -> str:
-        """The fingerprint in 32 bits, with and without fast bfloat16 the same, and however long texts are read."""
+        """The fingerprint in 32 bits with `long_texts="cut"`: the same on every machine."""
         return self.replace(dtype="float32", long_texts="cut").fingerprint
 
     @property
     def precision(self) -> torch.dtype:
         """The precision that the backbone runs in; one that is measured is chosen when the weights are first loaded."""
-        if self._over is not None:
-            return self._over.precision
+        if self._host is not None:
+            return self._host.precision
         if self._measured is None:
             return self._target
         if self._measured.read() is None:
@@ -109,8 +109,8 @@ class Encoder(NamedWeights, LongTexts, ABC):
 
     def load(self) -> nn.Module:
         """The module, in eval mode, loaded once; EncoderError if its weights, or trained ones, cannot be used."""
-        if self._turn is not None:
-            self._turn(self)
+        if self._activate is not None:
+            self._activate(self)
         if not self._is_loaded:
             with _LOADING:
                 if self._module is None:
@@ -151,7 +151,7 @@ class Encoder(NamedWeights, LongTexts, ABC):
                 cast_parameters(self.backbone, self._target)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """What `embed` takes: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
+        """The input of `embed`: integers `[n_texts, tokens]`, padded on the right, cut at `max_length`."""
         return self._tokenized(texts).batch(range(len(texts)))
 
     def embed(
@@ -162,7 +162,7 @@ class Encoder(NamedWeights, LongTexts, ABC):
         `updates` are those of each text, see `low_rank.beside`; None: the encoder's own, if it has one.
         """
         self.load()
-        placed = {name: tensor.to(self._place) for name, tensor in batch.items()}
+        placed = {name: tensor.to(self._device) for name, tensor in batch.items()}
         with beside([self._update] if updates is None else updates):
             features = self._forward(placed)
         return features if self._shallow is None else self._shallow.beside(features, placed["attention_mask"])
@@ -183,9 +183,9 @@ class Encoder(NamedWeights, LongTexts, ABC):
     def _encode(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
         if not texts:
             return self.compute(["."])[:0]
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        features = filled(self._features, list(places), self._encode_new)
-        return features if len(places) == len(texts) else features[[places[text] for text in texts]]
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        features = filled(self._features, list(rows), self._encode_new)
+        return features if len(rows) == len(texts) else features[[rows[text] for text in texts]]
 
     def compute(
         self,
@@ -204,10 +204,10 @@ class Encoder(NamedWeights, LongTexts, ABC):
         return features
 
     def missing(self, texts: Sequence[str]) -> list[str]:
-        """Those of distinct texts whose features the cache lacks, each read as far as the model reads at once."""
+        """The texts, of distinct ones, whose features are not in the cache."""
         if self._features is None:
             return list(texts)
-        return [texts[place] for place in self._features.lookup(texts)[1]]
+        return [texts[index] for index in self._features.lookup(texts)[1]]
 
     def sampled(self) -> Float[Tensor, "n_sample dim"]:
         """Features of the texts on which a precision is chosen, by the module as it is now, in eval mode."""
@@ -227,7 +227,7 @@ class Encoder(NamedWeights, LongTexts, ABC):
         """From a batch on the right device to float32 features."""
 
     def _settings(self) -> dict[str, Any]:
-        return super()._settings() | ({} if self._over is None else {"unmerged": True})
+        return super()._settings() | ({} if self._host is None else {"unmerged": True})
 
     def _loading_dtype(self, folder: Path) -> torch.dtype:
         """Precision to load in; one that is measured starts in float32."""
@@ -274,19 +274,18 @@ class Encoder(NamedWeights, LongTexts, ABC):
         def embed(indices: list[int]) -> Tensor:
             # Inference mode ends with the batch: a tensor made in it could not be trained on later.
             with torch.inference_mode():
-                own = None if updates is None else [updates[index] for index in indices]
-                rows = self.embed(tokens.batch(indices), own)
+                rows = self.embed(tokens.batch(indices), None if updates is None else [updates[i] for i in indices])
             if advance is not None:
                 advance(len(indices))
             return rows
 
-        budget = self.tokens_per_batch * (1 if self._place.type == "cpu" else GPU_BUDGET)
+        budget = self.tokens_per_batch * (1 if self._device.type == "cpu" else GPU_BUDGET)
         return in_batches(tokens.lengths, budget, embed)
 
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    if not any(part.training for part in module.modules()):  # to set what is set would take a millisecond
+    if not any(part.training for part in module.modules()):  # setting eval mode again takes a millisecond
         yield
         return
     was_training = module.training

@@ -4,8 +4,9 @@
                                                 c_j w_kj   ~ t_k q_kj,  t_k = max_j |c_j w_kj| / 127
                                                 c_j = sqrt(max_i |x_ij| / max_k |w_kj|), over a sample of texts
 
-Each row of the weights and each token has a step of its own, the token's found as it comes, so that no text decides
-how another one is read. A transformer has a few columns of large values; c shares these out between tokens and weights.
+Each row of the weights and each token has its own step, and a token's step depends on this token alone, so that no text
+changes the features of another. A transformer has a few columns of large values; c divides them between tokens and
+weights.
 Sums are exact; norms, attention and pooling stay as they are.
 
 Source: Yao et al. 2022, "ZeroQuant", https://arxiv.org/abs/2206.01861, section 4.1, for the steps, and Xiao et al.
@@ -31,7 +32,7 @@ MIN_COSINE = 0.99  # to the features in 16 or 32 bits, for each sampled text
 TIMED = SAMPLE * 8  # a batch
 _ROUNDS = 5
 _CAPABILITIES = ("avx512_vnni", "avx_vnni", "amx_int8")
-_LEAST = 1e-12  # of what is divided by
+_LEAST = 1e-12  # smallest divisor
 _ZERO = 128  # the products are of unsigned and signed numbers
 
 
@@ -56,7 +57,7 @@ def settle_int8(
     features: Callable[[], Float[Tensor, "n_sample dim"]],
     encode: Callable[[], Any],
 ) -> bool:
-    """Put 8-bit products into a backbone if they are faster and the features stay close; True if it has them.
+    """Put 8-bit products into a backbone if they are faster and the features stay close; True if they are in it.
 
     Args:
         backbone: in 16 or 32 bits.
@@ -127,19 +128,19 @@ def _has_product(module: nn.Module) -> bool:
 def _inputs(
     backbone: nn.Module, features: Callable[[], Any]
 ) -> list[tuple[Tensor, Float[Tensor, " dim"], list[nn.Linear]]]:
-    """What the linear maps of the layers read: a tensor, the largest value of each column, and the maps that read it.
+    """Each input of the layers' linear maps, with the largest value of each column and the maps that read it.
 
-    Queries, keys and values come from the same one.
+    Queries, keys and values have the same input.
     """
-    found: list[tuple[Tensor, Tensor, list[nn.Linear]]] = []
+    inputs: list[tuple[Tensor, Tensor, list[nn.Linear]]] = []
 
     def note(linear: nn.Linear, arguments: tuple[Tensor, ...]) -> None:
         hidden = arguments[0]
-        known = next((maps for other, _, maps in found[-3:] if other is hidden), None)
-        if known is not None:
-            known.append(linear)
+        same = next((maps for other, _, maps in inputs[-3:] if other is hidden), None)
+        if same is not None:
+            same.append(linear)
         else:
-            found.append((hidden, hidden.reshape(-1, hidden.shape[-1]).float().abs().amax(0), [linear]))
+            inputs.append((hidden, hidden.reshape(-1, hidden.shape[-1]).float().abs().amax(0), [linear]))
 
     maps = [module for layer in find_stack(backbone).layers for module in layer.modules() if type(module) is nn.Linear]
     hooks = [linear.register_forward_pre_hook(note) for linear in maps]
@@ -148,7 +149,7 @@ def _inputs(
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return inputs
 
 
 class _Rows:
@@ -160,7 +161,7 @@ class _Rows:
 
     def __call__(self, hidden: Float[Tensor, "*batch dim"]) -> tuple[Tensor, Tensor]:
         """Numbers `[n, dim]` from 1 to 255 and steps `[n, 1]`."""
-        last = self._last  # one look at it: another thread may exchange it
+        last = self._last  # read once: another thread may replace it
         if last[0] is not hidden:
             rows = hidden.reshape(-1, hidden.shape[-1]) * self._inverse
             steps = rows.abs().amax(-1, keepdim=True).clamp_(min=_LEAST).div_(127)

@@ -1,4 +1,4 @@
-"""Whether texts are in a language that an English encoder does not know, by their letters and small words.
+"""Detect texts in a language that an English encoder does not know, by their letters and small words.
 
     foreign(text) = most of its letters are not Latin
                     or it has more small words of other languages than of English
@@ -37,8 +37,8 @@ ENGLISH = _words(
     "bge-small-en-v1.5 bge-base-en-v1.5 bge-large-en-v1.5 e5-small-v2 e5-base-v2 e5-large-v2 gte-small gte-base "
     "gte-large bert-base-uncased"
 )
-_SAMPLE = 1000  # texts that are looked at
-_LOOKED_AT = 2000  # characters of a text
+_MAX_TEXTS = 1000  # that are examined
+_MAX_CHARACTERS = 2000  # of a text
 _ENGLISH_WORDS = _words(
     "the of and to is are was were be been it its this that these those you your my we our he she they their i i'm "
     "with for from have has had not do does did can could will would should what which when where why how who there "
@@ -65,42 +65,41 @@ _FOREIGN_WORDS = _words(
     "och är jag inte det på för mitt hur varför jeg ikke til hvordan hvorfor"
 )
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
-_told: set[str] = set()  # encoders of which a prediction has told in this process
+_warned: set[str] = set()  # encoders that were warned of in this process
 
 
 def knows_english_alone(model: str) -> bool:
-    """Whether an encoder is known to be trained on English alone; a folder goes by its name."""
+    """True if an encoder is known to be trained on English alone; a folder goes by its name."""
     return model in (BUNDLED, STATIC) or model.rstrip("/").rpartition("/")[2] in ENGLISH
 
 
 def foreign_share(texts: Sequence[str]) -> float:
-    """Share of texts, of those with letters, that do not seem to be English; 0 if a single one might only look so.
+    """Share of texts, of those with letters, that do not seem to be English; 0 for a single one in Latin letters.
 
     Example:
         >>> round(foreign_share(["Where is my card?", "Wo ist meine Karte?", "我的卡在哪里", "42"]), 2)
         0.67
     """
-    looked_at = texts[:: max(1, len(texts) // _SAMPLE)]
-    verdicts = [is_foreign(text) for text in looked_at]
-    known = [verdict for verdict in verdicts if verdict is not None]
-    certain = sum(known) > 1 or any(in_another_script(text) for text in looked_at)
+    sample = texts[:: max(1, len(texts) // _MAX_TEXTS)]
+    known = [verdict for text in sample if (verdict := is_foreign(text)) is not None]
+    certain = sum(known) > 1 or any(in_another_script(text) for text in sample)
     return sum(known) / len(known) if known and certain else 0.0
 
 
 def in_another_script(text: str) -> bool:
-    """Whether most letters of a text are not Latin."""
+    """True if most letters of a text are not Latin."""
     letters = _letters(text)
     latin = sum(letter.isascii() or unicodedata.name(letter, "").startswith("LATIN") for letter in letters)
     return latin < len(letters) / 2
 
 
 def is_foreign(text: str) -> bool | None:
-    """Whether a text does not seem to be English; None where it has no letters."""
+    """True if a text does not seem to be English; None if it has no letters."""
     if not _letters(text):
         return None
     if in_another_script(text):
         return True
-    words = [word.replace("’", "'") for word in _WORD.findall(text[:_LOOKED_AT].casefold())]
+    words = [word.replace("’", "'") for word in _WORD.findall(text[:_MAX_CHARACTERS].casefold())]
     english = sum(word in _ENGLISH_WORDS for word in words)
     other = sum(word in _FOREIGN_WORDS for word in words)
     marked = sum(not word.isascii() for word in words)
@@ -112,15 +111,15 @@ def warn_of_language(model: str, texts: Sequence[str], once: bool = False) -> No
 
     Args:
         model: as in `EncoderSettings`; of those not known to be English nothing is said.
-        texts: to look at.
-        once: say it once in a process.
+        texts: of which at most about 2000 are examined.
+        once: warn of each encoder once in a process.
     """
-    if not knows_english_alone(model) or (once and model in _told):
+    if not knows_english_alone(model) or (once and model in _warned):
         return
     share = foreign_share(texts)
     if share < WARNS_FROM:
         return
-    _told.add(model)
+    _warned.add(model)
     log.warning(
         f"About {share:.0%} of the texts do not seem to be English, and the encoder {model!r} knows English alone: "
         f"expect wrong labels. Choose a multilingual one: encoder={MULTILINGUAL[0]!r} or {MULTILINGUAL[1]!r}, on the "
@@ -129,4 +128,4 @@ def warn_of_language(model: str, texts: Sequence[str], once: bool = False) -> No
 
 
 def _letters(text: str) -> list[str]:
-    return [letter for letter in text[:_LOOKED_AT] if letter.isalpha()]
+    return [letter for letter in text[:_MAX_CHARACTERS] if letter.isalpha()]

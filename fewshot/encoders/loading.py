@@ -1,4 +1,4 @@
-"""How weights are read: the errors, the kernel of the attention, and published weights in 4 bits.
+"""Reading weights: the errors, the kernel of the attention, and published weights in 4 bits.
 
 Source: Dettmers et al. 2023, "QLoRA: Efficient Finetuning of Quantized LLMs", https://arxiv.org/abs/2305.14314: the
 4-bit normal float for the maps, its scales quantised once more, products in bfloat16, LoRA or adapters beside them.
@@ -33,7 +33,7 @@ def loading(model: str) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except Exception as error:  # transformers, tokenizers and safetensors raise whatever they like
+    except Exception as error:  # transformers, tokenizers and safetensors have no common error
         raise EncoderError(f"Encoder model {model!r} could not be loaded: {_reason(error)}") from error
     finally:
         if bars:
@@ -47,7 +47,7 @@ def _reason(error: Exception) -> str:
             "Expected a model that transformers knows. "
             "Read the code, then set encoder.trust_remote_code=true, or choose another encoder.model."
         )
-    if "weights_only" in str(error):  # torch's own advice is to run whatever is in the file
+    if "weights_only" in str(error):  # torch advises to load with weights_only=False, which runs code of the file
         return (
             "its .bin weights hold more than tensors, so they were not read. Expected tensors only. "
             "Set encoder.model to a model with safetensors weights."
@@ -60,7 +60,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_quantisable(device: torch.device) -> None:
-    """Refuse 4 bits with a ConfigError where the device is no GPU, or bitsandbytes is not installed."""
+    """Refuse 4 bits with a ConfigError if the device is no CUDA GPU, or bitsandbytes is not installed."""
     missing = "this encoder runs on the CPU" if device.type != "cuda" else "bitsandbytes is not installed"
     if device.type != "cuda" or find_spec("bitsandbytes") is None:
         raise ConfigError(

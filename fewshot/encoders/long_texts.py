@@ -1,10 +1,10 @@
-"""Texts that are longer than an encoder reads at once: cut, or read in pieces that overlap.
+"""Texts longer than the limit of an encoder: cut, or read in pieces that overlap.
 
     features(text) = mean_p f(p) / |f(p)|        logit_c(text) = max_p logit_c(f(p))  with `chunk_max`
 
-With `chunk_max` too, a classifier is fitted to the means. The model's own tokenizer says where a piece may end. Pieces
-of a text are about equally long, and the last eighth of one is the beginning of the next, so that what stands across a
-border is read as a whole somewhere.
+With `chunk_max` too, a classifier is fitted to the means. Pieces end between tokens of the model's tokenizer and are
+about equally long; the last eighth of a piece is the beginning of the next, so that a phrase across a border is read
+whole.
 """
 
 import copy
@@ -38,11 +38,11 @@ _reported: ContextVar[bool] = ContextVar("cut texts are reported by a caller", d
 
 @dataclass(frozen=True)
 class Window:
-    """What a model reads of a text at once.
+    """The tokens that a model reads of a text at once.
 
     Args:
         tokenizer: the model's own.
-        limit: tokens that it reads at most, special ones included; None: no limit.
+        limit: maximum of tokens, special ones included; None: no limit.
         taken: tokens of the limit that special ones and a prompt take.
     """
 
@@ -80,44 +80,44 @@ class Window:
         return self.room is not None and len(text.encode("utf-8", "replace")) > self.room
 
     def n_cut(self, texts: Sequence[str]) -> int:
-        """Number of texts that lose their end where long texts are cut."""
+        """Number of texts that lose their end if long texts are cut."""
         if self.room is None or not getattr(self.tokenizer, "is_fast", False):
             return 0
-        most = CHARACTERS_PER_TOKEN * (self.room + self.taken)
-        doubtful = [without_surrogates(text) for text in texts if len(text) <= most and self.may_be_long(text)]
+        limit = CHARACTERS_PER_TOKEN * (self.room + self.taken)
+        doubtful = [without_surrogates(text) for text in texts if len(text) <= limit and self.may_be_long(text)]
         n_longer = sum(len(offsets) > self.room for offsets in self.offsets(doubtful))
-        return n_longer + sum(len(text) > most for text in texts)
+        return n_longer + sum(len(text) > limit for text in texts)
 
     def pieces(self, texts: Sequence[str]) -> list[list[str]]:
         """Each text in pieces that fit; a text that fits is its only piece."""
-        found = [[text] for text in texts]
-        doubtful = [place for place, text in enumerate(texts) if self.may_be_long(text)]
-        read = [without_surrogates(texts[place][:MAX_CHARACTERS]) for place in doubtful]
-        for place, text, offsets in zip(doubtful, read, self.offsets(read), strict=True):
+        pieces = [[text] for text in texts]
+        doubtful = [index for index, text in enumerate(texts) if self.may_be_long(text)]
+        read = [without_surrogates(texts[index][:MAX_CHARACTERS]) for index in doubtful]
+        for index, text, offsets in zip(doubtful, read, self.offsets(read), strict=True):
             assert self.room is not None
-            found[place] = _cut(text, offsets, self.room)
-        return found
+            pieces[index] = _cut(text, offsets, self.room)
+        return pieces
 
 
 class LongTexts(EncoderSettings):
-    """The part of an encoder that is about long texts."""
+    """The part of an encoder that cuts long texts or reads them in pieces."""
 
     @abstractmethod
     def _encode(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
-        """Features of texts, each read as far as the model reads at once."""
+        """Features of texts, each cut at the model's limit."""
 
     def _window(self) -> Window | None:
-        """What the model reads at once; None if nothing is known of it. It may load the model."""
+        """The limit of the model; None if it is unknown. It may load the model."""
         return None
 
     def encode_pieces(self, texts: Iterable[str]) -> tuple[Float[Tensor, "n_pieces dim"], list[int]]:
-        """Unit features of all pieces of some texts, one text after the other, and the number of pieces of each.
+        """Unit features of the pieces of all texts, in order, and the number of pieces of each text.
 
         Arguments and errors are those of `encode`.
         """
         pieces = self.in_pieces(checked_texts(texts))
-        features = self._encode([piece for own in pieces for piece in own])
-        return normalize(features, dim=-1), [len(own) for own in pieces]
+        features = self._encode([piece for parts in pieces for piece in parts])
+        return normalize(features, dim=-1), [len(parts) for parts in pieces]
 
     def in_pieces(self, texts: list[str]) -> list[list[str]]:
         """Each text in pieces that the model reads at once."""
@@ -126,13 +126,14 @@ class LongTexts(EncoderSettings):
 
     def _mean_of_pieces(self, texts: list[str]) -> Float[Tensor, "n_texts dim"]:
         pieces = self.in_pieces(texts)
-        return mean_of_pieces(self._encode([piece for own in pieces for piece in own]), [len(own) for own in pieces])
+        features = self._encode([piece for parts in pieces for piece in parts])
+        return mean_of_pieces(features, [len(parts) for parts in pieces])
 
     def reading(self: Reader, long_texts: str) -> Reader:
-        """The same encoder, with the same loaded weights, that reads long texts in another way.
+        """A copy of the encoder that shares its loaded weights, with another setting `long_texts`.
 
         Raises:
-            ConfigError: there is no such way.
+            ConfigError: there is no such setting.
         """
         test, expected = EncoderSettings.RANGES["long_texts"]
         if not test(long_texts):
@@ -145,13 +146,13 @@ class LongTexts(EncoderSettings):
 
     @contextmanager
     def cuts_reported(self, texts: Sequence[str]) -> Iterator[None]:
-        """Say in one warning how many of some texts lose their end, and nothing more of it within the block.
+        """Warn once of the number of texts that lose their end; no further such warning within the block.
 
-        For texts that are short by any measure the model is not loaded to count tokens.
+        The model is not loaded to count the tokens of texts that are plainly short.
         """
         if not _reported.get():
             if self._plainly_short(texts):
-                yield  # should one of them be cut all the same, the encoder says so itself
+                yield  # if one of them is cut all the same, the encoder warns itself
                 return
             n_cut, limit = self._cuts(texts)
             if n_cut:
@@ -163,7 +164,7 @@ class LongTexts(EncoderSettings):
             _reported.reset(token)
 
     def _plainly_short(self, texts: Sequence[str]) -> bool:
-        """Whether no text can be long, or the model is not loaded yet and two bytes a token would be enough."""
+        """True if no text can be long, or the model is not loaded yet and two bytes a token would be enough."""
         if self.max_length is None:
             return False
         longest = max((len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str)), default=0)
@@ -180,7 +181,7 @@ class LongTexts(EncoderSettings):
 
 
 def mean_of_pieces(features: Float[Tensor, "n_pieces dim"], counts: Sequence[int]) -> Float[Tensor, "n_texts dim"]:
-    """Features of short texts, and for a long one the mean of the unit features of its pieces, which are `counts`."""
+    """Features of texts with one piece; for the others, the mean of the unit features of their `counts` pieces."""
     if len(features) == len(counts):
         return features
     parts = features.split(list(counts))
@@ -188,7 +189,7 @@ def mean_of_pieces(features: Float[Tensor, "n_pieces dim"], counts: Sequence[int
 
 
 def is_reported() -> bool:
-    """Whether a caller says how many texts are cut."""
+    """True if a caller warns of the number of cut texts."""
     return _reported.get()
 
 
@@ -196,10 +197,10 @@ def cut_message(n_cut: int, n_texts: int, limit: int | None, long_texts: str, cu
     """A warning that some texts are not read to their end.
 
     Args:
-        n_cut, n_texts: texts that are cut, of how many.
+        n_cut, n_texts: number of cut texts, and of all.
         limit: tokens that the model reads.
         long_texts: the encoder's setting.
-        cure: how pieces are asked for.
+        cure: the setting that reads pieces.
     """
     are = f"text{'' if n_texts == 1 else 's'} {'is' if n_cut == 1 else 'are'}"
     if long_texts != "cut":
@@ -215,7 +216,7 @@ def cut_message(n_cut: int, n_texts: int, limit: int | None, long_texts: str, cu
 
 
 def _cut(text: str, offsets: Sequence[tuple[int, int]], room: int) -> list[str]:
-    """A text in as few pieces of at most `room` tokens as there can be, of about the same number of tokens."""
+    """A text in the fewest pieces of at most `room` tokens, of about equal length."""
     n_tokens = len(offsets)
     if n_tokens <= room:
         return [text]
@@ -225,16 +226,16 @@ def _cut(text: str, offsets: Sequence[tuple[int, int]], room: int) -> list[str]:
     step = (n_tokens - overlap) / n_pieces
     pieces = []
     for number in range(n_pieces):
-        first = _word(text, offsets, round(number * step), overlap // 2)
+        first = _word_start(text, offsets, round(number * step), overlap // 2)
         last = min(n_tokens, first + size, round((number + 1) * step) + overlap) - 1
         pieces.append(text[offsets[first][0] : offsets[last][1]])
     return pieces
 
 
-def _word(text: str, offsets: Sequence[tuple[int, int]], token: int, most: int) -> int:
-    """The first token at or behind another one, at most so many further, that begins a word; else that one itself."""
-    for place in range(token, min(token + most + 1, len(offsets))):
-        start = offsets[place][0]
+def _word_start(text: str, offsets: Sequence[tuple[int, int]], token: int, max_steps: int) -> int:
+    """The first of the tokens from `token` to `token + max_steps` that begins a word; `token` if none does."""
+    for index in range(token, min(token + max_steps + 1, len(offsets))):
+        start = offsets[index][0]
         if start == 0 or text[start - 1].isspace() or text[start].isspace():
-            return place
+            return index
     return token

@@ -97,7 +97,7 @@ class LoRA(TrainedLayers):
 
 @dataclass(frozen=True)
 class PlacedLoRA:
-    """Where low-rank updates go in a backbone: `config` has the arguments of peft's `LoraConfig`."""
+    """Low-rank updates placed in a backbone: `config` has the arguments of peft's `LoraConfig`."""
 
     config: Mapping[str, Any]
 
@@ -118,7 +118,7 @@ class PlacedLoRA:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each update is a product of two matrices beside a linear map, with nothing else to it."""
+        """True if each update is a product of two matrices beside a linear map, without DoRA and without experts."""
         return not self.config["use_dora"] and not self.config["target_parameters"]
 
     @staticmethod
@@ -127,13 +127,13 @@ class PlacedLoRA:
         return f"base_model.model.{path}.lora_{which}.weight"
 
     def maps(self, backbone: nn.Module, tensors: Collection[str]) -> dict[str, nn.Linear]:
-        """Path → linear map of a backbone, of those that tensors of these names are for."""
+        """The linear maps of a backbone that have tensors of these names, by path."""
         names = dict.fromkeys(name.removeprefix("base_model.model.").rpartition(".lora_")[0] for name in tensors)
         modules = dict(backbone.named_modules())
         return {path: modules[path] for path in names if isinstance(modules.get(path), nn.Linear)}
 
     def at_strength(self, strength: float) -> "PlacedLoRA":
-        """The same places with the factor s multiplied by a strength from 0 to 1; ConfigError for another, or DoRA."""
+        """The updates with the factor s multiplied by a strength from 0 to 1; ConfigError for another, or DoRA."""
         if not 0 <= strength <= 1 or self.config["use_dora"]:
             why = "with DoRA, whose lengths have no scale" if 0 <= strength <= 1 else "expected a number from 0 to 1"
             raise ConfigError(f"Got strength={strength}, {why}. Set it to 1, or between where there is no DoRA.")
@@ -141,7 +141,7 @@ class PlacedLoRA:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "PlacedLoRA":
-        """The inverse of `to_json`; KeyError where something is missing."""
+        """The inverse of `to_json`; KeyError if a key is missing."""
         optional = {name: content.get(name, default) for name, default in _OPTIONAL.items()}
         return cls({name: content[name] for name in _CONFIG} | optional)
 
@@ -167,12 +167,12 @@ class PlacedLoRA:
 
     def parameters(self, backbone: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters of the updates, by their names in peft's files."""
-        found = {}
+        updates = {}
         for name, parameter in backbone.named_parameters():
             if ".lora_" in name:
                 plain = f"base_model.model.{name.replace(f'.{_NAME}.', '.')}"
-                found[plain.removesuffix(".weight") if ".lora_magnitude_vector" in name else plain] = parameter
-        return found
+                updates[plain.removesuffix(".weight") if ".lora_magnitude_vector" in name else plain] = parameter
+        return updates
 
     def withdraw(self, model: Any) -> None:
         """Take the updates out of what `inject` gave, in place, and leave the weights as they are."""
@@ -216,10 +216,10 @@ def _experts(stack: Stack, layers: tuple[int, ...], model: str) -> list[str]:
     return paths
 
 
-def _targets(stack: Stack, asked: Sequence[str] | None, model: str) -> list[str]:
+def _targets(stack: Stack, targets: Sequence[str] | None, model: str) -> list[str]:
     paths = {path for layer in stack.layers for path, module in layer.named_modules() if isinstance(module, nn.Linear)}
     present = {path.rpartition(".")[2] for path in paths}
-    if asked is None:
+    if targets is None:
         family = next((family for family in _FAMILIES if family[0] in present), None)
         if family is None:
             raise EncoderError(
@@ -228,7 +228,7 @@ def _targets(stack: Stack, asked: Sequence[str] | None, model: str) -> list[str]
             )
         return [name for name in family if name in present]
     has_experts = any(path.endswith("experts") for layer in stack.layers for path, _ in layer.named_modules())
-    for target in asked:
+    for target in targets:
         if has_experts and target.rpartition(".")[2] in _EXPERTS:
             raise ConfigError(
                 f"Got {target!r} in trainable.targets, which names the experts of {model!r}. Expected maps of the "
@@ -239,4 +239,4 @@ def _targets(stack: Stack, asked: Sequence[str] | None, model: str) -> list[str]
                 f"Got {target!r} in trainable.targets, which is no linear map in the layers of {model!r}. Expected "
                 f"some of {', '.join(sorted(present))}. Set trainable.targets to these, or null for the family's own."
             )
-    return list(asked)
+    return list(targets)

@@ -1,4 +1,4 @@
-"""Low-rank updates beside linear maps: several on one module, and each text of a batch with its own, or none.
+"""Low-rank updates beside linear maps: each text of a batch has its own update, or none, on one module.
 
     y_i = W x_i + sum_k f_ik B_k (A_k x_i)        f_ik: the scale of update k where text i has it, else 0
 
@@ -50,7 +50,7 @@ class Update:
         return cls(matrices, placed.rank)
 
     def at(self, linear: nn.Module) -> tuple[Float[Tensor, "rank n_in"], Float[Tensor, "rank n_out"]]:
-        """The two matrices of a map, zeros where there is no update of it."""
+        """The two matrices of a map, zeros if it has no update."""
         if linear in self.matrices:
             return self.matrices[linear]
         example = next(iter(self.matrices.values()))[0]
@@ -75,7 +75,7 @@ ScaledUpdate = tuple[Update, float]  # with the factor s
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """What a forward pass adds: updates, and f of the equation, a row for each text with a column for each rank."""
+    """The updates that a forward pass adds, and f of the equation, a row for each text with a column for each rank."""
 
     updates: tuple[Update, ...]
     factors: float | Float[Tensor, "batch ranks"]
@@ -84,33 +84,34 @@ class _Pass:
     def of(cls, rows: Sequence[ScaledUpdate | None]) -> "_Pass":
         updates = tuple(dict.fromkeys(row[0] for row in rows if row is not None))
         scales = torch.zeros(len(rows), len(updates))
-        for place, row in enumerate(rows):
+        for text, row in enumerate(rows):
             if row is not None:
-                scales[place, updates.index(row[0])] = row[1]
+                scales[text, updates.index(row[0])] = row[1]
         if len(updates) == 1 and (scales == scales[0]).all():
             return cls(updates, float(scales[0]))
         return cls(updates, scales.repeat_interleave(torch.tensor([update.rank for update in updates]), dim=1))
 
     def add(self, linear: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
         """Hook of a linear map."""
-        if _now.get() is not self:  # a pass of another thread
+        if _current_pass.get() is not self:  # a pass of another thread
             return None
         parts = [update.at(linear) for update in self.updates]
-        downs, ups = (torch.cat(own) if len(own) > 1 else own[0] for own in zip(*parts, strict=True))
-        small = nn.functional.linear(inputs[0].to(output.dtype), downs.to(output.dtype))
+        downs, ups = (torch.cat(side) if len(side) > 1 else side[0] for side in zip(*parts, strict=True))
+        projected = nn.functional.linear(inputs[0].to(output.dtype), downs.to(output.dtype))
         scale = self.factors
         if isinstance(scale, Tensor):
-            if len(small) != len(scale):
+            if len(projected) != len(scale):
                 raise EncoderError(
-                    f"A linear map got {len(small)} rows for {len(scale)} texts, so that their adapters cannot be told "
-                    f"apart in one batch. Encode the texts of each adapter by themselves."
+                    f"A linear map got {len(projected)} rows for {len(scale)} texts, so that their adapters cannot be "
+                    f"told apart in one batch. Encode the texts of each adapter by themselves."
                 )
-            small, scale = small * scale.view(len(scale), *[1] * (small.ndim - 2), -1).to(small), 1.0
-        flat = torch.addmm(output.flatten(0, -2), small.flatten(0, -2), ups.to(output.dtype), alpha=scale)
+            factors = scale.view(len(scale), *[1] * (projected.ndim - 2), -1).to(projected)
+            projected, scale = projected * factors, 1.0
+        flat = torch.addmm(output.flatten(0, -2), projected.flatten(0, -2), ups.to(output.dtype), alpha=scale)
         return flat.view_as(output)
 
 
-_now: ContextVar[_Pass | None] = ContextVar("updates in this thread's forward pass", default=None)
+_current_pass: ContextVar[_Pass | None] = ContextVar("updates in this thread's forward pass", default=None)
 
 
 @contextmanager
@@ -126,10 +127,10 @@ def beside(rows: Sequence[ScaledUpdate | None]) -> Iterator[None]:
     added = _Pass.of(rows)
     maps = dict.fromkeys(linear for update in added.updates for linear in update.matrices)
     handles = [linear.register_forward_hook(added.add) for linear in maps]
-    token = _now.set(added)
+    token = _current_pass.set(added)
     try:
         yield
     finally:
-        _now.reset(token)
+        _current_pass.reset(token)
         for handle in handles:
             handle.remove()

@@ -14,16 +14,13 @@ from fewshot.encoders.precision import Choice, cast_parameters, settle
 
 
 def measured_name(weights: torch.dtype, in_int8: bool = False) -> str:
-    """What stands for a measured precision in fingerprints, where weights that came in 16 bits have another name.
-
-    Of those, buffers are in 16 bits too.
-    """
+    """The name of a measured precision in fingerprints; weights stored in 16 bits have another, as their buffers do."""
     return f"{'int8' if in_int8 else 'auto'}-{str(weights).removeprefix('torch.')}"
 
 
 @dataclass(frozen=True)
 class MeasuredPrecision:
-    """What was chosen for an encoder, or is when `put_into` is called.
+    """The precision of an encoder, measured and chosen when `put_into` is first called.
 
     Args:
         key: names the weights and settings.
@@ -42,14 +39,14 @@ class MeasuredPrecision:
         products = self._products.read() if self.in_int8 else None
         if self.in_int8 and products is None:
             return None
-        return products if products == torch.int8 else self._rest()
+        return products if products == torch.int8 else self._floating()
 
     @property
     def name(self) -> str:
-        """Of what was chosen, in fingerprints."""
-        rest = self._rest()
-        assert rest is not None
-        return measured_name(rest, self.read() == torch.int8)
+        """Name in fingerprints, once it is chosen."""
+        floating = self._floating()
+        assert floating is not None
+        return measured_name(floating, self.read() == torch.int8)
 
     def put_into(
         self,
@@ -58,7 +55,7 @@ class MeasuredPrecision:
         features: Callable[[], Float[Tensor, "n_sample dim"]],
         encode: Callable[[], Any],
     ) -> None:
-        """Have a backbone compute in it, which is chosen now if need be.
+        """Have a backbone compute in the precision, which is chosen now if it is not yet.
 
         Args:
             backbone: with weights of `dtype`.
@@ -80,8 +77,8 @@ class MeasuredPrecision:
         elif self._products.read() == torch.int8:
             use_int8(backbone, features)
 
-    def _rest(self) -> torch.dtype | None:
-        """The precision of what is not in 8 bits."""
+    def _floating(self) -> torch.dtype | None:
+        """The precision of the weights and products that are not in 8 bits."""
         return self.target if self.target == torch.float32 else self._weights.read()
 
     @property

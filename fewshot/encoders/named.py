@@ -1,4 +1,4 @@
-"""Which weights an encoder has, and a name for all that changes its features."""
+"""The weights of an encoder, and its fingerprint."""
 
 import hashlib
 import json
@@ -17,17 +17,17 @@ FORMAT = 1  # part of every fingerprint: raise it when the same settings begin t
 
 
 class NamedWeights(EncoderSettings):
-    """The part of an encoder that is about its weights: published ones, trained ones in their place, their names."""
+    """The part of an encoder that finds its weights, published or trained, and names them."""
 
     @property
     def identity(self) -> str:
-        """A name for exactly the published weights that are kept; EncoderError where they are not found."""
+        """A name for the published weights, of the layers that are kept; EncoderError if they are not found."""
         kept = "" if self.layers is None else f" layers {','.join(map(str, self.layers))}"
         return self._source.identity + kept
 
     @property
     def folder(self) -> Path:
-        """Where the published weights are; EncoderError where they are not found."""
+        """The folder of the published weights; EncoderError if they are not found."""
         return self._source.folder
 
     @property
@@ -78,7 +78,7 @@ class NamedWeights(EncoderSettings):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def _settings(self) -> dict[str, Any]:
-        """What changes the features, besides weights, class and precision."""
+        """The settings that change the features, besides weights, class and precision."""
         return {
             "max_length": self.max_length,
             **({} if self._shallow is None else {"shallow": [self._shallow.layer, self._shallow.weight]}),

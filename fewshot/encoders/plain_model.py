@@ -31,7 +31,7 @@ _USUAL = {
 
 @dataclass(frozen=True)
 class PlainParts:
-    """What a folder says of its modules.
+    """The modules of a folder.
 
     Args:
         normalised: whether features have length one.
@@ -43,7 +43,7 @@ class PlainParts:
 
     @classmethod
     def of(cls, folder: Path) -> "PlainParts | None":
-        """Of a folder that is a transformer and the mean over its tokens; None for all others."""
+        """From a folder with a transformer and the mean over its tokens; None for all others."""
         modules = sentence_modules(folder)
         kinds = tuple(module["type"].rpartition(".")[2] for module in modules or ())
         if modules is None or kinds not in _KINDS or modules[0]["path"]:
@@ -55,11 +55,11 @@ class PlainParts:
             prompts = _json(settings).get("prompts") if settings.is_file() else None
         except (OSError, ValueError, TypeError, AttributeError):  # sentence-transformers says what is wrong
             return None
-        asked = {name for name, value in pooling.items() if value is True}
-        named = pooling.get("pooling_mode")
-        is_mean = named == "mean" if named is not None else "pooling_mode_mean_tokens" in asked
+        flags = {name for name, value in pooling.items() if value is True}
+        mode = pooling.get("pooling_mode")
+        is_mean = mode == "mean" if mode is not None else "pooling_mode_mean_tokens" in flags
         max_length = limits.pop("max_seq_length", None)
-        if not is_mean or asked - _MEAN or any((prompts or {}).values()) or not limits.items() <= _USUAL.items():
+        if not is_mean or flags - _MEAN or any((prompts or {}).values()) or not limits.items() <= _USUAL.items():
             return None
         if config.get("model_type") not in _ENCODERS or config.get("auto_map"):
             return None

@@ -1,6 +1,6 @@
 """16-bit weights where the hardware is faster with them and the features stay the same, else 32 bits.
 
-What is in 8 bits beside them is in `fewshot.encoders.int8`.
+For products in 8 bits see `fewshot.encoders.int8`.
 """
 
 import json
@@ -20,7 +20,7 @@ from fewshot.storage import write_json
 log = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-MEASURED = ("auto", "int8")  # what the precision is chosen by a measurement for
+MEASURED = ("auto", "int8")  # values of `dtype` for which the precision is measured
 MIN_COSINE = 0.999  # to the float32 features, for each sampled text
 _INT8 = {"int8": torch.int8}
 # Texts of several lengths and kinds on which the precision is chosen: fixed, so that nobody's texts decide it.
@@ -62,7 +62,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """A precision by its name, to try first; `"auto"`, and what is not in int8, is bfloat16 where that is fast."""
+    """A precision by its name, to try first; `"auto"`, and the floating-point part of `"int8"`, is bfloat16 if fast."""
     if dtype in MEASURED:
         return torch.bfloat16 if fast_in_bfloat16(device) else torch.float32
     return DTYPES[dtype]
@@ -106,7 +106,7 @@ class Choice:
         return _CHOSEN.get(self.key)
 
     def write(self, precision: torch.dtype) -> None:
-        """Keep the choice; a cache that cannot be written does not."""
+        """Keep the choice, in this process alone if the cache cannot be written."""
         if self.read() == precision:
             return
         _CHOSEN[self.key] = precision
@@ -125,7 +125,7 @@ def settle(
 ) -> torch.dtype:
     """Cast a float32 backbone to `dtype` in place, and return its precision.
 
-    It stays in float32 if the `features` of some text of `SAMPLE` get a cosine of `MIN_COSINE` or below to before.
+    It stays in float32 if a text of `SAMPLE` has `features` whose cosine to the exact ones is `MIN_COSINE` or less.
     """
     exact = features()
     originals = cast_parameters(backbone, dtype)

@@ -57,13 +57,13 @@ class SentenceTransformerEncoder(Encoder):
                 f"Expected an ordinary folder. Set encoder=deepseek_small encoder.model={self.model}."
             )
         # Always float32: sentence-transformers would put the later modules into the first one's precision.
-        arguments = {"dtype": torch.float32, "attn_implementation": attention_kernel(self.max_length, self._place)}
-        arguments |= loading_arguments(self.quantise, self._place)
+        arguments = {"dtype": torch.float32, "attn_implementation": attention_kernel(self.max_length, self._device)}
+        arguments |= loading_arguments(self.quantise, self._device)
         parts = PlainParts.of(folder)
         module: Any
         with loading(self.model):
             if parts is not None:
-                module = PlainModel(folder, parts, **arguments).to(self._place)
+                module = PlainModel(folder, parts, **arguments).to(self._device)
             else:
                 module = self._sentence_transformer(folder, arguments)
         cast_parameters(_backbone(module), dtype)
@@ -81,7 +81,7 @@ class SentenceTransformerEncoder(Encoder):
 
         module = SentenceTransformer(
             str(folder),
-            device=str(self._place),
+            device=str(self._device),
             trust_remote_code=self.trust_remote_code,
             local_files_only=True,
             model_kwargs=arguments,
@@ -94,8 +94,8 @@ class SentenceTransformerEncoder(Encoder):
         if self._plain:
             return tokenize(module.tokenizer, texts, self._limit, _INPUTS, self._pieces)
         window = self._window()
-        most = None if window is None or window.limit is None else CHARACTERS_PER_TOKEN * window.limit
-        return _Preprocessed(module, [text[:most] for text in texts], self._prompt)
+        max_characters = None if window is None or window.limit is None else CHARACTERS_PER_TOKEN * window.limit
+        return _Preprocessed(module, [text[:max_characters] for text in texts], self._prompt)
 
     def _window(self) -> Window | None:
         module: Any = self.load()

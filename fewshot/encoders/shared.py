@@ -8,16 +8,16 @@ from fewshot.encoders.encoder import Encoder
 from fewshot.encoders.trained import TrainedWeights
 from fewshot.errors import ConfigError
 
-_OF_ONE_ENCODER = frozenset({"_piece_fingerprint", "_features", "trained"})  # cached properties that are not shared
+_NOT_SHARED = frozenset({"_piece_fingerprint", "_features", "trained"})  # cached properties
 
 
 class SharedModel:
-    """One module for several encoders; the weights of the one that is used next are put into it first, in memory.
+    """One module for several encoders: before an encoder is used, its weights are put into the module.
 
-    The published weights never change. It takes the memory of these, of the changed ones, and of a copy in 16 bits if
-    that is the precision. Not for several threads.
+    The published weights never change. Memory holds these, the changed ones, and a copy in 16 bits if that is the
+    precision. Not for several threads.
 
-    `encoder` has the settings of all; its own trained weights do not count. ConfigError for weights in 4 bits.
+    `encoder` has the settings of all; its own trained weights are ignored. ConfigError for weights in 4 bits.
     """
 
     def __init__(self, encoder: Encoder):
@@ -28,18 +28,18 @@ class SharedModel:
             )
         self.published = encoder.replace(weights=None)
         self._loaded = self.published.replace(dtype="float32")  # from which every precision can be made
-        self._originals: dict[str, Tensor] = {}  # once it is loaded, when the first of them is used
+        self._originals: dict[str, Tensor] = {}  # the published weights, once an encoder is used
         self._current: Encoder | None = None
 
     def encoder(self, weights: TrainedWeights | None) -> Encoder:
         """An encoder with its own weights (None: the published ones), or EncoderError if they are of another model."""
-        own = self.published.replace() if weights is None else self.published.with_trained(weights)
+        encoder = self.published.replace() if weights is None else self.published.with_trained(weights)
         if weights is not None:
-            weights.check_base(own.model, own.identity)
-        own._turn = self._turn_to
-        return own
+            weights.check_base(encoder.model, encoder.identity)
+        encoder._activate = self._activate
+        return encoder
 
-    def _turn_to(self, encoder: Encoder) -> None:
+    def _activate(self, encoder: Encoder) -> None:
         """Put an encoder's weights into the module, unless they are there."""
         if self._current is encoder:
             return
@@ -60,8 +60,8 @@ class SharedModel:
 
 
 def share_module(loaded: Encoder, encoder: Encoder) -> None:
-    """Give an encoder the module of another one, the tokenizer and other things that loading brings."""
+    """Give an encoder the module of a loaded one, its tokenizer and its other attributes."""
     for name, value in vars(loaded).items():
-        if name not in vars(encoder) and name not in _OF_ONE_ENCODER:
+        if name not in vars(encoder) and name not in _NOT_SHARED:
             setattr(encoder, name, value)
     encoder._module, encoder._is_loaded = loaded.module, True

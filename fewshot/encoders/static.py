@@ -69,7 +69,7 @@ class PieceVectors(nn.Module):
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "PieceVectors":
-        """The vectors that files hold, by name; EncoderError where names, shapes or the order of pairs are others."""
+        """From tensors by name; EncoderError if names, shapes or the order of pairs are wrong."""
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
         match [shapes.pop(name, ()) for name in _NAMES]:
             case [(_, rank), (n_pairs, 2), (n_vectors, width), (map_rank, dim), (shift_dim,)]:
@@ -77,31 +77,31 @@ class PieceVectors(nn.Module):
             case _:
                 fits = False
         if not fits or bool((_keys(*tensors["pairs"].T).diff() <= 0).any()):
-            found = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+            got = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
             raise EncoderError(
-                f"The vectors of a static encoder do not go together: {found}. Expected {', '.join(_NAMES)}, of one "
+                f"The vectors of a static encoder do not go together: {got}. Expected {', '.join(_NAMES)}, of one "
                 f"rank and one width, and pairs in ascending order. Distil the student again."
             )
         return cls(*(tensors[name] for name in _NAMES))
 
-    def places(
+    def rows(
         self, first: Int[Tensor, "*batch"], second: Int[Tensor, "*batch"]
     ) -> tuple[Int[Tensor, "*batch"], Bool[Tensor, "*batch"]]:
-        """Where a pair stands in the table, and whether it does."""
+        """The row of each pair in the table, and True for the pairs that have one."""
         keys = _keys(first, second)
         if not len(self._sorted):
             return torch.zeros_like(keys), torch.zeros_like(keys, dtype=torch.bool)
-        found = torch.searchsorted(self._sorted, keys).clamp_(max=len(self._sorted) - 1)
-        return found, self._sorted[found] == keys
+        rows = torch.searchsorted(self._sorted, keys).clamp_(max=len(self._sorted) - 1)
+        return rows, self._sorted[rows] == keys
 
     def forward(self, ids: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch dim"]:
         """Unit features of texts; ids are padded with 0."""
         summed = embedding_bag(ids, self.vectors, mode="sum", padding_idx=0)
         if len(self.pairs) and ids.shape[1] > 1:
-            place, there = self.places(ids[:, :-1], ids[:, 1:])
-            counts = there.sum(1)
+            rows, known = self.rows(ids[:, :-1], ids[:, 1:])
+            counts = known.sum(1)
             offsets = counts.cumsum(0) - counts
-            summed = summed + embedding_bag(place[there], self.pair_vectors, offsets, mode="sum")
+            summed = summed + embedding_bag(rows[known], self.pair_vectors, offsets, mode="sum")
         return normalize(torch.addmm(self.shift, summed, self.map), dim=-1)
 
 
@@ -148,7 +148,7 @@ class StaticEncoder(Encoder):
 
     @property
     def vectors(self) -> PieceVectors:
-        """The same, as what they are."""
+        """The module, with its type."""
         module = self.module
         assert isinstance(module, PieceVectors)
         return module
@@ -179,7 +179,7 @@ class StaticEncoder(Encoder):
                 f"The weights of a static encoder are vectors of {len(module.vectors):,} word pieces, expected "
                 f"{self._pieces.count:,}. Distil the student again."
             )
-        return module.to(self._place)
+        return module.to(self._device)
 
     def _tokenized(self, texts: Sequence[str]) -> TokenizedTexts:
         return TokenizedTexts({"input_ids": [row or [0] for row in self.pieces(texts)]}, {"input_ids": 0}, 0)

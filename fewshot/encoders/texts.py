@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 
 # Held while a tokenizer works: where it cuts is part of its state, so that threads would cut each other's texts.
 TOKENIZING = threading.Lock()
-CHARACTERS_PER_TOKEN = 64  # a text is cut behind so many, before a tokenizer takes time and memory for megabytes
+CHARACTERS_PER_TOKEN = 64  # texts are cut there first, so that a tokenizer never reads megabytes
 
 
 def checked_texts(texts: Iterable[str]) -> list[str]:
-    """A list, an array or a column of texts as a list; TypeError for one text, or if something among them is none."""
+    """A list, an array or a column of texts as a list; TypeError for a single text, or an item that is no text."""
     if isinstance(texts, str):
         raise TypeError("encode takes a sequence of texts; got one text. Put it into a list.")
     texts = list(texts)

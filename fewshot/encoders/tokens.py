@@ -1,4 +1,4 @@
-"""Texts cut into tokens in one go, and padded only in batches of about equally long ones."""
+"""Tokenize all texts in one call, and pad them in batches of about equal length."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True)
 class TokenizedTexts:
-    """Token ids of several texts: name of a model's input → a list per text, and → the integer at padding."""
+    """Token ids of several texts: `columns` has a list per text for each input of a model, `padding` its padding id."""
 
     columns: Mapping[str, Sequence[Sequence[int]]]
     padding: Mapping[str, int]
@@ -73,32 +73,32 @@ def tokenize(
         texts: to cut.
         max_length: None: no limit.
         accepted: names of the model's inputs.
-        pieces: of the tokenizer, where it works with it: faster, to the same ids.
+        pieces: of the tokenizer, if there are any: faster, with the same ids.
     """
-    most = None if max_length is None else CHARACTERS_PER_TOKEN * max_length
-    cleaned = [without_surrogates(text[:most]) for text in texts]
+    max_characters = None if max_length is None else CHARACTERS_PER_TOKEN * max_length
+    cleaned = [without_surrogates(text[:max_characters]) for text in texts]
     if pieces is not None and (max_length is None or max_length > len(pieces.special)):
-        columns, full = _columns_of_pieces(pieces, cleaned, max_length)
+        columns, cut = _columns_of_pieces(pieces, cleaned, max_length)
     else:
         with TOKENIZING:
             encoded = tokenizer(
                 cleaned, truncation=max_length is not None, max_length=max_length, return_attention_mask=False
             )
         columns = dict(encoded)
-        full = _overflowing(encoded, max_length)
+        cut = _overflowing(encoded, max_length)
     special = (tokenizer.pad_token_id, tokenizer.eos_token_id)
     padding = {name: 0 for name in columns if name in accepted}
     padding["input_ids"] = next((token for token in special if token is not None), 0)
     columns = {name: [row or [padding[name]] for row in columns[name]] for name in padding}
-    if most is not None:
-        full |= {index for index, text in enumerate(texts) if len(text) > most}
-    return TokenizedTexts(columns, padding, len(full))
+    if max_characters is not None:
+        cut |= {index for index, text in enumerate(texts) if len(text) > max_characters}
+    return TokenizedTexts(columns, padding, len(cut))
 
 
 def _columns_of_pieces(
     pieces: WordPieces, texts: Sequence[str], max_length: int | None
 ) -> tuple[dict[str, list[list[int]]], set[int]]:
-    """What the tokenizer gives, and the places of texts that are cut."""
+    """The columns that the tokenizer would give, and the indices of texts that are cut."""
     first, last = pieces.special
     room = None if max_length is None else max_length - len(pieces.special)
     rows = pieces(texts)
@@ -108,7 +108,7 @@ def _columns_of_pieces(
 
 
 def _overflowing(encoded: Any, max_length: int | None) -> set[int]:
-    """The places of texts that a tokenizer has cut."""
+    """The indices of texts that a tokenizer has cut."""
     lengths = map(len, encoded["input_ids"])
     full = {index for index, length in enumerate(lengths) if max_length is not None and length >= max_length}
     if getattr(encoded, "encodings", None):  # only the fast kind knows whether a text just fits or was cut

@@ -1,4 +1,4 @@
-"""An encoder while it is trained: float32, the right parameters trained, and a way back to the published weights."""
+"""An encoder in training: float32, with the chosen parameters trained, and interpolation with the published weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -20,12 +20,12 @@ from fewshot.encoders.trained import TrainedWeights, write_trained
 from fewshot.errors import ConfigError
 from fewshot.randomness import child_generator
 
-Trainable = LoRA | Adapter | Full  # what is trained of an encoder, and how
+Trainable = LoRA | Adapter | Full  # the part of an encoder that is trained
 
 
 @dataclass(frozen=True)
 class TrainableShare:
-    """Number of trained parameters of an encoder, and of all, with those of LoRA or of adapters."""
+    """Number of trained parameters of an encoder, and of all parameters; both include LoRA or adapters."""
 
     trained: int
     total: int
@@ -46,10 +46,10 @@ class TrainableEncoder(nn.Module):
     require gradients are the trained ones. For mixed precision use autocast.
 
     Args:
-        encoder: where training starts; if its weights are trained ones already, these are "published" below.
+        encoder: the start of the training; if its weights are trained ones already, these are "published" below.
         trainable: which of its weights are trained.
         generator: draws the first matrices of LoRA or of adapters; None: the same ones each time.
-        seen: what it is trained and selected on, see `TrainedWeights`.
+        seen: the texts that it is trained and selected on, see `TrainedWeights`.
 
     Raises:
         ConfigError: full training of weights in 4 bits, or an encoder without layers.
@@ -92,12 +92,12 @@ class TrainableEncoder(nn.Module):
 
     @property
     def trainable_share(self) -> TrainableShare:
-        """Counted as the parameters are now."""
+        """Number of trained and of all parameters now."""
         trained = sum(parameter.numel() for parameter in self._trained().values())
         return TrainableShare(trained, sum(parameter.numel() for parameter in self.parameters()))
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """What `forward` takes, see `Encoder.tokenize`."""
+        """The input of `forward`, see `Encoder.tokenize`."""
         return self.encoder.tokenize(texts)
 
     def forward(self, batch: dict[str, Tensor]) -> Float[Tensor, "batch dim"]:
@@ -118,11 +118,11 @@ class TrainableEncoder(nn.Module):
     def compute(
         self, texts: Sequence[str], advance: Callable[[int], None] | None = None
     ) -> Float[Tensor, "n_texts dim"]:
-        """Features by the weights as they are now, in mixed precision if the encoder is and they stay the same."""
+        """Features by the current weights, in mixed precision if the encoder has 16 bits and features stay the same."""
         target = self.published._target
         if target == torch.float32:
             return self.encoder.compute(texts, advance)
-        mixed = torch.autocast(self.published._place.type, target)
+        mixed = torch.autocast(self.published._device.type, target)
         if self._autocast is None:
             exact = self.encoder.sampled()
             with mixed:
@@ -182,13 +182,13 @@ class TrainableEncoder(nn.Module):
             self._end = None
 
     def squared_distance(self) -> Float[Tensor, ""]:
-        """Between the weights as they are and the published ones; of LoRA and adapters, of what starts at zero."""
+        """Squared distance from the published weights; with LoRA or adapters, of the parameters that start at zero."""
         parameters = self._trained()
-        apart = [(parameters[name] - start.to(parameters[name].device)) for name, start in self._start.items()]
-        return torch.stack([difference.square().sum() for difference in apart]).sum()
+        differences = [parameters[name] - start.to(parameters[name].device) for name, start in self._start.items()]
+        return torch.stack([difference.square().sum() for difference in differences]).sum()
 
     def trained_weights(self) -> TrainedWeights:
-        """What differs from the published model now, for `Encoder.with_trained`."""
+        """The weights that differ from the published ones now, for `Encoder.with_trained`."""
         parameters = self._trained() if self._placed is None else self._placed.parameters(self.backbone)
         model, identity = self.published.model, self.published.identity
         return TrainedWeights(model, identity, _copied(parameters), self._placed, self.published.trained, self.seen)
@@ -231,6 +231,6 @@ def _set_dropout(module: nn.Module, share: float) -> None:
 
 
 def _copied(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU; of the whole parameters, where FSDP has spread them over processes."""
+    """Copies on the CPU, of the whole parameters if FSDP has spread them over processes."""
     whole = {name: p.full_tensor() if hasattr(p, "full_tensor") else p for name, p in parameters.items()}
     return {name: tensor.detach().cpu().clone() for name, tensor in whole.items()}

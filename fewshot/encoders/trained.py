@@ -1,4 +1,4 @@
-"""The weights that training has changed: in memory, on disk, and on top of the published ones."""
+"""Trained weights: in memory, on disk, and on top of the published ones."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ WRITTEN = (DESCRIPTION, CHANGED, BELOW, *(name for kind in _PLACED.values() for 
 
 @dataclass(frozen=True)
 class TrainedWeights:
-    """What training has changed in a published model.
+    """The weights of a published model that training has changed.
 
     Args:
         model: name of the published model.
@@ -46,7 +46,7 @@ class TrainedWeights:
         below: the weights of an earlier training that this one started from.
         seen: `task`, `split` and `digests` (see `Task.digests`) of what they were trained and selected on; empty if
             unknown.
-        stored: what files hold: float32, 16 bits, or int8 with a step for each row (see `row_int8`); `rounded` sets it.
+        stored: precision in files: float32, 16 bits, or int8 with a step for each row (`row_int8`); set by `rounded`.
     """
 
     model: str
@@ -69,19 +69,19 @@ class TrainedWeights:
         return total.hexdigest()
 
     def low_rank(self, placed: PlacedLoRA, backbone: nn.Module) -> list[tuple[nn.Linear, Tensor, Tensor]]:
-        """Each linear map that has an update, with A and B of it as they are held; EncoderError if they do not fit."""
-        held = self.tensors.held if isinstance(self.tensors, In16Bits) else self.tensors
-        maps = placed.maps(backbone, held)
+        """Each linear map that has an update, with its A and B as stored; EncoderError if they do not fit."""
+        stored = self.tensors.stored if isinstance(self.tensors, In16Bits) else self.tensors
+        maps = placed.maps(backbone, stored)
         shapes: dict[str, tuple[int, ...]] = {}
         for path, linear in maps.items():
             shapes |= {placed.tensor_name(path, "A"): (placed.rank, linear.in_features)}
             shapes |= {placed.tensor_name(path, "B"): (linear.out_features, placed.rank)}
-        check_shapes(shapes, held)
-        found = []
+        check_shapes(shapes, stored)
+        updates = []
         for path, linear in maps.items():
-            down, up = (held[placed.tensor_name(path, which)].to(linear.weight.device) for which in "AB")
-            found.append((linear, down, up))
-        return found
+            down, up = (stored[placed.tensor_name(path, which)].to(linear.weight.device) for which in "AB")
+            updates.append((linear, down, up))
+        return updates
 
     def _merge(self, placed: PlacedLoRA, backbone: nn.Module) -> None:
         """Put sums of published weights and low-rank updates into a backbone; peft does the same, a second later."""
@@ -90,7 +90,7 @@ class TrainedWeights:
             linear.weight.data = linear.weight.data + update.to(linear.weight.dtype)
 
     def at_strength(self, strength: float) -> "TrainedWeights":
-        """The same update, scaled; 0 leaves the weights that it started from.
+        """The scaled update; 0 gives the weights that it started from.
 
         Only the scale of LoRA's config changes, so nothing is read or copied.
 
@@ -107,16 +107,16 @@ class TrainedWeights:
         return replace(self, placed=self.placed.at_strength(strength))
 
     def rounded(self, dtype: torch.dtype = torch.bfloat16) -> "TrainedWeights":
-        """The weights as files of that precision give them back, and to be written in it: in 16 bits, or in int8."""
+        """The weights rounded to the precision in which files will store them: 16 bits, or int8."""
         tensors, _ = _to_file(self.tensors, dtype)
         below = None if self.below is None else self.below.rounded(dtype)
         return replace(self, tensors=_from_file(tensors), below=below, stored=dtype)
 
     def compact(self) -> "TrainedWeights":
-        """The same weights and digests in less room: matrices in 16 bits where these hold them exactly."""
+        """The same weights and digests in less memory: matrices in 16 bits if that is exact."""
         exact = all(torch.equal(tensor.bfloat16().float(), tensor) for tensor in self.tensors.values())
         seen, digests = self.seen, self.seen.get("digests")
-        if isinstance(digests, list) and all(isinstance(one, str) and _DIGEST.fullmatch(one) for one in digests):
+        if isinstance(digests, list) and all(isinstance(d, str) and _DIGEST.fullmatch(d) for d in digests):
             seen = {**seen, "digests": Digests(digests)}
         return replace(self, tensors=In16Bits(self.tensors) if exact else self.tensors, seen=seen)
 
@@ -132,11 +132,11 @@ class TrainedWeights:
             self.below.check_base(model, identity)
 
     def count_seen(self, digests: Set[str]) -> int:
-        """How many of some texts and label names, by `Task.digests`, they were trained or selected on."""
+        """Number of texts and label names, given by `Task.digests`, that the weights were trained or selected on."""
         return len(digests & {*self.seen.get("digests", ())})
 
     def warn_of_seen(self, digests: Set[str]) -> None:
-        """Warn if some of these texts are among them, for an accuracy on texts held out then says little."""
+        """Warn if the weights were trained on some of these texts: a held-out accuracy is then too high."""
         if n_seen := self.count_seen(digests):
             log.warning(
                 f"The encoder was trained on {n_seen} of these {len(digests)} texts, so that its accuracy on texts "
@@ -213,7 +213,7 @@ def write_trained(folder: Path | str, weights: TrainedWeights, settings: Mapping
         description["below"] = BELOW
     if weights.seen:
         values = weights.seen.items()
-        description["seen"] = {name: list(own) if isinstance(own, Digests) else own for name, own in values}
+        description["seen"] = {name: list(value) if isinstance(value, Digests) else value for name, value in values}
     write_sealed(folder / DESCRIPTION, description | {"settings": dict(settings)})
 
 
@@ -234,15 +234,15 @@ def read_trained(folder: Path | str) -> TrainedWeights:
             if description.get("config", _json_digest(config)) != _json_digest(config):  # earlier versions wrote none
                 raise ValueError(f"{kind.CONFIG} is not as it was written")
             placed = kind.from_json(config)
-        held, metadata = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
+        stored, metadata = read_tensors(folder / (CHANGED if kind is None else kind.TENSORS))
         weights = TrainedWeights(
             model=description["model"],
             base=description["base"],
-            tensors=_from_file(held),
+            tensors=_from_file(stored),
             placed=placed,
             below=below,
             seen=dict(description.get("seen", {})),
-            stored=_stored(held, metadata),
+            stored=_precision(stored, metadata),
         )
         expected = description["digest"]
     except UNREADABLE as error:
@@ -261,17 +261,17 @@ def _json_digest(content: Any) -> str:
 
 
 def _to_file(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What a file of that precision holds, and its metadata."""
+    """The tensors of a file in that precision, and its metadata."""
     if dtype == torch.int8:
         return pack(tensors), PACKED
     return {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}, {}
 
 
-def _from_file(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in unpack(held).items()}
+def _from_file(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in unpack(stored).items()}
 
 
-def _stored(held: Mapping[str, Tensor], metadata: Mapping[str, str]) -> torch.dtype:
+def _precision(stored: Mapping[str, Tensor], metadata: Mapping[str, str]) -> torch.dtype:
     if metadata.get("packing") == PACKED["packing"]:
         return torch.int8
-    return next((tensor.dtype for tensor in held.values() if tensor.is_floating_point()), torch.float32)
+    return next((tensor.dtype for tensor in stored.values() if tensor.is_floating_point()), torch.float32)

@@ -86,8 +86,8 @@ class TransformerEncoder(Encoder):
             arguments = {
                 "config": config,
                 "dtype": dtype,
-                "attn_implementation": attention_kernel(self.max_length, self._place),
-                **loading_arguments(self.quantise, self._place),
+                "attn_implementation": attention_kernel(self.max_length, self._device),
+                **loading_arguments(self.quantise, self._device),
             }
             if is_packed(folder):  # `AutoModel` insists on a folder
                 weights = read_packed(folder)
@@ -100,7 +100,7 @@ class TransformerEncoder(Encoder):
                     trust_remote_code=self.trust_remote_code,
                     **arguments,
                 )
-            module = module.to(self._place)
+            module = module.to(self._device)
         self._accepted = frozenset(inspect.signature(module.forward).parameters) | {"input_ids"}
         self._limit = token_limit(self.max_length, self._tokenizer, config)
         self._pieces = WordPieces.of(self._tokenizer)
@@ -127,7 +127,7 @@ class TransformerEncoder(Encoder):
 
 
 def _tokenizer(folder: Path, trust_remote_code: bool) -> Any:
-    """The folder's own: `AutoTokenizer` goes by the model's type, and gives Qwen2's to DeepSeek-R1-Distill-Qwen."""
+    """The tokenizer of the folder: `AutoTokenizer` goes by the model's type, wrong for DeepSeek-R1-Distill-Qwen."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     if (folder / "tokenizer.json").is_file():

@@ -20,8 +20,8 @@ class UnmergedModel:
     """The module of one encoder, loaded once, for encoders with low-rank updates beside its weights.
 
     A switch from one to another copies and merges nothing, and texts of several go through the module in one batch.
-    Their features are those of merged weights up to rounding, so they have fingerprints of their own. The precision is
-    the one of `encoder`, chosen once for all. Not for several threads at once.
+    Features equal those of merged weights up to rounding, so the fingerprints differ. The precision is that of
+    `encoder`. Not for several threads at once.
 
     Args:
         encoder: as published; its module is used, and its features stay what they are.
@@ -37,7 +37,7 @@ class UnmergedModel:
                 f"trained from. Set encoder.weights=null."
             )
         self.published = encoder
-        # By the id of the tensors, which several strengths have in common and which are kept, so that it stays theirs.
+        # By the id of the tensors, which all strengths share; the tensors are kept, so that no id is used again.
         self._updates: dict[int, tuple[Mapping[str, Tensor], Update]] = {}
 
     def encoder(self, weights: TrainedWeights) -> Encoder:
@@ -48,23 +48,23 @@ class UnmergedModel:
             EncoderError: they are of another model.
         """
         check_unmerged(weights)
-        own = self.published.with_trained(weights)
-        weights.check_base(own.model, own.identity)
-        own._turn, own._over = self._share_with, self.published
-        return own
+        encoder = self.published.with_trained(weights)
+        weights.check_base(encoder.model, encoder.identity)
+        encoder._activate, encoder._host = self._share_with, self.published
+        return encoder
 
     def encode(self, texts: list[str], encoders: Sequence[Encoder]) -> Float[Tensor, "n_texts dim"]:
-        """Features of each text by its own encoder: from that one's cache, or computed in batches of all and put there.
+        """Features of each text by its encoder: from the encoder's cache, or computed in common batches and put there.
 
         Args:
-            texts: as for `Encoder.encode`, in a list; the errors are those of that too.
-            encoders: of each text: `published`, or some that `encoder` gave.
+            texts: as for `Encoder.encode`, with the same errors.
+            encoders: the encoder of each text: `published`, or a result of `encoder`.
         """
         if self.published.long_texts == "cut":
             return self._encode(list(zip(encoders, texts, strict=True)))
         pieces = self.published.in_pieces(texts)
-        pairs = [(encoder, piece) for encoder, own in zip(encoders, pieces, strict=True) for piece in own]
-        return mean_of_pieces(self._encode(pairs), [len(own) for own in pieces])
+        pairs = [(encoder, piece) for encoder, parts in zip(encoders, pieces, strict=True) for piece in parts]
+        return mean_of_pieces(self._encode(pairs), [len(parts) for parts in pieces])
 
     def _encode(self, pairs: Sequence[tuple[Encoder, str]]) -> Float[Tensor, "n_pairs dim"]:
         parts = [self._encode_part(pairs[start : start + CHUNK]) for start in range(0, len(pairs), CHUNK)]
@@ -74,19 +74,21 @@ class UnmergedModel:
         texts_of: dict[Encoder, dict[str, None]] = {}
         for encoder, text in pairs:
             texts_of.setdefault(encoder, {})[text] = None
-        absent = [(encoder, text) for encoder, own in texts_of.items() for text in encoder.missing(list(own))]
-        computed = self._computed(absent)
+        missing = [
+            (encoder, text) for encoder, distinct in texts_of.items() for text in encoder.missing(list(distinct))
+        ]
+        computed = self._computed(missing)
         rows: dict[tuple[Encoder, str], Tensor] = {}
-        for encoder, own in texts_of.items():
+        for encoder, distinct in texts_of.items():
 
-            def take(lacking: list[str], encoder: Encoder = encoder) -> Iterator[Tensor]:
-                if lacking:
-                    gone = [(encoder, text) for text in lacking if (encoder, text) not in computed]  # from the cache
-                    computed.update(self._computed(gone))
-                    yield torch.stack([computed[encoder, text] for text in lacking])
+            def take(texts: list[str], encoder: Encoder = encoder) -> Iterator[Tensor]:
+                if texts:
+                    vanished = [(encoder, text) for text in texts if (encoder, text) not in computed]  # from the cache
+                    computed.update(self._computed(vanished))
+                    yield torch.stack([computed[encoder, text] for text in texts])
 
-            features = filled(encoder._features, list(own), take)
-            rows |= zip(((encoder, text) for text in own), features, strict=True)
+            features = filled(encoder._features, list(distinct), take)
+            rows |= zip(((encoder, text) for text in distinct), features, strict=True)
         return torch.stack([rows[pair] for pair in pairs])
 
     def _computed(self, pairs: Sequence[tuple[Encoder, str]]) -> dict[tuple[Encoder, str], Float[Tensor, " dim"]]:
@@ -102,7 +104,7 @@ class UnmergedModel:
         return dict(zip(pairs, features, strict=True))
 
     def _share_with(self, encoder: Encoder) -> None:
-        """Give an encoder the loaded module, and its update as the module's maps take it; once."""
+        """Give an encoder the loaded module and its update, unless it has them."""
         if encoder._module is not None:
             return
         self.published.load()

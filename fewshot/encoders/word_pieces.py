@@ -1,4 +1,4 @@
-"""Word pieces of texts by a BERT tokenizer that is asked for each chunk between blanks once.
+"""Word pieces of texts: a BERT tokenizer reads each distinct chunk between blanks once.
 
     pieces(a + " " + b) = pieces(a) + pieces(b)
 
@@ -50,8 +50,8 @@ class WordPieces:
         tokenizer = Tokenizer.from_str(description)
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        special, one = tokenizer.encode("").ids, tokenizer.encode("a").ids
-        if len(special) != 2 or len(one) != 3 or one[::2] != special:
+        special, letter = tokenizer.encode("").ids, tokenizer.encode("a").ids
+        if len(special) != 2 or len(letter) != 3 or letter[::2] != special:
             return None
         return cls(tokenizer, (special[0], special[1]))
 
@@ -78,12 +78,12 @@ class WordPieces:
         new = list(distinct.difference(ids))
         if new:
             encoded = self._tokenizer.encode_batch_fast(new, add_special_tokens=False)
-            found = {chunk: encoding.ids for chunk, encoding in zip(new, encoded, strict=True)}
-            ids |= found
-            if len(remembered) + len(found) > _MAX_CHUNKS:
+            new_ids = {chunk: encoding.ids for chunk, encoding in zip(new, encoded, strict=True)}
+            ids |= new_ids
+            if len(remembered) + len(new) > _MAX_CHUNKS:
                 self._known = remembered = {}
             short = [chunk for chunk in new if len(chunk) <= _MAX_CHARACTERS]
-            remembered.update((chunk, found[chunk]) for chunk in short[:_MAX_CHUNKS])
+            remembered.update((chunk, new_ids[chunk]) for chunk in short[:_MAX_CHUNKS])
         rows: list[list[int]] = []
         for chunks in chunked:
             row: list[int] = []

@@ -16,7 +16,7 @@ class EpisodeBatch:
     Args:
         classes: the class of each way.
         support: the texts that the learner sees; padded with -1 if a class has fewer than `k_shot`.
-        support_mask: true where `support` holds a text.
+        support_mask: True for the texts of `support`, False for padding.
         query: the texts to classify.
     """
 
@@ -86,7 +86,7 @@ class EpisodeBatch:
             yield self[start : start + size]
 
     def sha256(self) -> str:
-        """A hash of shapes and indices: two results with one hash were measured on the same episodes."""
+        """A hash of shapes and indices: two results with the same hash are of the same episodes."""
         digest = hashlib.sha256()
         for field in fields(self):
             tensor = getattr(self, field.name).to(torch.int64).contiguous()

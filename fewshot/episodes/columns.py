@@ -8,7 +8,7 @@ from fewshot.errors import TaskError
 
 
 def as_list(values: Any, name: str) -> list[Any]:
-    """Values of a list, an array or one column, as a list; a TaskError that says `name` for anything else."""
+    """Values of a list, an array or one column, as a list; TaskError, with `name`, for anything else."""
     if isinstance(values, (str, bytes)):
         raise TaskError(f"Got one text for {name}, expected a list of them. Write [{name}].")
     if values is None:

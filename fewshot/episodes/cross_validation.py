@@ -18,9 +18,9 @@ _SEED = 0  # the seed of a run changes training, never the folds
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Folds as episodes whose ways are all classes: the support is what is kept, the queries are what is held out.
+    """Folds as episodes with all classes: the support has the kept texts, the queries are the held-out ones.
 
-    Queries are padded with -1 where a class has fewer texts held out than another; they are the texts of `tested`.
+    Queries are padded with -1 if a class has fewer held-out texts than another; they are the texts of `tested`.
 
     Args:
         episodes: one for each fold, repeat by repeat.
@@ -33,8 +33,8 @@ class CrossValidation:
     @property
     def tested(self) -> Int[Tensor, " n_tested"]:
         """Texts that are held out once in each repeat, ascending."""
-        held = self.episodes[: self.folds].query.flatten()
-        return held[held >= 0].sort().values
+        queries = self.episodes[: self.folds].query.flatten()
+        return queries[queries >= 0].sort().values
 
     def with_half(self) -> "CrossValidation":
         """The same folds with half of the support of each class, rounded up."""
@@ -45,7 +45,7 @@ class CrossValidation:
 
 
 def kept_of(size: int) -> int:
-    """Fewest texts of a class of some size that are kept in a fold."""
+    """The smallest number of kept texts, over the folds, of a class with `size` texts."""
     return size - -(-size // FOLDS) if size > 1 else size
 
 
@@ -54,16 +54,16 @@ def cross_validation(
 ) -> CrossValidation:
     """Draw the folds of a task.
 
-    1. In each repeat the texts of a class go to the folds in turn, in a drawn order and from a drawn first fold. A
-       class of fewer texts than folds leaves one out at a time.
+    1. In each repeat the texts of a class go to the folds in turn, in a random order and from a random first fold. A
+       class with fewer texts than folds leaves one out at a time.
     2. The only text of a class is never held out.
-    3. Of what is kept of a class, the first `shots` in the drawn order are its support.
+    3. The support of a class has the first `shots` of its kept texts, in the random order.
 
-    The stream is `cross-validation` with that of the task: neither names of folders nor the order of rows play a part.
+    The stream is `cross-validation` with that of the task: folds do not depend on folder names or the order of rows.
 
     Args:
-        task, classes: the task, and class ids of it, which are the ways.
-        shots: most support texts of a class.
+        task, classes: the task, and ids of its classes, which are the ways.
+        shots: maximum of support texts of a class.
         folds, repeats: their numbers.
 
     Raises:
@@ -75,19 +75,19 @@ def cross_validation(
             f"No class of the task {task.name!r} has two texts, but one is needed to learn from and one to test on. "
             f"Add texts."
         )
-    held_at_once = max(-(-len(own) // folds) for own in members)
-    largest = max(min(shots, len(own)) for own in members)
-    support = torch.full((repeats * folds, len(members), largest), -1)
-    query = torch.full((repeats * folds, len(members), held_at_once), -1)
+    max_held = max(-(-len(texts) // folds) for texts in members)
+    max_kept = max(min(shots, len(texts)) for texts in members)
+    support = torch.full((repeats * folds, len(members), max_kept), -1)
+    query = torch.full((repeats * folds, len(members), max_held), -1)
     for repeat in range(repeats):
         generator = child_generator(_SEED, f"cross-validation/{task.stream}/{repeat}")
-        for way, own in enumerate(members):
-            own = own[torch.randperm(len(own), generator=generator)]
+        for way, texts in enumerate(members):
+            texts = texts[torch.randperm(len(texts), generator=generator)]
             first = int(torch.randint(folds, (), generator=generator))
-            fold = (first + torch.arange(len(own))) % folds if len(own) > 1 else torch.full((1,), -1)
+            fold = (first + torch.arange(len(texts))) % folds if len(texts) > 1 else torch.full((1,), -1)
             for number in range(folds):
-                kept, held = own[fold != number][:shots], own[fold == number]
+                kept, held_out = texts[fold != number][:shots], texts[fold == number]
                 support[repeat * folds + number, way, : len(kept)] = kept
-                query[repeat * folds + number, way, : len(held)] = held
+                query[repeat * folds + number, way, : len(held_out)] = held_out
     ways = torch.tensor(list(classes)).expand(repeats * folds, -1)
     return CrossValidation(EpisodeBatch(ways, support, support >= 0, query), folds)

@@ -3,8 +3,8 @@
 Frozen ones are drawn once from a seed and kept in a safetensors file, whose header has the task and the split. The
 package ships them for `medical_terms` (5-way and all-way); others are drawn on first use and kept beside the outputs.
 
-A standard split has one fixed test part of the texts, and supports drawn from the rest: with many shots there are too
-few texts for separate queries in each episode, and training for minutes is done a few times, not six hundred.
+A standard split has one fixed test part of the texts, and supports drawn from the other texts: with many shots there
+are too few texts for separate queries in each episode, and tuning for minutes is possible a few times, not six hundred.
 """
 
 import logging
@@ -30,7 +30,7 @@ _SEED = 0  # the seed of a run changes training, never the episodes
 
 @dataclass(frozen=True)
 class EpisodeRequest:
-    """Which episodes to draw: `ways` None is all classes of the part, `realistic` gives unequal support sizes."""
+    """A request for episodes: `ways` None is all classes of the part, `realistic` gives unequal support sizes."""
 
     part: Part
     ways: int | None
@@ -41,7 +41,7 @@ class EpisodeRequest:
 
     @property
     def file_name(self) -> str:
-        """`test-5way-5shot-15query-600.safetensors`, say."""
+        """Such as `test-5way-5shot-15query-600.safetensors`."""
         ways = "all" if self.ways is None else self.ways
         kind = "-realistic" if self.realistic else ""
         return f"{self.part}-{ways}way-{self.shots}shot-{self.queries}query-{self.episodes}{kind}.safetensors"
@@ -50,16 +50,18 @@ class EpisodeRequest:
 def draw(task: Task, request: EpisodeRequest, pools: ClassPools | None = None, purpose: str = "frozen") -> EpisodeBatch:
     """Draw episodes from the fixed seed; errors as in `sample_episodes`.
 
-    `pools` None is all texts of the part, where each source has the same share of the episodes, and all ways are those
-    of the source with the fewest classes. Another `purpose` gives other episodes.
+    `pools` None is all texts of the part: each source has the same share of the episodes, and `ways` None is the number
+    of classes of the smallest source. Another `purpose` gives other episodes.
     """
     sources = list(task.source_pools(request.part).values()) if pools is None else [pools]
-    ways = min(len(own.classes) for own in sources) if request.ways is None else request.ways
+    ways = min(len(source.classes) for source in sources) if request.ways is None else request.ways
     sample = sample_realistic_episodes if request.realistic else sample_episodes
     generator = child_generator(_SEED, f"{purpose}/{task.stream}/{task.split}/{request.part}/{ways}")
-    counts = [len(range(number, request.episodes, len(sources))) for number in range(len(sources))]
-    each = zip(sources, counts, strict=True)
-    return EpisodeBatch.cat([sample(own, n, ways, request.shots, request.queries, generator) for own, n in each])
+    batches = []
+    for number, source in enumerate(sources):
+        n_episodes = len(range(number, request.episodes, len(sources)))
+        batches.append(sample(source, n_episodes, ways, request.shots, request.queries, generator))
+    return EpisodeBatch.cat(batches)
 
 
 def save_episodes(path: Path, batch: EpisodeBatch, task: Task) -> None:
@@ -87,11 +89,11 @@ def load_episodes(path: Path, task: Task) -> EpisodeBatch | None:
 
 
 def check_episodes(classes: Tensor, support: Tensor, query: Tensor, task: Task) -> None:
-    """Refuse indices, as in `EpisodeBatch`, that are no episodes of a task with a ValueError.
+    """Refuse indices that are no episodes of a task with a ValueError; arguments as in `EpisodeBatch`.
 
     1. Classes of an episode are different ones of the task.
-    2. Each text is one of its class, or -1 where there is none; -1 stands behind the texts of a class.
-    3. No text is in an episode twice, so none is both labelled and asked for.
+    2. Each text is one of its class, or -1 for padding, which is behind the texts of a class.
+    3. No text is in an episode twice, so none is both support and query.
     """
     if classes.dim() != 2 or bool(((classes < 0) | (classes >= len(task.classes))).any()):
         raise ValueError("it has classes that are none of the task's")
@@ -112,17 +114,17 @@ def check_episodes(classes: Tensor, support: Tensor, query: Tensor, task: Task) 
 
 
 def frozen_episodes(task: Task, request: EpisodeRequest, shipped: Path | None, kept: Path | None) -> EpisodeBatch:
-    """The frozen episodes of a task: shipped ones if they suffice, else kept ones, else newly drawn.
+    """The frozen episodes of a task: shipped ones if they are enough, else stored ones, else new ones.
 
-    `shipped` is the task's folder of shipped files, `kept` the folder of others; None keeps nothing.
+    `shipped` is the task's folder of shipped files, `kept` the folder of others; None stores nothing.
 
     Raises:
         ConfigError, TaskError: the classes cannot fill the episodes.
         StorageError: `kept` cannot be written.
     """
-    found = None if shipped is None or request.realistic else _from_shipped(task, request, shipped)
-    if found is not None or kept is None:
-        return draw(task, request) if found is None else found
+    from_package = None if shipped is None or request.realistic else _from_shipped(task, request, shipped)
+    if from_package is not None or kept is None:
+        return draw(task, request) if from_package is None else from_package
     path = kept / f"{file_name(task.name)}-{file_name(task.split)}-{task.texts_sha256[:12]}" / request.file_name
     episodes = load_episodes(path, task)
     if episodes is None:
@@ -152,10 +154,9 @@ def fixed_test_episodes(
 ) -> EpisodeBatch:
     """Episodes that differ in their supports, and in their classes if `ways` is fewer than all.
 
-    1. Of each class the same texts are the test part: `test_texts`, or half of the smallest class. Their order depends
+    1. The test part has the same texts of each class: `test_texts`, or half of the smallest class. Their order depends
        on the stream of the task and the label alone, not on shots or on the class split.
-    2. A support has up to `shots` of the other texts of a class; if there are fewer, all of them, and the mask is
-       false behind them.
+    2. A support has up to `shots` of the other texts of a class; if there are fewer, all of them, and padding.
     3. The support with fewer shots is the beginning of the one with more.
 
     Args:
@@ -171,7 +172,7 @@ def fixed_test_episodes(
     if ways is not None and ways > len(classes):
         raise too_many_ways(ways, len(classes))
     members = [(task.labels == label).nonzero().flatten() for label in classes]
-    size, smallest = min((len(own), task.classes[label]) for own, label in zip(members, classes, strict=True))
+    size, smallest = min((len(texts), task.classes[label]) for texts, label in zip(members, classes, strict=True))
     if size < 2:
         raise TaskError(
             f"Class {smallest!r} has {size} text, but one is needed for the support and one for the test part. Add "
@@ -184,32 +185,35 @@ def fixed_test_episodes(
             f"{test_texts}. Add texts of it, or leave out such small classes (task.min_texts={2 * _FEW})."
         )
     names = [f"{task.stream}/{task.classes[label]}" for label in classes]
-    shuffled = [_shuffled(own, name) for own, name in zip(members, names, strict=True)]
-    rests = [own[queries:] for own in shuffled]
-    short = [len(rest) for rest in rests if len(rest) < shots]
+    shuffled = [_shuffled(texts, name) for texts, name in zip(members, names, strict=True)]
+    pools = [texts[queries:] for texts in shuffled]
+    short = [len(pool) for pool in pools if len(pool) < shots]
     if short:
         log.info(
             f"{len(short)} of {len(classes)} classes have fewer than {shots} texts beside the test part of {queries} "
             f"each: {min(short)} or more"
         )
-    largest, every = max(map(len, rests)), torch.arange(len(classes))
+    largest, all_ways = max(map(len, pools)), torch.arange(len(classes))
     has_all_classes = ways in (None, len(classes))
     if episodes > 1 and shots >= largest and has_all_classes:
         log.info("One support, for it has all texts beside the test part")
         episodes = 1
-    drawn = [every if has_all_classes else _shuffled(every, f"{task.stream}/ways {n}")[:ways] for n in range(episodes)]
+    drawn = [
+        all_ways if has_all_classes else _shuffled(all_ways, f"{task.stream}/ways {number}")[:ways]
+        for number in range(episodes)
+    ]
     chosen = torch.stack(drawn)
     support = torch.full((*chosen.shape, min(shots, largest)), -1)
     for number, row in enumerate(chosen.tolist()):
-        for way, place in enumerate(row):
-            own = _shuffled(rests[place], f"{names[place]}/support {number}")[:shots]
-            support[number, way, : len(own)] = own
-    test = torch.stack([own[:queries] for own in shuffled])
+        for way, index in enumerate(row):
+            texts = _shuffled(pools[index], f"{names[index]}/support {number}")[:shots]
+            support[number, way, : len(texts)] = texts
+    test = torch.stack([texts[:queries] for texts in shuffled])
     return EpisodeBatch(torch.tensor(list(classes))[chosen], support, support >= 0, test[chosen])
 
 
 def max_support(task: Task, classes: Sequence[int], test_texts: int) -> int:
-    """Texts of the largest class beside the test part of `fixed_test_episodes`."""
+    """Texts of the largest class outside the test part of `fixed_test_episodes`."""
     sizes = torch.bincount(task.labels, minlength=len(task.classes))[torch.tensor(list(classes))]
     return int(sizes.max()) - min(test_texts, int(sizes.min()) // 2)
 

@@ -1,4 +1,4 @@
-"""Label names as users give them, or as the labels themselves are words."""
+"""Label names given by the user, or read from labels that are words."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,11 +10,11 @@ from fewshot.errors import ConfigError
 def described_names(
     labels: Iterable[Any], label_names: Mapping[Any, str] | str | None, descriptions: Mapping[Any, str] | None = None
 ) -> dict[Any, str] | None:
-    """Label → its name, with its description behind it; None where names are not used.
+    """Label → its name and description; None if names are not used.
 
     Args:
         labels: of the texts.
-        label_names: label → name; `"auto"` reads them from the labels where all are words; None: descriptions alone.
+        label_names: label → name; `"auto"` reads them from the labels if all are words; None: descriptions alone.
         descriptions: label → a sentence.
 
     Raises:

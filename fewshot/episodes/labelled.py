@@ -1,4 +1,4 @@
-"""The labelled texts that a model is adapted to, and how a part of them is held out."""
+"""The labelled texts that a model is adapted to, and their held-out parts."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from fewshot.tasks.task import class_members
 
 
 def readable(label: str) -> str:
-    """A label as words, or an empty string where it holds none, as a number or a code.
+    """A label as words; an empty string if it has none, such as a number or a code.
 
     Example:
         >>> [readable(label) for label in ("card_arrival", "lostCard", "Refund?", "C12", "7")]
@@ -31,10 +31,10 @@ class LabelledTexts:
     """The support of one classifier.
 
     Args:
-        texts: what is labelled.
+        texts: the labelled texts.
         classes: the class of each text, from 0.
         labels: the user's label of each class.
-        label_names: a readable name of each class, as evidence like any text of it; None: names are not used.
+        label_names: a readable name of each class, used like a text of it; None: names are not used.
 
     Raises:
         TaskError: there are fewer than two classes, a class has neither text nor name, or lengths differ.
@@ -67,12 +67,12 @@ class LabelledTexts:
     def of(
         cls, texts: Iterable[str], labels: Iterable[Any], label_names: Mapping[Any, str] | None = None
     ) -> "LabelledTexts":
-        """From the user's own labels; classes are in the order of their names.
+        """From the user's labels; classes are in the order of their names.
 
         Args:
-            texts: what is labelled; a list, an array or a column.
+            texts: a list, an array or a column.
             labels: the label of each text, likewise; strings, or whole numbers.
-            label_names: label → readable name; classes that stand only here have no text. None: not used.
+            label_names: label → readable name; classes that are only here have no text. None: not used.
 
         Raises:
             TaskError: see the class; or a label has no name, or is neither a string nor a whole number.
@@ -98,11 +98,11 @@ class LabelledTexts:
 
     @property
     def members(self) -> tuple[Int[Tensor, " n_members"], ...]:
-        """The places of the texts of each class, ascending."""
+        """The indices of the texts of each class, ascending."""
         return class_members(self.classes, len(self.labels))
 
     def episode(self) -> EpisodeBatch:
-        """The support as an episode without queries; indices are places in `texts`."""
+        """The support as an episode without queries; indices are those of `texts`."""
         rows = torch.full((1, len(self.labels), int(self.counts.max())), -1)
         for way, members in enumerate(self.members):
             rows[0, way, : len(members)] = members
@@ -113,7 +113,7 @@ class LabelledTexts:
         return replace(self, texts=[self.texts[index] for index in chosen.tolist()], classes=self.classes[chosen])
 
     def with_names_as_texts(self) -> "LabelledTexts":
-        """The label names as one more text of their classes, behind the others."""
+        """The support with the label names as texts of their classes, behind the others."""
         if self.label_names is None:
             return self
         classes = torch.cat([self.classes, torch.arange(len(self.labels))])
@@ -122,25 +122,26 @@ class LabelledTexts:
     def held_out(
         self, share: float, seed: int, max_texts: int | None = None
     ) -> tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]:
-        """Hold out a share of the texts of each class, rounded, at most `max_texts`; of one text nothing.
+        """Hold out a share of the texts of each class, rounded, at most `max_texts`.
 
-        Of two or more at least one is held out, and at least one kept. The stream is `held out`.
+        The only text of a class is kept; of two or more at least one is held out, and at least one kept. The stream is
+        `held out`.
         """
         generator = child_generator(seed, "held out")
-        kept, held = [], []
+        kept, held_out = [], []
         for members in self.members:
             count = len(members)
             members = members[torch.randperm(count, generator=generator)]
             n_held = min(max(1, round(share * count)), max(0, count - 1), count if max_texts is None else max_texts)
-            held.append(members[:n_held])
+            held_out.append(members[:n_held])
             kept.append(members[n_held:])
-        return torch.cat(kept).sort().values, torch.cat(held).sort().values
+        return torch.cat(kept).sort().values, torch.cat(held_out).sort().values
 
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
-        """Cut each class into two or more folds of about equal size, each held out once: texts kept, texts held out.
+        """The indices of kept and of held-out texts, for each of two or more folds of about equal size.
 
-        The texts of a class go to the folds in turn, the first of which is drawn, so that small classes do not all
-        leave the last fold empty. The only text of a class is never held out. The stream is `held out`.
+        The texts of a class go to the folds in turn, from a random first fold, so that small classes do not all leave
+        the last fold empty. The only text of a class is never held out. The stream is `held out`.
         """
         generator = child_generator(seed, "held out")
         fold = torch.full((len(self.texts),), -1)
@@ -149,11 +150,11 @@ class LabelledTexts:
             order = torch.randperm(len(members), generator=generator)
             if len(members) > 1:
                 fold[members[order]] = (first + torch.arange(len(members))) % n_folds
-        return [((fold != held).nonzero().flatten(), (fold == held).nonzero().flatten()) for held in range(n_folds)]
+        return [((fold != n).nonzero().flatten(), (fold == n).nonzero().flatten()) for n in range(n_folds)]
 
 
 def plain_label(label: Any) -> str | int:
-    """A label as JSON can hold it: numpy's scalars are unwrapped."""
+    """A label as JSON can hold it; NumPy scalars are unwrapped."""
     plain = label.item() if hasattr(label, "item") else label
     if isinstance(plain, (str, int)):
         return plain

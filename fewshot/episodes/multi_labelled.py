@@ -1,4 +1,4 @@
-"""Labelled texts of which each has any number of labels."""
+"""Labelled texts with any number of labels each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,10 +22,10 @@ class MultiLabelledTexts:
     """The support of a classifier that gives a text several labels, or none.
 
     Args:
-        texts: what is labelled.
-        classes: which labels each text has.
-        labels: the user's own.
-        label_names: a readable name of each label, as evidence like a text that has this one; None: names are not used.
+        texts: the labelled texts.
+        classes: True for the labels of each text.
+        labels: the user's labels.
+        label_names: a readable name of each label, used like a text that has it; None: names are not used.
 
     Raises:
         TaskError: there are fewer than two labels, or lengths differ.
@@ -53,13 +53,13 @@ class MultiLabelledTexts:
         label_names: Mapping[Any, str] | None = None,
         labels: Iterable[Any] = (),
     ) -> "MultiLabelledTexts":
-        """From the user's own labels, which are sorted.
+        """From the user's labels, which are sorted.
 
         Args:
-            texts: what is labelled.
-            label_sets: the labels of each text; none is allowed.
-            label_names: label → readable name; labels that stand only here have no text. None: not used.
-            labels: further labels, which no text needs to have: without a name and a text a label is never given.
+            texts: the texts.
+            label_sets: the labels of each text; a text may have none.
+            label_names: label → readable name; labels that are only here have no text. None: not used.
+            labels: further labels, which may have no text; one without a name and a text is never predicted.
 
         Raises:
             TaskError: see the class; or a label has no name, or is neither a string nor a whole number.
@@ -79,8 +79,8 @@ class MultiLabelledTexts:
             raise TaskError(f"The label {nameless[0]!r} has no label name. Add one, or leave label names out.")
         numbers = {label: number for number, label in enumerate(ordered)}
         classes = torch.zeros(len(texts), len(ordered), dtype=torch.bool)
-        for place, row in enumerate(rows):
-            classes[place, [numbers[label] for label in row]] = True
+        for index, row in enumerate(rows):
+            classes[index, [numbers[label] for label in row]] = True
         return cls(texts, classes, ordered, None if names_of is None else tuple(names_of[label] for label in ordered))
 
     @property
@@ -93,14 +93,14 @@ class MultiLabelledTexts:
         return chosen_labels(self.labels, self.classes)
 
     def with_names_as_texts(self) -> "MultiLabelledTexts":
-        """The label names as one more text of their labels, behind the others."""
+        """The support with the label names as texts of their labels, behind the others."""
         if self.label_names is None:
             return self
         classes = torch.cat([self.classes, torch.eye(len(self.labels), dtype=torch.bool)])
         return replace(self, texts=[*self.texts, *self.label_names], classes=classes, label_names=None)
 
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
-        """Each text held out once: texts kept, texts held out; texts of rare labels are spread first.
+        """The indices of kept and of held-out texts, for each fold; texts of rare labels are spread first.
 
         A text goes to the fold that has the fewest of its rarest label, and of those to the smallest one (iterative
         stratification, Sechidis et al. 2011, https://doi.org/10.1007/978-3-642-23808-6_10, in one pass). The stream is
@@ -112,24 +112,24 @@ class MultiLabelledTexts:
         order = torch.randperm(len(self.texts), generator=generator)
         order = order[rarest.values[order].argsort(stable=True)]
         fold = torch.zeros(len(self.texts), dtype=torch.long)
-        held = torch.zeros(n_folds, len(self.labels), dtype=torch.long)
+        label_counts = torch.zeros(n_folds, len(self.labels), dtype=torch.long)
         sizes = torch.zeros(n_folds, dtype=torch.long)
         for text in order.tolist():
-            with_rarest = held[:, rarest.indices[text]] if self.classes[text].any() else sizes
+            with_rarest = label_counts[:, rarest.indices[text]] if self.classes[text].any() else sizes
             fold[text] = int((with_rarest * (len(self.texts) + 1) + sizes).argmin())
-            held[fold[text]] += self.classes[text]
+            label_counts[fold[text]] += self.classes[text]
             sizes[fold[text]] += 1
-        return [((fold != one).nonzero().flatten(), (fold == one).nonzero().flatten()) for one in range(n_folds)]
+        return [((fold != n).nonzero().flatten(), (fold == n).nonzero().flatten()) for n in range(n_folds)]
 
 
 def label_sets(y: Any, multi_label: bool | str) -> list[tuple[Any, ...]] | None:
-    """The labels of each text, or None where each text has one label.
+    """The labels of each text, or None if each text has one label.
 
     Args:
         y: lists, tuples or sets of labels; strings with labels between `|`; or a matrix of zeros and ones, whose labels
             are its columns' names, or their numbers from 0.
         multi_label: True or False, or `"auto"`: several labels if some are in a list, if `y` is a matrix, or if a
-            string can be split at `|` into labels that stand alone elsewhere.
+            string can be split at `|` into labels that are alone elsewhere.
 
     Raises:
         ConfigError: `multi_label` is something else.
@@ -146,21 +146,20 @@ def label_sets(y: Any, multi_label: bool | str) -> list[tuple[Any, ...]] | None:
     if multi_label is False:
         return None
     if is_indicator(y):
-        columns = indicator_columns(y)
-        rows = _matrix(y).tolist()
+        columns, rows = indicator_columns(y), _matrix(y).tolist()
         if any(value not in (0, 1) for row in rows for value in row):
             raise TaskError(
                 "Got a matrix of labels with other values than 0 and 1. Expected 1 where a text has a label."
             )
-        return [tuple(label for label, yes in zip(columns, row, strict=True) if yes) for row in rows]
+        return [tuple(label for label, value in zip(columns, row, strict=True) if value) for row in rows]
     values = y.tolist() if hasattr(y, "tolist") else list(y)
-    if multi_label == "auto" and not any(map(_several, values)) and not _splits(values):
+    if multi_label == "auto" and not any(map(_is_collection, values)) and not _splits(values):
         return None
     return [_labels_of(value) for value in values]
 
 
 def is_indicator(y: Any) -> bool:
-    """Whether labels are a matrix with a column for each."""
+    """True if labels are a matrix with a column for each."""
     shape: tuple[int, ...] = tuple(getattr(y, "shape", ()))
     return len(shape) == 2 and shape[1] > 1
 
@@ -171,12 +170,12 @@ def indicator_columns(y: Any) -> list[Any]:
 
 
 def as_array(label_sets: Sequence[tuple[Any, ...]], columns: Sequence[Any] | None = None) -> np.ndarray:
-    """Labels of some texts as an array of tuples, or as a matrix of zeros and ones with the columns that are given."""
+    """Labels of some texts as an array of tuples, or, with `columns`, as a matrix of zeros and ones."""
     if columns is not None:
-        return np.array([[int(label in own) for label in columns] for own in label_sets], dtype=np.int64)
+        return np.array([[int(label in labels) for label in columns] for labels in label_sets], dtype=np.int64)
     array = np.empty(len(label_sets), dtype=object)
-    for place, own in enumerate(label_sets):
-        array[place] = own
+    for index, labels in enumerate(label_sets):
+        array[index] = labels
     return array
 
 
@@ -187,14 +186,14 @@ def _matrix(y: Any) -> Any:
     return y
 
 
-def _several(value: Any) -> bool:
+def _is_collection(value: Any) -> bool:
     return isinstance(value, (list, tuple, set, frozenset)) or len(getattr(value, "shape", ())) == 1
 
 
 def _splits(values: Sequence[Any]) -> bool:
     strings = {value for value in values if isinstance(value, str)}
     parts = [_labels_of(value) for value in strings if SEPARATOR in value]
-    return any(own and all(label in strings for label in own) for own in parts)
+    return any(labels and all(label in strings for label in labels) for labels in parts)
 
 
 def _labels_of(value: Any) -> tuple[Any, ...]:
@@ -202,4 +201,4 @@ def _labels_of(value: Any) -> tuple[Any, ...]:
         return tuple(dict.fromkeys(part.strip() for part in value.split(SEPARATOR) if part.strip()))
     if isinstance(value, (set, frozenset)):
         return tuple(sorted(value, key=lambda label: (isinstance(label, str), label)))
-    return tuple(dict.fromkeys(value)) if _several(value) else (value,)
+    return tuple(dict.fromkeys(value)) if _is_collection(value) else (value,)

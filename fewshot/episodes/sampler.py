@@ -1,4 +1,4 @@
-"""Sampling of episodes, and of wrong labels in them: the randomness comes in as a generator, indices come out.
+"""Sample episodes, and wrong labels in them, as indices; all randomness is from a generator.
 
 Vinyals et al. 2016, "Matching Networks for One Shot Learning" (the N-way K-shot episode);
 Triantafillou et al. 2020, "Meta-Dataset", section 3.2 (episodes with unequal class sizes).
@@ -15,7 +15,7 @@ from fewshot.episodes.wrong_labels import wrong_places
 from fewshot.errors import ConfigError, TaskError
 from fewshot.tasks.task import ClassPools
 
-_DECK_ELEMENTS = 8_000_000  # 64 MB: more episodes than fit are shuffled in turns
+_DECK_ELEMENTS = 8_000_000  # 64 MB; more episodes are shuffled in several passes
 
 
 def sample_episodes(
@@ -63,10 +63,10 @@ def sample_realistic_episodes(
     """Draw episodes whose classes have unequal support, as in Meta-Dataset; queries stay balanced.
 
     1. Ways and texts as in `sample_episodes`.
-    2. An episode has a budget of `n_way * k_shot` support texts: one for each class, the rest shared in proportion
+    2. An episode has a budget of `n_way * k_shot` support texts: one for each class, the others shared in proportion
        to `size * exp(a)` with `a` uniform in `[log 1/2, log 2]`, rounded down; the total never exceeds the budget.
     3. Every class has at least one support text and never more than it has left beside its queries.
-    4. Places that a class does not fill hold -1 and are false in the mask; filled places come first.
+    4. Support texts come first, then padding: -1, and False in the mask.
 
     Args, Raises: as `sample_episodes`; each class needs only `n_query + 1` texts.
     """
@@ -87,15 +87,14 @@ def sample_realistic_episodes(
 def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Generator) -> EpisodeBatch:
     """Give a fraction of every class's support texts to another class of the same episode.
 
-    1. In each class, `wrong_places(fraction, k_shot)` places receive a text of another class of the episode.
-    2. The texts of an episode stay the same set: the corrupted places exchange their texts by a random rotation of
-       the classes.
+    1. In each class, `wrong_places(fraction, k_shot)` texts are replaced by texts of other classes of the episode.
+    2. The texts of an episode stay the same set: they are exchanged by random rotations of the classes.
     3. Queries are untouched.
 
     Args:
         batch: episodes with a full support mask and at least two ways; the result has the same shape.
         fraction: share of wrong labels, in `[0, 1]`.
-        generator: source of the choice of places and rotations.
+        generator: draws the texts and rotations.
 
     Raises:
         ValueError: fewer than two ways, a fraction outside `[0, 1]`, or unequal support sizes.
@@ -109,9 +108,9 @@ def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Gener
     shape = batch.support.shape
     places = torch.rand(shape, generator=generator).argsort(-1)
     shuffled = batch.support.gather(-1, places)
-    # Each corrupted place is turned around the classes by its own distance, never by a whole turn.
-    turn = torch.randint(1, batch.n_way, (len(batch), 1, wrong), generator=generator)
-    source = (torch.arange(batch.n_way)[None, :, None] + turn) % batch.n_way
+    # Each replaced text has a rotation of its own, never by a whole turn.
+    rotation = torch.randint(1, batch.n_way, (len(batch), 1, wrong), generator=generator)
+    source = (torch.arange(batch.n_way)[None, :, None] + rotation) % batch.n_way
     swapped = shuffled[..., :wrong].gather(1, source)
     mixed = torch.cat([swapped, shuffled[..., wrong:]], dim=-1)
     return replace(batch, support=mixed.gather(-1, places.argsort(-1)))
@@ -119,19 +118,20 @@ def corrupt_support(batch: EpisodeBatch, fraction: float, generator: torch.Gener
 
 def check_request(pools: ClassPools, n_way: int, k_shot: int, n_query: int) -> None:
     """Refuse episodes that the classes cannot fill; errors as in `sample_episodes`."""
-    for word, value, least in (("ways", n_way, 1), ("shots", k_shot, 0), ("queries", n_query, 1)):
-        if value < least:
-            cure = f"Set {word} to {least} or more."
-            raise ConfigError(f"Got {word}={value}, but an episode needs at least {least}. {cure}")
+    for name, value, minimum in (("ways", n_way, 1), ("shots", k_shot, 0), ("queries", n_query, 1)):
+        if value < minimum:
+            raise ConfigError(
+                f"Got {name}={value}, but an episode needs at least {minimum}. Set {name} to {minimum} or more."
+            )
     if n_way > len(pools.classes):
         raise too_many_ways(n_way, len(pools.classes))
     needed = k_shot + n_query
     short = (pools.sizes < needed).nonzero().flatten().tolist()
     if short:
-        more = f" ({len(short) - 1} more classes are too small as well.)" if len(short) > 1 else ""
+        others = f" ({len(short) - 1} more classes are too small as well.)" if len(short) > 1 else ""
         raise TaskError(
             f"Class {pools.names[short[0]]!r} has {int(pools.sizes[short[0]])} texts, but an episode needs "
-            f"shots + queries = {k_shot} + {n_query} = {needed}.{more} Lower shots or queries, or set "
+            f"shots + queries = {k_shot} + {n_query} = {needed}.{others} Lower shots or queries, or set "
             f"task.min_texts={needed} to leave such classes out."
         )
 
@@ -158,46 +158,46 @@ def _draw_texts(
     """The first `count` steps of a Fisher-Yates shuffle of every class, for all episodes at once.
 
     The uniforms are drawn step by step (step is the first dimension), so that a shorter draw is a prefix of a
-    longer one. A class with fewer than `count` texts repeats itself at the end; callers mask those places.
+    longer one. A class with fewer than `count` texts repeats its texts at the end; callers mask these.
     """
     uniforms = torch.rand(count, *ways.shape, generator=generator, dtype=torch.float64)
     largest = pools.members.shape[1]
     if count**2 < largest:
-        return pools.members[ways[..., None], _shuffled_places(largest, pools.sizes[ways], uniforms)]
+        return pools.members[ways[..., None], _shuffled_indices(largest, pools.sizes[ways], uniforms)]
     size = max(1, _DECK_ELEMENTS // (ways.shape[1] * largest))
     pieces = zip(ways.split(size), uniforms.split(size, dim=1), strict=True)
     return torch.cat([_shuffled(pools.members[w], pools.sizes[w], u) for w, u in pieces])
 
 
-def _shuffled_places(largest: int, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
-    """Places in a class that `_shuffled` would draw from, without a copy of the class: few of its places move."""
-    moves: list[tuple[Tensor, Tensor]] = []  # (place, what is put there)
+def _shuffled_indices(largest: int, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
+    """The indices that `_shuffled` would draw, without a copy of the class: only the moves are kept."""
+    moves: list[tuple[Tensor, Tensor]] = []  # (index, the value that is put there)
 
-    def at(place: Tensor) -> Tensor:
-        found = place
+    def value_at(index: Tensor) -> Tensor:
+        result = index
         for target, value in moves:
-            found = torch.where(place == target, value, found)
-        return found
+            result = torch.where(index == target, value, result)
+        return result
 
     drawn = []
     for step, uniform in enumerate(uniforms):
-        place, here = _exchanged(largest, sizes, step, uniform)
-        drawn.append(at(place))
-        moves.append((place, at(here)))
+        index, current = _exchanged(largest, sizes, step, uniform)
+        drawn.append(value_at(index))
+        moves.append((index, value_at(current)))
     return torch.stack(drawn, dim=-1)
 
 
 def _shuffled(deck: Tensor, sizes: Tensor, uniforms: Tensor) -> Int[Tensor, "episodes n_way count"]:
     drawn = []
     for step, uniform in enumerate(uniforms):
-        place, here = (places[..., None] for places in _exchanged(deck.shape[-1], sizes, step, uniform))
-        drawn.append(deck.gather(-1, place))
-        deck.scatter_(-1, place, deck.gather(-1, here))
+        index, current = (i[..., None] for i in _exchanged(deck.shape[-1], sizes, step, uniform))
+        drawn.append(deck.gather(-1, index))
+        deck.scatter_(-1, index, deck.gather(-1, current))
     return torch.cat(drawn, dim=-1)
 
 
 def _exchanged(largest: int, sizes: Tensor, step: int, uniform: Tensor) -> tuple[Tensor, Tensor]:
-    """The place that a step of the shuffle draws, and the one whose text goes there."""
-    left = (sizes - step).clamp(min=1)
-    place = (torch.minimum((uniform * left).long(), left - 1) + step).clamp(max=largest - 1)
-    return place, torch.full_like(place, min(step, largest - 1))
+    """The index that a step of the shuffle draws, and the index of the step, whose text goes there."""
+    remaining = (sizes - step).clamp(min=1)
+    index = (torch.minimum((uniform * remaining).long(), remaining - 1) + step).clamp(max=largest - 1)
+    return index, torch.full_like(index, min(step, largest - 1))

@@ -1,4 +1,4 @@
-"""Texts and labels as users give them, made into a support of one label or of several."""
+"""Make a support, with one label a text or several, from the user's texts and labels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,16 +17,16 @@ def support_of(
     descriptions: Mapping[Any, str] | None = None,
     multi_label: bool | str = "auto",
 ) -> LabelledTexts | MultiLabelledTexts:
-    """The support that some texts and their labels are.
+    """The support of some texts and their labels.
 
     Args:
-        texts: what is labelled.
+        texts: the texts.
         y: the label of each, or the labels of each, see `label_sets`.
         label_names, descriptions: see `described_names`.
         multi_label: see `label_sets`.
 
     Raises:
-        ConfigError: `label_names` or `multi_label` is something else.
+        ConfigError: `label_names` or `multi_label` is out of range.
         TaskError: another number of labels than of texts, fewer than two labels, or one that is neither a string nor a
             whole number.
     """
@@ -38,5 +38,5 @@ def support_of(
     if several is None:
         return LabelledTexts.of(texts, labels, described_names(labels, label_names, descriptions))
     columns = indicator_columns(y) if is_indicator(y) else []
-    known = dict.fromkeys([*columns, *(label for own in several for label in own)])
+    known = dict.fromkeys([*columns, *(label for row in several for label in row)])
     return MultiLabelledTexts.of(texts, several, described_names(known, label_names, descriptions), columns)

@@ -18,9 +18,9 @@ from fewshot.evaluation.metrics import accuracy, class_distances, expected_calib
 from fewshot.features import TaskFeatures
 from fewshot.learners.learner import Learner
 
-_ONE_ERROR = 0.8413  # of a normal distribution is below one standard error
-_SEVERAL = 10  # classes
-# Elements of a pass's largest tensor: 12 MB in float32 stay in a processor's cache and in the allocator's pool.
+_ONE_ERROR = 0.8413  # share of a normal distribution below one standard error
+_MANY_CLASSES = 10
+# Elements of the largest tensor of a pass: 12 MB in float32 stay in a processor's cache and in the allocator's pool.
 _ELEMENTS = 3_000_000
 
 
@@ -31,8 +31,8 @@ class Evaluation:
     Args:
         logits: raw logits of every query.
         targets: the way of every query.
-        sample: which texts and classes the queries are of; a repeat of a cross-validation is one episode here.
-        temperature: of the calibration: the learner's, or one for each episode or query if these have their own model.
+        sample: the texts and classes of the queries; a repeat of a cross-validation is one episode here.
+        temperature: of the calibration: the learner's, or one for each episode or query if they have different models.
         intra_class_distance, inter_class_distance: see `class_distances`.
         seconds: time for adaptation and logits, without the distances.
     """
@@ -80,7 +80,7 @@ class Evaluation:
 
     @property
     def mean_temperature(self) -> float:
-        """The temperature, averaged where there are several."""
+        """The temperature, or the mean of several."""
         return float(torch.as_tensor(self.temperature).mean())
 
     def ece(self, calibrated: bool) -> float:
@@ -109,7 +109,7 @@ def predict(
 
 
 def mean_accuracy(learner: Learner, features: TaskFeatures, episodes: Sequence[EpisodeBatch]) -> float:
-    """Accuracy over several batches of episodes, each batch counting the same."""
+    """Mean over several batches of episodes of their accuracy."""
     scores = [float(accuracy(predict(learner, features, batch), batch.targets).mean()) for batch in episodes]
     return sum(scores) / len(scores)
 
@@ -129,31 +129,31 @@ class ClassGain:
         before: Sequence[Tensor],
         episodes: Sequence[EpisodeBatch],
     ) -> "ClassGain":
-        """From logits `[episodes, n_query, n_way]` after and before on the same batches, each counting the same."""
-        gains: dict[int, list[float]] = {}  # of a class, in each batch that has it
+        """From logits `[episodes, n_query, n_way]` after and before on the same batches, which have equal weights."""
+        gains: dict[int, list[float]] = {}  # of each class, in each batch that has it
         for new, old, batch in zip(after, before, episodes, strict=True):
             gain = (new.argmax(-1) == batch.targets).double() - (old.argmax(-1) == batch.targets).double()
-            ids, places = batch.classes.gather(1, batch.targets).unique(return_inverse=True)
-            sums = torch.zeros(len(ids), dtype=torch.double).index_add_(0, places.flatten(), gain.flatten())
-            means = sums / torch.bincount(places.flatten(), minlength=len(ids))
+            ids, rows = batch.classes.gather(1, batch.targets).unique(return_inverse=True)
+            sums = torch.zeros(len(ids), dtype=torch.double).index_add_(0, rows.flatten(), gain.flatten())
+            means = sums / torch.bincount(rows.flatten(), minlength=len(ids))
             for label, mean in zip(ids.tolist(), means.tolist(), strict=True):
                 gains.setdefault(label, []).append(mean)
-        by_class = torch.tensor([sum(own) / len(own) for own in gains.values()], dtype=torch.double)
+        by_class = torch.tensor([sum(means) / len(means) for means in gains.values()], dtype=torch.double)
         n_classes = len(by_class)
         error = float(by_class.std()) / n_classes**0.5 if n_classes > 1 else float("inf")
         return cls(float(by_class.mean()), error, n_classes)
 
     @property
     def is_sure(self) -> bool:
-        """Whether to expect a gain on other classes too: it exceeds its standard error, in Student's terms.
+        """True if a gain on other classes can be expected: it exceeds its standard error, by Student's t.
 
-        With fewer than ten classes, where the best step of a training is easily the best by chance, it has to exceed
+        With fewer than ten classes the best step of a training is easily the best by chance, so the gain has to exceed
         the half-width of the 95 % interval. Both were chosen on class splits of four tasks: with 17 or 25 valid classes
-        one standard error keeps what gains on test classes, and with 4 it keeps what loses 2 to 3 points there.
+        one standard error keeps gains on test classes, and with 4 it keeps losses of 2 to 3 points there.
         """
         if self.n_classes < 2:
             return False
-        level = _ONE_ERROR if self.n_classes >= _SEVERAL else 0.975
+        level = _ONE_ERROR if self.n_classes >= _MANY_CLASSES else 0.975
         return self.mean > float(stdtrit(self.n_classes - 1, level)) * self.standard_error
 
     def __str__(self) -> str:
@@ -164,7 +164,7 @@ class ClassGain:
 def evaluate(
     learner: Learner, features: TaskFeatures, episodes: EpisodeBatch, sample: Sample | None = None
 ) -> Evaluation:
-    """Score a learner on episodes; `sample` None: they were sampled, and stand for other texts and classes too."""
+    """Score a learner on episodes; `sample` None: a random sample of texts and classes."""
     logits, distances, started = [], [], time.perf_counter()
     with _scoring(learner):
         embedded, head = _embedded(learner, features, episodes)
@@ -181,35 +181,36 @@ def evaluate(
     return Evaluation(torch.cat(logits), episodes.targets, sample, float(learner.temperature), intra, inter, seconds)
 
 
-def by_text(found: Evaluation, folds: CrossValidation) -> Evaluation:
+def by_text(evaluation: Evaluation, folds: CrossValidation) -> Evaluation:
     """The scores of the folds of a cross-validation by text: each repeat is an episode with every tested text.
 
-    Repeats that were not finished are left out, but for the first, which then has the texts that were tested.
+    Unfinished repeats are left out, except the first, which then has the tested texts.
     """
-    repeats = max(1, len(found.logits) // folds.folds)
-    query = folds.episodes[: min(len(found.logits), repeats * folds.folds)].query.flatten(1).unflatten(0, (repeats, -1))
-    asked = query >= 0
-    order = torch.stack([own[mask].argsort() for own, mask in zip(query, asked, strict=True)])
+    n_done = len(evaluation.logits)
+    repeats = max(1, n_done // folds.folds)
+    query = folds.episodes[: min(n_done, repeats * folds.folds)].query.flatten(1).unflatten(0, (repeats, -1))
+    masks = query >= 0
+    orders = torch.stack([texts[mask].argsort() for texts, mask in zip(query, masks, strict=True)])
+
+    def by_repeat(values: Tensor) -> Tensor:
+        return values[: masks.shape[0] * masks.shape[1]].unflatten(0, masks.shape[:2])
 
     def sorted_(values: Tensor) -> Tensor:
         """From folds and queries to repeats and texts."""
-        parts = values[: asked.shape[0] * asked.shape[1]].unflatten(0, asked.shape[:2])
-        return torch.stack([own[mask][places] for own, mask, places in zip(parts, asked, order, strict=True)])
+        parts = zip(by_repeat(values), masks, orders, strict=True)
+        return torch.stack([part[mask][order] for part, mask, order in parts])
 
-    def mean(values: Tensor) -> Tensor:
-        return values[: asked.shape[0] * asked.shape[1]].unflatten(0, asked.shape[:2]).nanmean(1)
-
-    temperature = found.temperature
+    temperature = evaluation.temperature
     if isinstance(temperature, Tensor):
         temperature = sorted_(temperature[:, None].expand(-1, query.shape[2]))
     return Evaluation(
-        logits=sorted_(found.logits),
-        targets=sorted_(found.targets),
+        logits=sorted_(evaluation.logits),
+        targets=sorted_(evaluation.targets),
         sample=Sample("cross_validation", sorted_(query.flatten(0, 1)), folds=folds.folds),
         temperature=temperature,
-        intra_class_distance=mean(found.intra_class_distance),
-        inter_class_distance=mean(found.inter_class_distance),
-        seconds=found.seconds,
+        intra_class_distance=by_repeat(evaluation.intra_class_distance).nanmean(1),
+        inter_class_distance=by_repeat(evaluation.inter_class_distance).nanmean(1),
+        seconds=evaluation.seconds,
     )
 
 
@@ -224,32 +225,32 @@ def held_out_accuracy(
     Args:
         learner: meta-trained.
         features: as in the evaluation, with their variants.
-        episode: a batch of one; only its support counts.
+        episode: a batch of one; only its support is used.
         splits: indices of the texts that are kept and held out, in the order of `support[support_mask]`.
     """
-    places = episode.support[0][episode.support_mask[0]]
+    support = episode.support[0][episode.support_mask[0]]
     ways = episode.support_mask[0].nonzero()[:, 0]
-    right, texts = 0, 0
+    n_right, n_texts = 0, 0
     with _scoring(learner):
-        for kept, held in splits:
-            mask = episode.support_mask & torch.isin(episode.support, places[kept])
+        for kept, held_out in splits:
+            mask = episode.support_mask & torch.isin(episode.support, support[kept])
             part = replace(episode, support=episode.support.masked_fill(~mask, -1), support_mask=mask)
-            logits = learner.adapt(features.support(part)).logits(features.texts[places[held]][None])
-            right += int((logits[0].argmax(-1) == ways[held]).sum())
-            texts += len(held)
-    return right / max(1, texts)
+            logits = learner.adapt(features.support(part)).logits(features.texts[support[held_out]][None])
+            n_right += int((logits[0].argmax(-1) == ways[held_out]).sum())
+            n_texts += len(held_out)
+    return n_right / max(1, n_texts)
 
 
 def episodes_per_pass(features: TaskFeatures, episodes: EpisodeBatch) -> int:
     """Number of episodes that are scored together."""
-    places = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.max_variants)
-    texts = episodes.n_way * (places + episodes.n_query + 1)
-    largest = texts * max(features.dim, episodes.n_way * (places + 1))
-    return max(1, _ELEMENTS // largest)
+    n_support = episodes.k_shot * (1 if features.variants is None else 1 + features.variants.max_variants)
+    n_texts = episodes.n_way * (n_support + episodes.n_query + 1)
+    n_elements = n_texts * max(features.dim, episodes.n_way * (n_support + 1))
+    return max(1, _ELEMENTS // n_elements)
 
 
 def _embedded(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> tuple[TaskFeatures, Learner]:
-    """Features, which each went through the learner's embedding once if they never vary, and the learner of these."""
+    """Embedded features and the learner on them; with variants, features depend on the episode and stay as they are."""
     if features.variants is not None:
         return features, learner
     return features.embedded(learner, episodes), learner.on_embedded()
@@ -257,7 +258,7 @@ def _embedded(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) 
 
 @contextmanager
 def _scoring(learner: Learner) -> Iterator[None]:
-    """No gradients and no dropout while the block lasts."""
+    """Disable gradients and dropout within the block."""
     was_training = learner.training
     learner.eval()
     try:

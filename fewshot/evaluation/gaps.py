@@ -1,4 +1,4 @@
-"""Accuracy by groups of texts, and on texts that were changed without a change of meaning."""
+"""Accuracy by groups of texts, and on texts changed without a change of meaning."""
 
 import importlib.util
 from collections import Counter
@@ -14,8 +14,8 @@ from torch import Tensor
 from fewshot.errors import ConfigError, TaskError
 from fewshot.evaluation.intervals import Estimate, Sample
 
-FEWEST = 10  # texts of a group whose accuracy is compared
-_MOST_GROUPS = 50
+FEWEST = 10  # texts of a group that is compared
+_MAX_GROUPS = 50
 _SHUFFLES = 2000
 
 
@@ -49,7 +49,7 @@ class GroupGap:
 
     @property
     def sentence(self) -> str:
-        """How far the groups are apart, and how often random groups are."""
+        """The difference, and how often random groups differ as much, for a person to read."""
         if self.gap is None or self.by_chance is None:
             return f"Fewer than two groups have {FEWEST} texts or more, so no difference is computed."
         low, high = self.compared[0], self.compared[-1]
@@ -65,12 +65,12 @@ class GroupGap:
 
 @dataclass(frozen=True)
 class ChangeEffect:
-    """What a change of texts does to accuracy.
+    """The effect of a change of texts on accuracy.
 
     Args:
         name: of the change, such as `typos`.
         n_texts: number of texts that it changes; the others do not count.
-        before, after: accuracy on these texts as they are, and changed.
+        before, after: accuracy on these texts, unchanged and changed.
         difference: of both, paired.
     """
 
@@ -88,7 +88,7 @@ class ChangeEffect:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Where accuracy differs: between groups of texts, and once texts are changed; None and () are not measured."""
+    """Differences in accuracy: between groups of texts, and by changes of texts; None and () are not measured."""
 
     groups: GroupGap | None = None
     changes: tuple[ChangeEffect, ...] = ()
@@ -99,7 +99,7 @@ def group_gap(hits: Float[Tensor, "episodes n_texts"], sample: Sample, groups: S
 
     Args:
         hits: 1 for each text that is classified correctly, in each repeat.
-        sample: which texts they are, the same ones in the same order in each repeat.
+        sample: the texts, the same ones in the same order in each repeat.
         groups: the group of each text.
 
     Raises:
@@ -116,28 +116,28 @@ def group_gap(hits: Float[Tensor, "episodes n_texts"], sample: Sample, groups: S
     """
     check_groups(groups)
     sizes, frame = Counter(groups), _metric_frame(hits, groups)
-    found = []
+    accuracies = []
     for name, mean in frame.by_group.items():
         of_group = torch.tensor([group == name for group in groups])
         accuracy = _of_texts(sample, of_group).share(hits[:, of_group])
         assert abs(accuracy.mean - float(mean)) < 1e-9
-        found.append(GroupAccuracy(str(name), sizes[name], accuracy))
-    found.sort(key=lambda group: group.accuracy.mean)
+        accuracies.append(GroupAccuracy(str(name), sizes[name], accuracy))
+    accuracies.sort(key=lambda group: group.accuracy.mean)
     large = torch.tensor([sizes[group] >= FEWEST for group in groups])
     names = [group for group in groups if sizes[group] >= FEWEST]
     if len(set(names)) < 2:
-        return GroupGap(tuple(found), None, None)
+        return GroupGap(tuple(accuracies), None, None)
     gap = float(_metric_frame(hits[:, large], names).difference())
-    return GroupGap(tuple(found), gap, _by_chance(hits[:, large].mean(0).double().numpy(), names, gap))
+    return GroupGap(tuple(accuracies), gap, _by_chance(hits[:, large].mean(0).double().numpy(), names, gap))
 
 
 def check_groups(groups: Sequence[str]) -> None:
-    """Refuse, before anything is computed, groups of texts that `group_gap` cannot compare; errors as there."""
+    """Refuse groups of texts that `group_gap` cannot compare, with the same errors, before anything is computed."""
     if importlib.util.find_spec("fairlearn") is None:
         raise ConfigError("Comparing groups needs fairlearn. Install it with: pip install 'fewshot-text[check]'")
-    if not 2 <= (n_groups := len(set(groups))) <= _MOST_GROUPS:
+    if not 2 <= (n_groups := len(set(groups))) <= _MAX_GROUPS:
         raise TaskError(
-            f"Got {n_groups} groups of {len(groups)} texts, expected 2 to {_MOST_GROUPS}. Choose a column whose "
+            f"Got {n_groups} groups of {len(groups)} texts, expected 2 to {_MAX_GROUPS}. Choose a column whose "
             f"values recur."
         )
 
@@ -149,7 +149,7 @@ def change_effect(
     changed: Bool[Tensor, " n_texts"],
     sample: Sample,
 ) -> ChangeEffect | None:
-    """Compare hits on texts as they are with hits on the same texts changed; None if none is changed."""
+    """Compare hits on texts with hits on the same texts changed; None if no text is changed."""
     if not changed.any():
         return None
     before, after, sample = before[:, changed].double(), after[:, changed].double(), _of_texts(sample, changed)
@@ -167,7 +167,7 @@ def _metric_frame(hits: Tensor, groups: Sequence[str]) -> Any:
 
     right = hits.flatten().numpy()
     return MetricFrame(
-        metrics=lambda expected, found: float(np.mean(expected * found)),
+        metrics=lambda expected, predicted: float(np.mean(expected * predicted)),
         y_true=np.ones(len(right)),
         y_pred=right,
         sensitive_features=np.array(list(groups) * len(hits), dtype=object),
@@ -175,11 +175,11 @@ def _metric_frame(hits: Tensor, groups: Sequence[str]) -> Any:
 
 
 def _by_chance(hits: np.ndarray, groups: Sequence[str], gap: float) -> float:
-    """Share of random groups, of the same sizes, whose gap is as large; the groups as they are count as one of them."""
+    """Share of random groups, of the same sizes, with a gap as large; the given groups count as one of them."""
     ids = np.unique(np.array(groups, dtype=str), return_inverse=True)[1]
     sizes, random = np.bincount(ids), np.random.default_rng(0)
-    as_large = 1
+    n_as_large = 1
     for _ in range(_SHUFFLES):
         means = np.bincount(ids, weights=random.permutation(hits)) / sizes
-        as_large += means.max() - means.min() >= gap - 1e-12
-    return float(as_large / (_SHUFFLES + 1))
+        n_as_large += means.max() - means.min() >= gap - 1e-12
+    return float(n_as_large / (_SHUFFLES + 1))

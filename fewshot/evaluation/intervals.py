@@ -1,16 +1,15 @@
-"""Means with their 95 % intervals: over the episodes that were drawn, and over other texts and classes.
+"""Means with their 95 % intervals: over draws of episodes, and over other texts and classes.
 
-A mean of queries depends on which texts and classes were there to be asked for.  Residuals r are alike within a text,
-which stands in many episodes, and within a class; of k clusters (texts, or classes) and N queries the half-width is
+A mean of queries depends on the texts and classes of the sample.  Residuals r are alike within a text, which is in many
+episodes, and within a class; of k clusters (texts, or classes) and N queries the half-width is
 
     half = t_{k-1} sqrt(k / (k - 1) * sum_clusters (sum r)^2) / N
 
 which has the variance of the cluster bootstrap in closed form.  Texts overlap between the folds of a cross-validation,
 so that its variance over texts is larger than it seems, by `1 / repeats + folds / (folds - 1)`.
 
-An accuracy of n texts is a share: from the half-width follows the number of texts that a share with this interval would
-be of, at most n, and its interval is Wilson's, or with fewer than 30 texts the exact one of Clopper and Pearson.
-Neither is empty at 0 or 100 %.
+An accuracy of n texts is a share: the half-width gives an effective number of texts, at most n, and the interval is
+Wilson's, or with fewer than 30 texts the exact one of Clopper and Pearson. Neither is empty at 0 or 100 %.
 
 Source: Cameron and Miller 2015, "A Practitioner's Guide to Cluster-Robust Inference", equation 11, for the clusters;
 Nadeau and Bengio 2003, "Inference for the Generalization Error", section 3, for the folds; Wilson 1927, "Probable
@@ -37,12 +36,12 @@ class Estimate:
 
     Args:
         mean: the mean.
-        ci95: half the width of the 95 % interval over draws of episodes (Student's t); None for one episode, and where
+        ci95: half the width of the 95 % interval over draws of episodes (Student's t); None for one episode, and if
             episodes share their texts by design.
         std: standard deviation over episodes; None for one episode.
         n: number of episodes.
-        interval: 95 % interval of the mean for other texts, and other classes where these are drawn; None where it is
-            not known which texts there were.
+        interval: 95 % interval of the mean for other texts, and other classes if these are drawn; None if the texts are
+            unknown.
     """
 
     mean: float
@@ -69,12 +68,12 @@ class Estimate:
         return cls(mean, float(stdtrit(n - 1, 0.975)) * std / math.sqrt(n), std, n)
 
     def as_json(self) -> dict[str, float | list[float] | None]:
-        """Under its keys, for `results.json`."""
+        """The estimate for `results.json`."""
         interval = None if self.interval is None else list(self.interval)
         return {"mean": self.mean, "ci95": self.ci95, "std": self.std, "interval": interval}
 
     def percent(self, sign: bool = False) -> str:
-        """As "84.2 ± 0.5", in per cent."""
+        """The mean and `ci95` in per cent, such as "84.2 ± 0.5"."""
         plus = "+" if sign else ""
         interval = f" ± {100 * self.ci95:.1f}" if self.ci95 is not None else ""
         return f"{100 * self.mean:{plus}.1f}{interval}"
@@ -85,12 +84,12 @@ Drawn = Literal["sampled", "fixed_test", "cross_validation"]
 
 @dataclass(frozen=True)
 class Sample:
-    """Which texts and classes the queries of some episodes are of, and how the episodes were drawn.
+    """The texts and classes of the queries of some episodes, and the way in which the episodes were drawn.
 
     Args:
         drawn: `sampled` episodes, supports beside one `fixed_test` part, or the repeats of a `cross_validation`.
         texts: index of each query's text.
-        classes: class of each query, where other classes are meant too; None where these are all there are.
+        classes: class of each query, if they are a sample of classes; None if there are no others.
         folds: of the cross-validation.
     """
 
@@ -101,12 +100,12 @@ class Sample:
 
     @classmethod
     def of(cls, episodes: EpisodeBatch, drawn: Drawn = "sampled", other_classes: bool = True) -> "Sample":
-        """That of the queries of some episodes; `other_classes`: whether their classes stand for others."""
+        """From episodes; `other_classes`: True if their classes are a sample of classes."""
         classes = episodes.classes[..., None].expand(episodes.query.shape).flatten(1)
         return cls(drawn, episodes.query.flatten(1), classes if other_classes else None)
 
     def __getitem__(self, episodes: slice) -> "Sample":
-        """That of some of the episodes."""
+        """The sample of some of the episodes."""
         classes = None if self.classes is None else self.classes[episodes]
         return replace(self, texts=self.texts[episodes], classes=classes)
 
@@ -116,7 +115,7 @@ class Sample:
         return len(self.texts.unique())
 
     def share(self, values: Float[Tensor, "episodes n_query"]) -> Estimate:
-        """Estimate a share from the part of it that each query has, such as 1 or 0 for right or wrong.
+        """Estimate a share from the contribution of each query, such as 1 or 0 for right or wrong.
 
         Example:
             >>> import torch
@@ -127,7 +126,7 @@ class Sample:
         return replace(estimate, interval=share_interval(estimate.mean, half, self.n_texts))
 
     def difference(self, values: Float[Tensor, "episodes n_query"]) -> Estimate:
-        """Estimate a mean difference from that of each query; none in n texts says that it is rare, not absent."""
+        """Estimate a mean difference from that of each query; no difference in n texts means that it is rare."""
         estimate, half = self._over_episodes(values), self._half_width(values)
         half = half or 1 - 0.025 ** (1 / self.n_texts)
         return replace(estimate, interval=(estimate.mean - half, estimate.mean + half))
@@ -148,7 +147,7 @@ class Sample:
 
 
 def share_interval(mean: float, half: float, n_texts: int) -> tuple[float, float]:
-    """The 95 % interval of a share of some texts; `half` is its half-width as of a mean, 0 where all texts agree.
+    """The 95 % interval of a share of some texts; `half` is its half-width as a mean, 0 if all texts agree.
 
     Example:
         >>> [round(100 * bound, 1) for bound in share_interval(0.95, 0.0675, 40)]  # 38 of 40
@@ -166,11 +165,11 @@ def share_interval(mean: float, half: float, n_texts: int) -> tuple[float, float
 
 def clustered_half_width(residuals: Tensor, ids: Tensor) -> float:
     """Half the width of the interval of a mean whose residuals are alike within clusters; 0 for one cluster."""
-    clusters, places = ids.flatten().unique(return_inverse=True)
+    clusters, indices = ids.flatten().unique(return_inverse=True)
     k = len(clusters)
     if k < 2:
         return 0.0
-    sums = residuals.new_zeros(k).index_add_(0, places, residuals)
+    sums = residuals.new_zeros(k).index_add_(0, indices, residuals)
     return float(stdtrit(k - 1, 0.975)) * math.sqrt(k / (k - 1) * float(sums.square().sum())) / len(residuals)
 
 

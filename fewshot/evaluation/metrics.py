@@ -13,7 +13,7 @@ _PART = 4_000_000  # logits whose probabilities are computed at once
 def accuracy(
     logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
 ) -> Float[Tensor, " episodes"]:
-    """Share of queries whose largest logit is their own way."""
+    """Share of queries whose largest logit is that of their way."""
     return (logits.argmax(-1) == targets).double().mean(-1)
 
 
@@ -21,8 +21,8 @@ def macro_f1(
     logits: Float[Tensor, "episodes n_query n_way"], targets: Int[Tensor, "episodes n_query"]
 ) -> Float[Tensor, " episodes"]:
     """Mean of F1 over the ways that have queries or are predicted, as in scikit-learn."""
-    hits, sizes, n_there = _hits_and_sizes(logits.argmax(-1), targets, logits.shape[-1])
-    return (2 * hits / sizes).sum(-1) / n_there
+    hits, sizes, n_present = _hits_and_sizes(logits.argmax(-1), targets, logits.shape[-1])
+    return (2 * hits / sizes).sum(-1) / n_present
 
 
 def macro_f1_shares(
@@ -37,15 +37,15 @@ def macro_f1_shares(
     """
     n_query, n_way = logits.shape[1:]
     predicted = logits.argmax(-1)
-    hits, sizes, n_there = _hits_and_sizes(predicted, targets, n_way)
+    hits, sizes, n_present = _hits_and_sizes(predicted, targets, n_way)
     of_hit, of_member = 2 / sizes, 2 * hits / sizes.square()  # F1 = 2 hits / sizes
     derivative = (predicted == targets) * of_hit.gather(1, targets)
     derivative = derivative - of_member.gather(1, predicted) - of_member.gather(1, targets)
-    return ((2 * hits / sizes).sum(-1)[:, None] + n_query * derivative) / n_there[:, None]
+    return ((2 * hits / sizes).sum(-1)[:, None] + n_query * derivative) / n_present[:, None]
 
 
 def _hits_and_sizes(predicted: Tensor, targets: Tensor, n_way: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For each way the queries that are right, and those of it plus those that get it, 1 at least; ways with any."""
+    """For each way its hits, and its queries plus its predictions, at least 1; and the number of ways with any."""
     zeros = torch.zeros(len(targets), n_way, dtype=torch.double)
     hits = zeros.scatter_add(1, targets, (predicted == targets).double())
     ones = torch.ones_like(targets, dtype=torch.double)
@@ -57,13 +57,10 @@ def confidences(
     logits: Float[Tensor, "episodes n_query n_way"],
 ) -> tuple[Float[Tensor, "episodes n_query"], Int[Tensor, "episodes n_query"]]:
     """The largest probability of each query, in double precision, and its way; in parts that fit into memory."""
-    parts = [
-        part.double().softmax(-1).max(-1) for part in logits.flatten(0, 1).split(max(1, _PART // logits.shape[-1]))
-    ]
-    shape = logits.shape[:2]
-    return torch.cat([part.values for part in parts]).view(shape), torch.cat([part.indices for part in parts]).view(
-        shape
-    )
+    size, shape = max(1, _PART // logits.shape[-1]), logits.shape[:2]
+    parts = [part.double().softmax(-1).max(-1) for part in logits.flatten(0, 1).split(size)]
+    values, ways = (torch.cat(list(each)).view(shape) for each in zip(*parts, strict=True))
+    return values, ways
 
 
 def expected_calibration_error(
@@ -90,8 +87,8 @@ def fit_temperature(
 ) -> float:
     """The temperature in `[0.01, 100]` that minimises the cross-entropy of the logits divided by it.
 
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2. Smoothed targets keep a few texts
-    that are all right from a temperature of nought, as in Platt 1999, "Probabilistic Outputs for Support Vector
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2. Without smoothed targets, a few
+    texts that are all right would have a temperature of 0; see Platt 1999, "Probabilistic Outputs for Support Vector
     Machines".
     """
     size = max(1, _PART // logits.shape[-1])
@@ -122,7 +119,7 @@ def class_distances(
 
     Args:
         features: texts in the space of the metric.
-        ways: the way of each text; -1 for rows that are no text.
+        ways: the way of each text; -1 for padding.
     """
     n_way = int(ways.max()) + 1
     member = (ways[..., None] == torch.arange(n_way)).to(features.dtype)

@@ -1,4 +1,4 @@
-"""Thresholds on scores: by a rate that further scores keep, and by accuracy and recall.
+"""Thresholds on scores: by a rate for further scores, and by accuracy and recall.
 
 Source: Vovk et al. 2005, "Algorithmic Learning in a Random World", for the finite-sample quantile.
 """
@@ -17,8 +17,8 @@ def lower_quantile(scores: Float[Tensor, " n"], rate: float) -> float:
         >>> lower_quantile(torch.arange(19.0), 0.05), lower_quantile(torch.arange(18.0), 0.05)
         (0.0, -inf)
     """
-    place = math.floor(rate * (len(scores) + 1) + 1e-9)
-    return float(scores.kthvalue(place).values) if place else -math.inf
+    rank = math.floor(rate * (len(scores) + 1) + 1e-9)
+    return float(scores.kthvalue(rank).values) if rank else -math.inf
 
 
 def best_threshold(
@@ -37,10 +37,10 @@ def best_threshold(
     gains = torch.cat(
         [-right.double() / max(len(in_scope), 1), torch.full((len(out_of_scope),), 1 / len(out_of_scope))]
     )
-    after = torch.cat([torch.zeros(1, dtype=torch.double), gains.double()[order].cumsum(0)])  # with so many rejected
+    totals = torch.cat([torch.zeros(1, dtype=torch.double), gains.double()[order].cumsum(0)])  # by number of rejected
     bounds = torch.cat([scores[:1] - 1, scores, scores[-1:] + 1]).double()
     distinct = bounds[1:] > bounds[:-1]
-    after = after.masked_fill(~distinct, -math.inf)
-    best = (after >= after.max() - 1e-9).nonzero().flatten()
-    place = int(best[len(best) // 2])
-    return float((bounds[place] + bounds[place + 1]) / 2)
+    totals = totals.masked_fill(~distinct, -math.inf)
+    best = (totals >= totals.max() - 1e-9).nonzero().flatten()
+    middle = int(best[len(best) // 2])
+    return float((bounds[middle] + bounds[middle + 1]) / 2)

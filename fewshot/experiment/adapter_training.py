@@ -1,4 +1,4 @@
-"""Meta-train an adapter of one's own on labelled tables: a LoRA that keeps what the encoder knew."""
+"""Meta-train an adapter on labelled tables: a LoRA that is close to the frozen encoder on other texts."""
 
 import logging
 from collections.abc import Mapping
@@ -41,8 +41,8 @@ def train_adapter(
 ) -> StoredAdapter:
     """Meta-train a LoRA of an encoder on several tasks, each episode within one of them, with label names.
 
-    The train and test classes of a task are trained on; its valid classes choose the step, and how much of the way
-    from the published weights is kept.
+    The train and test classes of a task are trained on; its valid classes choose the step, and the interpolation with
+    the published weights.
 
     Args:
         tasks: name of a source → its task.
@@ -50,15 +50,15 @@ def train_adapter(
         encoder: as published.
         trainer: its settings.
         seed: root seed.
-        store: where checkpoints go; None keeps none.
+        store: for checkpoints; None keeps none.
 
     Raises:
         ConfigError: fewer than two train or two valid classes in each task, or no step gained on the valid classes.
     """
     sources = {source: _without_test(task) for source, task in tasks.items()}
     task = collect(sources, name)
-    if not any(min(len(own.parts["train"]), len(own.parts["valid"])) > 1 for own in sources.values()):
-        counts = ", ".join(f"{source}: {len(own.classes)} classes" for source, own in sources.items())
+    if not any(min(len(part.parts["train"]), len(part.parts["valid"])) > 1 for part in sources.values()):
+        counts = ", ".join(f"{source}: {len(part.classes)} classes" for source, part in sources.items())
         raise ConfigError(
             f"Got {counts}; expected a table with four classes or more, of which some are held out to choose by. "
             f"Add a table of more classes."
@@ -66,26 +66,25 @@ def train_adapter(
     valid = valid_episodes(task, Protocol(ways=5, shots=1), trainer.valid_texts)
     determining = {"task": task.sha256, "encoder": encoder.fingerprint, "training": trainer.determining(), "seed": seed}
     files = (store or Store()).files(f"{name}-adapter", determining)
-    found = trainer.fit(encoder, LoRA(), Prototypical, task, valid, label_names=True, seed=seed, files=files)
-    scores = found.history.valid_accuracies
-    if not found.kept or found.encoder.trained is None:
+    trained = trainer.fit(encoder, LoRA(), Prototypical, task, valid, label_names=True, seed=seed, files=files)
+    scores = trained.history.valid_accuracies
+    if not trained.kept or trained.encoder.trained is None:
         raise ConfigError(
-            f"No step of {found.history.steps} was better on the held-out classes than the published encoder "
+            f"No step of {trained.history.steps} was better on the held-out classes than the published encoder "
             f"({100 * scores[0]:.1f} %), so there is no adapter to keep. Add tables with more classes, or use the "
             f"encoder as it is."
         )
-    pools = trainer.train_pools(task)
-    counted = {task.source_of(int(own.classes[0])): own for own in pools}
+    pools = {task.source_of(int(part.classes[0])): part for part in trainer.train_pools(task)}
     card = AdapterCard(
         name=name,
         summary=f"Meta-trained on {', '.join(sources)}.",
         sources=tuple(
-            AdapterSource(source, "", len(own.classes), int(own.sizes.sum())) for source, own in counted.items()
+            AdapterSource(source, "", len(part.classes), int(part.sizes.sum())) for source, part in pools.items()
         ),
-        training={"seed": seed, "best_step": found.history.best_step, "kept": found.kept}
-        | {"valid_accuracy": scores[found.history.best_step], "valid_accuracy_before": scores[0]},
+        training={"seed": seed, "best_step": trained.history.best_step, "kept": trained.kept}
+        | {"valid_accuracy": scores[trained.history.best_step], "valid_accuracy_before": scores[0]},
     )
-    return StoredAdapter(card, found.encoder.trained)
+    return StoredAdapter(card, trained.encoder.trained)
 
 
 def _without_test(task: Task) -> Task:

@@ -1,4 +1,4 @@
-"""Augmentation as a phase of an experiment: which texts get new ones, from which sources, and what became of them."""
+"""Augmentation as a phase of an experiment: new texts for the train classes, and for the supports of episodes."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class NewTexts:
-    """New texts of the texts of one part of the classes.
+    """New texts for texts of one part of the classes.
 
     Args:
-        part: which.
+        part: of the classes.
         places: index in the task of each text.
         bank: the new texts.
-        notes: what a report of them has to say, such as where words are from.
-        uses: for each text in how many supports it stands.
-        nearer: for each kept new text in how many of them it is nearest to its own class by the margin.
+        notes: of the sources, for a report, such as the origin of their words.
+        uses: number of supports that have each text.
+        nearer: for each kept new text, in how many of them it is nearest to its own class by the margin.
         supports: number of classes in all episodes together; a class of two episodes counts twice.
     """
 
@@ -51,10 +51,10 @@ class NewTexts:
         return (sum(self.uses) + sum(self.nearer)) / self.supports if self.supports else None
 
     def counts(self, sources: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """For each source how many texts it proposed and what became of them, see `Bank.counts`.
+        """For each source the number of proposals by verdict, see `Bank.counts`.
 
-        Where there are episodes, `outside_margin` is the share of uses in supports in which a kept text was left out
-        because it was nearer to another class, or not nearer to its own by the margin.
+        With episodes, `outside_margin` is the share of uses in supports in which a kept text was left out because it
+        was nearer to another class, or not nearer to its own by the margin.
         """
         table: dict[str, dict[str, Any]] = {**self.bank.counts(list(sources))}
         if not self.nearer:
@@ -62,15 +62,15 @@ class NewTexts:
         possible, used = dict.fromkeys(table, 0), dict.fromkeys(table, 0)
         rows = iter(self.nearer)
         for uses, kept in zip(self.uses, self.bank.kept(), strict=True):
-            for one in kept:
-                possible[one.source] += uses
-                used[one.source] += next(rows)
+            for proposal in kept:
+                possible[proposal.source] += uses
+                used[proposal.source] += next(rows)
         for source, row in table.items():
             row["outside_margin"] = 1 - used[source] / possible[source] if possible[source] else None
         return table
 
     def sentence(self, sources: Iterable[str]) -> str:
-        """What stands in the supports, for a person to read."""
+        """Number of texts in the supports, for a person to read."""
         counts = self.bank.counts(list(sources))
         of = ", ".join(f"{name} {row['kept']:,} of {row['proposed']:,}" for name, row in counts.items())
         return (
@@ -81,11 +81,11 @@ class NewTexts:
 
 @dataclass(frozen=True)
 class AugmentationResult:
-    """What augmentation came to in an experiment.
+    """The augmentation of an experiment.
 
     Args:
-        asked: the settings as they were asked for.
-        support: those by which supports are augmented; None where they are not.
+        asked: the settings as given.
+        support: the settings by which supports are augmented; None if they are not.
         decision: of the policy, if there is one and there was something to decide on.
         new_texts: part of the classes → its new texts.
     """
@@ -97,7 +97,7 @@ class AugmentationResult:
 
     @property
     def meta_training(self) -> bool:
-        """Whether texts of the train classes are augmented."""
+        """True if texts of the train classes are augmented."""
         return "meta_training" in self.asked.use
 
     @property
@@ -113,7 +113,7 @@ class AugmentationResult:
 
 
 def for_part(augmentation: SemanticAugmentation, task: Task, protocol: Protocol, part: Part) -> SupportAugmentation:
-    """The augmentation of supports of one part of the classes, with what the task knows of them.
+    """The augmentation of supports of one part of the classes, with their names and synonyms in the task.
 
     Label names and synonyms of the task may be used, and no new text equals one of its texts.
     """
@@ -138,8 +138,8 @@ class AugmentationPhase:
     Args:
         task: the task.
         protocol: of the experiment.
-        encoder: the filter goes by its features.
-        features: its features of the task.
+        encoder: gives the features that the filter compares.
+        features: those of the task.
         max_shots: support texts that a class has, at most.
     """
 
@@ -169,7 +169,7 @@ class AugmentationPhase:
         return replace(self.features, variants=variants)
 
     def support(self, how: SupportAugmentation, part: Part, episodes: EpisodeBatch) -> tuple[TaskFeatures, NewTexts]:
-        """The features with new texts beside all that stand in a support of the episodes; queries have none."""
+        """The features with new texts beside those in a support of the episodes; queries have none."""
         max_new = how.augmentation.max_new(self.max_shots)
         max_new = max_new if part == "test" else min(max_new, how.augmentation.valid_variants)
         new_texts = self._new_texts(how, part, _support_texts(episodes), max_new)
@@ -179,7 +179,7 @@ class AugmentationPhase:
     def valid_episodes(
         self, augmentation: SemanticAugmentation, like: EpisodeBatch, episodes: int, purpose: str = "frozen"
     ) -> EpisodeBatch:
-        """Valid episodes of the shape of others, from so few texts that all of them can be augmented."""
+        """Valid episodes of the shape of `like`, from few texts, so that all of them can be augmented."""
         texts = max(augmentation.valid_texts, like.k_shot + like.n_query)
         request = EpisodeRequest("valid", like.n_way, like.k_shot, like.n_query, episodes)
         pools = next(iter(self.task.source_pools("valid").values()))
@@ -223,22 +223,22 @@ class AugmentationPhase:
         notes = tuple(note for source in (how.augmentation.sources or {}).values() for note in source.notes(request))
         return NewTexts(part, tuple(places), bank, notes)
 
-    def _request(self, how: SupportAugmentation, places: Sequence[int], max_new: int) -> AugmentRequest:
+    def _request(self, how: SupportAugmentation, indices: Sequence[int], max_new: int) -> AugmentRequest:
         task = self.task
-        labels = [task.classes[int(task.labels[place])] for place in places]
-        texts = [task.texts[place] for place in places]
+        labels = [task.classes[int(task.labels[index])] for index in indices]
+        texts = [task.texts[index] for index in indices]
         return how.request(texts, labels, how.label_names, max_new, self.encoder)
 
 
 def _support_texts(episodes: EpisodeBatch) -> list[int]:
-    """Every text that stands in a support."""
+    """Index of each text in a support."""
     return episodes.support[episodes.support_mask].unique().tolist()
 
 
 def _with_uses(new_texts: NewTexts, features: TaskFeatures, episodes: EpisodeBatch) -> NewTexts:
-    """Count in how many supports each text stands, and in how many each kept new text is nearest to its class."""
-    stands = episodes.support[episodes.support_mask]
-    uses = torch.bincount(stands, minlength=len(features.texts))[torch.tensor(new_texts.places)]
+    """Count the supports that have each text, and those in which each kept new text is nearest to its class."""
+    texts = episodes.support[episodes.support_mask]
+    uses = torch.bincount(texts, minlength=len(features.texts))[torch.tensor(new_texts.places)]
     nearer = torch.zeros(0, dtype=torch.long)
     if features.variants is not None:
         kept = features.kept_variants(episodes)

@@ -1,4 +1,4 @@
-"""What an experiment refuses or warns of before anything slow begins."""
+"""Checks of an experiment's settings, before anything slow begins."""
 
 import logging
 
@@ -49,7 +49,7 @@ def check_task(task: Task, protocol: Protocol) -> None:
 def check_all_scored(
     task: Task, protocol: Protocol, trainable: Trainable | None, augmentation: SemanticAugmentation | None
 ) -> None:
-    """Refuse what needs train or valid classes where all classes are scored, and new texts without shots.
+    """Refuse settings that need train or valid classes if all classes are scored, and new texts without shots.
 
     Raises:
         ConfigError: says what to leave out.
@@ -95,10 +95,9 @@ def warn_of_seen_classes(task: Task, encoder: Encoder, protocol: Protocol) -> No
     scored = task.digests(scored_classes(task, protocol))
     weights = encoder.trained
     while weights is not None:
-        both = scored & {*weights.seen.get("digests", ())}
-        if both:
+        if n_seen := weights.count_seen(scored):
             log.warning(
-                f"The encoder's weights were trained or selected on {len(both)} of the {len(scored)} texts and label "
+                f"The encoder's weights were trained or selected on {n_seen} of the {len(scored)} texts and label "
                 f"names that are scored (task {weights.seen.get('task')}, split {weights.seen.get('split')}): these "
                 f"scores are too good. Expected weights that have not seen them. Use the split that they were trained "
                 f"on, or encoder.weights=null."

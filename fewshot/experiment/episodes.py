@@ -1,4 +1,4 @@
-"""The episodes of a protocol, the features of a task, and a support as a user would hand it in."""
+"""The episodes of a protocol, the features of a task, and the support of an episode as labelled texts."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from fewshot.tasks.task import ClassPools, Task
 
 log = logging.getLogger(__name__)
 
-_MAX_VALID_SHOTS = 20  # with more, evaluations of them cost most of the time of a meta-training
+_MAX_VALID_SHOTS = 20  # with more, evaluations take most of the time of a meta-training
 # Meta-valid episodes: enough that half a point can be seen, few enough that an evaluation takes a tenth of a second.
 VALID_EPISODES, _VALID_ALL_WAY_EPISODES, _VALID_QUERIES = 300, 20, 5
 _VALID_LOGITS = 750_000  # of all-way episodes, for each query of a class: the fewer, the more classes there are
@@ -30,20 +30,20 @@ _VALID_LOGITS = 750_000  # of all-way episodes, for each query of a class: the f
 
 @dataclass(frozen=True)
 class TaskEncoder:
-    """Features of a task by any encoder, computed once for each."""
+    """Features of a task by several encoders, computed once for each."""
 
     task: Task
     label_names: bool
-    _found: dict[Encoder, TaskFeatures] = field(default_factory=dict, repr=False)
+    _features: dict[Encoder, TaskFeatures] = field(default_factory=dict, repr=False)
 
     def __call__(self, encoder: Encoder) -> TaskFeatures:
-        """Unit features of all texts, and of the label names where they are used."""
-        if encoder not in self._found:
+        """Unit features of all texts, and of the label names if they are used."""
+        if encoder not in self._features:
             n_texts = len(self.task.texts) + (len(self.task.label_texts()) if self.label_names else 0)
             log.info(f"Encoding {n_texts:,} texts with {encoder.described}")
             with main_first():
-                self._found[encoder] = encoded_features(encoder, self.task, self.label_names)
-        return self._found[encoder]
+                self._features[encoder] = encoded_features(encoder, self.task, self.label_names)
+        return self._features[encoder]
 
 
 def scored_classes(task: Task, protocol: Protocol) -> Sequence[int]:
@@ -52,9 +52,9 @@ def scored_classes(task: Task, protocol: Protocol) -> Sequence[int]:
 
 
 def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> EpisodeBatch:
-    """The frozen test episodes, with wrong labels in the support where they are asked for.
+    """The frozen test episodes, with wrong labels in the support if the protocol has noise.
 
-    Sampled episodes that are not shipped are kept in the folder `kept`, if there is one.
+    Sampled episodes that are not shipped are stored in the folder `kept`, if it is given.
 
     Raises:
         ConfigError, TaskError: the classes cannot fill the episodes.
@@ -63,8 +63,8 @@ def episodes_of(task: Task, protocol: Protocol, kept: Path | None = None) -> Epi
     if protocol.protocol == "cross_validation":
         episodes = cross_validation(task, scored_classes(task, protocol), protocol.shots).episodes
     elif protocol.protocol == "fixed_test":
-        alone = protocol.shots == 0 and protocol.ways is None
-        supports = 1 if alone else min(protocol.supports, protocol.episodes)
+        all_alike = protocol.shots == 0 and protocol.ways is None
+        supports = 1 if all_alike else min(protocol.supports, protocol.episodes)
         classes = scored_classes(task, protocol)
         episodes = fixed_test_episodes(task, classes, protocol.ways, protocol.shots, protocol.test_texts, supports)
     else:
@@ -89,15 +89,15 @@ def valid_episodes(
 ) -> list[EpisodeBatch]:
     """Episodes of the valid classes of each source: with the ways and shots of the test episodes, and with all classes.
 
-    Support sizes are equal and labels right, whatever the test episodes are; shots shrink to what the smallest
-    class allows.
+    Support sizes are equal and labels right, also if those of the test episodes are not; the smallest class limits the
+    shots.
 
     Args:
         task: the task.
         protocol: ways and shots.
         max_texts: of each class that episodes are drawn from; None is all.
-        fewer: by which the number of episodes is divided.
-        purpose: what they are for; those that chose a checkpoint say too little on its temperature.
+        fewer: divisor of the number of episodes.
+        purpose: names their random stream; a temperature is not fitted to the episodes that chose the checkpoint.
     """
     sources = task.source_pools("valid").values()
     return [batch for pools in sources for batch in _of_pools(pools, task, protocol, max_texts, fewer, purpose)]
@@ -112,26 +112,27 @@ def _of_pools(
     queries = max(1, min(_VALID_QUERIES, smallest - 1))
     shots = min(protocol.shots, max(1, smallest - queries), _MAX_VALID_SHOTS)
     ways = min(protocol.ways or n_classes, n_classes)
-    most = max(8, _VALID_LOGITS // n_classes**2)
-    sampled = VALID_EPISODES if ways < n_classes else min(VALID_EPISODES, most)
+    max_all_way = max(8, _VALID_LOGITS // n_classes**2)
+    sampled = VALID_EPISODES if ways < n_classes else min(VALID_EPISODES, max_all_way)
     requests = [EpisodeRequest("valid", ways, shots, queries, sampled // fewer)]
     if ways < n_classes:
-        requests.append(EpisodeRequest("valid", None, shots, queries, min(_VALID_ALL_WAY_EPISODES, most) // fewer))
+        n_all_way = min(_VALID_ALL_WAY_EPISODES, max_all_way) // fewer
+        requests.append(EpisodeRequest("valid", None, shots, queries, n_all_way))
     return [draw(task, request, pools, purpose) for request in requests]
 
 
 def calibration_episodes(task: Task, protocol: Protocol) -> EpisodeBatch:
-    """Valid episodes of all sources in the shape of the test episodes: others than those that chose a checkpoint."""
+    """Valid episodes of all sources in the shape of the test episodes, other than those that chose a checkpoint."""
     first, *others = valid_episodes(task, protocol, purpose="calibration")
     alike = [batch for batch in others if (batch.n_way, batch.n_query) == (first.n_way, first.n_query)]
     return EpisodeBatch.cat([first, *alike])
 
 
 def labelled_support(task: Task, episode: EpisodeBatch, label_names: bool) -> LabelledTexts:
-    """The support of an episode, a batch of one, as a user would hand it in."""
+    """The support of an episode, a batch of one, as labelled texts."""
     mask, classes, names = episode.support_mask[0], episode.classes[0].tolist(), task.label_texts()
     return LabelledTexts(
-        texts=[task.texts[place] for place in episode.support[0][mask].tolist()],
+        texts=[task.texts[index] for index in episode.support[0][mask].tolist()],
         classes=mask.nonzero()[:, 0],
         labels=tuple(task.classes[label] for label in classes),
         label_names=tuple(names[label] for label in classes) if label_names else None,

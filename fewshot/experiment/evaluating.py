@@ -1,4 +1,4 @@
-"""Score a meta-model on episodes: all at once where the learner alone adapts, one support after the other else."""
+"""Score a meta-model on episodes: all at once if only the learner adapts, else one support after the other."""
 
 import logging
 import math
@@ -30,13 +30,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scored:
-    """What scoring a meta-model gives.
+    """The scores of a meta-model.
 
     Args:
-        evaluation: of the episodes that there was time for, the first ones.
+        evaluation: of the first episodes, as many as there was time for.
         new_texts: those of the supports, if they are augmented.
-        adaptations: where each support is tuned on: what was compared on held-out texts, steps, seconds and so on.
-        classifier: of the last episode in which tuning paid; None where it never did.
+        adaptations: details of the tuning on each support: accuracies on held-out texts, steps, seconds and so on.
+        classifier: of the last episode in which tuning paid; None if it never did.
     """
 
     evaluation: Evaluation
@@ -50,8 +50,8 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
     if isinstance(model.learner, EncoderMAML):
         return _one_by_one(model, task, episodes, plan, None, "Adapting the encoder", math.inf)
     if model.adapters is not None:
-        own = replace(model, final_stage=None)
-        return _one_by_one(own, task, episodes, plan, None, "Choosing an adapter", math.inf)
+        untuned = replace(model, final_stage=None)
+        return _one_by_one(untuned, task, episodes, plan, None, "Choosing an adapter", math.inf)
     features, new_texts = encoded(model.encoder), None
     if model.augmentation is not None:
         phase = AugmentationPhase(task, plan.protocol, model.encoder, features, episodes.k_shot)
@@ -64,17 +64,18 @@ def score(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, enco
 def score_each(model: MetaModel, task: Task, episodes: EpisodeBatch, plan: Plan, store: Store | None = None) -> Scored:
     """Adapt to one support after the other and score the classifiers, as many as the protocol's minutes allow."""
     assert plan.final_stage is not None
-    name, minutes, started = plan.final_stage.name, plan.protocol.minutes, time.perf_counter()
-    if plan.drawn == "cross_validation" and name != "head":
+    final, minutes, started = plan.final_stage.name, plan.protocol.minutes, time.perf_counter()
+    if plan.drawn == "cross_validation" and final != "head":
         episodes = episodes[:FOLDS]  # one repeat: the encoder is tuned for each fold
-    log.info(f"Final stage ({name}) on up to {len(episodes)} supports in {minutes:g} minutes")
-    scored = _one_by_one(model, task, episodes, plan, store, f"Final stage ({name})", minutes)
-    stages = Counter("the learner" if one["stage"] in UNTUNED else str(one["stage"]) for one in scored.adaptations)
-    done = len(scored.adaptations)
+    log.info(f"Final stage ({final}) on up to {len(episodes)} supports in {minutes:g} minutes")
+    scored = _one_by_one(model, task, episodes, plan, store, f"Final stage ({final})", minutes)
+    names = [str(details["stage"]) for details in scored.adaptations]
+    stages = Counter("the learner" if name in UNTUNED else name for name in names)
+    done = len(names)
     short = "" if done == len(episodes) else " (minutes= gives it more time)"
     kept = ", ".join(f"{stage} on {count}" for stage, count in stages.items())
     seconds = time.perf_counter() - started
-    log.info(f"Final stage ({name}): {done} of {len(episodes)} supports in {seconds:.0f} s{short}; kept {kept}")
+    log.info(f"Final stage ({final}): {done} of {len(episodes)} supports in {seconds:.0f} s{short}; kept {kept}")
     return scored
 
 
@@ -92,13 +93,13 @@ def _one_by_one(
             support = labelled_support(task, episode, plan.protocol.label_names)
             adapted = model.adapt_to(support, plan.protocol.seed, store)
             classifier = classifier if adapted.details["stage"] in UNTUNED else adapted
-            asked = episode.query.flatten() >= 0  # all of them, but in a cross-validation
-            queries = [task.texts[place] for place in episode.query.flatten()[asked].tolist()]
-            logits.append(torch.zeros(len(asked), episode.n_way))
-            logits[-1][asked] = adapted.logits(queries)
+            mask = episode.query.flatten() >= 0  # False for padding, in a cross-validation
+            queries = [task.texts[index] for index in episode.query.flatten()[mask].tolist()]
+            logits.append(torch.zeros(len(mask), episode.n_way))
+            logits[-1][mask] = adapted.logits(queries)
             temperatures.append(adapted.temperature)
             adaptations.append(dict(adapted.details))
-            ways = torch.cat([support.classes, episode.targets[0][asked]])
+            ways = torch.cat([support.classes, episode.targets[0][mask]])
             distances.append(class_distances(adapted.embed([*support.texts, *queries])[None], ways[None]))
             advance()
     done = episodes[: len(logits)]

@@ -41,10 +41,10 @@ def run_experiment(
         recipe: encoder, learner, trainers, augmentation, ladder.
         task: the task.
         protocol: which episodes of which classes; None is the default one.
-        store: where episodes, checkpoints and events are kept; None keeps none.
+        store: for episodes, checkpoints and events; None keeps none.
 
     Raises:
-        FewshotError: anything that the user can mend.
+        FewshotError: the settings, the task or the encoder cannot be used.
     """
     store, plan = store or Store(), recipe.plan(task, protocol)
     protocol = plan.protocol
@@ -55,7 +55,7 @@ def run_experiment(
         log.warning(note)
     encoded = TaskEncoder(task, protocol.label_names)
     trained = meta_train(task, plan, store, encoded)
-    store = replace(store, watch=None)  # what is trained from here on is no part of the meta-model
+    store = replace(store, watch=None)  # later trainings are no part of the meta-model
     model, timings = trained.model, dict(trained.timings)
     whose = "all" if protocol.classes == "all" else "the test"
     if plan.drawn == "cross_validation":
@@ -78,10 +78,10 @@ def run_experiment(
     with_half = None
     if plan.drawn == "cross_validation":
         folds = CrossValidation(episodes, FOLDS)
-        own = before.get(WITHOUT_FINAL_STAGE, scored.evaluation)
+        untuned = before.get(WITHOUT_FINAL_STAGE, scored.evaluation)
         if isinstance(model.learner, Learner) and protocol.shots:
             half = score(model, task, folds.with_half().episodes, plan, encoded).evaluation
-            with_half = (by_text(own, folds), by_text(half, folds))
+            with_half = (by_text(untuned, folds), by_text(half, folds))
         scored = replace(scored, evaluation=by_text(scored.evaluation, folds))
         baselines = {name: by_text(evaluation, folds) for name, evaluation in baselines.items()}
     return ExperimentResult(
@@ -101,8 +101,8 @@ def _baselines(
 ) -> dict[str, Evaluation]:
     """Scores of the learner without augmentation, and of the baselines on the published encoder and on the trained one.
 
-    What a baseline gains on the trained encoder is the encoder's part of the difference, and the rest the learner's.
-    The learner is a baseline of its own where its encoder is not the published one.
+    The gain of a baseline on the trained encoder is due to the encoder, the remaining difference to the learner. If
+    the learner's encoder is not the published one, the learner itself is scored on the published one too.
     """
     rows, model, published = {}, trained.model, plan.encoder
 

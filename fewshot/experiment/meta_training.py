@@ -33,18 +33,18 @@ from fewshot.training.encoder_maml_trainer import TaskTokens
 
 log = logging.getLogger(__name__)
 
-FEWER = 10  # times fewer episodes where each takes an inner loop through the encoder, about a second
+FEWER = 10  # times fewer episodes if each takes an inner loop through the encoder, about a second
 
 
 @dataclass(frozen=True)
 class MetaTrained:
-    """A meta-model and how it came about.
+    """A meta-model and its trainings.
 
     Args:
         model: the meta-model.
         history: of the learner's training.
         encoder_training: of the encoder's, if there was one.
-        augmentation: what augmentation came to so far, if it was asked for.
+        augmentation: of the texts so far, if the recipe has one.
         timings: phase → seconds.
     """
 
@@ -56,9 +56,9 @@ class MetaTrained:
 
     @property
     def trainings(self) -> dict[str, TrainingHistory]:
-        """The history of each training that took steps, by what was trained."""
-        found = {"encoder": self.encoder_training and self.encoder_training.history, "learner": self.history}
-        return {name: history for name, history in found.items() if history and history.steps}
+        """The history of each training that took steps: `encoder`, `learner`."""
+        histories = {"encoder": self.encoder_training and self.encoder_training.history, "learner": self.history}
+        return {name: history for name, history in histories.items() if history and history.steps}
 
 
 @contextmanager
@@ -70,13 +70,13 @@ def timed(timings: dict[str, float], phase: str) -> Iterator[None]:
 
 
 def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: TaskEncoder | None = None) -> MetaTrained:
-    """Train on the train classes, select and calibrate on the valid classes; test classes have no part in it.
+    """Train on the train classes, select and calibrate on the valid classes; test classes are not used.
 
     Args:
         task: the task.
-        plan: a recipe as this task calls for it.
-        store: where trainings keep checkpoints and events; None keeps none.
-        encoded: features that are computed already; None computes them.
+        plan: the plan of a recipe for this task.
+        store: for checkpoints and events; None keeps none.
+        encoded: features of the task; None computes them.
 
     Raises:
         ConfigError: the task has fewer than two train or valid classes, and the encoder is to be trained on them.
@@ -87,9 +87,8 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         return _through_encoder(task, plan, plan.trainer, store or Store())
     store, timings, protocol = store or Store(), dict[str, float](), plan.protocol
     encoded = encoded or TaskEncoder(task, protocol.label_names)
-    encoder, asked = plan.encoder, plan.augmentation
-    trains_on_new = asked is not None and "meta_training" in asked.use
-    result = None if asked is None else AugmentationResult(asked, asked if "support" in asked.use else None)
+    encoder, given = plan.encoder, plan.augmentation
+    result = None if given is None else AugmentationResult(given, given if "support" in given.use else None)
     with timed(timings, "encode"):
         features = encoded(encoder)
     trained = None
@@ -97,17 +96,16 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
         with timed(timings, "meta_train_encoder"):
             trained = train_encoder(task, plan, store)
         with timed(timings, "encode_again"):
-            trained = _if_it_is_sure(trained, task, plan, encoded)
+            trained = _kept_if_sure(trained, task, plan, encoded)
             encoder, features = trained.encoder, encoded(trained.encoder)
     learner = plan.learner(features.dim)
     phase = AugmentationPhase(task, protocol, encoder, features, plan.max_shots)
     training, new_digest = features, None
-    if asked is not None and result is not None and trains_on_new and learner.is_meta_trained:
+    if given is not None and result is not None and result.meta_training and learner.is_meta_trained:
         with timed(timings, "augment"):
-            new = phase.train_texts(asked)
-            result, training = result.with_new_texts(new), phase.beside(new, asked)
-        settings = {name: getattr(asked, name) for name in ("weight", "margin")}
-        new_digest = {"texts": new.bank.sha256(), **settings}
+            new = phase.train_texts(given)
+            result, training = result.with_new_texts(new), phase.beside(new, given)
+        new_digest = {"texts": new.bank.sha256(), "weight": given.weight, "margin": given.margin}
     with timed(timings, "meta_train"):
         history = train_learner(learner, task, plan, encoder, training, store, new_digest)
     valid = None if protocol.classes == "all" else calibration_episodes(task, protocol)
@@ -129,13 +127,13 @@ def meta_train(task: Task, plan: Plan, store: Store | None = None, encoded: Task
     return MetaTrained(model, history, trained, result, timings)
 
 
-def _if_it_is_sure(trained: TrainedEncoder, task: Task, plan: Plan, encoded: TaskEncoder) -> TrainedEncoder:
-    """The trained encoder, if its gain for the nearest centroid is sure on valid episodes like those of the test."""
+def _kept_if_sure(trained: TrainedEncoder, task: Task, plan: Plan, encoded: TaskEncoder) -> TrainedEncoder:
+    """The trained encoder if it surely helps the nearest centroid on valid episodes, else the published one."""
     if not trained.kept:
         return trained
     valid, before, after = valid_episodes(task, plan.protocol), encoded(plan.encoder), encoded(trained.encoder)
     plain = Centroid(before.dim)
-    new, old = ([predict(plain, features, one) for one in valid] for features in (after, before))
+    new, old = ([predict(plain, features, episodes) for episodes in valid] for features in (after, before))
     gain = ClassGain.of(new, old, valid)
     log.info(
         f"Nearest centroid with the trained encoder: {gain}; {'kept' if gain.is_sure else 'not sure, so not kept'}"
@@ -168,7 +166,7 @@ def _through_encoder(task: Task, plan: Plan, trainer: EncoderMAMLTrainer, store:
                 files=files,
             ),
             _save,
-            lambda folder, rest: _load(folder, rest, plan.encoder),
+            lambda folder, description: _load(folder, description, plan.encoder),
             WRITTEN,
         )
     if history.steps:

@@ -1,4 +1,4 @@
-"""What a recipe means for a task and a protocol: the stage, the final stage, which episodes."""
+"""The plan of a recipe for a task and a protocol: the stage, the final stage, the episodes."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -23,22 +23,22 @@ _TRAIN_CLASSES, _VALID_CLASSES = 10, 5
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a recipe as one task and protocol call for them.
+    """The parts of a recipe for one task and protocol.
 
     Args:
-        protocol: with its choices made: no shots where label names stand alone; sampled episodes or a fixed test part.
-        encoder: as published, or with trained weights of its own.
-        chooses_adapter: whether an adapter may be chosen for each support.
+        protocol: without `auto`; no shots if label names are used alone.
+        encoder: published, or with trained weights.
+        chooses_adapter: True if an adapter may be chosen for each support.
         learner: number of features → learner.
         trainer: of learners.
-        trainable: which part of the encoder is meta-trained, or adapted by an inner loop; None is nothing.
+        trainable: the part of the encoder that is meta-trained, or adapted by an inner loop; None is nothing.
         encoder_trainer: trains it.
         augmentation: makes new texts; None makes none.
-        max_shots: support texts that a class has, at most; fewer than the shots where no class has so many.
+        max_shots: support texts that a class has, at most; fewer than the shots if no class has so many.
         rung: the stage of the ladder, and why.
-        strategy: the stage that was asked for, or `auto`.
+        strategy: the stage in the recipe, or `auto`.
         final_stage: tunes on the support of each episode; None tunes nothing.
-        notes: settings that somebody changed and that have no part in this plan, a sentence each.
+        notes: a sentence for each changed setting that has no part in this plan.
     """
 
     protocol: Protocol
@@ -57,12 +57,12 @@ class Plan:
 
     @property
     def drawn(self) -> Drawn:
-        """How the episodes are made."""
+        """The way in which episodes are drawn."""
         assert self.protocol.protocol != "auto"
         return self.protocol.protocol
 
     def sample(self, episodes: EpisodeBatch) -> Sample:
-        """What the queries of the episodes are a sample of."""
+        """The queries of the episodes as a sample, for confidence intervals."""
         return Sample.of(episodes, self.drawn, other_classes=self.protocol.classes == "test")
 
     def sentence(self) -> str:
@@ -74,35 +74,34 @@ class Plan:
 
 
 def trainable_part(
-    asked: Trainable | str, encoder: Encoder, learner: Learner, task: Task, protocol: Protocol
+    given: Trainable | str, encoder: Encoder, learner: Learner, task: Task, protocol: Protocol
 ) -> Trainable | None:
-    """Which part of the encoder is meta-trained: as it was asked for, and for `"auto"` all or nothing.
+    """The part of the encoder that is meta-trained: as given, or for `"auto"` all or nothing.
 
-    All of it where the learner goes by trained prototypes, the task has classes enough to train and to select on, and
-    the weights are the published ones.
+    It is all if the learner goes by trained prototypes, the task has enough classes to train and to select on, and the
+    weights are the published ones.
 
     Raises:
         ConfigError: weights in 4 bits are to be trained in full.
     """
-    if not isinstance(asked, str):
-        check_trainable(encoder, asked)
-        return asked
-    if asked == "none" or protocol.classes == "all":
+    if not isinstance(given, str):
+        check_trainable(encoder, given)
+        return given
+    if given == "none" or protocol.classes == "all":
         return None
-    enough = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
-    able = learner.by_prototypes and learner.is_meta_trained and encoder.HAS_LAYERS
-    able = able and encoder.quantise is None and encoder.trained is None
-    return Full() if able and enough else None
+    enough_classes = len(task.parts["train"]) >= _TRAIN_CLASSES and len(task.parts["valid"]) >= _VALID_CLASSES
+    is_published = encoder.HAS_LAYERS and encoder.quantise is None and encoder.trained is None
+    return Full() if enough_classes and is_published and learner.by_prototypes and learner.is_meta_trained else None
 
 
-def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
-    """A sentence for each setting of the protocol asked for that is not its default and has no part in the plan."""
+def unused_settings(plan: Plan, given: Protocol) -> list[str]:
+    """A sentence for each setting of the given protocol that is not its default and has no part in the plan."""
     if plan.drawn == "cross_validation":
         why = "which tests every text by cross-validation, all classes at once"
         names = ["ways", "queries", "episodes", "supports", "test_texts"]
     elif plan.drawn == "fixed_test":
         why = "whose test episodes share one test part (test_texts= is its size, supports= how many there are)"
-        names = ["queries"] + (["episodes"] if asked.episodes > asked.supports else [])
+        names = ["queries"] + (["episodes"] if given.episodes > given.supports else [])
     else:
         why = "whose test episodes are sampled (protocol=fixed_test has them share one test part)"
         names = ["supports", "test_texts"]
@@ -110,23 +109,23 @@ def unused_settings(plan: Plan, asked: Protocol) -> list[str]:
     if plan.final_stage is None:
         reasons["minutes"] = "which has no final stage"
     return [
-        f"{name}={getattr(asked, name)} has no part in this run, {why}"
+        f"{name}={getattr(given, name)} has no part in this run, {why}"
         for name, why in reasons.items()
-        if getattr(asked, name) not in (getattr(Protocol, name), None)
+        if getattr(given, name) not in (getattr(Protocol, name), None)
     ]
 
 
-def unused_parts(plan: Plan, asked: Trainable | str, parts: Mapping[str, GivenAndDefault]) -> list[str]:
+def unused_parts(plan: Plan, given: Trainable | str, parts: Mapping[str, GivenAndDefault]) -> list[str]:
     """A sentence for each part of a recipe that is not its default and has no part in the plan.
 
     Args:
         plan: the plan, without its notes.
-        asked: the trainable part as it was asked for.
+        given: the trainable part in the recipe.
         parts: `encoder_training`, `quick_training` and `adaptation.NAME` → as given, and by default.
     """
     if plan.trainable is None:
         used, why = "", "which does not meta-train the encoder (trainable=full does)"
-    elif asked == "auto":
+    elif given == "auto":
         used, why = "quick_training", "where trainable=auto goes by quick_training (full, by encoder_training)"
     else:
         used, why = "encoder_training", f"where trainable={plan.trainable.kind} goes by encoder_training"

@@ -1,4 +1,4 @@
-"""Which episodes of which classes an experiment scores; importing this loads no torch."""
+"""The episodes and classes that an experiment scores; importing this loads no torch."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -11,7 +11,7 @@ from fewshot.ranges import BOOLEAN, POSITIVE, SHARE, Range, RangedSettings, one_
 if TYPE_CHECKING:
     from fewshot.tasks.task import Task
 
-FEW = 5  # shots of an episode, where none are asked for
+FEW = 5  # shots of an episode with `shots="auto"`
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Protocol(RangedSettings):
             raise ConfigError("\n".join(problems))
 
     def resolved(self, task: "Task") -> "Protocol":
-        """This protocol for a task, without any `auto`, but that of `protocol` which goes by the stage.
+        """This protocol for a task, without `auto` except in `protocol`, which depends on the stage.
 
-        All classes of a task without a class split are scored, by cross-validation, whose ways are all of them.
+        All classes of a task without a class split are scored, by cross-validation with all ways.
         """
         classes = self.classes if self.classes != "auto" else "test" if task.has_split else "all"
         drawn = (
@@ -105,7 +105,12 @@ class Protocol(RangedSettings):
         return problems
 
     def nothing_labelled(self, got: str, cure: str) -> list[str]:
-        """What cannot be used without a labelled text: why there is none, the setting, and what brings some."""
+        """A sentence on a setting that contradicts supports without labelled texts.
+
+        Args:
+            got: the setting that leaves no labelled text.
+            cure: the change that brings some.
+        """
         if not self.label_names:
             return [f"Got {got} with label_names=false, which leaves nothing to go by. {cure}, or use label names."]
         if self.realistic:

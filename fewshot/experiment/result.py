@@ -1,4 +1,4 @@
-"""What an experiment found."""
+"""The result of an experiment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ WITHOUT_AUGMENTATION = "without augmentation"
 WITHOUT_FINAL_STAGE = "without the final stage"
 WITHOUT_EITHER = "without final stage and augmentation"
 ITSELF = (WITHOUT_FINAL_STAGE, WITHOUT_AUGMENTATION, WITHOUT_EITHER)
-# Behind the name of a baseline, where the encoder was trained: the published weights, or those that the learner has.
+# Suffixes of a baseline's name if the encoder was trained: on the published weights, or on those of the learner.
 FROZEN, TRAINED = ", frozen encoder", ", trained encoder"
 
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What an experiment found.
+    """The result of an experiment.
 
     Args:
-        plan: the recipe and protocol as the task called for them.
-        trained: the meta-model that was scored, and that adapts to any support; and how it came about.
+        plan: the plan of the recipe and protocol for the task.
+        trained: the meta-model, and its trainings.
         scored: its scores on the test episodes.
         baselines: name → scores on the same episodes; first the learner without the final stage and without
-            augmentation, where there are any.
+            augmentation, if it has them.
         episodes: the test episodes.
         timings: phase → seconds.
         with_half: the learner before tuning, by all texts and by half of them, in a cross-validation.
-        features: of the task's texts by the model's encoder; None where the learner reads the texts itself.
+        features: of the task's texts by the model's encoder; None if the learner reads the texts itself.
     """
 
     plan: Plan
@@ -58,6 +58,6 @@ class ExperimentResult:
 
     @property
     def augmentation(self) -> AugmentationResult | None:
-        """What was made of which texts, if augmentation was asked for."""
-        found = self.trained.augmentation
-        return None if found is None else found.with_new_texts(self.scored.new_texts)
+        """The augmentation with the new texts of the test supports, if the recipe has one."""
+        result = self.trained.augmentation
+        return None if result is None else result.with_new_texts(self.scored.new_texts)

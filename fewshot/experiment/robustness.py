@@ -1,4 +1,4 @@
-"""Robustness: classifiers scored on texts that were changed without a change of meaning."""
+"""Robustness: the accuracy of classifiers on texts changed without a change of meaning."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from fewshot.tasks.task import Task
 
 
 def robustness(result: ExperimentResult, task: Task, seed: int = 0) -> list[ChangeEffect]:
-    """Repeat the first repeat of a cross-validation with changed texts beside the texts that are held out.
+    """Score the first repeat of a cross-validation on changed versions of the held-out texts.
 
     Args:
         result: of `run_experiment`, by cross-validation.
@@ -40,22 +40,22 @@ def robustness(result: ExperimentResult, task: Task, seed: int = 0) -> list[Chan
         synonyms=(),
     )
     folds = result.episodes[:FOLDS]
-    asked = torch.stack([folds.query + number * n_texts for number in range(n_versions)], 2)  # of each way and version
-    asked = asked.masked_fill(folds.query[:, :, None] < 0, -1)
-    episodes = replace(folds, query=asked.flatten(2))
+    queries = torch.stack([folds.query + number * n_texts for number in range(n_versions)], 2)  # [e, way, version, q]
+    queries = queries.masked_fill(folds.query[:, :, None] < 0, -1)
+    episodes = replace(folds, query=queries.flatten(2))
     if plan.final_stage is None:
         scored = score(result.model, wider, episodes, plan, TaskEncoder(wider, plan.protocol.label_names))
     else:
         scored = score_each(result.model, wider, episodes, plan)
     logits = scored.evaluation.logits
     hits = logits.argmax(-1) == episodes.targets[: len(logits)]
-    of_version = hits.double().unflatten(1, asked.shape[1:]).transpose(2, 1).flatten(2)
+    of_version = hits.double().unflatten(1, queries.shape[1:]).transpose(2, 1).flatten(2)
     query = folds.query[: len(logits)].flatten(1)
     tested = query[query >= 0]
     order = tested.argsort()
     rows = [of_version[:, number][query >= 0][order][None] for number in range(n_versions)]
     sample = Sample("cross_validation", tested[order][None], folds=FOLDS)
-    texts = [[version[place] for place in tested[order].tolist()] for version in versions]
+    texts = [[version[index] for index in tested[order].tolist()] for version in versions]
     return _effects(texts, rows, sample)
 
 
@@ -66,7 +66,7 @@ def robustness_of(
 
     Args:
         answers: texts → labels, such as `predict` of a classifier.
-        texts, labels: that it was not fitted on.
+        texts, labels: not those that it was fitted on.
         seed: of the changes.
 
     Example:
@@ -77,16 +77,16 @@ def robustness_of(
     """
     versions = [list(texts), *(change(texts, seed) for change in CHANGES.values())]
     rows = [
-        torch.tensor([[own == said for own, said in zip(labels, answers(version), strict=True)]]).double()
+        torch.tensor([[label == answer for label, answer in zip(labels, answers(version), strict=True)]]).double()
         for version in versions
     ]
     return _effects(versions, rows, Sample("fixed_test", torch.arange(len(texts))[None]))
 
 
 def _effects(versions: Sequence[Sequence[str]], rows: Sequence[Tensor], sample: Sample) -> list[ChangeEffect]:
-    """From the texts as they are and changed in each way, and the hits on them."""
+    """The effect of each change, from the texts and the hits on them: first unchanged, then by each change."""
     effects = []
     for name, version, after in zip(CHANGES, versions[1:], rows[1:], strict=True):
-        changed = torch.tensor([one != other for one, other in zip(version, versions[0], strict=True)])
+        changed = torch.tensor([new != old for new, old in zip(version, versions[0], strict=True)])
         effects.append(change_effect(name, rows[0], after, changed, sample))
     return [effect for effect in effects if effect is not None]

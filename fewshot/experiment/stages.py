@@ -1,4 +1,4 @@
-"""The stage of the ladder that an experiment is in, what tunes on its supports, and how its episodes are made."""
+"""The stage of an experiment on the ladder, its final stage, and the way in which its episodes are drawn."""
 
 from dataclasses import dataclass, replace
 
@@ -16,12 +16,12 @@ FINE_TUNING = ("lora", "adapter", "full")
 
 @dataclass(frozen=True)
 class Stages:
-    """What the ladder says.
+    """The stages of an experiment.
 
     Args:
         rung: the stage, and why.
         final_stage: name of the stage that tunes on each support; None tunes nothing.
-        drawn: how the episodes are made.
+        drawn: the way in which episodes are drawn.
         max_shots: support texts that a class has, at most.
     """
 
@@ -33,14 +33,14 @@ class Stages:
 
 @dataclass(frozen=True)
 class StageRequest:
-    """What decides on the stages beside the number of texts.
+    """The settings that decide on the stages, beside the number of texts.
 
     Args:
-        strategy: the stage that is asked for, or `auto`.
+        strategy: a stage, or `auto`.
         final_stage: likewise.
-        by_prototypes: whether the learner goes by prototypes.
-        through_encoder: whether its inner loop goes through the encoder.
-        protocol: as the task calls for it, see `Protocol.resolved`.
+        by_prototypes: True if the learner goes by prototypes.
+        through_encoder: True if its inner loop goes through the encoder.
+        protocol: for the task, see `Protocol.resolved`.
     """
 
     strategy: str
@@ -50,13 +50,13 @@ class StageRequest:
     protocol: Protocol
 
     def stages(self, ladder: Ladder, task: Task) -> Stages:
-        """Follow the ladder, as far as the request leaves it open.
+        """The stages for a task, by the ladder unless the request fixes them.
 
-        1. Beside texts that are held out, shots that no class has left do not count.
-        2. Stages that fine-tune do so on each support, but for `final_stage="none"`.
-        3. Where all classes are told apart at once by two texts each or more, there are a few supports, and not six
-           hundred small episodes; prototypes then give way to a tuned head below those stages.
-        4. Where something tunes, where all classes are scored, and for 3, one test part is fixed, or each text is held
+        1. Shots count only up to the texts that the largest class has left beside the held-out ones.
+        2. Stages that fine-tune do so on each support, unless `final_stage="none"`.
+        3. If an episode has all classes, with two texts each or more, there are a few supports instead of six hundred
+           small episodes; below the stages that fine-tune, a head is tuned.
+        4. If something is tuned, if all classes are scored, and for 3, one test part is fixed, or each text is held
            out in turn.
 
         Args:
@@ -69,21 +69,21 @@ class StageRequest:
         self._check()
         shots, classes = self.protocol.shots, scored_classes(task, self.protocol)
         assert shots != "auto"
-        found = self._on(ladder.rung(shots, self.strategy))
-        if found.drawn == "cross_validation":
+        stages = self._on(ladder.rung(shots, self.strategy))
+        if stages.drawn == "cross_validation":
             sizes = [int((task.labels == label).sum()) for label in classes]
             largest = max(map(kept_of, sizes))
         else:
             largest = max_support(task, classes, self.protocol.test_texts)
-        if largest >= shots or found.drawn == "sampled":
-            return found
+        if largest >= shots or stages.drawn == "sampled":
+            return stages
         rung = ladder.rung(largest, self.strategy)
-        if self.strategy == "auto" and found.drawn == "fixed_test":
+        if self.strategy == "auto" and stages.drawn == "fixed_test":
             rung = replace(rung, reason=f"{rung.reason} No class has more of the {shots} that were asked for.")
-        return replace(self._on(rung), drawn=found.drawn, max_shots=largest)
+        return replace(self._on(rung), drawn=stages.drawn, max_shots=largest)
 
     def _on(self, rung: Rung) -> Stages:
-        """What a rung of the ladder means."""
+        """The stages on a rung of the ladder."""
         protocol, final = self.protocol, self._final_stage(rung)
         if final is None and rung.name in FINE_TUNING:
             why = "its inner loop tunes the encoder itself" if self.through_encoder else "final_stage=none"
@@ -106,16 +106,16 @@ class StageRequest:
 
     def _final_stage(self, rung: Rung) -> str | None:
         fine_tunes = rung.name in FINE_TUNING
-        asked = f"strategy={self.strategy} and final_stage={self.final_stage}"
+        settings = f"strategy={self.strategy} and final_stage={self.final_stage}"
         if self.through_encoder:
             if self.final_stage not in ("auto", "none") or (fine_tunes and self.strategy != "auto"):
                 raise ConfigError(
-                    f"Got {asked} with training=through_encoder, whose inner loop tunes the encoder already. Set "
+                    f"Got {settings} with training=through_encoder, whose inner loop tunes the encoder already. Set "
                     f"training=episodic, or strategy=auto and final_stage=none."
                 )
             return None
         if fine_tunes and self.strategy != "auto" and self.final_stage != "auto":
-            raise ConfigError(f"Got {asked}, which are two final stages. Leave one out.")
+            raise ConfigError(f"Got {settings}, which are two final stages. Leave one out.")
         if self.final_stage != "auto":
             return None if self.final_stage == "none" else self.final_stage
         if fine_tunes:
@@ -124,7 +124,7 @@ class StageRequest:
 
     @property
     def _all_at_once(self) -> bool:
-        """Whether all classes are told apart at once, by texts that suffice to tune on and to hold some out."""
+        """True if an episode has all classes, with enough texts to tune on and to hold some out."""
         sampled = self.protocol.protocol == "sampled" or self.protocol.realistic
         several = self.protocol.shots != "auto" and self.protocol.shots >= 2
         return self.protocol.ways is None and several and self.strategy != "zero_shot" and not sampled

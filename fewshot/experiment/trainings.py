@@ -1,4 +1,4 @@
-"""The trainings of an experiment: of the encoder, of a learner, of its temperature."""
+"""The trainings of an experiment: of the encoder, of a learner, and of its temperature."""
 
 import copy
 import logging
@@ -55,7 +55,7 @@ def train_encoder(task: Task, plan: Plan, store: Store) -> TrainedEncoder:
 
     def train() -> TrainedEncoder:
         log.info(f"Meta-training the encoder on {classes['train']} train classes")
-        # With one shot the space itself decides; with more, the mean of the support hides what is wrong with it.
+        # One shot measures the space itself; with more, the mean over the support hides its errors.
         one_shot = replace(protocol, shots=min(protocol.shots, 1), support_noise=0.0)
         return trainer.fit(
             encoder=plan.encoder,
@@ -72,7 +72,7 @@ def train_encoder(task: Task, plan: Plan, store: Store) -> TrainedEncoder:
         "The encoder",
         train,
         TrainedEncoder.save,
-        lambda folder, rest: TrainedEncoder.load(folder, rest, plan.encoder, trainable),
+        lambda folder, description: TrainedEncoder.load(folder, description, plan.encoder, trainable),
         TRAINED_FILES,
     )
     log.info(f"{best_of(trained.history, classes['valid'])}, {100 * trained.kept:.0f} % of the way kept")
@@ -88,7 +88,7 @@ def train_learner(
     store: Store,
     new_texts: Any = None,
 ) -> TrainingHistory:
-    """Meta-train a learner in place, if it has anything to train.
+    """Meta-train a learner in place, if it has parameters to train.
 
     The features, which `encoder` gave, may have new texts of the train classes beside them; `new_texts` is then JSON
     that stands for these.
@@ -102,7 +102,7 @@ def train_learner(
             f"{classes['train']} and {classes['valid']}"
         )
         return TrainingHistory()
-    # Beside a training through the encoder, other learners are trained as by default.
+    # Beside a training through the encoder, other learners are trained with the default settings.
     trainer = MetaTrainer() if isinstance(plan.trainer, EncoderMAMLTrainer) else plan.trainer
     files = training_files(store, learner, task, encoder, trainer, plan.protocol, new_texts=new_texts)
 
@@ -115,7 +115,7 @@ def train_learner(
         history = trainer.fit(learner, features, sources, valid, plan.protocol.seed, files)
         if history.steps:
             log.info(best_of(history, classes["valid"]))
-            _keep_what_is_sure(learner, plain, features, task, valid)
+            _keep_sure_gain(learner, plain, features, task, valid)
         return history
 
     def save(history: TrainingHistory, folder: Path) -> dict[str, Any]:
@@ -129,12 +129,12 @@ def train_learner(
     return files.finished.once(learner.title, train, save, load, (_LEARNER,))
 
 
-def _keep_what_is_sure(
+def _keep_sure_gain(
     learner: Learner, plain: Learner, features: TaskFeatures, task: Task, valid: Sequence[EpisodeBatch]
 ) -> None:
-    """Keep the trained form if its gain on the plain one is sure, else the centred one if that is, else the plain.
+    """Keep the trained form if its gain on the plain one is sure, else the centred one if its gain is, else the plain.
 
-    Training selects its best step on the valid classes, so that it looks good there by chance where they are few.
+    Training selects its best step on the valid classes, so that its score on a few classes is too good by chance.
     """
     centred = copy.deepcopy(plain)
     centred.prepare(features.class_means(task.pools("train")))
@@ -156,7 +156,7 @@ def trained_learner(
     features: TaskFeatures,
     store: Store,
 ) -> Learner:
-    """A learner of its own on features without new texts, trained and calibrated as by itself."""
+    """A new learner on features without new texts, trained and calibrated."""
     learner = make_learner(features.dim)
     train_learner(learner, task, plan, encoder, features, store)
     return recalibrated(learner, task, plan, features)
@@ -171,7 +171,7 @@ def recalibrated(learner: Learner, task: Task, plan: Plan, features: TaskFeature
 
 
 def calibrate(learner: Learner, features: TaskFeatures, episodes: EpisodeBatch) -> None:
-    """Fit the learner's temperature on meta-valid episodes; one class alone has nothing to say on it."""
+    """Fit the learner's temperature on meta-valid episodes; with a single class it stays."""
     if episodes.n_way > 1:
         learner.temperature.fill_(fit_temperature(predict(learner, features, episodes), episodes.targets))
 
@@ -196,7 +196,7 @@ def training_files(
     trainable: Trainable | None = None,
     new_texts: Any = None,
 ) -> TrainingFiles:
-    """Where a training of the learner, or with `trainable` of the encoder, writes: named by all that decides on it."""
+    """The files of a training of the learner, or with `trainable` of the encoder, named by its settings."""
     if not store.keeps_trainings:
         return TrainingFiles()
     kind = type(learner).__name__ if trainable is None else f"{type(learner).__name__}-encoder"
@@ -212,5 +212,5 @@ def training_files(
         **({} if new_texts is None else {"augmented": new_texts}),
     }
     files = store.files(f"{task.name}-{kind}", determining)
-    # TensorBoard's events come from steps, so these are asked for anew.
+    # TensorBoard's events come from the steps of a training, so a finished one is repeated.
     return replace(files, finished=replace(files.finished, reuse=False)) if trainer.tensorboard else files

@@ -1,4 +1,4 @@
-"""The accuracy that settings may be chosen by: that of a meta-model on valid classes."""
+"""The accuracy of a meta-model on valid classes, by which settings may be chosen."""
 
 from fewshot.errors import ConfigError
 from fewshot.evaluation.evaluate import mean_accuracy
@@ -12,7 +12,7 @@ from fewshot.training.encoder_maml_trainer import TaskTokens
 
 
 def check_valid_classes(task: Task, protocol: Protocol) -> None:
-    """Refuse a task whose valid classes say nothing, or are scored themselves, with a ConfigError."""
+    """Refuse a task with fewer than two valid classes that are not scored themselves, with a ConfigError."""
     n_classes = 0 if protocol.resolved(task).classes == "all" else len(task.parts["valid"])
     if n_classes < 2:
         raise ConfigError(
@@ -22,7 +22,7 @@ def check_valid_classes(task: Task, protocol: Protocol) -> None:
 
 
 def valid_accuracy(task: Task, result: ExperimentResult) -> float:
-    """Mean accuracy on the valid episodes that training selects by, before any final stage and without new texts."""
+    """Mean accuracy on the valid episodes by which training selects, without final stage and new texts."""
     learner, protocol = result.model.learner, result.plan.protocol
     if isinstance(learner, EncoderMAML):
         episodes = valid_episodes(task, protocol, fewer=FEWER)

@@ -2,7 +2,7 @@
 
     z = normalize(x + x W)        logit_c(x) = scale * z . w_tc / |w_tc|        L = sum_t w_t CE_t, see `weights`
 
-`W` starts at zero and the rows at the prototypes, so that training starts from what each task is without the others.
+`W` starts at zero and the rows at the prototypes, so that training starts from the separate classifiers.
 """
 
 from collections.abc import Mapping
@@ -30,15 +30,15 @@ SCALE = 20.0
 
 @dataclass(frozen=True)
 class JointTraining(LoopSettings):
-    """How several tasks are trained together.
+    """Settings of the training of several tasks together.
 
     Args:
-        weighting: how much each weighs: `"equal"`, `"uncertainty"` or `"dynamic"`, see `fewshot.joint.weights`.
+        weighting: of the tasks: `"equal"`, `"uncertainty"` or `"dynamic"`, see `fewshot.joint.weights`.
         batch: texts of each task in a step.
         learning_rate: AdamW's, of the shared projection.
         head_learning_rate: of the rows and of the uncertainties.
         weight_decay: pulls the projection to the identity.
-        held_out: share of each class on which training is stopped and weights are found.
+        held_out: share of each class by which training is stopped and tasks are weighted.
 
     The other settings are those of `LoopSettings`.
     """
@@ -71,7 +71,7 @@ class JointTraining(LoopSettings):
             seed: streams `held out`, `joint`.
 
         Raises:
-            ConfigError: no task, or one of which nothing can be held out.
+            ConfigError: no task, or one without a text to hold out.
         """
         if not tasks or any(int(support.counts.max()) < 2 for support in tasks.values()):
             raise ConfigError(
@@ -83,37 +83,33 @@ class JointTraining(LoopSettings):
         shared, others = list(model.projection.parameters()), [*model.rows, *model.weights.parameters()]
         groups = [
             {"params": shared, "lr": self.learning_rate, "weight_decay": self.weight_decay},
-            {
-                "params": [own for own in others if own.requires_grad],
-                "lr": self.head_learning_rate,
-                "weight_decay": 0.0,
-            },
+            {"params": [p for p in others if p.requires_grad], "lr": self.head_learning_rate, "weight_decay": 0.0},
         ]
 
         def draw(step: int, generator: torch.Generator) -> list[Tensor]:
             return [torch.randint(len(part.classes), (self.batch,), generator=generator) for part in parts]
 
         run_loop(self, model, groups, draw, model.score, seed=seed, title="Joint training", stream="joint")
-        return {name: model.classifier(place, encoder, support) for place, (name, support) in enumerate(tasks.items())}
+        return {name: model.classifier(index, encoder, support) for index, (name, support) in enumerate(tasks.items())}
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The texts of a task that are trained on, and those that are held out, as features."""
+    """The features of the trained and of the held-out texts of a task."""
 
     features: Float[Tensor, "n dim"]
     classes: Int[Tensor, " n"]
-    held: Float[Tensor, "n_held dim"]
+    held_out: Float[Tensor, "n_held dim"]
     held_classes: Int[Tensor, " n_held"]
     n_classes: int
 
     @classmethod
     def of(cls, encoder: Encoder, support: LabelledTexts, share: float, seed: int) -> "_Part":
-        kept, held = support.held_out(share, seed)
+        kept, held_out = support.held_out(share, seed)
         features = normalize(encoder.encode(support.with_names_as_texts().texts), dim=-1)
         rows = torch.cat([kept, torch.arange(len(support.texts), len(features))])
         classes = support.with_names_as_texts().classes[rows]
-        return cls(features[rows], classes, features[held], support.classes[held], len(support.labels))
+        return cls(features[rows], classes, features[held_out], support.classes[held_out], len(support.labels))
 
 
 class _Joint(nn.Module):
@@ -123,32 +119,32 @@ class _Joint(nn.Module):
         super().__init__()
         self.parts, self.weights = parts, weights
         self.projection = ResidualProjection(parts[0].features.shape[1], centring=0.0)
-        sums = [torch.zeros(part.n_classes, part.features.shape[1]) for part in parts]
-        rows = [own.index_add_(0, part.classes, part.features) for own, part in zip(sums, parts, strict=True)]
-        self.rows = nn.ParameterList([nn.Parameter(normalize(own, dim=-1)) for own in rows])
+        zeros = [torch.zeros(part.n_classes, part.features.shape[1]) for part in parts]
+        sums = [zero.index_add_(0, part.classes, part.features) for zero, part in zip(zeros, parts, strict=True)]
+        self.rows = nn.ParameterList([nn.Parameter(normalize(each, dim=-1)) for each in sums])
 
     def forward(self, batch: list[Int[Tensor, " batch"]]) -> dict[str, Tensor]:
         losses = [
-            nn.functional.cross_entropy(self.logits(place, part.features[chosen]), part.classes[chosen])
-            for place, (part, chosen) in enumerate(zip(self.parts, batch, strict=True))
+            nn.functional.cross_entropy(self.logits(task, part.features[chosen]), part.classes[chosen])
+            for task, (part, chosen) in enumerate(zip(self.parts, batch, strict=True))
         ]
         return {"loss": self.weights.total(torch.stack(losses))}
 
-    def logits(self, place: int, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n n_classes"]:
-        return SCALE * self.projection(features) @ normalize(self.rows[place], dim=-1).T
+    def logits(self, task: int, features: Float[Tensor, "n dim"]) -> Float[Tensor, "n n_classes"]:
+        return SCALE * self.projection(features) @ normalize(self.rows[task], dim=-1).T
 
     def score(self) -> float:
-        """Mean accuracy over the tasks on what is held out, after which the weights are those that it shows."""
-        logits = [self.logits(place, part.held) for place, part in enumerate(self.parts)]
-        self.weights.observe([own.log_softmax(-1) for own in logits])
-        hits = [own.argmax(1) == part.held_classes for own, part in zip(logits, self.parts, strict=True)]
-        return float(torch.stack([own.double().mean() for own in hits]).mean())
+        """Mean held-out accuracy over the tasks; updates the weights of the tasks."""
+        logits = [self.logits(task, part.held_out) for task, part in enumerate(self.parts)]
+        self.weights.observe([each.log_softmax(-1) for each in logits])
+        hits = [each.argmax(1) == part.held_classes for each, part in zip(logits, self.parts, strict=True)]
+        return float(torch.stack([each.double().mean() for each in hits]).mean())
 
-    def classifier(self, place: int, encoder: Encoder, support: LabelledTexts) -> TextClassifier:
-        """One task by itself, calibrated on what was held out."""
-        part = self.parts[place]
-        head = CosineHead(self.projection, self.rows[place].detach(), SCALE).requires_grad_(False)
+    def classifier(self, task: int, encoder: Encoder, support: LabelledTexts) -> TextClassifier:
+        """The classifier of a task, calibrated on its held-out texts."""
+        part = self.parts[task]
+        head = CosineHead(self.projection, self.rows[task].detach(), SCALE).requires_grad_(False)
         with torch.no_grad():
-            temperature = fit_temperature(self.logits(place, part.held)[None], part.held_classes[None])
+            temperature = fit_temperature(self.logits(task, part.held_out)[None], part.held_classes[None])
         details = {"stage": "joint", "weighting": self.weights.weighting, "n_texts": len(support.texts)}
         return TextClassifier(encoder, head.classifier(), support.labels, temperature, details)

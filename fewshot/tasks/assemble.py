@@ -1,4 +1,4 @@
-"""From rows to a checked Task: what every source of texts goes through."""
+"""Make a checked Task from rows, for every source of texts."""
 
 import hashlib
 from collections import Counter
@@ -16,7 +16,7 @@ from fewshot.tasks.task import PARTS, Task, normalise, parts_from_labels
 
 @dataclass(frozen=True)
 class Cleaned:
-    """Rows that can be used, the classes that were left out as too small, and a sentence on each change."""
+    """Usable rows, the classes that were left out as too small, and a sentence on each change."""
 
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
@@ -24,9 +24,9 @@ class Cleaned:
 
 
 def clean_rows(rows: Iterable[Row], duplicates: Literal["error", "drop"], max_words: int, min_texts: int) -> Cleaned:
-    """Rows with distinct texts, in file order, and what was left out.
+    """Rows with distinct texts, in file order, and notes on the others.
 
-    A text that stands twice in one class is kept once. The arguments are those of `load_folder`.
+    A text that is twice in one class is kept once. The arguments are those of `load_folder`.
 
     Raises:
         ConfigError: `duplicates` is neither word.
@@ -77,17 +77,17 @@ def build_task(
     source: str = "the class split",
     published: bool = False,
 ) -> Task:
-    """Put a Task together from cleaned rows.
+    """Make a Task from cleaned rows.
 
-    The episodes of a published task go by its name and the order of its rows. Those of any other go by the texts alone:
-    rows are put into an order of their own, and neither a folder's name nor a shuffled file makes another number.
+    The episodes of a published task depend on its name and the order of its rows. Those of any other depend on the
+    texts alone: rows are sorted, so that another folder name or a shuffled file gives the same results.
 
     Args:
         name, cleaned: the task's name, and its rows.
         split, split_id: part → labels, made by `make_split` if None, and its name.
         label_names: label → readable name, or → {"name": ..., "description": ...}; else the label, spaces for `_`.
         source: file of the split, for messages.
-        published: whether others know the task by its name.
+        published: True if others know the task by its name.
 
     Raises:
         TaskError: fewer than two classes, a split that does not fit, label names of a wrong form.

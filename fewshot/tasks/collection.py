@@ -13,10 +13,10 @@ _T = TypeVar("_T")
 
 
 def collect(tasks: Mapping[str, Task], name: str | None = None) -> Task:
-    """One task of several, to meta-train on all of them; of one task it is that task.
+    """One task of several, to meta-train on all of them; a single task is returned unchanged.
 
-    Its classes are called `SOURCE/LABEL`; label names, descriptions and the class split of each source stay, made
-    ones as well. A text may stand in two sources, for no episode holds classes of both.
+    Its classes are called `SOURCE/LABEL`; label names, descriptions and the class split of each source stay. A text may
+    be in two sources, since no episode has classes of both.
 
     Args:
         tasks: name of a source → its task.
@@ -36,8 +36,8 @@ def collect(tasks: Mapping[str, Task], name: str | None = None) -> Task:
         raise ConfigError("Got no task to collect, expected one or more. Write task=[banking77,clinc150], for example.")
     if len(tasks) == 1:
         return next(iter(tasks.values()))
-    first = [0, *accumulate(len(task.classes) for task in tasks.values())]
-    placed = list(zip(tasks.items(), first, strict=False))
+    starts = [0, *accumulate(len(task.classes) for task in tasks.values())]
+    placed = list(zip(tasks.items(), starts, strict=False))
     return Task(
         name=name or "+".join(tasks),
         texts=tuple(text for task in tasks.values() for text in task.texts),
@@ -57,7 +57,7 @@ def collect(tasks: Mapping[str, Task], name: str | None = None) -> Task:
 
 
 def _filled(parts: Sequence[tuple[tuple[_T, ...], int, _T]]) -> tuple[_T, ...]:
-    """Values of all sources in a row, the given one where a source has none; () where none has any."""
+    """The values of all sources in a row, `missing` for a source without; () if no source has any."""
     if not any(values for values, _, _ in parts):
         return ()
     return tuple(value for values, size, missing in parts for value in values or (missing,) * size)

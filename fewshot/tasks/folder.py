@@ -1,4 +1,4 @@
-"""Own texts: one file, or a folder of `texts.*` and optionally `label_names.json` and `class_splits.json`."""
+"""Read a task from one file, or a folder of `texts.*` and optionally `label_names.json` and `class_splits.json`."""
 
 import os
 from dataclasses import replace
@@ -35,13 +35,13 @@ def load_folder(
         split: id of the class split.
         text_column: column (or key) of the text; guessed if there is no `text`.
         label_column: column (or key) of the label; guessed if there is no `label`.
-        duplicates: what to do with a text under two classes: `error`, or `drop` all its rows.
+        duplicates: for a text under two classes: `error`, or `drop` all its rows.
         min_texts: leave out classes with fewer texts.
-        max_words: longest text accepted, in words.
+        max_words: maximum of words of a text.
         published: folder in `episodes/` whose class splits and label names replace absent files.
 
     Returns:
-        The checked task; `task.notes` says what was left out.
+        The checked task; `task.notes` names the texts and classes that were left out.
 
     Raises:
         ConfigError: no path, or a setting out of range.
@@ -52,7 +52,7 @@ def load_folder(
     rows = labelled_rows(texts, text_column, label_column)
     cleaned = clean_rows(rows, duplicates, max_words, min_texts)
     folder = None if texts == given else given
-    splits_file = _own_or_published(folder, "class_splits.json", published)
+    splits_file = _file_or_published(folder, "class_splits.json", published)
     split_id = f"{split:02d}" if isinstance(split, int) else split
     if splits_file is None and split_id != MADE:
         raise ConfigError(
@@ -64,7 +64,7 @@ def load_folder(
         replace(cleaned, notes=(*rows.table.notes, *cleaned.notes)),
         split=choose_split(read_json(splits_file), split_id, str(splits_file)) if splits_file else None,
         split_id=split_id,
-        label_names=_label_names(_own_or_published(folder, "label_names.json", published)),
+        label_names=_label_names(_file_or_published(folder, "label_names.json", published)),
         source=str(splits_file or "the class split"),
         published=published is not None,
     )
@@ -88,7 +88,7 @@ def data_folder(name: str) -> Path | None:
     return folder if folder is not None and folder.is_dir() else None
 
 
-def _own_or_published(folder: Path | None, name: str, published: str | None) -> Path | None:
+def _file_or_published(folder: Path | None, name: str, published: str | None) -> Path | None:
     """The file of a task folder, else the one that comes with the package, if there is one."""
     candidates = [folder / name] if folder else []
     candidates += [bundled_task(published) / name] if published else []

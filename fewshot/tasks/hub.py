@@ -32,14 +32,14 @@ def load_hub(
 ) -> Task:
     """Read a labelled text data set from the hub; all its row splits together make the task.
 
-    Nothing is downloaded where there is a task folder with the texts: `path`, else `$FEWSHOT_DATA/NAME`. Its columns
-    are `text` and `label`, or guessed.
+    Nothing is downloaded if there is a task folder with the texts: `path`, else `$FEWSHOT_DATA/NAME`. Its columns are
+    `text` and `label`, or guessed.
 
     Args:
         dataset: id on the hub, such as `PolyAI/banking77`, or a local folder that `datasets` can read.
-        config: configuration of the data set, where it has several.
-        name: name of the task, and of its folder; without it the last part of the id, and no folder is looked for.
-        path: a task folder, or one file, to read in place of the hub.
+        config: configuration of the data set, if it has several.
+        name: name of the task, and of its folder; None: the last part of the id, and no folder is read.
+        path: a task folder, or one file, to read instead of the hub.
         label_column: column of the label: strings, or class ids with names in the data set's features.
         revision: commit or tag.
         leave_out: labels that are no class (such as clinc150's `oos`).
@@ -67,8 +67,8 @@ def load_hub(
     tables = _download(dataset, config, revision)
     rows = (row for row in _rows(tables, dataset, text_column, label_column) if row.label not in set(leave_out))
     split_id = f"{split:02d}" if isinstance(split, int) else split
-    own = bundled_task(published) if published else None
-    splits_file = own / "class_splits.json" if own else None
+    bundled = bundled_task(published) if published else None
+    splits_file = bundled / "class_splits.json" if bundled else None
     if splits_file is None and split_id != MADE:
         raise ConfigError(f"Got task.split={split_id}, but only the split {MADE} is made for {dataset!r}. Set it.")
     return build_task(
@@ -76,7 +76,7 @@ def load_hub(
         clean_rows(rows, duplicates, max_words, min_texts),
         split=choose_split(read_json(splits_file), split_id, str(splits_file)) if splits_file else None,
         split_id=split_id,
-        label_names=read_json(own / "label_names.json") if own else None,
+        label_names=read_json(bundled / "label_names.json") if bundled else None,
         source=str(splits_file or "the class split"),
         published=published is not None,
     )

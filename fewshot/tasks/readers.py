@@ -1,4 +1,4 @@
-"""Where the labelled texts of a task stand: one file, or a folder with `texts.*` and JSON files beside it."""
+"""Find and read the labelled texts of a task: one file, or a folder with `texts.*` and JSON files beside it."""
 
 import json
 import os
@@ -29,25 +29,25 @@ def task_path(path: str | int | Path | None) -> Path:
 
 
 def find_texts(path: Path, setting: str = "task.path") -> Path:
-    """The file itself, or the one file `texts.*` of a folder, which `setting` names in messages; else a TaskError."""
+    """The file itself, or the one file `texts.*` of a folder; else a TaskError that names `setting`."""
     if os.path.isdir(path):
         return _in_folder(path)
     if os.path.isfile(path) or path.suffix.lower() in SUFFIXES:
-        return path  # opening it says what is wrong with it
-    what = "neither a folder nor a file" if os.path.exists(path) else "does not exist"
+        return path  # opening it names the problem
+    problem = "is neither a folder nor a file" if os.path.exists(path) else "does not exist"
     near = nearest(path)
     raise TaskError(
-        f"The task folder {shown(path)!r} {what.replace('neither', 'is neither')}. Expected a folder with texts.jsonl, "
+        f"The task folder {shown(path)!r} {problem}. Expected a folder with texts.jsonl, "
         f"texts.csv, texts.tsv, texts.parquet or texts.xlsx, or one such file. "
         f"{f'Did you mean {shown(near)}? ' if near else ''}Set {setting} to it."
     )
 
 
 def _in_folder(folder: Path) -> Path:
-    found = [folder / f"texts.{suffix}" for suffix in FORMATS if os.path.isfile(folder / f"texts.{suffix}")]
-    if len(found) == 1:
-        return found[0]
-    files = "several files: " + ", ".join(path.name for path in found) if found else "no texts file"
+    paths = [folder / f"texts.{suffix}" for suffix in FORMATS if os.path.isfile(folder / f"texts.{suffix}")]
+    if len(paths) == 1:
+        return paths[0]
+    files = "several files: " + ", ".join(path.name for path in paths) if paths else "no texts file"
     raise TaskError(
         f"The task folder {shown(folder)!r} has {files}. Expected exactly one of "
         f"{', '.join(f'texts.{suffix}' for suffix in FORMATS)}. Name the file itself if it has another name."
@@ -55,7 +55,7 @@ def _in_folder(folder: Path) -> Path:
 
 
 def labelled_rows(path: Path, text_column: str = TEXT_COLUMN, label_column: str = LABEL_COLUMN) -> LabelledRows:
-    """The labelled texts of a file; columns with the default names are guessed where there are none such.
+    """The labelled texts of a file; columns with the default names are guessed if they are absent.
 
     Raises:
         TaskError: see `open_table`, `guess_columns` and `LabelledRows`; or no rows.
@@ -72,7 +72,7 @@ def labelled_rows(path: Path, text_column: str = TEXT_COLUMN, label_column: str 
 
 
 def read_texts(path: Path) -> Iterator[str]:
-    """The texts of a file, in file order; as `labelled_rows`, without labels."""
+    """The texts of a file, in file order; like `labelled_rows`, without labels."""
     table = open_table(path)
     named = TEXT_COLUMN if TEXT_COLUMN in table.columns else None
     settings = ("its name to 'text'", "")

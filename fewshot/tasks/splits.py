@@ -1,4 +1,4 @@
-"""The split of classes into meta-train, meta-valid and meta-test: read, checked, or made once and kept."""
+"""The split of classes into meta-train, meta-valid and meta-test: read and checked, or made."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ FEWEST_TO_SPLIT = 4  # classes: one to train on, one to select on, two to test o
 def make_split(classes: Sequence[str]) -> Split:
     """Split at least two classes 60/20/20 by the hash of their labels, independent of order and machine.
 
-    Test has two classes at least, which an episode needs; train and valid have two from six classes on, and none of
-    two or three classes, which can be scored only all at once.
+    Test has at least two classes, as an episode needs; train and valid have two from six classes on. Two or three
+    classes are all in test.
 
     Example:
         >>> [len(make_split(list("abcdefghij"))[part]) for part in ("train", "valid", "test")]

@@ -17,7 +17,7 @@ PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
 def normalise(text: str) -> str:
-    """The form in which two texts are compared: NFKC, case-folded, single spaces.
+    """The form of a text for comparisons: NFKC, case-folded, single spaces.
 
     Example:
         >>> normalise("  Heart\\u00a0ATTACK ")
@@ -27,7 +27,7 @@ def normalise(text: str) -> str:
 
 
 def class_members(classes: Int[Tensor, " n_texts"], n_classes: int) -> tuple[Int[Tensor, " n_members"], ...]:
-    """The texts of each class, ascending, in one pass over them.
+    """The indices of the texts of each class, ascending.
 
     Example:
         >>> [members.tolist() for members in class_members(torch.tensor([1, 0, 1]), n_classes=3)]
@@ -37,9 +37,9 @@ def class_members(classes: Int[Tensor, " n_texts"], n_classes: int) -> tuple[Int
 
 
 def text_digests(texts: Iterable[str]) -> set[str]:
-    """12 hex digits for each of some texts, by which it is known again however it is spaced or capitalised."""
-    known = map(normalise, texts)
-    return {hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12] for text in known}
+    """12 hex digits for each text, the same for any spacing and capitals."""
+    normalised = map(normalise, texts)
+    return {hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12] for text in normalised}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ClassPools:
     def from_labels(
         cls, labels: Int[Tensor, " n_texts"], classes: Sequence[int], names: Sequence[str] | None = None
     ) -> "ClassPools":
-        """Texts of `classes`, in their order; `names` has a name for every class id, else the ids are the names."""
+        """The texts of `classes`, in their order; `names` are those of all class ids, None: the ids."""
         groups = [(labels == c).nonzero().flatten() for c in classes]
         members = torch.nn.utils.rnn.pad_sequence(groups, batch_first=True, padding_value=-1)
         sizes = torch.tensor([len(group) for group in groups])
@@ -77,9 +77,9 @@ class ClassPools:
             [[0, 3, 6], [9, 10, -1]]
         """
         sizes = self.sizes.clamp(max=max_texts)
-        places = torch.arange(int(sizes.max())) * self.sizes[:, None] // sizes[:, None]
-        beyond = torch.arange(int(sizes.max())) >= sizes[:, None]
-        members = self.members.gather(1, places.masked_fill(beyond, 0)).masked_fill(beyond, -1)
+        indices = torch.arange(int(sizes.max())) * self.sizes[:, None] // sizes[:, None]
+        padding = torch.arange(int(sizes.max())) >= sizes[:, None]
+        members = self.members.gather(1, indices.masked_fill(padding, 0)).masked_fill(padding, -1)
         return replace(self, members=members, sizes=sizes)
 
 
@@ -95,12 +95,12 @@ class Task:
         label_names: readable name of each class id.
         parts: class ids of meta-train, meta-valid and meta-test; disjoint.
         split: id of the class split.
-        descriptions: a sentence on each class, or "" where there is none.
+        descriptions: a sentence on each class, "" for a class without.
         synonyms: for each text other names of the same thing, for augmentation only.
-        notes: what was changed while reading, one sentence each.
-        has_split: whether the class split came with the task; one that was made is used on request only.
-        stream: names the streams of its episodes; the name, and for texts of the user's own a hash of them.
-        sources: data set → ids of its classes; no episode mixes them. A task by itself is the one source of its own.
+        notes: a sentence on each change while reading.
+        has_split: True if the class split came with the task; one that was made is used on request only.
+        stream: names the streams of its episodes; the name, or a hash of the texts of the user's own tasks.
+        sources: data set → ids of its classes; no episode mixes them. A single task is its only source.
     """
 
     name: str
@@ -135,9 +135,9 @@ class Task:
         return ClassPools.from_labels(self.labels, self.parts[part], self.classes)
 
     def source_pools(self, part: Part) -> dict[str, ClassPools]:
-        """Source → the texts of one part by class, for episodes within one source; those without a class are absent."""
-        own = {name: [c for c in self.parts[part] if c in set(classes)] for name, classes in self.sources.items()}
-        return {name: ClassPools.from_labels(self.labels, ids, self.classes) for name, ids in own.items() if ids}
+        """Source → the texts of one part by class, for episodes within one source; only sources with a class."""
+        ids_of = {name: [c for c in self.parts[part] if c in set(classes)] for name, classes in self.sources.items()}
+        return {name: ClassPools.from_labels(self.labels, ids, self.classes) for name, ids in ids_of.items() if ids}
 
     def source_of(self, label: int) -> str:
         """The source of a class id."""
@@ -154,19 +154,15 @@ class Task:
         return [label for label, name in named if not any(character.isalpha() for character in name)]
 
     def digests(self, classes: Iterable[int], texts: Iterable[int] | None = None) -> set[str]:
-        """12 hex digits for each of the names of some classes and of their texts, to tell what was seen before.
-
-        With `texts` only these texts count.
-        """
+        """Digests of the label names and texts of some classes, see `text_digests`; `texts` selects the texts."""
         chosen = set(classes)
         if texts is None:
-            texts = (place for place, label in enumerate(self.labels.tolist()) if label in chosen)
-        known = (*(self.texts[place] for place in texts), *(self.label_names[label] for label in chosen))
-        return text_digests(known)
+            texts = (index for index, label in enumerate(self.labels.tolist()) if label in chosen)
+        return text_digests([*(self.texts[index] for index in texts), *(self.label_names[label] for label in chosen)])
 
     @cached_property
     def sha256(self) -> str:
-        """A hash of all that the numbers of a run depend on: texts, labels, the class split and label names."""
+        """A hash of all that the results of a run depend on: texts, labels, the class split and label names."""
         return hashlib.sha256(json.dumps([self.texts_sha256, self.label_texts()]).encode()).hexdigest()
 
     @cached_property
@@ -180,6 +176,6 @@ class Task:
 
 
 def parts_from_labels(classes: Sequence[str], split: Mapping[str, Sequence[str]]) -> dict[Part, tuple[int, ...]]:
-    """Translate a split given in labels into class ids, in the order of `classes`."""
+    """The class ids of a split given in labels, in the order of `classes`."""
     ids = {label: index for index, label in enumerate(classes)}
     return {part: tuple(sorted(ids[label] for label in split[part] if label in ids)) for part in PARTS}

@@ -1,4 +1,4 @@
-"""Checkpoints of a training, which are whole or absent, and are checked when they are read.
+"""Checkpoints of a training: whole or absent, and checked when they are read.
 
 safetensors and JSON, never unpickled:
 
@@ -8,8 +8,8 @@ safetensors and JSON, never unpickled:
     optimizer.safetensors   AdamW's moments, `<parameter>/<name>`
     generators.safetensors  states of the generators, `<process>/<name>`
     history.safetensors     losses and evaluations, float64
-    training.json           step, best step, and what the training is
-    SHA256SUMS              as `sha256sum` writes and checks it
+    training.json           step, best step, and the settings of the training
+    SHA256SUMS              in the format of `sha256sum`
 """
 
 import hashlib
@@ -32,14 +32,14 @@ from fewshot.training.history import TrainingHistory
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
-_KEPT = 2  # the newest, and the one before it in case the newest is damaged
+_KEPT = 2  # the newest, and the one before it if the newest is damaged
 _SUMS = "SHA256SUMS"
 _TENSORS = ("last", "best", "optimizer", "generators", "history")
 
 
 @dataclass
 class Progress:
-    """How far a training is: its history so far, and the trained weights of the best step."""
+    """The progress of a training: its history so far, and the trained weights of the best step."""
 
     step: int = 0
     losses: list[float] = field(default_factory=list)
@@ -54,7 +54,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after an evaluation, so that it can go on from there to the same bits; names as in the files."""
+    """The state of a training after an evaluation; a resumed training gives the same bits. Names as in the files."""
 
     progress: Progress
     last: dict[str, Tensor]
@@ -65,14 +65,14 @@ class Checkpoint:
 class Checkpoints:
     """The checkpoints of one training, in a folder that is named by all that determines it.
 
-    Two runs with the same name train the same weights, so what either has written is good for both. The newest two
+    Two runs with the same name train the same weights, so each can use the checkpoints of the other. The newest two
     are kept.
 
     Args:
-        root: home of the checkpoints of all trainings.
-        name: what stands before the hash in the folder's name.
-        training: what determines the weights, as JSON can hold it.
-        resume: whether a training goes on from the newest; otherwise it starts from the beginning.
+        root: folder of the checkpoints of all trainings.
+        name: the folder's name before the hash.
+        training: all that determines the weights, as JSON can hold it.
+        resume: True if a training resumes from the newest; else it starts from the beginning.
     """
 
     def __init__(self, root: Path | str, name: str, training: Mapping[str, Any], resume: bool = False):
@@ -81,7 +81,7 @@ class Checkpoints:
         self.resume = resume
 
     def newest(self) -> int | None:
-        """Number of the newest checkpoint that is whole; damaged ones are named in a warning."""
+        """Number of the newest whole checkpoint; warns of damaged ones."""
         for number in reversed(self._numbers()):
             damage = _damage(self._path(number))
             if damage is None:
@@ -90,7 +90,7 @@ class Checkpoints:
         return None
 
     def read(self, number: int) -> Checkpoint:
-        """A checkpoint that `newest` found; a StorageError on a machine that does not share the folder."""
+        """A checkpoint by its number; StorageError on a machine that does not share the folder."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -111,7 +111,7 @@ class Checkpoints:
             ) from error
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Add a checkpoint, then remove what it replaces; after a StorageError those before it are as they were."""
+        """Add a checkpoint, then remove old ones; after a StorageError the earlier ones are unchanged."""
         path, progress = self._path(max(self._numbers(), default=0) + 1), checkpoint.progress
         history = {
             "losses": torch.tensor(progress.losses, dtype=torch.float64),
@@ -134,8 +134,8 @@ class Checkpoints:
         return self.folder / f"checkpoint-{number:06d}"
 
     def _numbers(self) -> list[int]:
-        found = (re.fullmatch(r"checkpoint-(\d{6,})", path.name) for path in self.folder.glob("checkpoint-*"))
-        return sorted(int(match[1]) for match in found if match)
+        matches = (re.fullmatch(r"checkpoint-(\d{6,})", path.name) for path in self.folder.glob("checkpoint-*"))
+        return sorted(int(match[1]) for match in matches if match)
 
 
 def training_name(name: str, training: Mapping[str, Any]) -> str:
@@ -145,7 +145,7 @@ def training_name(name: str, training: Mapping[str, Any]) -> str:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, None if nothing is."""
+    """The damage of a checkpoint, None if it is whole."""
     try:
         lines = (path / _SUMS).read_text(encoding="utf-8").splitlines()
         sums = {name: expected for expected, name in (line.split("  ", 1) for line in lines)}

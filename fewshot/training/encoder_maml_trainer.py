@@ -22,11 +22,11 @@ from fewshot.training.store import TrainingFiles
 
 @dataclass(frozen=True)
 class EncoderMAMLTrainer(EpisodicSettings):
-    """Train first values from which a few steps on a support, through the encoder, make a classifier.
+    """Train initial weights from which a few steps on a support, through the encoder, make a classifier.
 
     Args:
         episodes_per_step: episodes in a batch.
-        learning_rate: AdamW's rate for matrices and for the encoder's parameters; MAML's own `meta_lr` goes before it.
+        learning_rate: AdamW's rate for matrices and for the encoder's parameters; MAML's `meta_lr` overrides it.
         scalar_learning_rate: its rate for the scale and for learned rates of the inner loop.
 
     The other settings are those of `EpisodicSettings` and `LoopSettings`.
@@ -57,17 +57,17 @@ class EncoderMAMLTrainer(EpisodicSettings):
         seed: int,
         files: TrainingFiles | None = None,
     ) -> tuple[EncoderMAML, TrainingHistory]:
-        """Meta-train; the learner ends with the values that were best on the valid episodes.
+        """Meta-train; the learner keeps the weights that are best on the valid episodes.
 
         Args:
             encoder: it is not changed.
-            trainable: which part of it the inner loop adapts.
+            trainable: the part of it that the inner loop adapts.
             settings: of MAML.
-            task: its train classes are trained on; with fewer than two, nothing is.
+            task: its train classes are trained on; with fewer than two nothing is trained.
             valid: episodes of the valid classes; their accuracies are averaged.
-            label_names: whether names of classes are evidence.
+            label_names: True if names of classes are evidence.
             seed: root seed; the stream is `training`.
-            files: where checkpoints and events go.
+            files: for checkpoints and events; None writes none.
 
         Raises:
             ConfigError: settings that do not go together, or 0 shots and no label names.
@@ -90,7 +90,7 @@ class EncoderMAMLTrainer(EpisodicSettings):
             draw,
             lambda: sum(tokens.accuracy(learner, episodes) for episodes in valid) / len(valid),
             seed=seed,
-            count=lambda batch: sum(len(one.support) + len(one.query) for one in batch),
+            count=lambda batch: sum(len(episode.support) + len(episode.query) for episode in batch),
             files=files,
         )
         return learner, history
@@ -99,7 +99,7 @@ class EncoderMAMLTrainer(EpisodicSettings):
         rate = self.learning_rate if learner.meta_lr is None else learner.meta_lr
         published = {id(parameter) for parameter in learner.pretrained}
         trained = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-        # Neither a scalar's rate for biases and norms of the encoder, nor a decay of what it has learned.
+        # Biases and norms of the encoder have not the rate of scalars, and the encoder's weights no decay.
         others = [p for p in trained if p.ndim >= 2 or id(p) in published]
         scalars = [p for p in trained if p.ndim < 2 and id(p) not in published]
         return [{"params": others, "lr": rate, "weight_decay": 0.0}, self.scalars(scalars)]
@@ -107,7 +107,7 @@ class EncoderMAMLTrainer(EpisodicSettings):
 
 @dataclass(frozen=True)
 class TaskTokens:
-    """Token ids of a task's texts, and of its label names where they are used; one row for each."""
+    """Token ids of a task's texts, and of its label names if they are used; one row for each."""
 
     texts: Int[Tensor, "n_texts tokens"]
     label_names: Int[Tensor, "n_classes tokens"] | None

@@ -1,4 +1,4 @@
-"""The loss of an encoder in one step, that of its episodes and weighted terms beside it, and its settings."""
+"""The loss of an encoder in one step: that of its episodes, and weighted terms; and its settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -25,29 +25,29 @@ _NONE = torch.empty(0, dtype=torch.long)
 
 @dataclass(frozen=True)
 class EncoderTrainingSettings(EpisodicSettings):
-    """What an encoder learns from, and how.
+    """Settings of the training of an encoder.
 
     Args:
         ways: classes in the episode of a step, all train classes when None.
         learning_rate: AdamW's rate for the top layer; None is 1e-4, and 1e-3 for LoRA and adapters.
-        layer_decay: what the rate is multiplied by from one layer to the next lower one.
+        layer_decay: factor of the rate from one layer to the next lower one.
         scalar_learning_rate: rate of the learner's scalars and of learned term weights.
-        scale: first value of a learned factor from cosine to logit; a small one has a gradient where all is right, too.
+        scale: first value of a learned factor from cosine to logit; a small one has a gradient even if all is right.
         weight_decay: AdamW's decay of matrices.
         task_weight: of the learner's loss on the episodes.
         contrastive_weight: of the supervised contrastive term over texts and label names.
         consistency_weight: of the divergence from the frozen encoder's neighbourhoods, among the texts of a step and
             some of `target`.
         alignment_weight: of the distance to the target domain's mean embedding.
-        adversarial_weight: of the loss where word embeddings are perturbed against it.
+        adversarial_weight: of the loss with perturbed word embeddings.
         adversarial_size: size of the perturbation, as a share of the length of a text's embeddings.
-        pull_weight: of the squared distance to the published weights; of LoRA and adapters, of what starts at zero.
+        pull_weight: of the squared distance to the published weights; with LoRA or adapters, of the parameters that
+            start at zero.
         weighting: `constant`, or `uncertainty` to learn factors beside the weights above.
         temperature: of the contrastive term.
         target: file of unlabelled texts, for alignment with their domain and for consistency, or folder with
             `texts.jsonl`, `.csv`, `.tsv`, `.parquet` or `.xlsx`; only the column of the texts is read.
-        interpolation: shares of the way from the published to the trained weights, of which the best on the valid
-            classes is kept.
+        interpolation: shares of the update to choose from, by the accuracy on the valid classes.
         train_texts: texts of each train class that episodes draw from; None is all.
         valid_texts: texts of each valid class that evaluations embed.
         tokens_per_pass: padded tokens that go through the encoder at once, at most.
@@ -96,7 +96,7 @@ class EncoderTrainingSettings(EpisodicSettings):
     }
 
     def out_of_range(self) -> dict[str, str]:
-        """Name of each setting that cannot be used → what is expected of it."""
+        """Name of each setting that cannot be used → the expected value."""
         wrong = super().out_of_range()
         if not any(getattr(self, name) > 0 for name in _WEIGHTS if name not in ("adversarial_weight", "pull_weight")):
             wrong["task_weight"] = "one weight above 0, beside adversarial_weight and pull_weight,"
@@ -106,14 +106,14 @@ class EncoderTrainingSettings(EpisodicSettings):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Term → its weight, where that is not 0."""
+        """The terms with a weight that is not 0, and their weights."""
         weights = {term: getattr(self, name) for term, name in zip(TERMS, _WEIGHTS, strict=True)}
         return {term: weight for term, weight in weights.items() if weight}
 
 
 @dataclass(frozen=True)
 class EncoderBatch:
-    """Episodes of a step, and which of the target domain's texts."""
+    """Episodes of a step, and indices of texts of the target domain."""
 
     episodes: EpisodeBatch
     target: Int[Tensor, " n_target"] = _NONE
@@ -121,7 +121,7 @@ class EncoderBatch:
 
 @dataclass(frozen=True)
 class StepTexts:
-    """The distinct texts and classes of a batch, the class of each text, and the batch as places in both."""
+    """The distinct texts and classes of a batch, the class of each text, and the batch as indices into both."""
 
     episodes: EpisodeBatch
     texts: Int[Tensor, " n_texts"]
@@ -130,27 +130,27 @@ class StepTexts:
 
     @classmethod
     def of(cls, batch: EpisodeBatch, device: torch.device) -> "StepTexts":
-        """Number the texts and classes of a batch, on a device; all places of its support hold a text."""
+        """From a batch whose support has no padding; tensors are on `device`."""
         batch = EpisodeBatch(*(getattr(batch, part.name).to(device) for part in fields(batch)))
         both = torch.cat([batch.support, batch.query], dim=2)
-        texts, places = both.unique(return_inverse=True)
+        texts, indices = both.unique(return_inverse=True)
         classes, ways = batch.classes.unique(return_inverse=True)
-        labels = torch.empty_like(texts).index_put_((places,), ways[..., None].expand_as(places))
-        support, query = places.split([batch.k_shot, batch.n_query], dim=2)
+        labels = torch.empty_like(texts).index_put_((indices,), ways[..., None].expand_as(indices))
+        support, query = indices.split([batch.k_shot, batch.n_query], dim=2)
         return cls(replace(batch, classes=ways, support=support, query=query), texts, classes, labels)
 
 
 class EncoderObjective(nn.Module):
-    """Embeds the texts of a batch and adds up the weighted losses.
+    """Embed the texts of a batch and sum the weighted losses.
 
         L = w_task L_task + w_contrastive L_contrastive + w_consistency L_consistency + w_alignment L_alignment
             + w_adversarial L_adversarial + w_pull |weights - published|^2
 
-    L_adversarial is the weighted sum of all the others where word embeddings are perturbed to make it larger.
+    L_adversarial is the weighted sum of all other losses with word embeddings perturbed to increase it.
     With learned weights each w_i multiplies exp(-s_i), and s_i is added.
 
-    Batches index `texts`, all of the task. The teacher's features, of the task and of `target`, are by the published
-    weights.
+    Batches index `texts`, all texts of the task. The teacher's features, of the task and of `target`, are by the
+    published weights.
 
     Source: Kendall, Gal and Cipolla 2018, "Multi-Task Learning Using Uncertainty",
         https://arxiv.org/abs/1705.07115, equation 10, for the learned weights; Li, Grandvalet and Davoine 2018,
@@ -192,7 +192,7 @@ class EncoderObjective(nn.Module):
         return {"loss": self._sum(losses), **losses}
 
     def _losses(self, step: StepTexts, batch: EncoderBatch) -> dict[str, Tensor]:
-        """Every term but the adversarial one."""
+        """All terms but the adversarial one."""
         names = [] if self.names is None else [self.names[index] for index in step.classes.tolist()]
         texts = [*(self.texts[index] for index in step.texts.tolist()), *names]
         target = [self.target[index] for index in batch.target.tolist()]
@@ -201,14 +201,14 @@ class EncoderObjective(nn.Module):
         return {name: self._term(name, step, batch, ours, theirs) for name in self.weights if name != "adversarial"}
 
     def _term(self, name: str, step: StepTexts, batch: EncoderBatch, ours: Tensor, target: Tensor) -> Tensor:
-        """A term by unit vectors, `ours` of the texts of the episodes and the names of their classes."""
+        """A term by unit vectors: `ours` are the texts of the episodes and the names of their classes."""
         # Cosines over a low temperature: with the eight bits of bfloat16 the gradient of consistency is 7 % off.
         with torch.autocast(ours.device.type, enabled=False):
             if name == "contrastive":
                 classes = torch.arange(len(ours) - len(step.texts), device=step.labels.device)
                 return supervised_contrastive(ours, torch.cat([step.labels, classes]), self.settings.temperature)
             if name == "consistency":
-                return consistency(torch.cat([ours, target]), self._taught(step, batch).to(ours.device))
+                return consistency(torch.cat([ours, target]), self._teacher_rows(step, batch).to(ours.device))
             if name == "alignment":
                 return alignment(ours, target)
             if name == "pull":
@@ -218,17 +218,17 @@ class EncoderObjective(nn.Module):
         targets = episodes.targets.to(ours.device)
         return self.learner.loss(features.support(episodes), features.query(episodes), targets)
 
-    def _taught(self, step: StepTexts, batch: EncoderBatch) -> Float[Tensor, "n dim"]:
+    def _teacher_rows(self, step: StepTexts, batch: EncoderBatch) -> Float[Tensor, "n dim"]:
         assert self.teacher is not None
-        taught, names = [self.teacher.texts[step.texts.cpu()]], self.teacher.label_names
+        rows, names = [self.teacher.texts[step.texts.cpu()]], self.teacher.label_names
         if names is not None:
-            taught.append(names[step.classes.cpu()])
+            rows.append(names[step.classes.cpu()])
         if self.target_teacher is not None:
-            taught.append(self.target_teacher[batch.target])
-        return torch.cat(taught)
+            rows.append(self.target_teacher[batch.target])
+        return torch.cat(rows)
 
     def _sum(self, losses: Mapping[str, Tensor], learned: bool = True) -> Tensor:
-        """Weighted, with the learned factors or without."""
+        """The weighted sum, with the learned factors or without."""
         weighted = {name: self.weights[name] * loss for name, loss in losses.items()}
         for name, log_variance in self.log_variances.items() if learned else ():
             weighted[name] = torch.exp(-log_variance) * weighted[name] + log_variance

@@ -35,7 +35,7 @@ from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 
-# What each kind of training starts from: what begins at zero bears larger steps.
+# Parameters that start at zero bear larger steps.
 _LEARNING_RATES = {"full": 1e-4, "lora": 1e-3, "adapter": 1e-3}
 _TARGET_TEXTS = 32  # of the target domain in a step
 
@@ -46,10 +46,10 @@ class TrainedEncoder:
 
     Args:
         encoder: with the trained weights.
-        trainable: what was trained of it.
+        trainable: the part of it that was trained.
         history: of the training.
-        kept: share of the way from the published to the trained weights that was best on the valid classes.
-        parameters: how many were trained.
+        kept: interpolation of published and trained weights (0 to 1) that was best on the valid classes.
+        parameters: number of the trained ones, and of all.
     """
 
     encoder: Encoder
@@ -59,20 +59,22 @@ class TrainedEncoder:
     parameters: TrainableShare
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the trained weights, and give the rest as JSON can hold it."""
+        """Write the trained weights, and return the other fields as JSON can hold them."""
         if self.kept and self.encoder.trained is not None:
             write_trained(folder, self.encoder.trained, described_encoder(self.encoder)["settings"])
-        rest = {"history": self.history.described(), "kept": self.kept, "parameters": vars(self.parameters)}
-        return rest | {"fingerprint": self.encoder.fingerprint}
+        description = {"history": self.history.described(), "kept": self.kept, "parameters": vars(self.parameters)}
+        return description | {"fingerprint": self.encoder.fingerprint}
 
     @classmethod
-    def load(cls, folder: Path, rest: Mapping[str, Any], encoder: Encoder, trainable: Trainable) -> "TrainedEncoder":
-        """What `save` wrote, of the same published encoder; EncoderError, LookupError or ValueError if it cannot be."""
-        history, kept = TrainingHistory.from_described(rest["history"]), float(rest["kept"])
+    def load(
+        cls, folder: Path, description: Mapping[str, Any], encoder: Encoder, trainable: Trainable
+    ) -> "TrainedEncoder":
+        """Read what `save` wrote of the same encoder; EncoderError, LookupError or ValueError if that fails."""
+        history, kept = TrainingHistory.from_described(description["history"]), float(description["kept"])
         trained = encoder.replace(weights=None).with_trained(read_trained(folder)) if kept else encoder
-        if trained.fingerprint != rest["fingerprint"]:
-            raise ValueError(f"its fingerprint is {trained.fingerprint}, expected {rest['fingerprint']}")
-        return cls(trained, trainable, history, kept, TrainableShare(**rest["parameters"]))
+        if trained.fingerprint != description["fingerprint"]:
+            raise ValueError(f"its fingerprint is {trained.fingerprint}, expected {description['fingerprint']}")
+        return cls(trained, trainable, history, kept, TrainableShare(**description["parameters"]))
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,18 @@ class EncoderTrainer(EncoderTrainingSettings):
         seed: int,
         files: TrainingFiles | None = None,
     ) -> TrainedEncoder:
-        """Meta-train a copy of the encoder; it ends with the weights that were best on the valid episodes.
+        """Meta-train a copy of the encoder; it keeps the weights that are best on the valid episodes.
 
         Args:
             encoder: it is not changed.
-            trainable: what is trained of it.
-            make_learner: number of features → learner, whose loss is the task loss. Its scalars are trained along;
-                its matrices stay, for what they would learn is here the encoder's to learn.
+            trainable: the part of it that is trained.
+            make_learner: number of features → learner, whose loss is the task loss. Its scalars are trained too; its
+                matrices are not, since the encoder learns in their place.
             task: its train classes are trained on.
             valid: episodes of the valid classes; their accuracies are averaged.
-            label_names: whether names of classes are evidence.
+            label_names: True if names of classes are evidence.
             seed: root seed; the stream is `encoder`.
-            files: where checkpoints and TensorBoard events go; None writes none.
+            files: for checkpoints and TensorBoard events; None writes none.
 
         Raises:
             ConfigError: a learner whose logits do not follow the features.
@@ -112,7 +114,7 @@ class EncoderTrainer(EncoderTrainingSettings):
         """
         train = self.train_pools(task)
         classes = [label for part in PARTS[:2] for label in task.parts[part]]
-        drawn = torch.cat([*(own.members[own.members >= 0] for own in train), _texts_of(valid)]).tolist()
+        drawn = torch.cat([*(pools.members[pools.members >= 0] for pools in train), _texts_of(valid)]).tolist()
         seen = {"task": task.name, "split": task.split, "digests": sorted(task.digests(classes, drawn))}
         copy = TrainableEncoder(encoder, trainable, child_generator(seed, "encoder/lora"), seen)
         names = task.label_texts() if label_names else None
@@ -154,13 +156,13 @@ class EncoderTrainer(EncoderTrainingSettings):
         return TrainedEncoder(copy.merged() if kept else encoder, trainable, history, kept, copy.trainable_share)
 
     def target_texts(self) -> tuple[str, ...]:
-        """The distinct texts of `target`, where a term reads them; a TaskError where the folder has none."""
+        """The distinct texts of `target`, if a term uses them; TaskError if the folder has none."""
         if not (self.target and (self.alignment_weight or self.consistency_weight)):
             return ()
         return tuple(dict.fromkeys(read_texts(find_texts(Path(self.target).expanduser(), f"{self.GROUP}.target"))))
 
     def determining(self) -> dict[str, Any]:
-        """As of any training, with the texts of the target domain in the place of their folder."""
+        """As in `LoopSettings`, with a digest of the target domain's texts instead of their folder."""
         texts = self.target_texts()
         digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
         return super().determining() | {"target": digest if texts else None}
@@ -175,7 +177,7 @@ class EncoderTrainer(EncoderTrainingSettings):
     def train_pools(self, task: Task) -> list[ClassPools]:
         """Texts of the train classes of each source that has two or more, at most `train_texts` of a class."""
         pools = [pools for pools in task.source_pools("train").values() if len(pools.classes) > 1]
-        return pools if self.train_texts is None else [own.thinned(self.train_texts) for own in pools]
+        return pools if self.train_texts is None else [each.thinned(self.train_texts) for each in pools]
 
     def _draw(self, train: Sequence[ClassPools], step: int, generator: torch.Generator, n_target: int) -> EncoderBatch:
         episodes = self.draw_episodes(train, 1, step, generator)
@@ -189,13 +191,13 @@ class QuickEncoderTrainer(EncoderTrainer):
     """A third of the steps at twice the rate, for full fine-tuning: half to two thirds of the gain on medical_terms."""
 
     steps: int = 30
-    evaluate_every: int = 30  # once after the first, at the end
+    evaluate_every: int = 30  # once, at the end, after that before training
     learning_rate: float | None = 2e-4
 
 
 @dataclass(frozen=True)
 class EncoderEvaluation:
-    """Accuracy of encoder and learner as they are, on the valid episodes; only texts of these are embedded."""
+    """Accuracy of the current encoder and learner on the valid episodes; only their texts are embedded."""
 
     trainable: TrainableEncoder
     learner: Learner
@@ -209,9 +211,9 @@ class EncoderEvaluation:
         return _texts_of(self.valid)
 
     def __call__(self) -> float:
-        """Mean over the sources, which is highest where their mean gain is."""
-        found = self.by_source()
-        return sum(found.values()) / len(found)
+        """Mean accuracy over the sources."""
+        accuracies = self.by_source()
+        return sum(accuracies.values()) / len(accuracies)
 
     def by_source(self) -> dict[str, float]:
         """Source → mean accuracy over its batches of episodes."""
@@ -224,10 +226,10 @@ class EncoderEvaluation:
         batches: dict[str, list[EpisodeBatch]] = {}
         for batch in self.valid:
             batches.setdefault(self.task.source_of(int(batch.classes[0, 0])), []).append(batch)
-        return {source: mean_accuracy(learner, features, own) for source, own in batches.items()}
+        return {source: mean_accuracy(learner, features, episodes) for source, episodes in batches.items()}
 
     def interpolate(self, shares: Sequence[float]) -> float:
-        """Take the best of some shares of the way from the published to the trained weights, and return it."""
+        """Interpolate published and trained weights by the best of some shares, and return it."""
         scores = {}
         for share in shares:
             self.trainable.interpolate(share)
@@ -243,7 +245,7 @@ def _texts_of(episodes: Sequence[EpisodeBatch]) -> Int[Tensor, " n_used"]:
 
 
 def loss_learner(learner: Learner, class_means: Float[Tensor, "n_classes dim"], scale: float) -> Learner:
-    """Prepare a learner in place: its scalars are trained, a `log_scale` from `scale` on, and its matrices are not."""
+    """Prepare a learner in place: scalars are trained, `log_scale` starts at `log(scale)`, matrices are not trained."""
     if not learner.differentiable:
         raise ConfigError(
             f"Got an encoder to train with the learner {learner.title!r}, whose loss has no gradient for the "

@@ -1,4 +1,4 @@
-"""accelerate around an objective: optimiser steps, and what several processes have to agree on."""
+"""accelerate around an objective: optimiser steps, and the values that several processes agree on."""
 
 import contextlib
 import copy
@@ -15,12 +15,12 @@ from fewshot.training.settings import LoopSettings
 
 
 class Engine:
-    """An objective with its optimiser, on one process or on as many as the launcher started.
+    """An objective with its optimiser, on one process or on all that the launcher started.
 
-    The objective stays on the device where it is. Where accelerate trains on other devices (a learner on cached
-    features beside GPUs), each process trains a copy of its own on the very same batches, and nothing is shared.
+    The objective stays on its device. If accelerate trains on another kind of device (a learner on cached features
+    beside GPUs), each process trains its own copy on the very same batches, and nothing is shared.
 
-    Where weights are sharded (FSDP, DeepSpeed ZeRO), a copy is trained; `gather` gives the objective whole weights.
+    If weights are sharded (FSDP, DeepSpeed ZeRO), a copy is trained; `gather` gives the objective whole weights.
     """
 
     def __init__(self, objective: nn.Module, groups: Sequence[dict[str, Any]], settings: LoopSettings):
@@ -28,7 +28,7 @@ class Engine:
         from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
 
         connect()
-        # A step may leave a parameter out: a class of one shot says nothing on agreement.
+        # A step may leave a parameter unused, such as that of the agreement within classes of one shot.
         handlers = [DistributedDataParallelKwargs(find_unused_parameters=True)]
         self.accelerator = Accelerator(
             gradient_accumulation_steps=settings.accumulate, device_placement=False, kwargs_handlers=handlers
@@ -36,7 +36,7 @@ class Engine:
         self.settings, self.objective = settings, objective
         devices = [parameter.device for parameter in objective.parameters() if parameter.requires_grad]
         kinds = [device.type == self.accelerator.device.type for device in devices]
-        # Some learners have scalars of their own on the CPU, beside an encoder on a GPU.
+        # Some learners have scalars on the CPU, beside an encoder on a GPU.
         self.device = devices[kinds.index(True)] if any(kinds) else devices[0]
         self.shared = all(kinds)
         kind = self.accelerator.distributed_type
@@ -82,12 +82,12 @@ class Engine:
         return dict(zip(sums, values.tolist(), strict=True))
 
     def train(self) -> None:
-        """Dropout on, wherever it is trained."""
+        """Put the objective and the trained model into `train()` mode."""
         self.objective.train()
         self.model.train()
 
     def gather(self) -> None:
-        """Bring the objective's weights up to date where a sharded copy is trained."""
+        """Bring the objective's weights up to date if a sharded copy is trained."""
         if not self.sharded:
             return
         from accelerate.utils import broadcast
@@ -101,12 +101,12 @@ class Engine:
                 broadcast(state[name])
 
     def optimizer_tensors(self) -> dict[str, Tensor]:
-        """What the optimiser remembers: `<number of the parameter>/<name>` → tensor."""
+        """State of the optimiser: `<number of the parameter>/<name>` → tensor."""
         state = self.optimizer.state_dict()["state"]
         return {f"{number}/{name}": tensor for number, tensors in state.items() for name, tensor in tensors.items()}
 
     def load_optimizer_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what `optimizer_tensors` gave."""
+        """Restore the state that `optimizer_tensors` returned."""
         state: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             number, name = key.split("/")
@@ -114,7 +114,7 @@ class Engine:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
     def agree(self, value: float) -> float:
-        """The value of the main process, of what rounding or a clock may make different in others."""
+        """The value in the main process, for values that rounding or a clock may make different in others."""
         if self.processes == 1:
             return value
         from accelerate.utils import broadcast
@@ -129,10 +129,10 @@ class Engine:
 
 
 def _same_groups(groups: Sequence[dict[str, Any]], given: nn.Module, used: nn.Module) -> list[dict[str, Any]]:
-    """The groups with the parameters of `used` in the place of those of `given`."""
+    """The groups with the parameters of `used` instead of those of `given`."""
     names = {parameter: name for name, parameter in given.named_parameters()}
-    own = dict(used.named_parameters())
-    chosen = [{**group, "params": [own[names[parameter]] for parameter in group["params"]]} for group in groups]
+    parameters = dict(used.named_parameters())
+    chosen = [{**group, "params": [parameters[names[p]] for p in group["params"]]} for group in groups]
     return [group for group in chosen if group["params"]]
 
 
@@ -153,7 +153,7 @@ def trained_weights(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_trained_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put back what `trained_weights` took; an OtherWeightsError, and nothing changed, where names or shapes differ."""
+    """Restore what `trained_weights` returned; OtherWeightsError, and no change, if names or shapes differ."""
     state = module.state_dict()
     expected = {name: list(state[name].shape) for name in trained_names(module)}
     got = {name: list(tensor.shape) for name, tensor in weights.items()}

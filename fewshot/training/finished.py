@@ -1,4 +1,4 @@
-"""Finished trainings, kept by all that determines their weights, so that the same training is not done twice."""
+"""Results of finished trainings, named by all that determines their weights, so that no training is done twice."""
 
 import logging
 import time
@@ -21,12 +21,12 @@ DESCRIPTION = "training.json"
 
 @dataclass(frozen=True)
 class Finished:
-    """The place of what one training gives.
+    """The stored result of one training.
 
     Args:
         folder: named by all that determines the weights; None keeps nothing.
-        training: what that is, as JSON can hold it.
-        reuse: whether a training that is found here stands for a new one.
+        training: all that determines them, as JSON can hold it.
+        reuse: True if a stored result replaces a new training.
     """
 
     folder: Path | None = None
@@ -41,13 +41,13 @@ class Finished:
         read: Callable[[Path, Mapping[str, Any]], T],
         names: Collection[str],
     ) -> T:
-        """What an earlier training gave, to the same bits; or train, and keep what that gives.
+        """The result of an earlier training, to the same bits; else train, and keep the result.
 
         Args:
-            what: is trained, for a message.
-            train: does so.
-            write: result and folder → what `read` needs beside the files that it writes, as JSON can hold it.
-            read: folder and the same → the result.
+            what: name of the trained thing, for a message.
+            train: returns the result.
+            write: result and folder → a description for `read`, as JSON can hold it, beside the files that it writes.
+            read: folder and description → the result.
             names: of the files that `write` writes.
         """
         if self.folder is None:
@@ -55,14 +55,14 @@ class Finished:
         content = as_main(self._content() if self.reuse else None)
         if content is not None:
             try:
-                found = read(self.folder, content["result"])
+                result = read(self.folder, content["result"])
             except (FewshotError, *UNREADABLE) as error:
                 log.warning(f"The training kept in {self.folder} cannot be read ({error}), so it is done anew.")
             else:
                 day, seconds = datetime.fromisoformat(content["finished"]), content["seconds"]
                 when = f"{day.day} {day:%b %Y} in {seconds:.0f} s"
                 log.info(f"{what}: meta-trained on {when}, kept in {self.folder}; reuse=false trains anew")
-                return found
+                return result
         started = time.perf_counter()
         result = train()
         if is_main():

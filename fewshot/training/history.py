@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TrainingHistory:
-    """What happened in a training.
+    """Losses and accuracies of a training.
 
     Args:
         steps: steps taken.
@@ -23,13 +23,13 @@ class TrainingHistory:
     valid_accuracies: dict[int, float] = field(default_factory=dict)
 
     def described(self) -> dict[str, Any]:
-        """As JSON can hold it; a loss that is no number is None."""
+        """The history as JSON can hold it; a loss that is no number is None."""
         losses = [loss if math.isfinite(loss) else None for loss in self.losses]
         return {**vars(self), "losses": losses, "valid_accuracies": list(self.valid_accuracies.items())}
 
     @classmethod
     def from_described(cls, description: Mapping[str, Any]) -> "TrainingHistory":
-        """What was described; a LookupError, TypeError or ValueError where nothing was."""
+        """The inverse of `described`; LookupError, TypeError or ValueError for anything else."""
         losses = [math.nan if loss is None else float(loss) for loss in description["losses"]]
         scores = {int(step): float(score) for step, score in description["valid_accuracies"]}
         return cls(int(description["steps"]), int(description["best_step"]), losses, scores)

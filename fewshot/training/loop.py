@@ -1,4 +1,4 @@
-"""The one outer loop: draw, step, evaluate on the valid classes, keep the best; checkpoints, and going on from them."""
+"""The outer loop of all trainings: draw, step, evaluate on the valid classes, keep the best; checkpoints, resuming."""
 
 import logging
 import math
@@ -22,7 +22,7 @@ from fewshot.training.store import TrainingFiles
 
 log = logging.getLogger(__name__)
 
-_LARGEST_SHARE = 0.02  # of the time, for checkpoints: a slow disk has longer pauses
+_MAX_CHECKPOINT_SHARE = 0.02  # of the time: a slow disk has longer pauses
 
 
 class TrainingRecorder:
@@ -47,7 +47,7 @@ class TrainingRecorder:
             self.checkpoints = None
 
     def resumed(self) -> Progress | None:
-        """Bring weights, optimiser and generators to the newest checkpoint; None where the training starts anew."""
+        """Restore weights, optimiser and generators from the newest checkpoint; None if the training starts anew."""
         if self.checkpoints is None or not self.checkpoints.resume:
             return None
         newest = self.checkpoints.newest() if self.engine.is_main else None
@@ -64,7 +64,7 @@ class TrainingRecorder:
         return checkpoint.progress
 
     def open(self, progress: Progress) -> None:
-        """Begin the event files where the training starts, hiding later ones of an earlier run."""
+        """Open the event files at the current step, hiding later events of an earlier run."""
         if self.folder is not None:
             try:
                 from torch.utils.tensorboard import SummaryWriter
@@ -82,7 +82,7 @@ class TrainingRecorder:
         self._write_events(progress.step, {f"train/{name}": value for name, value in values.items()})
 
     def write_evaluation(self, progress: Progress, is_last: bool) -> None:
-        """Write down an evaluation, and a checkpoint if it is time for one, or if it is the last of several."""
+        """Write an evaluation, and a checkpoint if it is time for one, or if it is the last of several."""
         self._write_score(progress)
         if self.checkpoints is None or self.pause is None:
             return
@@ -103,7 +103,7 @@ class TrainingRecorder:
 
     def _write(self, checkpoints: Checkpoints, progress: Progress) -> None:
         started = time.monotonic()
-        generators = self._generators()  # of all processes, so all have to be here
+        generators = self._generators()  # of all processes, so all have to call it
         if self.engine.is_main:
             tensors = self.engine.optimizer_tensors()
             try:
@@ -113,7 +113,7 @@ class TrainingRecorder:
         self.written += 1
         self.last = time.monotonic()
         if self.settings.checkpoint_seconds:
-            self.pause = max(self.settings.checkpoint_seconds, (self.last - started) / _LARGEST_SHARE)
+            self.pause = max(self.settings.checkpoint_seconds, (self.last - started) / _MAX_CHECKPOINT_SHARE)
 
     def _generators(self) -> dict[str, Tensor]:
         states = {"draw": self.generator.get_state(), "torch": torch.get_rng_state()}
@@ -121,8 +121,8 @@ class TrainingRecorder:
             states["cuda"] = torch.cuda.get_rng_state(self.engine.device)
         return {
             f"{process}/{name}": state
-            for name, own in states.items()
-            for process, state in enumerate(self.engine.collect(own))
+            for name, local in states.items()
+            for process, state in enumerate(self.engine.collect(local))
         }
 
     def _set_generators(self, states: dict[str, Tensor]) -> None:
@@ -154,34 +154,34 @@ def run_loop(
     files: TrainingFiles | None = None,
     stop_at: int | None = None,
 ) -> TrainingHistory:
-    """Train an objective in place; it ends with the weights that had the best score.
+    """Train an objective in place; it keeps the weights with the best score.
 
     Args:
         settings: of the loop.
         objective: `objective(batch)` is the loss, a scalar in nats, or a dictionary of named scalars with `loss` among
             them. It is in `train()` mode in steps, in `eval()` mode in evaluations and at the end.
         groups: AdamW's parameter groups, each with `params`, `lr` and `weight_decay`.
-        draw: step (1 for the first) and generator → batch. It has no other memory, so that a training that is
-            resumed draws the same. With `accumulate`, a step draws several times.
-        score: accuracy of the objective as it is, on valid episodes that stay the same; None, with `stop_at`, where
-            nothing is evaluated.
+        draw: step (1 for the first) and generator → batch. It has no other state, so that a resumed training draws
+            the same. With `accumulate`, a step draws several times.
+        score: accuracy of the current objective, on fixed valid episodes; None, with `stop_at`, if nothing is
+            evaluated.
         seed: root seed.
         title: of the progress bar.
-        stream: name of the generators; another process than the first adds its number.
+        stream: name of the generators; processes other than the first add their number.
         count: batch → number of texts in it, for the rate behind the progress bar.
-        files: where checkpoints and TensorBoard events go; None writes none.
-        stop_at: end after this step of the schedule, and keep its weights whatever the scores; None: go by the scores.
+        files: for checkpoints and TensorBoard events; None writes none.
+        stop_at: end after this step of the schedule, and keep its weights; None: keep those with the best score.
 
     A training whose loss or weights become NaN or infinite ends there, with a warning.
 
     Raises:
-        ConfigError: `resume` where weights are sharded, or TensorBoard where it is not installed.
+        ConfigError: `resume` with sharded weights, or TensorBoard if it is not installed.
         StorageError: a checkpoint cannot be read.
     """
     engine = Engine(objective, groups, settings)
-    own = stream if engine.process == 0 else f"{stream}/{engine.process}"
-    with _own_randomness(child_seed(seed, f"{own}/dropout"), engine.device):
-        return _Loop(settings, engine, draw, score, count, child_generator(seed, own), stop_at).run(title, files)
+    name = stream if engine.process == 0 else f"{stream}/{engine.process}"
+    with _seeded_dropout(child_seed(seed, f"{name}/dropout"), engine.device):
+        return _Loop(settings, engine, draw, score, count, child_generator(seed, name), stop_at).run(title, files)
 
 
 @dataclass
@@ -243,7 +243,7 @@ class _Loop:
         return losses
 
     def _evaluate(self) -> bool:
-        """Score the weights, and keep them if they are the best; false where training has made them no numbers."""
+        """Score the weights, and keep them if they are the best; False if they are NaN or infinite."""
         progress, objective = self.progress, self.engine.objective
         self.engine.gather()
         finite = all(bool(weights.isfinite().all()) for weights in trained_weights(objective).values())
@@ -281,8 +281,8 @@ class _Loop:
 
 
 @contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """torch's global generators, which dropout reads, as a stream of this training; put back at the end."""
+def _seeded_dropout(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators, which dropout uses, and restore them at the end."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":

@@ -32,11 +32,11 @@ class MetaTrainer(EpisodicSettings):
         episodes_per_step: episodes in a batch.
         ways: classes per training episode; more than the test episodes have is better (Snell et al. 2017), all
             train classes when None.
-        shots: support sizes, taken in turn, so that one learner serves them all; at 0 label names stand alone.
-        learning_rate: AdamW's rate for weight matrices; a learner's own `meta_lr` goes before it.
+        shots: support sizes, taken in turn, so that one learner suits them all; at 0 label names are used alone.
+        learning_rate: AdamW's rate for weight matrices; a learner's own `meta_lr` overrides it.
         weight_decay: AdamW's decay of weight matrices; it draws a residual map back to the identity.
-        support_noise: share of wrong labels in half of the steps that have four or more shots; teaches an
-            attention whom not to trust.
+        support_noise: share of wrong labels in half of the steps that have four or more shots; teaches attention to
+            give wrong labels less weight.
 
     The other settings are those of `EpisodicSettings` and `LoopSettings`.
     """
@@ -61,15 +61,15 @@ class MetaTrainer(EpisodicSettings):
         seed: int,
         files: TrainingFiles | None = None,
     ) -> TrainingHistory:
-        """Meta-train a learner in place; it ends with the weights that were best on the valid episodes.
+        """Meta-train a learner in place; it keeps the weights that are best on the valid episodes.
 
         Args:
-            learner: trained if it has anything to train; the history is empty otherwise.
+            learner: trained if it has parameters to train; else the history is empty.
             features: features of the task.
             train: pools of the train classes of each source.
             valid: episodes of the valid classes; their accuracies are averaged.
             seed: root seed; the stream is `training`.
-            files: where checkpoints and events go.
+            files: for checkpoints and events; None writes none.
 
         Raises:
             ConfigError: 0 shots, and no label names.

@@ -20,7 +20,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True)
 class LoopSettings(RangedSettings):
-    """Settings of the outer loop; trainers add what they draw and how they optimise.
+    """Settings of the outer loop; trainers add those of their batches and optimisers.
 
     Args:
         steps: optimiser steps at most.
@@ -31,8 +31,8 @@ class LoopSettings(RangedSettings):
         max_gradient_norm: gradients are scaled down to this norm; None leaves them.
         accumulate: batches whose gradients are averaged for one step.
         precision: of the forward pass; `bfloat16` is mixed precision, weights stay in float32.
-        checkpoint_seconds: an evaluation that comes so many seconds after the last checkpoint writes one; with 0
-            each does, with None none.
+        checkpoint_seconds: seconds from a checkpoint to the next evaluation that writes one; 0: each evaluation writes
+            one; None: none does.
         tensorboard: write TensorBoard event files.
     """
 
@@ -57,11 +57,11 @@ class LoopSettings(RangedSettings):
         "schedule": one_of(*get_args(Schedule)),
         "precision": one_of(*get_args(Precision)),
     }
-    NO_PART_IN_THE_WEIGHTS: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "tensorboard")
+    NOT_DETERMINING: ClassVar[tuple[str, ...]] = ("checkpoint_seconds", "tensorboard")
 
     def determining(self) -> dict[str, Any]:
-        """All that has a part in the weights, with the name of the class, for the name of a checkpoint."""
-        values = {name: value for name, value in asdict(self).items() if name not in self.NO_PART_IN_THE_WEIGHTS}
+        """All settings that determine the weights, with the name of the class, for the name of a checkpoint."""
+        values = {name: value for name, value in asdict(self).items() if name not in self.NOT_DETERMINING}
         return {"class": type(self).__name__, **values}
 
     def rate_share(self, step: int) -> float:
@@ -72,13 +72,13 @@ class LoopSettings(RangedSettings):
             >>> [settings.rate_share(step) for step in (1, 2, 3, 7, 10)]
             [0.5, 1.0, 1.0, 0.5, 0.125]
         """
-        rising = round(self.warmup * self.steps)
-        if step <= rising:
-            return step / rising
+        n_warmup = round(self.warmup * self.steps)
+        if step <= n_warmup:
+            return step / n_warmup
         if self.schedule == "constant":
             return 1.0
-        gone = (step - rising - 1) / (self.steps - rising)
-        return 1 - gone if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * gone))
+        done = (step - n_warmup - 1) / (self.steps - n_warmup)
+        return 1 - done if self.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class EpisodicSettings(LoopSettings):
         queries: queries per class.
         scalar_learning_rate: AdamW's rate for scalars such as temperatures and attention weights.
         source_power: sources of a collection are drawn in proportion to this power of their number of train classes:
-            0 all alike, 1 by classes. In between, small sources are not drowned, and large ones have more to teach.
+            0: all alike, 1: by classes. In between, small sources are not lost among the large ones.
     """
 
     ways: int | None = 25
@@ -112,9 +112,9 @@ class EpisodicSettings(LoopSettings):
     ) -> EpisodeBatch:
         """Draw the episodes of a step.
 
-        1. All of them are of one source, the one whose turn it is, see `source_in_turn`.
-        2. The support size is the one in `shots` whose turn it is.
-        3. Queries, then shots, shrink to what the smallest class of the source allows; ways to its number of classes.
+        1. All of them are of one source, see `source_in_turn`.
+        2. The support sizes in `shots` take turns.
+        3. The smallest class of the source limits queries, then shots; its number of classes limits ways.
 
         A class that is too small for one shot and one query is a TaskError.
         """
@@ -131,10 +131,10 @@ class EpisodicSettings(LoopSettings):
 
 
 def source_in_turn(step: int, weights: Sequence[float]) -> int:
-    """Which source a step draws from: in proportion to the weights, evenly over the steps, without a generator.
+    """Index of the source of a step: in proportion to the weights, evenly over the steps, without a generator.
 
     Step t takes the source in whose share of [0, 1) the number t / golden ratio mod 1 falls. These numbers are spread
-    evenly over any run of steps, so that each source comes in each support size as well.
+    evenly over any run of steps, so that each source comes with each support size.
 
     Source: Weyl's equidistribution theorem; the golden ratio has the lowest discrepancy of such sequences.
 
@@ -142,6 +142,6 @@ def source_in_turn(step: int, weights: Sequence[float]) -> int:
         >>> [source_in_turn(step, [1.0, 1.0, 2.0]) for step in range(1, 9)]
         [2, 0, 2, 1, 0, 2, 1, 2]
     """
-    place = step * _GOLDEN % 1 * sum(weights)
+    point = step * _GOLDEN % 1 * sum(weights)
     ends = list(accumulate(weights))
-    return next((number for number, end in enumerate(ends) if place < end), len(weights) - 1)
+    return next((index for index, end in enumerate(ends) if point < end), len(weights) - 1)

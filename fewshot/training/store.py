@@ -1,4 +1,4 @@
-"""Where the trainings of a run write: checkpoints, what finished ones gave, and TensorBoard's events."""
+"""The folders of the trainings of a run: checkpoints, results of finished ones, and TensorBoard's events."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ from fewshot.training.finished import Finished
 
 @dataclass(frozen=True)
 class TrainingFiles:
-    """Where a training may write; None writes none.
+    """The files of a training; None writes none.
 
     Args:
-        checkpoints: on the way.
+        checkpoints: of the training.
         events: a folder for TensorBoard.
-        finished: what the training gives.
-        watch: gets the step and the valid accuracy of each evaluation; what it raises ends the training.
+        finished: the result of the training.
+        watch: is called with the step and the valid accuracy of each evaluation; an exception ends the training.
     """
 
     checkpoints: Checkpoints | None = None
@@ -36,14 +36,14 @@ class Store:
     """The folders of a run.
 
     Args:
-        episodes: keeps test episodes that are not shipped; None keeps none.
-        checkpoints: keeps the checkpoints of all trainings of all runs; None keeps none.
-        events: gets TensorBoard's event files.
-        trainings: keeps what finished meta-trainings gave; None keeps nothing.
-        resume: whether trainings go on from their newest checkpoints.
-        reuse: whether a meta-training that is kept stands for a new one.
-        watch: gets the name of a training, the step and the valid accuracy of each evaluation of the trainings of the
-            meta-model; what it raises ends the run.
+        episodes: for test episodes that are not shipped; None keeps none.
+        checkpoints: for the checkpoints of all trainings of all runs; None keeps none.
+        events: for TensorBoard's event files; None writes none.
+        trainings: for the results of finished meta-trainings; None keeps none.
+        resume: True if trainings resume from their newest checkpoints.
+        reuse: True if a stored result replaces a new meta-training.
+        watch: is called with the name of a training, the step and the valid accuracy of each evaluation of the
+            trainings of the meta-model; an exception ends the run.
     """
 
     episodes: Path | None = None
@@ -56,18 +56,18 @@ class Store:
 
     @property
     def keeps_trainings(self) -> bool:
-        """Whether trainings write anything."""
+        """True if trainings write anything."""
         return any(folder is not None for folder in (self.checkpoints, self.events, self.trainings))
 
     def files(self, name: str, determining: Mapping[str, Any]) -> TrainingFiles:
-        """The places of a training, by a name for people and all that determines its weights but for the code."""
-        everything = {**determining, "installation": installation(), "processes": process_count()}
-        everything = json.loads(json.dumps(everything))  # as it is after writing and reading
+        """The files of a training, by a readable name and all that determines its weights except the code."""
+        training = {**determining, "installation": installation(), "processes": process_count()}
+        training = json.loads(json.dumps(training))  # as it is after writing and reading
         return TrainingFiles(
-            None if self.checkpoints is None else Checkpoints(self.checkpoints, name, everything, self.resume),
+            None if self.checkpoints is None else Checkpoints(self.checkpoints, name, training, self.resume),
             None if self.events is None else self.events / file_name(name),
             Finished()
             if self.trainings is None
-            else Finished(self.trainings / training_name(name, everything), everything, self.reuse),
+            else Finished(self.trainings / training_name(name, training), training, self.reuse),
             None if self.watch is None else partial(self.watch, name),
         )

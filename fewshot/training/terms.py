@@ -1,7 +1,7 @@
 """Terms beside the loss of the episodes, in nats: functions of the unit vectors z of the texts of one step.
 
-Cosines are divided by the temperature. The adversarial term is the loss where word embeddings are perturbed so that it
-is larger, by the fast gradient method:
+Cosines are divided by the temperature. The adversarial term is the loss with word embeddings perturbed to increase it,
+by the fast gradient method:
 
     r_i = size |s_i| g_i / |g_i|        g_i = dL / ds_i
 
@@ -10,7 +10,7 @@ them.  r_i counts as a constant, so that the loss at s + r teaches the weights a
 
 Source: Miyato, Dai and Goodfellow 2017, "Adversarial Training Methods for Semi-Supervised Text Classification",
 https://arxiv.org/abs/1605.07725, equation 3.  They normalise the embeddings of the vocabulary, so that a size means the
-same in any model; a published encoder's are as they are, and the size is in units of |s_i| instead.
+same in any model; those of a published encoder stay unchanged, and the size is in units of |s_i| instead.
 """
 
 import math
@@ -29,12 +29,12 @@ from fewshot.errors import ConfigError
 def supervised_contrastive(
     embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, " n"], temperature: float = 0.1
 ) -> Float[Tensor, ""]:
-    """Pull what has one label together, push the rest apart.
+    """Pull embeddings with the same label together, push others apart.
 
         L_i = -mean_{p in P(i)} log softmax_{j != i}(z_i . z_j / temperature)_p
 
     P(i) are the others with the label of i: texts of its class, and the class's name.  The mean is over those i that
-    have others; 0 where none has.
+    have others; 0 if none has.
 
     Source: Khosla et al. 2020, "Supervised Contrastive Learning", https://arxiv.org/abs/2004.11362, equation 2.
     """
@@ -49,12 +49,12 @@ def supervised_contrastive(
 def consistency(
     embeddings: Float[Tensor, "n dim"], teacher: Float[Tensor, "n teacher_dim"], temperature: float = 0.05
 ) -> Float[Tensor, ""]:
-    """Keep the neighbourhoods of the teacher's vectors t of the same texts; 0 where both agree on all distances.
+    """Keep the neighbourhoods of the teacher's vectors t of the same texts; 0 if both agree on all distances.
 
         L = mean_i KL(softmax_{j != i}(t_i . t_j / temperature) || softmax_{j != i}(z_i . z_j / temperature))
 
     Source: Fang et al. 2021, "SEED: Self-supervised Distillation", https://arxiv.org/abs/2101.04731, equation 4,
-        with the step's own texts in the place of a queue.
+        with the step's own texts instead of a queue.
     """
     ours, theirs = (_off_diagonal(z @ z.T / temperature).log_softmax(1) for z in (embeddings, teacher))
     return torch.nn.functional.kl_div(ours, theirs, log_target=True, reduction="batchmean")
@@ -78,7 +78,7 @@ def _off_diagonal(square: Float[Tensor, "n n"]) -> Float[Tensor, "n n_others"]:
 
 
 def word_layer(encoder: TrainableEncoder) -> nn.Module:
-    """The layer that turns token ids into vectors; a ConfigError where none could be found."""
+    """The layer that turns token ids into vectors; ConfigError if none is found."""
     try:
         layer = encoder.backbone.get_input_embeddings()  # type: ignore[operator]
     except (AttributeError, NotImplementedError):
@@ -93,14 +93,14 @@ def word_layer(encoder: TrainableEncoder) -> nn.Module:
 
 @dataclass
 class WordRecord:
-    """The outputs of the word layer in its calls, and zeros added to them, which gradients reach."""
+    """The outputs of the word layer in each call, and zeros added to them, which gradients reach."""
 
     words: list[Float[Tensor, "n tokens dim"]] = field(default_factory=list)
-    places: list[Float[Tensor, "n tokens dim"]] = field(default_factory=list)
+    zeros: list[Float[Tensor, "n tokens dim"]] = field(default_factory=list)
 
     def perturbations(self, loss: Float[Tensor, ""], size: float) -> list[Float[Tensor, "n tokens dim"]]:
-        """The perturbation of the words of each call for which the loss grows most; its graph is kept."""
-        gradients = torch.autograd.grad(loss, self.places, retain_graph=True, allow_unused=True)
+        """For each call, the perturbation of its words that increases the loss most; the graph is kept."""
+        gradients = torch.autograd.grad(loss, self.zeros, retain_graph=True, allow_unused=True)
         return [
             torch.zeros_like(words) if gradient is None else fast_gradient(words, gradient, size)
             for words, gradient in zip(self.words, gradients, strict=True)
@@ -109,23 +109,23 @@ class WordRecord:
 
 @contextmanager
 def recorded(layer: nn.Module) -> Iterator[WordRecord]:
-    """While the block lasts, keep the outputs of a word layer, and let gradients reach them."""
-    seen = WordRecord()
+    """Within the block, record the outputs of a word layer, and let gradients reach them."""
+    record = WordRecord()
 
-    def record(output: Tensor) -> Tensor:
-        seen.words.append(output.detach())
-        seen.places.append(torch.zeros_like(output, requires_grad=True))
-        return output + seen.places[-1]
+    def append(output: Tensor) -> Tensor:
+        record.words.append(output.detach())
+        record.zeros.append(torch.zeros_like(output, requires_grad=True))
+        return output + record.zeros[-1]
 
-    with _hooked(layer, record):
-        yield seen
+    with _hooked(layer, append):
+        yield record
 
 
 @contextmanager
 def perturbed(layer: nn.Module, perturbations: Sequence[Float[Tensor, "n tokens dim"]]) -> Iterator[None]:
-    """While the block lasts, add to the outputs of a word layer: one tensor for each of its calls, in turn."""
-    left = iter(perturbations)
-    with _hooked(layer, lambda output: output + next(left)):
+    """Within the block, add one tensor to the output of a word layer in each of its calls, in turn."""
+    remaining = iter(perturbations)
+    with _hooked(layer, lambda output: output + next(remaining)):
         yield
 
 
@@ -142,7 +142,7 @@ def fast_gradient(
     words: Float[Tensor, "n tokens dim"], gradient: Float[Tensor, "n tokens dim"], size: float
 ) -> Float[Tensor, "n tokens dim"]:
     """The perturbation of each text: along its gradient, `size` times as long as its words without padding."""
-    reached = (gradient != 0).any(-1, keepdim=True)
-    length = (words * reached).flatten(1).norm(dim=1)
+    is_word = (gradient != 0).any(-1, keepdim=True)
+    length = (words * is_word).flatten(1).norm(dim=1)
     steepness = gradient.flatten(1).norm(dim=1).clamp(min=torch.finfo(gradient.dtype).tiny)
     return (size * length)[:, None, None] * (gradient / steepness[:, None, None])

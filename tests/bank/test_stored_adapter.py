@@ -57,7 +57,7 @@ def test_it_is_read_as_it_was_written_in_half_the_room(encoder, trained, folder,
 
 def test_it_is_held_in_half_the_room_and_written_again_as_it_was(encoder, folder, tmp_path):
     adapter, whole = read_adapter(folder), read_trained(folder)
-    assert {tensor.dtype for tensor in adapter.weights.tensors.held.values()} == {torch.bfloat16}
+    assert {tensor.dtype for tensor in adapter.weights.tensors.stored.values()} == {torch.bfloat16}
     assert all(torch.equal(adapter.weights.tensors[name], tensor) for name, tensor in whole.tensors.items())
     assert adapter.weights.digest == whole.digest
     assert sorted(adapter.weights.seen["digests"]) == SEEN["digests"]

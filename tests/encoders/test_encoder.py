@@ -219,4 +219,4 @@ def test_a_gpu_that_is_not_there_is_a_config_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="sees no GPU"):
         SentenceTransformerEncoder(device="cuda:0")
-    assert SentenceTransformerEncoder(device="auto")._place.type == "cpu"
+    assert SentenceTransformerEncoder(device="auto")._device.type == "cpu"

@@ -43,7 +43,7 @@ ENGLISH = {
 
 @pytest.fixture(autouse=True)
 def nothing_was_said(monkeypatch):
-    monkeypatch.setattr(languages, "_told", set())
+    monkeypatch.setattr(languages, "_warned", set())
 
 
 @pytest.mark.parametrize("texts", FOREIGN.values(), ids=FOREIGN)

@@ -115,7 +115,7 @@ def test_it_has_no_layers_to_train(encoder):
 def test_pairs_that_are_not_in_the_table_have_no_place():
     pairs = torch.tensor([[1, 2], [1, 3], [7, 1]], dtype=torch.int16)
     vectors = PieceVectors(torch.ones(9, 2), pairs, torch.ones(3, 2), torch.eye(2), torch.zeros(2))
-    place, there = vectors.places(torch.tensor([1, 7, 2, 8]), torch.tensor([3, 1, 1, 8]))
+    place, there = vectors.rows(torch.tensor([1, 7, 2, 8]), torch.tensor([3, 1, 1, 8]))
     assert there.tolist() == [True, True, False, False]
     assert place[:2].tolist() == [1, 2]
 

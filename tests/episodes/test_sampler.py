@@ -216,4 +216,4 @@ def test_large_classes_are_drawn_from_as_small_ones_are(count):
     sizes = torch.tensor([[5, 40], [40, 3], [1, 40]])
     uniforms = torch.rand(count, 3, 2, generator=seeded(0), dtype=torch.float64)
     deck = torch.arange(40).expand(3, 2, 40).clone()
-    assert torch.equal(sampler._shuffled_places(40, sizes, uniforms), sampler._shuffled(deck, sizes, uniforms))
+    assert torch.equal(sampler._shuffled_indices(40, sizes, uniforms), sampler._shuffled(deck, sizes, uniforms))
