@@ -1,10 +1,11 @@
 """The advice of a run: how sure its number is, whether a baseline is better, and what would help most."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 
-from fewshot.evaluation import Evaluation
+from fewshot.evaluation import Estimate, Evaluation
 from fewshot.experiment.result import FROZEN, TRAINED, ExperimentResult
 from fewshot.tasks.task import Task
 
@@ -30,6 +31,14 @@ def _shares(result: ExperimentResult) -> Iterator[str]:
             f"Of {100 * gain:+.1f} points against {name} the encoder's training brought {100 * (gain - learner):+.1f} "
             f"and the learner {100 * learner:+.1f}."
         )
+
+
+def of_twice_the_texts(gain: Estimate) -> str:
+    """The meaning of the gain of a whole support over half of it, in words."""
+    low, high = gain.interval or (-math.inf, math.inf)
+    if gain.mean <= 0:
+        return f"twice the texts bring no gain{', which may be chance' if high > 0 else ''}"
+    return "more texts should help" if low > 0 else "more texts may help, but the gain may be chance"
 
 
 def _too_few(evaluation: Evaluation) -> Iterator[str]:
@@ -77,9 +86,8 @@ def _of_cross_validation(task: Task, result: ExperimentResult) -> Iterator[str]:
         compared = f"{untuned}{with_half} {before} are right, with all {after}"
         worst = min((way for way in range(len(labels)) if tested[way]), key=lambda way: (recall[way], sizes[way]))
         weakest = f"{labels[worst]!r} ({sizes[worst]} texts, {100 * recall[worst]:.0f} % right)"
-        first = f", those of {weakest} first" if recall[worst] < 1 else ""
-        sure = gain.interval is not None and gain.interval[0] > 0
-        yield f"{compared}: more texts {'should help' if sure else 'may help, but the gain may be chance'}{first}."
+        first = f", those of {weakest} first" if gain.mean > 0 and recall[worst] < 1 else ""
+        yield f"{compared}: {of_twice_the_texts(gain)}{first}."
     counts = torch.zeros(len(labels), len(labels), dtype=torch.double)
     counts.index_put_((targets.expand_as(predicted), predicted), torch.tensor(1 / len(predicted)).double(), True)
     confused = (counts + counts.T).fill_diagonal_(0)
