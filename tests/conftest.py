@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +114,8 @@ def command(
             if not any(argument.startswith("learner=") for argument in arguments):
                 settings.append("learner=prototypical")
         capsys.readouterr()
+        if "absl.logging" in sys.modules:  # Hydra closes all handlers, and absl's its stream, which is pytest's
+            sys.modules["absl.logging"].get_absl_handler().python_handler.stream = sys.__stderr__
         status = main([*settings, *arguments])
         captured = capsys.readouterr()
         return Outcome(status, captured.out, captured.err, output)
