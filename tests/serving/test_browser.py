@@ -43,16 +43,13 @@ def opened(open_tab, address):  # noqa: F811
 def with_key(tab):
     """Give the key that the page asks for, and wait until it knows the models."""
     tab.get_by_label("Key of the server").fill(KEY)
-    tab.get_by_label("Text", exact=True).fill("x")
-    tab.get_by_role("button", name="Classify").click()
-    tab.locator("#answer").wait_for()
+    classify(tab, "x")
 
 
 def classify(tab, text):
     tab.get_by_label("Text", exact=True).fill(text)
-    with tab.expect_response("**/predict"):
-        tab.get_by_role("button", name="Classify").click()
-    tab.wait_for_function("!document.getElementById('answer').hidden")
+    tab.get_by_role("button", name="Classify").click()
+    tab.locator("#answer[aria-busy=false]").wait_for()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -82,6 +79,23 @@ def test_another_model_is_asked_and_a_text_of_a_user_does_nothing(opened):
     assert tab.locator("#digest").inner_text().startswith("Answered by other, digest ")
     assert tab.locator("img").count() == 0
     assert noise == []
+
+
+def test_an_answer_that_comes_late_does_not_replace_the_one_to_a_later_question(opened):
+    tab, _ = opened()
+    with_key(tab)
+    held = []
+    tab.route("**/predict", lambda route: held.append(route), times=1)
+    tab.get_by_label("Model").select_option("other")
+    tab.get_by_role("button", name="Classify").click()
+    assert tab.locator("#answer").get_attribute("aria-busy") == "true"
+    tab.get_by_label("Model").select_option("mails")
+    classify(tab, TEXTS[1])
+    with tab.expect_response("**/predict") as late:
+        held[0].continue_()
+    late.value.finished()
+    tab.wait_for_timeout(100)
+    assert tab.locator("#digest").inner_text().startswith("Answered by mails, digest ")
 
 
 def test_a_problem_is_shown_in_the_words_of_the_server(opened):
