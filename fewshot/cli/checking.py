@@ -9,7 +9,7 @@ from fewshot.housekeeping import check_texts, repair_texts
 from fewshot.housekeeping.personal import has_presidio
 from fewshot.tables import Columns, PredictionWriter, Table, guess_columns, open_table
 from fewshot.tables.predictions import check_new
-from fewshot.tables.rows import check_column
+from fewshot.tables.rows import cell_text
 
 Rows = list[tuple[str, dict[str, Any]]]
 
@@ -47,10 +47,10 @@ def check_table(
     rows = list(table)
     if not rows:
         raise TaskError(f"{path} has no texts. Add some, or name another file.")
-    texts = [_cell(record, columns.text, location, "--text") for location, record in rows]
+    texts = [cell_text(record, columns.text, location, "--text") for location, record in rows]
     labels = []
     if columns.label is not None:
-        labels = [_cell(record, columns.label, location, "--label") for location, record in rows]
+        labels = [cell_text(record, columns.label, location, "--label") for location, record in rows]
     places = [location.rpartition(", ")[2] for location, _ in rows]
     if output is None:
         yield from _findings(texts, labels, places, encoder)
@@ -93,9 +93,3 @@ def _repaired(
         writer.write([[record.get(column) for column in table.columns]])
     yield from repaired.lines()
     yield f"Wrote {writer.rows_written:,} of {len(rows):,} rows to {writer.name}."
-
-
-def _cell(record: dict[str, Any], column: str, location: str, setting: str) -> str:
-    check_column(record, column, location, f"Rename the column, or set {setting}.")
-    value = record[column]
-    return "" if value is None else str(value).strip()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fewshot.errors import ConfigError, TaskError
 from fewshot.tables import guess_columns, open_table
-from fewshot.tables.rows import check_column
+from fewshot.tables.rows import cell_text
 
 if TYPE_CHECKING:
     from fewshot.text_classifier import TextClassifier
@@ -82,11 +82,8 @@ def read_texts(path: Path, column: str | None) -> list[str]:
     """The texts of a table, or the lines of a text file."""
     table = open_table(path)
     text = guess_columns(table, column, with_label=False).text
-    texts = []
-    for location, record in table:
-        check_column(record, text, location, "Rename the column, or set --text.")
-        texts.append("" if record[text] is None else str(record[text]).strip())
-    return [text for text in texts if text]
+    cells = (cell_text(record, text, location, "--text") for location, record in table)
+    return [cell for cell in cells if cell]
 
 
 def without_near(texts: list[str], others: list[str]) -> tuple[list[str], int]:

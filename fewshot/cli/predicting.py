@@ -12,7 +12,7 @@ from fewshot.export.description import is_exported
 from fewshot.progress import track
 from fewshot.tables import PredictionWriter, Table, guess_columns, open_table
 from fewshot.tables.predictions import check_new
-from fewshot.tables.rows import check_column
+from fewshot.tables.rows import cell_text
 
 if TYPE_CHECKING:
     from fewshot.export import ExportedClassifier
@@ -128,9 +128,7 @@ def _resumable(writer: PredictionWriter) -> Iterator[None]:
 
 
 def _texts(block: Sequence[tuple[str, Mapping[str, Any]]], column: str) -> list[str]:
-    for location, record in block:
-        check_column(record, column, location, "Rename the column, or set --text.")
-    return ["" if record[column] is None else str(record[column]).strip() for _, record in block]
+    return [cell_text(record, column, location, "--text") for location, record in block]
 
 
 def _cells(prediction: Any) -> Iterator[Any]:

@@ -95,6 +95,16 @@ def check_column(record: Mapping[str, Any], column: str, location: str, advice: 
         raise TaskError(f"{location} has no column {short(column)}; it has {listed(record)}. {advice}")
 
 
+def cell_text(record: Mapping[str, Any], column: str, location: str, setting: str) -> str:
+    """The text of a cell of any kind, without the white space around it; "" if it is empty.
+
+    Raises:
+        TaskError: a record without the column; `setting` names the option that chooses another.
+    """
+    check_column(record, column, location, f"Rename the column, or set {setting}.")
+    return "" if record[column] is None else str(record[column]).strip()
+
+
 def _label(value: Any, column: str, location: str) -> str:
     if isinstance(value, bool):
         return str(value).lower()
