@@ -287,6 +287,7 @@ def test_more_texts_and_new_labels_are_learnt_and_forgotten(several):
     new = [f"frog number {i} likes frogfood" for i in range(6)]
     own.partial_fit([*new, f"{new[0]} {TEXTS[0]}"], [*([["frog"]] * 6), "frog|bear"])
     assert own.classes_.tolist() == ["bear", "crow", "deer", "frog"]
+    assert "out_of_fold" not in own.model_.details  # the score is of fewer texts
     assert own.predict(["a frog eats frogfood"]).tolist() == [("frog",)]
     own.forget("crow")
     assert own.classes_.tolist() == ["bear", "deer", "frog"]

@@ -22,6 +22,7 @@ from torch.nn.functional import normalize
 
 from fewshot.encoders import Encoder
 from fewshot.episodes.multi_labelled import MultiLabelledTexts
+from fewshot.fitted.details import carried
 from fewshot.fitted.evidence import Evidence
 from fewshot.learners.learner import Learner
 from fewshot.learners.one_vs_rest import OneVsRest, fit_one_vs_rest
@@ -107,7 +108,7 @@ class MultiLabelTuner(RangedSettings):
             classifier,
             classifier=self._fitted(evidence.features, support, details["l2"]).shifted(details["shift"]),
             labels=support.labels,
-            details={**details, "n_texts": len(support.texts)},
+            details=carried(details, n_texts=len(support.texts)),
             evidence=evidence,
             thresholds=torch.tensor([of_label.get(label, details["common_threshold"]) for label in support.labels]),
         )

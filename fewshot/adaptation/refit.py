@@ -13,6 +13,7 @@ from fewshot.adaptation.head import HeadTuner
 from fewshot.episodes.labelled import LabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.evaluation import fit_temperature
+from fewshot.fitted.details import carried
 from fewshot.fitted.evidence import Evidence
 from fewshot.fitted.prediction_sets import nonconformity
 from fewshot.fitted.rejection import EmbeddedSupport, Rejection
@@ -33,14 +34,13 @@ def refitted(classifier: TextClassifier, support: LabelledTexts) -> TextClassifi
         support: all texts that are labelled now.
     """
     evidence = held_evidence(classifier).of(support, classifier.encoder)
-    details = {**classifier.details, "n_texts": len(support.texts)}
     refit = fitted(classifier, evidence)
     rejection = None if classifier.rejection is None else classifier.rejection.of(embedded(refit, evidence))
     return replace(
         classifier,
         classifier=refit,
         labels=support.labels,
-        details=details,
+        details=carried(classifier.details, n_texts=len(support.texts)),
         evidence=evidence,
         rejection=rejection,
     )

@@ -26,6 +26,7 @@ from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.labelled import LabelledTexts, plain_label
 from fewshot.errors import ConfigError, TaskError
 from fewshot.evaluation import fit_temperature
+from fewshot.fitted.details import carried
 from fewshot.fitted.evidence import own_labels
 from fewshot.fitted.memory import Memory
 from fewshot.fitted.statistics import ClassStatistics
@@ -96,7 +97,8 @@ def learn_on(classifier: TextClassifier, new: NewTexts, method: str = "prototype
         learnt = METHODS[method](classifier, new, seed)
     if method == "replay":
         return learnt
-    details = {**learnt.details, "stage": method, "n_texts": learnt.details.get("n_texts", 0) + len(new.texts)}
+    n_texts = learnt.details.get("n_texts", 0) + len(new.texts)
+    details = carried(learnt.details, stage=method, n_texts=n_texts)
     return replace(learnt, details=details, evidence=None, nonconformity=None, confidences=None)
 
 

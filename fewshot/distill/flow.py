@@ -24,6 +24,7 @@ from fewshot.encoders.texts import checked_texts
 from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.errors import ConfigError
 from fewshot.features import unit_features
+from fewshot.fitted.details import carried
 from fewshot.fitted.evidence import Evidence
 from fewshot.housekeeping.duplicates import letters
 from fewshot.randomness import child_generator
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 
 STUDENTS: dict[str, type[Student]] = {kind.name: kind for kind in (StaticStudent, LayersStudent, DeepSeekStudent)}
 MAX_TEXTS = 50_000  # more gain little, and the teacher has to encode them
-_NOT_COPIED = ("accuracy", "command", "out_of_fold")  # of the teacher's details
 _TEMPERATURES = torch.logspace(-1.5, 1.5, 121)
 
 
@@ -140,8 +140,7 @@ def _with_encoder(
     teacher: TextClassifier, encoder: Encoder, seed: int, record: dict[str, object], lessons: Lessons | None = None
 ) -> TextClassifier:
     """The teacher with another encoder, calibrated again, and without lessons also fitted again."""
-    kept = {name: value for name, value in teacher.details.items() if name not in _NOT_COPIED}
-    details = {**kept, "distilled": record}
+    details = carried(teacher.details, distilled=record)
     student = replace(teacher, encoder=encoder, details=details, nonconformity=None, rejection=None, memory=None)
     if teacher.evidence is None:
         if teacher.rejection is not None:

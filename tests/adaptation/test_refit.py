@@ -28,6 +28,8 @@ def test_a_tuned_head_goes_on_with_its_penalty():
     grown.partial_fit(TEXTS[18:], LABELS[18:])
     assert grown.model_.details["l2_to_prototypes"] == before["l2_to_prototypes"]
     assert grown.model_.details["n_texts"] == len(TEXTS)
+    assert "out_of_fold" in before
+    assert "out_of_fold" not in grown.model_.details  # the score is of fewer texts
 
 
 def test_a_new_label_is_learnt_and_a_known_one_forgotten():

@@ -35,6 +35,8 @@ def test_a_new_label_is_learnt_and_the_old_ones_stay(method):
     right = [sum(a == b for a, b in zip(own.predict(TEXTS), LABELS, strict=True)) for own in (before, after)]
     assert right[1] >= right[0] - 1
     assert before.labels == ("blue", "green", "red")
+    assert "out_of_fold" in before.details
+    assert "out_of_fold" not in after.details  # the score is of other texts
     assert after.details["n_texts"] == 27 if method == "replay" else after.evidence is None
 
 
