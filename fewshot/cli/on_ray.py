@@ -2,10 +2,13 @@
 
 import logging
 import os
+import socket
 from typing import Any
 
 from fewshot.cli.extras import needed
 from fewshot.errors import ConfigError
+
+_SECONDS = 10  # to reach a cluster
 
 
 def start_ray(address: str | None, setting: str) -> Any:
@@ -23,10 +26,18 @@ def start_ray(address: str | None, setting: str) -> Any:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if not ray.is_initialized():
         try:
+            _check_listening(address)
             ray.init(address, include_dashboard=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, TimeoutError) as error:
+        except (OSError, OverflowError, ValueError) as error:
             raise ConfigError(
                 f"{setting} found no Ray cluster at {address!r}: {error}. Start one with `ray start --head`, or leave "
                 f"out the address."
             ) from error
     return ray
+
+
+def _check_listening(address: str) -> None:
+    """Connect to `HOST:PORT`, as Ray itself tries for many minutes where nothing listens; OSError if that fails."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS).close()

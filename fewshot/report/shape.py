@@ -47,5 +47,7 @@ def _check(value: Any, shape: Any, name: str) -> None:
             raise TypeError(f"{name} is {short(value)}")
         for item in value:
             _check(item, shape[0], f"an item of {name}")
-    elif not isinstance(value, shape) or (isinstance(value, _NUMBER) and not abs(value) < _LARGEST):
+    elif not isinstance(value, shape) or isinstance(value, bool) != (shape is bool):  # True is an int to Python
+        raise TypeError(f"{name} is {short(value)}")
+    elif isinstance(value, _NUMBER) and not abs(value) < _LARGEST:
         raise TypeError(f"{name} is {short(value)}")

@@ -148,6 +148,8 @@ def test_the_table_fits_a_file(tmp_path, capsys):
         {"strategy": {"stage": {}}},
         {"strategy": [1]},
         {"macro_f1": []},
+        {"shots": True},
+        {"label_names": 1},
         {"accuracy": {"mean": 10**400, "ci95": 0.1}},
         {"accuracy": {"mean": 0.5, "ci95": "x"}},
         {"ways": "many"},
