@@ -47,7 +47,12 @@ def _check(value: Any, shape: Any, name: str) -> None:
             raise TypeError(f"{name} is {short(value)}")
         for item in value:
             _check(item, shape[0], f"an item of {name}")
-    elif not isinstance(value, shape) or isinstance(value, bool) != (shape is bool):  # True is an int to Python
+    elif not _is_of(value, shape):
         raise TypeError(f"{name} is {short(value)}")
-    elif isinstance(value, _NUMBER) and not abs(value) < _LARGEST:
-        raise TypeError(f"{name} is {short(value)}")
+
+
+def _is_of(value: Any, types: Any) -> bool:
+    """True for a value of these types; true and false are no numbers, and neither is what JSON readers disagree on."""
+    if isinstance(value, bool) or types is bool:
+        return isinstance(value, bool) and types is bool
+    return isinstance(value, types) and (isinstance(value, str) or abs(value) < _LARGEST)
