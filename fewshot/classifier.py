@@ -220,7 +220,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):
         Each row sums to 1 unless a text can have several labels.
         """
         check_is_fitted(self)
-        return self.model_.predict_proba(as_list(X, "X")).double().numpy()
+        probabilities = self.model_.predict_proba(as_list(X, "X")).double().numpy()
+        return probabilities if self.multi_label_ else probabilities / probabilities.sum(1, keepdims=True)
 
     def decision_function(self, X: Iterable[str]) -> np.ndarray:
         """Logits `[n_texts, n_classes]`; for two labels that of the second minus that of the first, `[n_texts]`.

@@ -40,9 +40,8 @@ class FineTuner(TuningSettings):
     def splits(self, support: LabelledTexts, seed: int) -> list[tuple[Tensor, Tensor]]:
         """The indices of kept and of held-out texts of a support, for each fold."""
         n_folds = min(self.folds, int(support.counts.max()))
-        if n_folds > 1:
-            return support.folds(n_folds, seed)
-        return [support.held_out(self.held_out, seed, self.max_held_out)]
+        folds = support.folds(n_folds, seed) if n_folds > 1 else []
+        return folds or [support.held_out(self.held_out, seed, self.max_held_out)]
 
     def fit(
         self,

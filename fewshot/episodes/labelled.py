@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from fewshot.episodes.batch import EpisodeBatch
 from fewshot.errors import TaskError
 from fewshot.randomness import child_generator
-from fewshot.tasks.task import class_members
+from fewshot.tasks.task import class_members, normalise
 
 
 def readable(label: str) -> str:
@@ -124,33 +125,54 @@ class LabelledTexts:
     ) -> tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]:
         """Hold out a share of the texts of each class, rounded, at most `max_texts`.
 
-        The only text of a class is kept; of two or more at least one is held out, and at least one kept. The stream is
-        `held out`.
+        The only text of a class is kept; of two or more at least one is held out, and at least one kept. Copies of a
+        text stay together and count once. The stream is `held out`.
         """
         generator = child_generator(seed, "held out")
-        kept, held_out = [], []
-        for members in self.members:
+        held_out = []
+        for members in self._distinct:
             count = len(members)
             members = members[torch.randperm(count, generator=generator)]
             n_held = min(max(1, round(share * count)), max(0, count - 1), count if max_texts is None else max_texts)
             held_out.append(members[:n_held])
-            kept.append(members[n_held:])
-        return torch.cat(kept).sort().values, torch.cat(held_out).sort().values
+        is_held = torch.isin(self._first, torch.cat(held_out))
+        return (~is_held).nonzero().flatten(), is_held.nonzero().flatten()
 
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
         """The indices of kept and of held-out texts, for each of two or more folds of about equal size.
 
         The texts of a class go to the folds in turn, from a random first fold, so that small classes do not all leave
-        the last fold empty. The only text of a class is never held out. The stream is `held out`.
+        the last fold empty; copies of a text go to the same one, and an empty fold is left out. The only text of a
+        class is never held out. The stream is `held out`.
         """
         generator = child_generator(seed, "held out")
         fold = torch.full((len(self.texts),), -1)
-        for members in self.members:
+        for members in self._distinct:
             first = int(torch.randint(n_folds, (), generator=generator))
             order = torch.randperm(len(members), generator=generator)
             if len(members) > 1:
                 fold[members[order]] = (first + torch.arange(len(members))) % n_folds
-        return [((fold != n).nonzero().flatten(), (fold == n).nonzero().flatten()) for n in range(n_folds)]
+        return split_by(fold[self._first], n_folds)
+
+    @cached_property
+    def _first(self) -> Int[Tensor, " n_texts"]:
+        """For each text the first of its class that equals it but for case and spaces."""
+        first: dict[tuple[int, str], int] = {}
+        keys = zip(self.classes.tolist(), map(normalise, self.texts), strict=True)
+        return torch.tensor([first.setdefault(key, index) for index, key in enumerate(keys)], dtype=torch.long)
+
+    @property
+    def _distinct(self) -> tuple[Int[Tensor, " n_members"], ...]:
+        """`members` without copies."""
+        return tuple(members[self._first[members] == members] for members in self.members)
+
+
+def split_by(
+    fold: Int[Tensor, " n_texts"], n_folds: int
+) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
+    """The indices of kept and of held-out texts of each fold that has both, from the number of each text's fold."""
+    masks = [fold == number for number in range(n_folds)]
+    return [((~held).nonzero().flatten(), held.nonzero().flatten()) for held in masks if held.any() and not held.all()]
 
 
 def plain_label(label: Any) -> str | int:

@@ -10,9 +10,10 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from fewshot.episodes.label_sets import chosen_labels
-from fewshot.episodes.labelled import plain_label
+from fewshot.episodes.labelled import plain_label, split_by
 from fewshot.errors import ConfigError, TaskError
 from fewshot.randomness import child_generator
+from fewshot.tasks.task import normalise
 
 SEPARATOR = "|"
 
@@ -103,8 +104,8 @@ class MultiLabelledTexts:
         """The indices of kept and of held-out texts, for each fold; texts of rare labels are spread first.
 
         A text goes to the fold that has the fewest of its rarest label, and of those to the smallest one (iterative
-        stratification, Sechidis et al. 2011, https://doi.org/10.1007/978-3-642-23808-6_10, in one pass). The stream is
-        `held out`.
+        stratification, Sechidis et al. 2011, https://doi.org/10.1007/978-3-642-23808-6_10, in one pass). Copies of a
+        text go to the same fold. The stream is `held out`.
         """
         generator = child_generator(seed, "held out")
         counts = self.counts.clamp(min=1)
@@ -114,12 +115,14 @@ class MultiLabelledTexts:
         fold = torch.zeros(len(self.texts), dtype=torch.long)
         label_counts = torch.zeros(n_folds, len(self.labels), dtype=torch.long)
         sizes = torch.zeros(n_folds, dtype=torch.long)
+        fold_of: dict[str, int] = {}
         for text in order.tolist():
             with_rarest = label_counts[:, rarest.indices[text]] if self.classes[text].any() else sizes
-            fold[text] = int((with_rarest * (len(self.texts) + 1) + sizes).argmin())
+            smallest = int((with_rarest * (len(self.texts) + 1) + sizes).argmin())
+            fold[text] = fold_of.setdefault(normalise(self.texts[text]), smallest)
             label_counts[fold[text]] += self.classes[text]
             sizes[fold[text]] += 1
-        return [((fold != n).nonzero().flatten(), (fold == n).nonzero().flatten()) for n in range(n_folds)]
+        return split_by(fold, n_folds)
 
 
 def label_sets(y: Any, multi_label: bool | str) -> list[tuple[Any, ...]] | None:

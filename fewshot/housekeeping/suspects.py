@@ -145,7 +145,7 @@ def logistic_probabilities(features: np.ndarray, given: np.ndarray, seed: int = 
     """Probabilities `[n_texts, n_classes]` of a logistic regression that did not see the text."""
     classes = tuple(range(int(given.max()) + 1))
     probabilities = np.zeros((len(given), len(classes)))
-    support = LabelledTexts([""] * len(given), torch.as_tensor(given), classes)
+    support = LabelledTexts(list(map(str, range(len(given)))), torch.as_tensor(given), classes)
     for kept, held in support.folds(FOLDS, seed):
         model = LogisticRegression(C=C, max_iter=300, tol=1e-3).fit(features[kept.numpy()], given[kept.numpy()])
         probabilities[held.numpy()] = model.predict_proba(features[held.numpy()])

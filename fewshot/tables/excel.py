@@ -98,6 +98,8 @@ def _text(cell: Any) -> str:
         return str(cell).upper()
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
+    if isinstance(cell, datetime.datetime):  # a date is stored as its midnight
+        return cell.date().isoformat() if cell.time() == datetime.time() else cell.isoformat(" ")
     if isinstance(cell, (datetime.date, datetime.time)):
-        return cell.isoformat(" ") if isinstance(cell, datetime.datetime) else cell.isoformat()
+        return cell.isoformat()
     return str(cell)

@@ -28,7 +28,7 @@ def drawn(*shape, seed=0):
 def prototypes(features, classes=CLASSES, names=None, n_classes=3, learner=None, **settings):
     """The head from which tuning starts."""
     labels = tuple(f"class {c}" for c in range(n_classes))
-    support = LabelledTexts([""] * len(classes), classes, labels, None if names is None else labels)
+    support = LabelledTexts([*map(str, range(len(classes)))], classes, labels, None if names is None else labels)
     everything = features if names is None else torch.cat([features, names])
     return HeadTuner(**settings).start(everything, support, learner)
 
@@ -120,7 +120,7 @@ def problem(per_class, n_classes=6, dim=24, names=True, seed=0, nuisance=1.5):
     features = (
         torch.cat([support, means + 0.3 * torch.randn(n_classes, dim, generator=generator)]) if names else support
     )
-    return features, LabelledTexts([""] * len(classes), classes, labels, labels if names else None), query
+    return features, LabelledTexts([*map(str, range(len(classes)))], classes, labels, labels if names else None), query
 
 
 def accuracy(head, query):

@@ -58,6 +58,13 @@ def test_a_first_part_is_a_fit():
 
 def test_few_texts_that_are_all_right_leave_some_doubt():
     sure = FewShotClassifier(encoder=FakeEncoder(64), stage="prototypes", label_names=None)
-    sure.fit(["a a"] * 3 + ["b b"] * 3, ["x"] * 3 + ["y"] * 3)
+    sure.fit(["a a", "a a a", "a a a a", "b b", "b b b", "b b b b"], ["x"] * 3 + ["y"] * 3)
     assert sure.model_.details["out_of_fold"] == {"accuracy": 1.0, "n_texts": 6}
     assert 0.8 < sure.predict_proba(["a a"]).max() < 0.99
+
+
+def test_copies_of_texts_make_the_held_out_accuracy_no_better():
+    twice = fitted(stage="prototypes", label_names=None)
+    once = twice.model_.details["out_of_fold"]
+    twice.fit([*TEXTS, *TEXTS], [*LABELS, *LABELS])
+    assert twice.model_.details["out_of_fold"] == {"accuracy": once["accuracy"], "n_texts": 2 * once["n_texts"]}

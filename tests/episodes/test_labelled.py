@@ -107,3 +107,17 @@ def test_what_cannot_be_told_apart_is_refused(texts, classes, labels, names, sai
 def test_a_label_without_a_name_is_refused():
     with pytest.raises(TaskError, match="'y' has no label name"):
         LabelledTexts.of(["a", "b"], ["x", "y"], {"x": "ex"})
+
+
+def test_copies_of_a_text_stay_together():
+    texts = ["a", "b", "A ", "c", "d", "b", "a", "e", "e"]
+    support = LabelledTexts(texts, torch.tensor([0, 0, 0, 0, 1, 0, 1, 2, 2]), ("x", "y", "z"))
+    for seed in range(5):
+        splits = [*support.folds(3, seed), support.held_out(0.4, seed)]
+        assert len(splits) >= 3
+        for kept, held in splits:
+            known = {(texts[row].strip().lower(), int(support.classes[row])) for row in kept.tolist()}
+            assert held.numel()
+            assert known.isdisjoint((texts[row].strip().lower(), int(support.classes[row])) for row in held.tolist())
+            assert {7, 8} <= set(kept.tolist())  # the only text of its class, twice
+    assert LabelledTexts(["a", "a", "b", "b"], torch.tensor([0, 0, 1, 1]), ("x", "y")).folds(2, 0) == []
