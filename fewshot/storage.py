@@ -109,6 +109,22 @@ def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), ad
         StorageError: the folder cannot be written, or `path` is something else.
     """
     path = Path(path)
+    check_folder(path, marker, own)
+    with _writing(path, advice), contextlib.ExitStack() as cleaning:
+        temporary = _temporary(path)
+        temporary.mkdir()
+        cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
+        yield new
+        if not _exchanged(new, path):
+            _exchange_by_hand(new, path, old)
+        _flush_folder(path.parent)
+    remove_leftovers(path.parent, path.name)
+
+
+def check_folder(path: Path, marker: str, own: Collection[str] = ()) -> None:
+    """Raise a StorageError for a path that `replaced_folder` would not replace."""
     if path.exists() and not (path / marker).is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise StorageError(
             f"{str(path)!r} is there already and holds something else (no {marker}). Expected a new folder, or one to "
@@ -121,17 +137,6 @@ def replaced_folder(path: Path | str, marker: str, own: Collection[str] = (), ad
             f"{str(path)!r} also holds {foreign[0]!r}, which would be lost. Expected a new folder, or one of "
             f"saved files alone. Move it away, or choose another folder."
         )
-    with _writing(path, advice), contextlib.ExitStack() as cleaning:
-        temporary = _temporary(path)
-        temporary.mkdir()
-        cleaning.callback(shutil.rmtree, temporary, ignore_errors=True)
-        new, old = temporary / "new", temporary / "old"
-        new.mkdir()
-        yield new
-        if not _exchanged(new, path):
-            _exchange_by_hand(new, path, old)
-        _flush_folder(path.parent)
-    remove_leftovers(path.parent, path.name)
 
 
 def write_text(path: Path | str, text: str, advice: str = ADVICE, private: bool = False) -> None:

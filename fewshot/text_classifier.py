@@ -127,7 +127,8 @@ class TextClassifier:
         if self.nonconformity is None:
             raise ConfigError(
                 "The classifier has no scores of texts held out, which sets of labels need. Expected one that "
-                "FewShotClassifier fitted, on two texts or more of some class. Fit it so."
+                "FewShotClassifier fitted, on two texts or more of some class, and that has not learnt on since. Fit "
+                "it so."
             )
         largest = prediction_sets.threshold(self.nonconformity, float(coverage))
         probabilities = self.predict_proba(texts)

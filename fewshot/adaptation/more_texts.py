@@ -6,7 +6,7 @@ from typing import Any
 from fewshot.adaptation.multi_label import MultiLabelTuner
 from fewshot.adaptation.refit import held_evidence, refitted
 from fewshot.episodes.label_names import described_names
-from fewshot.episodes.labelled import LabelledTexts, readable
+from fewshot.episodes.labelled import LabelledTexts, as_known, readable
 from fewshot.episodes.multi_labelled import MultiLabelledTexts
 from fewshot.errors import ConfigError, TaskError
 from fewshot.fitted.evidence import own_labels
@@ -34,6 +34,10 @@ def with_texts(
     if len(texts) != len(labels):
         raise TaskError(f"Got {len(texts)} texts and {len(labels)} labels, expected one label for each text.")
     old = held_evidence(classifier).support
+    if isinstance(old, LabelledTexts):
+        labels = as_known(labels, old.labels)
+    else:
+        labels = [tuple(as_known(several, old.labels)) for several in labels]
     all_labels = [*own_labels(old), *labels]
     names = None
     if old.label_names is not None:

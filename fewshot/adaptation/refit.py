@@ -177,7 +177,6 @@ def _rejection(classifier: TextClassifier, held: HeldOut, reject: float | Sequen
 def held_evidence(classifier: TextClassifier) -> Evidence:
     """The evidence of a classifier; ConfigError where it has none."""
     if classifier.evidence is None:
-        raise ConfigError(
-            "The classifier does not hold the texts that it was fitted on, so it cannot learn more. Fit it anew."
-        )
+        cure = f"Go on with learn_on(method={classifier.memory.method!r}), or fit" if classifier.memory else "Fit"
+        raise ConfigError(f"The classifier does not hold the texts that it was fitted on. {cure} it anew.")
     return classifier.evidence

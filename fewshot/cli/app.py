@@ -13,6 +13,8 @@ from fewshot.cli import commands
 from fewshot.cli.logs import PrintableFormatter
 from fewshot.errors import FewshotError, sentence
 
+_INTERRUPTED = 130  # exit status after Ctrl-C
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -32,11 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = commands.app(typed or ["--help"], standalone_mode=False, prog_name="fewshot")
     except typer.Exit as stop:
+        if stop.exit_code == _INTERRUPTED:  # which Ctrl-C is to typer
+            return _complain("\nStopped.", _INTERRUPTED)
         status = stop.exit_code
     except FewshotError as error:
         return _complain(f"error: {error}")
     except (typer.Abort, KeyboardInterrupt):
-        return _complain("\nStopped.", 130)
+        return _complain("\nStopped.", _INTERRUPTED)
     except BrokenPipeError:  # the reader of standard output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

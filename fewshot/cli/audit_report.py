@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -131,11 +132,16 @@ def _labels(answers: Answers) -> str:
 
 
 def _mean(mean: Mean, sign: bool = False) -> str:
-    return _with_interval(mean, ("+" if sign else "") + ".3f", 1.0)
+    return _with_interval(mean if sign else _within(mean), ("+" if sign else "") + ".3f", 1.0)
 
 
 def _share(mean: Mean, sign: bool = False) -> str:
-    return _with_interval(mean, ("+" if sign else "") + ".1f", 100.0)
+    return _with_interval(mean if sign else _within(mean), ("+" if sign else "") + ".1f", 100.0)
+
+
+def _within(mean: Mean) -> Mean:
+    """The mean of shares, with an interval that stays between 0 and 1."""
+    return replace(mean, low=max(0.0, mean.low), high=min(1.0, mean.high))
 
 
 def _with_interval(mean: Mean, form: str, unit: float) -> str:

@@ -60,13 +60,17 @@ def fit(
         bool,
         typer.Option("--mask-personal-data", help="mask mail addresses, phones, IBANs, cards and ids in all texts"),
     ] = False,
+    long_texts: Annotated[
+        Literal["cut", "chunk", "chunk_max"] | None,
+        typer.Option("--long-texts", help="cut reads the beginning; chunk and chunk_max read a text to its end"),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Fit a classifier to a table of labelled texts and keep it."""
     from fewshot.cli.fitting import FitSettings, fit_table
 
     settings = FitSettings(
-        text, label, label_names, encoder, adapter, meta_model, stage, reject, seed, mask_personal_data
+        text, label, label_names, encoder, adapter, meta_model, stage, reject, seed, mask_personal_data, long_texts
     )
     _print_lines(fit_table(table, output, settings, shlex.join(["fewshot", *typed])))
 
@@ -205,6 +209,8 @@ def report(
     if any(source.is_file() for source in sources):
         from fewshot.cli.audit_report import report_logs
 
+        if runs := [str(source) for source in sources if source.is_dir()]:
+            raise ConfigError(f"Got the folder {runs[0]!r} beside audit logs, expected one or the other. Leave it out.")
         if output is not None:
             raise ConfigError("Got --output for audit logs, which have no page. Leave it out.")
         report_logs(sources, labels)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot.cli.gaps import gaps_of_answers, gaps_of_result, groups_of, show_gaps
+from fewshot.cli.predicting import check_is_classifier
 from fewshot.errors import ConfigError, TaskError
 from fewshot.housekeeping.personal import check_presidio
 from fewshot.storage import file_name
@@ -52,6 +53,7 @@ class FitSettings:
     reject: float | None = None
     seed: int = 0
     mask_personal_data: bool = False
+    long_texts: str | None = None
 
 
 def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> Iterator[str]:
@@ -69,6 +71,9 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
     if settings.mask_personal_data:
         check_presidio()
     from fewshot.classifier import FewShotClassifier  # imports torch, so it comes after the other checks
+    from fewshot.fitted.saved import check_output
+
+    check_output(output)
 
     classifier = FewShotClassifier(
         settings.meta_model,
@@ -79,6 +84,7 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         reject=settings.reject,
         random_state=settings.seed,
         mask_personal_data=settings.mask_personal_data,
+        long_texts=settings.long_texts,
     ).fit(texts, labels)
     details = {**classifier.model_.details, "n_texts": len(texts), "command": command}
     scores = details.get("out_of_fold") or {}
@@ -95,8 +101,6 @@ def fit_table(path: Path, output: Path, settings: FitSettings, command: str) -> 
         f"Fitted on {len(texts)} texts of {len(sizes)} labels ({low if low == high else f'{low} to {high}'} of each), "
         f"stage {details['stage']}."
     )
-    if (details.get("adapter") or {}).get("name"):
-        yield details["adapter"]["sentence"]
     if "accuracy" in scores:
         yield f"Accuracy: {details['accuracy']}"
     elif "micro_f1" in scores:
@@ -145,7 +149,9 @@ def cross_validate_table(
     yield from task.notes
     text_encoder = SentenceTransformerEncoder() if encoder is None else SentenceTransformerEncoder(encoder)
     recipe = Recipe(text_encoder, Centroid, None if adapter == "none" else adapter, trainable="none", augmentation=None)
-    result = run_experiment(recipe, task, Protocol(seed=seed, ways=None, baselines=("centroid", "logistic")))
+    names = not task.nameless_classes()
+    protocol = Protocol(seed=seed, ways=None, baselines=("centroid", "logistic"), label_names=names)
+    result = run_experiment(recipe, task, protocol)
     results = build_results(task, "classifier", result)
     show(comparison_table(results))
     yield from results["advice"]
@@ -175,6 +181,7 @@ def score_table(
     grouped = groups_of(path, text, label, group)
     texts, labels, notes = read_labelled(path, text, label)
     yield from notes
+    check_is_classifier(model)
     from fewshot.text_classifier import TextClassifier
 
     classifier = TextClassifier.from_pretrained(model)

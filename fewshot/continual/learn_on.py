@@ -23,7 +23,7 @@ from fewshot.continual.rows import tuned_rows, with_new_rows
 from fewshot.continual.selection import k_center
 from fewshot.continual.within_class import feature_map
 from fewshot.encoders.texts import checked_texts
-from fewshot.episodes.labelled import LabelledTexts, plain_label
+from fewshot.episodes.labelled import LabelledTexts, as_known, plain_label
 from fewshot.errors import ConfigError, TaskError
 from fewshot.evaluation import fit_temperature
 from fewshot.fitted.details import carried
@@ -92,7 +92,8 @@ def learn_on(classifier: TextClassifier, new: NewTexts, method: str = "prototype
             f"The classifier rejects texts by how far they are from those it was fitted on, which method={method!r} "
             f"does not keep. Use method='replay' or partial_fit, or fit without reject."
         )
-    new = replace(new, texts=classifier.masked(checked_texts(new.texts)))
+    labels = as_known(new.labels, classifier.labels)
+    new = replace(new, texts=classifier.masked(checked_texts(new.texts)), labels=labels)
     with classifier.encoder.cuts_reported(new.texts):
         learnt = METHODS[method](classifier, new, seed)
     if method == "replay":

@@ -175,6 +175,18 @@ def split_by(
     return [((~held).nonzero().flatten(), held.nonzero().flatten()) for held in masks if held.any() and not held.all()]
 
 
+def as_known(labels: Iterable[Any], known: Iterable[str | int]) -> list[Any]:
+    """The labels, each as the known one of the same text if there is one: tables and JSON write 3 and "3" alike.
+
+    Example:
+        >>> as_known([3, "4", "a"], ["3", 4])
+        ['3', 4, 'a']
+    """
+    exact = set(known)
+    by_text = {str(label): label for label in exact}
+    return [label if label in exact else by_text.get(str(label), label) for label in labels]
+
+
 def plain_label(label: Any) -> str | int:
     """A label as JSON can hold it; NumPy scalars are unwrapped."""
     plain = label.item() if hasattr(label, "item") else label

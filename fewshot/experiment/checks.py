@@ -30,7 +30,7 @@ def check_task(task: Task, protocol: Protocol) -> None:
     nameless = task.nameless_classes()
     if protocol.label_names and nameless:
         raise TaskError(
-            f"The label {nameless[0]!r} is only a number, so as a label name it says nothing ({len(nameless)} such "
+            f"The label {nameless[0]!r} has no words, so as a label name it says nothing ({len(nameless)} such "
             f'labels). Give names in label_names.json, like {{"{nameless[0]}": "..."}}, or set label_names=false.'
         )
     if protocol.classes == "test" and not (task.parts["train"] and task.parts["valid"]):

@@ -22,6 +22,7 @@ from fewshot.learners.learner import Classifier
 from fewshot.learners.saving import classifier_from, described_classifier
 from fewshot.storage import (
     UNREADABLE,
+    check_folder,
     read_sealed,
     read_tensors,
     replaced_folder,
@@ -86,6 +87,11 @@ def write_classifier(
         write_tensors(new / TENSORS, tensors)
         write_text(new / CARD, card(labels, encoder.described, details))
         write_sealed(new / DESCRIPTION, content)
+
+
+def check_output(folder: Path | str) -> None:
+    """Raise a StorageError for a folder that `write_classifier` would not replace."""
+    check_folder(Path(folder), DESCRIPTION, _FILES)
 
 
 def read_classifier(folder: Path, encoder: Encoder | None = None) -> dict[str, Any]:

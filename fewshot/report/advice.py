@@ -73,7 +73,7 @@ def _of_cross_validation(task: Task, result: ExperimentResult) -> Iterator[str]:
     recall = torch.zeros(len(labels), dtype=torch.double).index_add_(0, targets, right) / tested
     untested = [labels[way] for way in (tested == 0).nonzero().flatten().tolist()]
     if untested:
-        yield f"{len(untested)} classes have a single text and were not tested: {', '.join(map(repr, untested[:5]))}."
+        yield f"Classes with a single text are not tested ({len(untested)}): {', '.join(map(repr, untested[:5]))}."
     max_support = int(result.episodes.support_mask.sum(-1).max())
     if 2 * max_support < int(sizes.max()):
         yield f"A support has {max_support} of the {int(sizes.max())} texts of the largest class; shots=auto takes all."

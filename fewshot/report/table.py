@@ -72,20 +72,25 @@ def coverage(results: Mapping[str, Any]) -> str:
     return f"{_episodes(results)}; {_intervals(results)}"
 
 
+def _between(sizes: Mapping[str, int]) -> str:
+    low, high = sizes["smallest"], sizes["largest"]
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def _episodes(results: Mapping[str, Any]) -> str:
     """The episodes of the scores, in words."""
     strategy = results.get("strategy") or {}
     count = results["episodes"]
     if strategy.get("protocol") == "cross_validation":
         sizes = strategy["support_texts"]
-        return f"cross-validation, {count} supports of {sizes['smallest']} to {sizes['largest']} texts per class"
+        return f"cross-validation, {count} supports of {_between(sizes)} texts per class"
     if strategy.get("protocol") != "fixed_test":
         return f"{count} episodes of classes never seen in training"
     seen = "of all classes, none trained on" if strategy["classes"] == "all" else "of classes never seen in training"
     supports = f"{count} support{'' if count == 1 else 's'}"
     sizes = strategy["support_texts"]
     if sizes["smallest"] < results["shots"]:
-        supports += f" of {sizes['smallest']} to {sizes['largest']} texts per class"
+        supports += f" of {_between(sizes)} texts per class"
     return f"{supports} beside one test part of {results['queries']} texts per class, {seen}"
 
 

@@ -143,7 +143,7 @@ class Service:
             try:
                 if self._audit is not None:
                     self._audit.reopen()
-                before = {model.name: model.digest for model in self.models}
+                before = {model.name: model for model in self.models}
                 fresh = await asyncio.to_thread(self.models.read)
                 await self._batcher.call(self.models.put, fresh)
             except FewshotError as error:
@@ -151,7 +151,9 @@ class Service:
                 return
             for model in self.models:
                 self._register(model)
-                log.info(f"Loaded {model.name} anew: {before[model.name]} → {model.digest}")
+                log.info(f"Loaded {model.name} anew: {before[model.name].digest} → {model.digest}")
+                if n_learnt := before[model.name].n_learnt:
+                    log.warning(f"Texts that {model.name} had learnt are gone: {n_learnt}. With --save they stay.")
 
     def _chosen(self, request: PredictionRequest) -> tuple[ServedModel, str | None]:
         model, experiment = self.models[request.model], self._experiment

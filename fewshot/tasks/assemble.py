@@ -51,7 +51,7 @@ def clean_rows(rows: Iterable[Row], duplicates: Literal["error", "drop"], max_wo
             if duplicates == "error":
                 raise TaskError(
                     f"The text {row.text[:80]!r} stands under two classes: {first.label!r} ({first.place}) and "
-                    f"{row.label!r} ({row.place}). Remove one, or set task.duplicates=drop to leave both out."
+                    f"{row.label!r} ({row.place}). Remove one; in a run, task.duplicates=drop leaves both out."
                 )
     result = [row for key, row in kept.items() if key not in conflicting]
     if not result:

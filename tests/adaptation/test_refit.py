@@ -42,6 +42,15 @@ def test_a_new_label_is_learnt_and_a_known_one_forgotten():
         back.forget("purple")
 
 
+def test_a_label_of_the_same_text_is_the_same_label():
+    numbers = [("red", "green", "blue").index(label) for label in LABELS]
+    own = FewShotClassifier(encoder=FakeEncoder(24), label_names=None)
+    assert own.fit(TEXTS, list(map(str, numbers))).partial_fit(["red red"], [0]).classes_.tolist() == ["0", "1", "2"]
+    assert own.fit(TEXTS, numbers).partial_fit(["red red", "new"], ["0", "3"]).classes_.tolist() == [0, 1, 2, "3"]
+    own.fit(TEXTS, [[str(number)] for number in numbers]).partial_fit(["red red"], [[0, 1]])
+    assert own.classes_.tolist() == ["0", "1", "2"]
+
+
 def test_only_new_texts_are_encoded(monkeypatch):
     grown = fitted()
     asked = []

@@ -97,7 +97,9 @@ def test_ctrl_c_leaves_whole_rows(model, mails, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out.csv"
     assert main(["predict", str(model), str(mails), "-o", str(out)]) == 130
     assert len(table(out)) == 10
-    assert "--resume goes on" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--resume goes on" in said
+    assert said.endswith("Stopped.\n")
 
 
 def test_one_text_a_line_from_standard_input(model, monkeypatch, capsysbinary):
@@ -124,6 +126,10 @@ def test_evaluate_crosses_the_texts_or_scores_a_model(model, mails, encoder, tmp
     assert os.listdir(mails.parent) == ["mails.csv"]
     assert "Accuracy: " in said
     assert "24 of these texts are among those that it was fitted on" in said
+    numbered = "".join(f"{text},{len(label)}\n" for text, label in zip(TEXTS, LABELS, strict=True))
+    Path("numbered.csv").write_text("text,label\n" + numbered)
+    assert main(["evaluate", "numbered.csv", "--encoder", encoder]) == 0
+    assert "without label names" in capsys.readouterr().out
 
 
 def test_a_page_never_takes_the_place_of_another_file(mails, encoder, capsys):
@@ -192,10 +198,11 @@ def test_without_a_command_the_help_is_shown(capsys):
     assert capsys.readouterr().out.startswith("Usage: fewshot [OPTIONS] COMMAND")
 
 
-def test_fit_into_a_folder_with_files_of_the_user_loses_none(mails, encoder, tmp_path, capsys):
+def test_fit_into_a_folder_with_files_of_the_user_loses_none(mails, encoder, tmp_path, capsys, monkeypatch):
     folder = tmp_path / "m"
     assert main(["fit", str(mails), "-o", str(folder), "--encoder", encoder]) == 0
     (folder / "mine.csv").write_text(mails.read_text())
+    monkeypatch.setattr(FewShotClassifier, "fit", None)  # it is refused before
     capsys.readouterr()
     assert main(["fit", str(folder / "mine.csv"), "-o", str(folder), "--encoder", encoder]) == 2
     assert "also holds 'mine.csv', which would be lost" in capsys.readouterr().err
@@ -204,6 +211,23 @@ def test_fit_into_a_folder_with_files_of_the_user_loses_none(mails, encoder, tmp
     (folder / "report.html").write_text("mine")
     assert main(["fit", str(mails), "-o", str(folder), "--encoder", encoder]) == 2
     assert (folder / "report.html").read_text() == "mine"
+
+
+def test_fit_reads_long_texts_as_it_is_told(mails, encoder, tmp_path):
+    assert main(["fit", str(mails), "-o", str(tmp_path), "--encoder", encoder, "--long-texts", "chunk"]) == 0
+    assert FewShotClassifier.from_pretrained(tmp_path).model_.long_texts == "chunk"
+
+
+def test_runs_and_audit_logs_are_not_reported_together(tmp_path, capsys):
+    (tmp_path / "audit.jsonl").write_text("{}\n")
+    assert main(["report", str(tmp_path), str(tmp_path / "audit.jsonl")]) == 2
+    assert "beside audit logs, expected one or the other" in capsys.readouterr().err
+
+
+def test_an_exported_classifier_is_not_scored(mails, tmp_path, capsys):
+    (tmp_path / "export.json").write_text("{}")
+    assert main(["evaluate", str(mails), "--model", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 2
+    assert "holds an exported classifier, which predicts and does nothing else" in capsys.readouterr().err
 
 
 def test_texts_with_several_labels_are_fitted_and_not_cross_validated(encoder, tmp_path, capsys, monkeypatch):

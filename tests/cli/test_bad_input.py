@@ -160,7 +160,7 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
             folder, [row | {"label": len(row["label"]) + ord(row["label"][0])} for row in rows()]
         ),
         [],
-        ["is only a number", "says nothing", "label_names.json", "set label_names=false"],
+        ["has no words", "says nothing", "label_names.json", "set label_names=false"],
     ),
     "text in two classes": (
         lambda folder: append(folder, '{"text": "BEAR  number 0 likes bearfood", "label": "crow"}'),

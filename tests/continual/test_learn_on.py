@@ -102,8 +102,14 @@ def test_the_door():
     assert classifier.predict_proba(QUERIES).sum(1).tolist() == pytest.approx([1] * len(QUERIES))
     with pytest.raises(ConfigError, match="cannot explain"):
         classifier.explain("purple loan")
-    with pytest.raises(ConfigError, match="cannot learn more"):
+    with pytest.raises(ConfigError, match=r"Go on with learn_on\(method='prototypes'\), or fit it anew"):
         classifier.partial_fit(["red red"], ["red"])
+
+
+def test_a_label_of_the_same_text_is_the_same_label():
+    numbered = FewShotClassifier(encoder=FakeEncoder(24), label_names=None)
+    numbered.fit(TEXTS, [str(("red", "green", "blue").index(label)) for label in LABELS])
+    assert numbered.learn_on(["red red"], [0]).classes_.tolist() == ["0", "1", "2"]
 
 
 def test_what_it_cannot_go_on_from_is_refused():

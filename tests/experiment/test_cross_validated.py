@@ -90,7 +90,7 @@ def test_what_would_help_is_said(tmp_path):
     task, result = run(own(tmp_path / "own", (12, 12, 12, 1), [wrong]))
     said = "\n".join(advice(task, result))
     assert "Look at 'deer number 50 likes deerfood': labelled 'bear', it looks like 'deer'" in said
-    assert "1 classes have a single text and were not tested: 'frog'." in said
+    assert "Classes with a single text are not tested (1): 'frog'." in said
     assert "Confused most are 'bear' and 'deer': 1 of their 25 texts." in said
     assert "With half of the texts" in said
 

@@ -261,7 +261,7 @@ def test_a_learner_that_is_never_trained_gives_no_warning(caplog):
 def test_labels_that_are_only_numbers_are_refused_before_anything_is_encoded(task):
     numbered = replace(task, label_names=("17", *task.label_names[1:]))
     encoder = ClusterEncoder()
-    with pytest.raises(TaskError, match=r"The label 'label00' is only a number.* set label_names=false"):
+    with pytest.raises(TaskError, match=r"The label 'label00' has no words.* set label_names=false"):
         run(numbered, encoder=encoder)
     assert encoder.asked == []
     assert run(numbered, settings=replace(SETTINGS, label_names=False)).evaluation.accuracy.mean > 0.4

@@ -246,6 +246,7 @@ def test_a_model_learns_a_label_while_it_answers(mails, tmp_path):
     assert learnt["saved"] is False
     assert before["digest"] != learnt["digest"] == after["digest"] == said["digest"]
     assert after["n_learnt"] == 2
+    assert after["held_out_accuracy"] is None
     assert said["predictions"][0]["label"] == "loan"
     assert (wrong.status_code, wrong.json()["detail"]) == (
         422,
@@ -282,6 +283,16 @@ def test_a_folder_that_was_fitted_again_is_not_replaced_by_what_an_older_model_l
     assert refused.status_code == 422
     assert "has changed since the model was read" in refused.json()["detail"]
     assert (learnt.json()["n_texts"], learnt.json()["saved"]) == (7, True)
+
+
+def test_what_is_learnt_and_not_saved_is_gone_with_the_next_reading_and_the_log_says_so(mails, caplog):
+    async def scenario(client, service):
+        await client.post("/learn", json={"texts": ["loan interest"], "labels": ["loan"]})
+        await service.reload()
+        return (await client.get("/models")).json()["models"][0]
+
+    assert serving({"mails": mails}, scenario, learns=True)["n_learnt"] == 0
+    assert "Texts that mails had learnt are gone: 1. With --save they stay." in caplog.text
 
 
 def test_what_is_learnt_is_saved_if_asked_for_and_loaded_anew(mails, tmp_path):

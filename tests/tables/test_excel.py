@@ -48,12 +48,13 @@ def test_a_hidden_sheet_is_read_past(tmp_path):
 def test_cells_are_text_as_they_are_shown(tmp_path):
     when = datetime.datetime(2024, 5, 6, 7, 8)
     path = workbook(
-        tmp_path / "a.xlsx", Sheet=[("text", "label", "n"), ("911", 7, 2.0), ("b", True, when), ("c", None, 1.5)]
+        tmp_path / "a.xlsx",
+        Sheet=[("text", "label", "n"), ("911", 7, 2.0), ("b", True, when), ("c", datetime.date(2024, 5, 6), 1.5)],
     )
 
     cells = [tuple(record.values()) for _, record in open_table(path)]
 
-    assert cells == [("911", "7", "2"), ("b", "TRUE", "2024-05-06 07:08:00"), ("c", "", "1.5")]
+    assert cells == [("911", "7", "2"), ("b", "TRUE", "2024-05-06 07:08:00"), ("c", "2024-05-06", "1.5")]
 
 
 def test_a_sheet_without_header(tmp_path):
