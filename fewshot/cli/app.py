@@ -34,13 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = commands.app(typed or ["--help"], standalone_mode=False, prog_name="fewshot")
     except typer.Exit as stop:
-        if stop.exit_code == _INTERRUPTED:  # which Ctrl-C is to typer
-            return _complain("\nStopped.", _INTERRUPTED)
         status = stop.exit_code
     except FewshotError as error:
         return _complain(f"error: {error}")
     except (typer.Abort, KeyboardInterrupt):
-        return _complain("\nStopped.", _INTERRUPTED)
+        status = _INTERRUPTED
     except BrokenPipeError:  # the reader of standard output is gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -51,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         context = getattr(error, "ctx", None)
         command = "fewshot" if context is None else context.command_path
         return _complain(f"error: {error.format_message()} `{command} --help` shows how.")
+    if status == _INTERRUPTED:  # what typer makes of Ctrl-C
+        return _complain("\nStopped.", _INTERRUPTED)
     return int(status or 0)
 
 

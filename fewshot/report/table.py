@@ -40,6 +40,10 @@ def comparison_table(results: Mapping[str, Any]) -> Table:
     """The learner beside its baselines on the same episodes."""
     itself = [name for name in ITSELF if name in results["baselines"]]
     notes = "".join(f"; {name}: the same learner" for name in itself)
+    chosen = {name: count for name, count in (results.get("adapters") or {}).items() if name != "none"}
+    if chosen:
+        counts = ", ".join(f"{name} in {count}" for name, count in chosen.items())
+        notes += f"; the learner takes adapters, baselines none: {counts} of {results['episodes']} supports"
     table = Table(title=printable(protocol(results)), caption=f"{coverage(results)}{notes}")
     for column in ("learner", "accuracy %", "95 % interval", "difference", "macro-F1 %", "ECE", "intra", "inter"):
         table.add_column(column, justify="left" if column == "learner" else "right")

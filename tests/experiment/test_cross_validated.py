@@ -102,6 +102,9 @@ def test_few_texts_say_little_and_the_table_says_so(tmp_path):
     assert high - low > 0.3
     told = build_results(task, "prototypical", result) | {"support_noise": 0.0}
     table = comparison_table(told)
+    assert "adapters" not in table.caption
+    chosen = comparison_table({**told, "adapters": {"none": 3, "intents at 0.5": 22}}).caption
+    assert f"the learner takes adapters, baselines none: intents at 0.5 in 22 of {told['episodes']} supports" in chosen
     assert table.title == "own, 2 classes, with label names"
     assert (
         "cross-validation, 25 supports of 3 to 4 texts per class; the interval and that of differences" in table.caption
