@@ -43,8 +43,8 @@ def check_table(
         check_new(output, [path], resumable=False)
     table = open_table(path)
     columns = guess_columns(table, text, label, with_label=label is not None or len(table.columns) > 1)
-    yield from table.notes
     rows = list(table)
+    yield from table.notes
     if not rows:
         raise TaskError(f"{path} has no texts. Add some, or name another file.")
     texts = [cell_text(record, columns.text, location, "--text") for location, record in rows]

@@ -23,7 +23,9 @@ typed: list[str] = []  # the arguments of `fewshot`, for the command in classifi
 
 Engine = Literal["plain", "ray"]
 
-Table = Annotated[Path, typer.Argument(help="csv, tsv, xlsx, jsonl, parquet or txt; - is standard input")]
+Table = Annotated[
+    Path, typer.Argument(help="csv, tsv, xlsx, jsonl, parquet or txt; - is standard input, one text a line")
+]
 TextColumn = Annotated[str | None, typer.Option("--text", help="column of the texts, where it cannot be guessed")]
 LabelColumn = Annotated[str | None, typer.Option("--label", help="column of the labels, where it cannot be guessed")]
 Stage = Annotated[str, typer.Option(help="auto, prototypes, head, light, lora, adapter or full")]

@@ -49,6 +49,11 @@ def predict_table(
     ):
         for n_rows in write_predictions(classifier, table, columns.text, writer):
             advance(n_rows)
+    if table.n_left_out:
+        print(
+            f"{writer.name} has no rows for {table.n_left_out:,} empty ones between others in {table.name}.",
+            file=sys.stderr,
+        )
 
 
 def load_any(model: Path) -> "TextClassifier | ExportedClassifier":

@@ -4,14 +4,14 @@ import datetime
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
 from fewshot.errors import TaskError
 from fewshot.tables.layout import name_columns
 from fewshot.tables.separated import empty
-from fewshot.tables.table import Records, Table
+from fewshot.tables.table import RecordsOrBlank, Table
 
 _MAX_ROWS = 1000  # that decide whether there is a header
 
@@ -35,9 +35,12 @@ def read_excel(path: Path, name: str) -> Table:
     columns, header, notes = name_columns([row + [""] * (width - len(row)) for row in first], name)
     source = f"{name}, sheet {title!r}" if n_sheets > 1 else name
 
-    def records() -> Records:
+    def records() -> RecordsOrBlank:
         with _workbook(path, name) as book:
+            last = 0
             for count, (number, cells) in enumerate(_rows(book[title])):
+                yield from repeat(None, number - last - 1)
+                last = number
                 if count or not header:
                     location = f"{source}, row {number}"
                     if len(cells) > len(columns):

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ from typing import IO
 from fewshot.errors import TaskError
 from fewshot.tables.encoding import Encoding, detect_encoding, lines_of, not_utf8, opened_text
 from fewshot.tables.files import foreign, opened
-from fewshot.tables.table import Records, Table
+from fewshot.tables.names import is_header
+from fewshot.tables.table import Records, RecordsOrBlank, Table
 from fewshot.tables.wording import short
 
 TEXT = "text"  # the one column of a file with one text a line
@@ -23,11 +25,10 @@ _FIRST_OBJECTS = 100  # their keys are the columns
 def read_lines(path: Path, name: str, encoding: Encoding) -> Table:
     """One text a line; blank lines are skipped."""
 
-    def records() -> Records:
+    def records() -> RecordsOrBlank:
         with opened_text(path, encoding, newline=None) as file:
             for number, line in enumerate(lines_of(file, name), start=1):
-                if line.strip():
-                    yield f"{name}, line {number}", {TEXT: line.strip()}
+                yield (f"{name}, line {number}", {TEXT: line.strip()}) if line.strip() else None
 
     return Table(name, (TEXT,), records, _noted(encoding))
 
@@ -36,15 +37,14 @@ def read_stream(path: Path | None, name: str) -> Table:
     """One text a line of a pipe, or of standard input if `path` is None; each is given as soon as it arrives."""
     was_read = False
 
-    def records() -> Records:
+    def records() -> RecordsOrBlank:
         nonlocal was_read
         if was_read:
             raise TaskError(f"{name} was read already, and can be read only once. Put its texts into a file.")
         was_read = True
         with _bytes(path) as file:
             for number, text in enumerate(_decoded(file, name, table), start=1):
-                if text.strip():
-                    yield f"{name}, line {number}", {TEXT: text.strip()}
+                yield (f"{name}, line {number}", {TEXT: text.strip()}) if text.strip() else None
 
     table = Table(name, (TEXT,), records, live=True)
     return table
@@ -88,6 +88,18 @@ def _check_first(line: bytes, name: str) -> None:
         raise TaskError(f"{name} is UTF-16, expected UTF-8. Convert it first: iconv -f UTF-16 -t UTF-8.")
     if found := foreign(None, line):
         raise TaskError(f"{name} seems to be {found[0]}, expected one text a line. Name the file in place of '-'.")
+    text = line.decode("utf-8", "replace").strip()
+    if _is_json(text) or is_header(re.split(r"[,;\t]", text)):
+        raise TaskError(
+            f"{name} starts with {short(text)}, like a table, expected one text a line. Name the file in place of '-'."
+        )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def read_jsonl(path: Path, name: str) -> Table:

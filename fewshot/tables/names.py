@@ -40,6 +40,18 @@ def known_names(cells: Iterable[str]) -> int:
     return sum(plain_name(cell) in (*TEXTS, *LABELS) for cell in cells if len(cell) < 50)
 
 
+def is_header(cells: Sequence[str]) -> bool:
+    """True for two or more cells that are all names of columns, one at least of texts or labels.
+
+    Example:
+        >>> is_header(["id", "text"]), is_header(["Message", " please"]), is_header(["text"])
+        (True, False, False)
+    """
+    own = [cell.strip('" ') for cell in cells]
+    of_data = known_names(own)
+    return len(own) > 1 and of_data > 0 and of_data + sum(map(is_metadata, own)) >= len(own)
+
+
 def is_metadata(column: str) -> bool:
     """True if a name is that of an id, a date, a language, a length or a score."""
     return _METADATA.search(plain_name(column)) is not None

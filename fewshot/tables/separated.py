@@ -8,7 +8,7 @@ from typing import Literal
 from fewshot.errors import TaskError
 from fewshot.tables.encoding import Encoding, lines_of, opened_text
 from fewshot.tables.layout import Layout, allow_long_cells, find_layout
-from fewshot.tables.table import Record, Records, Table
+from fewshot.tables.table import Record, RecordsOrBlank, Table
 from fewshot.tables.wording import shown
 
 _HEAD = 1 << 20  # characters that decide the layout
@@ -33,14 +33,19 @@ def read_separated(path: Path, name: str, encoding: Encoding, preferred: str) ->
     if layout is None:
         raise empty(name)
 
-    def records() -> Records:
+    def records() -> RecordsOrBlank:
         allow_long_cells()
         with opened_text(path, encoding, newline="") as file:
             lines = lines_of(file, name)
             for _ in range(layout.skip):
                 next(lines, None)
-            for number, (line, row) in enumerate(_rows(lines, layout, name)):
-                if number or not layout.header:
+            above = layout.header
+            for line, row in _rows(lines, layout, name):
+                if not row:
+                    yield None
+                elif above:
+                    above = False
+                else:
                     location = f"{name}, line {line}"
                     yield location, _record(row, layout, location)
 
@@ -57,14 +62,13 @@ def empty(name: str) -> TaskError:
 
 
 def _rows(lines: Iterator[str], layout: Layout, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, with the lines on which they start."""
+    """Rows, with the lines on which they start; those without a filled cell are empty lists."""
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if layout.quotes else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=layout.separator, quoting=quoting, strict=True)
     start = layout.skip + 1
     try:
         for row in reader:
-            if any(cell and not cell.isspace() for cell in row):
-                yield start, row
+            yield start, row if any(cell and not cell.isspace() for cell in row) else []
             start = reader.line_num + layout.skip + 1
     except csv.Error as error:
         fault = "its quote is never closed" if "unexpected end" in str(error) or "limit" in str(error) else str(error)

@@ -8,6 +8,7 @@ from fewshot.errors import TaskError
 
 Record = dict[str, Any]
 Records = Iterator[tuple[str, Record]]
+RecordsOrBlank = Iterator[tuple[str, Record] | None]  # None is a row without a filled cell
 
 _SAMPLE_ROWS = 500
 _SAMPLE_CHARACTERS = 4_000_000  # of all cells in the sample
@@ -22,7 +23,7 @@ class Table:
     Args:
         name: the path as it was given, for messages.
         columns: names of the columns, in the order of the file.
-        records: starts to read the rows.
+        records: starts to read the rows; those that are None are left out, and counted between others.
         notes: sentences on how the file was read.
         live: True if the rows come from a pipe or a terminal, so that none can be sampled.
     """
@@ -31,13 +32,14 @@ class Table:
         self,
         name: str,
         columns: Iterable[str],
-        records: Callable[[], Records],
+        records: Callable[[], RecordsOrBlank],
         notes: Iterable[str] = (),
         live: bool = False,
     ) -> None:
         self.name = name
         self.columns = tuple(columns)
         self.live = live
+        self.n_left_out = 0  # empty rows between others, once all are read
         self._records = records
         self._notes = list(notes)
 
@@ -45,8 +47,17 @@ class Table:
         return f"Table({self.name!r}, columns={self.columns!r})"
 
     def __iter__(self) -> Records:
+        blank, left_out, first = 0, 0, True
         try:
-            yield from self._records()
+            for row in self._records():
+                if row is None:
+                    blank += not first
+                    continue
+                left_out, blank, first = left_out + blank, 0, False
+                yield row
+            self.n_left_out = left_out
+            if left_out:
+                self.note(f"Empty rows between others were left out: {left_out}.")
         except UnicodeDecodeError as error:  # it was whole when it was opened
             raise TaskError(f"{self.name} changed while it was read. Start again once it is written.") from error
         except OSError as error:

@@ -109,6 +109,20 @@ def test_one_text_a_line_from_standard_input(model, monkeypatch, capsysbinary):
     assert [row["text"] for row in rows if row["text"]] == ["red card", "blue tax"]
 
 
+def test_empty_rows_are_counted_where_the_output_has_none_for_them(model, tmp_path, capsys):
+    (tmp_path / "new.csv").write_text('text\n\nred card\n""\n \nblue tax\n\n')
+    assert main(["predict", str(model), str(tmp_path / "new.csv"), "-o", str(tmp_path / "out.csv")]) == 0
+    assert [row["text"] for row in table(tmp_path / "out.csv")] == ["red card", "blue tax"]
+    assert "out.csv has no rows for 2 empty ones between others in " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", ["message;category", '"id",text', '{"text": "red card"}'])
+def test_a_table_from_standard_input_is_refused(model, monkeypatch, capsys, first):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{first}\n1,red card\n".encode())))
+    assert main(["predict", str(model), "-"]) == 2
+    assert "like a table, expected one text a line. Name the file in place of '-'." in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_evaluate_crosses_the_texts_or_scores_a_model(model, mails, encoder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

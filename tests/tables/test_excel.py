@@ -57,6 +57,13 @@ def test_cells_are_text_as_they_are_shown(tmp_path):
     assert cells == [("911", "7", "2"), ("b", "TRUE", "2024-05-06 07:08:00"), ("c", "2024-05-06", "1.5")]
 
 
+def test_empty_rows_between_others_are_counted(tmp_path):
+    table = open_table(workbook(tmp_path / "a.xlsx", Sheet=[("text",), (None,), ("a",), (None,), ("",), ("b",)]))
+    assert [record["text"] for _, record in table] == ["a", "b"]
+    assert table.n_left_out == 2
+    assert "Empty rows between others were left out: 2." in table.notes
+
+
 def test_a_sheet_without_header(tmp_path):
     rows = [("my card is gone", "card"), ("where is my parcel", "parcel"), ("please block my card", "card")]
     table = open_table(workbook(tmp_path / "a.xlsx", Sheet=rows))

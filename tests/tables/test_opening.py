@@ -220,7 +220,8 @@ def test_standard_input_has_one_text_a_line(monkeypatch):
         ("standard input, line 1", {"text": "one, two"}),
         ("standard input, line 3", {"text": "three ä"}),
     ]
-    assert table.notes == table.sample == ()
+    assert table.notes == ("Empty rows between others were left out: 1.",)
+    assert table.sample == ()
     with pytest.raises(TaskError, match="was read already"):
         list(table)
 
