@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -101,6 +102,10 @@ class FeatureCache:
         self._dim: int | None = None  # of the features, once some were read
         self._seen: set[str] = set()  # names of the files that were opened or refused
         self._rows: dict[bytes, tuple[Shard, int]] = {}  # key → shard, row in it
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was read: a copy, in another process perhaps, reads the files itself."""
+        return {**vars(self), "_dim": None, "_seen": set(), "_rows": {}}
 
     def lookup(self, texts: Sequence[str]) -> tuple[Float[Tensor, "n_texts dim"] | None, list[int]]:
         """Features in the cache, NaN where one is missing (None if all are), and the missing positions, ascending."""

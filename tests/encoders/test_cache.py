@@ -1,4 +1,5 @@
 import multiprocessing
+import pickle
 
 import pytest
 import torch
@@ -31,6 +32,15 @@ def test_another_process_finds_what_was_stored_in_any_order(tmp_path):
     assert missing == [1]
     assert torch.equal(found[[0, 2, 3, 4]], rows(["ccc", "a", "bb", "a"]))
     assert found[1].isnan().all()
+
+
+def test_a_pickle_holds_no_features_and_reads_the_files_again(tmp_path):
+    own = FeatureCache(tmp_path, "f")
+    own.store(["a", "bb"], rows(["a", "bb"], dim=5000))
+    own.lookup(["a"])
+    content = pickle.dumps(own)
+    assert len(content) < 1000
+    assert torch.equal(pickle.loads(content).lookup(["bb"])[0], rows(["bb"], dim=5000))
 
 
 def test_encoders_do_not_share_features(tmp_path):
