@@ -158,7 +158,7 @@ def cross_validate_table(
     gaps = gaps_of_result(result, task, grouped, robust)
     yield from show_gaps(gaps)
     if robust:
-        yield "Changed texts are scored in the first of the five repeats, so that 'before' may differ from the first table."
+        yield "Changed texts are scored in one of the five repeats, so that 'before' may differ from the first table."
     from fewshot.housekeeping import check_texts
     from fewshot.page.of_run import page_of_run
     from fewshot.page.render import write_page
