@@ -81,6 +81,12 @@ def reworded(error: Exception, typed: Sequence[str], folders: Sequence[Path] = (
             f"Could not read {override!r}: {why}. Expected NAME=VALUE. Put a value with brackets, "
             f"commas, equals signs or spaces in two pairs of quotes, such as 'task.path=\"/data/a (new) folder\"'."
         )
+    if several := re.match(r"Ambiguous value for argument '([^']+)'", str(error)):
+        override = _without_ours(several[1], typed)
+        return (
+            f"Got {override!r}, expected one value. Add -m to run once with each; a list has brackets, NAME=[a,b], and "
+            f"a value with a comma two pairs of quotes."
+        )
     match = re.match(r"Could not (?:override|delete from config\.) '([^']+)'", str(error))
     key = match[1] if match else ""
     if key.startswith("augment/"):

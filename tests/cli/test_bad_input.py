@@ -150,6 +150,7 @@ FILES: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
             "task.min_texts=20",
         ],
     ),
+    "several values without a sweep": (nothing, ["shots=1,5"], ["Got 'shots=1,5', expected one value", "Add -m"]),
     "more ways than classes": (
         nothing,
         ["ways=5"],
