@@ -45,7 +45,9 @@ MetaModelFolder = Annotated[
 @app.command()
 def fit(
     table: Table,
-    output: Annotated[Path, typer.Option("-o", "--output", help="folder of the classifier")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="folder of the classifier; an earlier one in it is replaced")
+    ],
     text: TextColumn = None,
     label: LabelColumn = None,
     label_names: Annotated[
