@@ -88,7 +88,7 @@ class HeldOut:
     """The texts of a support, scored by classifiers that were fitted without them.
 
     Args:
-        places: of the texts in the support; the only text of a class is never held out.
+        places: of the texts in the support; of copies the first, and never the only text of a class.
         logits: not divided by a temperature.
         classes: the class of each.
         folds: the classifiers, in the order of the texts that they scored.
@@ -123,6 +123,7 @@ def out_of_fold(classifier: TextClassifier, seed: int) -> HeldOut:
     logits = [torch.zeros(0, len(support.labels))]
     folds = []
     for kept, held_out in support.folds(n_folds, seed) if n_folds > 1 else []:
+        held_out = held_out[support.first_copies[held_out] == held_out]  # a copy says nothing more
         held_out = held_out[torch.linspace(0, len(held_out) - 1, min(max_held, len(held_out))).long()]
         rows = torch.cat([kept, torch.arange(len(support.texts), len(features))])
         # The evidence of a fold, a copy of most features, is freed before that of the next fold is made.

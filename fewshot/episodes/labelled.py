@@ -135,7 +135,7 @@ class LabelledTexts:
             members = members[torch.randperm(count, generator=generator)]
             n_held = min(max(1, round(share * count)), max(0, count - 1), count if max_texts is None else max_texts)
             held_out.append(members[:n_held])
-        is_held = torch.isin(self._first, torch.cat(held_out))
+        is_held = torch.isin(self.first_copies, torch.cat(held_out))
         return (~is_held).nonzero().flatten(), is_held.nonzero().flatten()
 
     def folds(self, n_folds: int, seed: int) -> list[tuple[Int[Tensor, " n_kept"], Int[Tensor, " n_held"]]]:
@@ -152,10 +152,10 @@ class LabelledTexts:
             order = torch.randperm(len(members), generator=generator)
             if len(members) > 1:
                 fold[members[order]] = (first + torch.arange(len(members))) % n_folds
-        return split_by(fold[self._first], n_folds)
+        return split_by(fold[self.first_copies], n_folds)
 
     @cached_property
-    def _first(self) -> Int[Tensor, " n_texts"]:
+    def first_copies(self) -> Int[Tensor, " n_texts"]:
         """For each text the first of its class that equals it but for case and spaces."""
         first: dict[tuple[int, str], int] = {}
         keys = zip(self.classes.tolist(), map(normalise, self.texts), strict=True)
@@ -164,7 +164,7 @@ class LabelledTexts:
     @property
     def _distinct(self) -> tuple[Int[Tensor, " n_members"], ...]:
         """`members` without copies."""
-        return tuple(members[self._first[members] == members] for members in self.members)
+        return tuple(members[self.first_copies[members] == members] for members in self.members)
 
 
 def split_by(

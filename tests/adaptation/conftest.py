@@ -12,7 +12,7 @@ from tests.tiny_models import save_transformer
 COLOURS = ("red", "green", "blue")
 NOISE = ("heart", "attack", "loan", "card", "pain", "tax")
 KINDS = {"lora": LoRA, "adapter": Adapter, "full": Full}
-RATES = {"lora": 3e-2, "adapter": 3e-2, "full": 1e-3}
+RATES = {"lora": 3e-2, "adapter": 5e-2, "full": 1e-3}
 QUICK = {
     "epochs": 12.0,
     "max_evaluations": 4,

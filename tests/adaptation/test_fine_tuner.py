@@ -18,7 +18,7 @@ from tests.adaptation.conftest import HEADS, KINDS, accuracy, coloured, quick, s
 def test_an_encoder_learns_what_its_features_hide(adapted, kind):
     details = adapted[kind].details
     assert details["stage"] == kind
-    assert accuracy(adapted[kind]) > accuracy(adapted["head"]) + 0.05
+    assert accuracy(adapted[kind]) > accuracy(adapted["head"]) + 0.1
     assert details["held_out"]["after"] > details["held_out"]["before"]
     assert details["held_out"]["n_texts"] == 3 * round(0.2 * 30)
     assert 0 < details["trained"]["trained"] < details["trained"]["total"]

@@ -72,8 +72,8 @@ def test_few_texts_that_are_all_right_leave_some_doubt():
     assert 0.8 < sure.predict_proba(["a a"]).max() < 0.99
 
 
-def test_copies_of_texts_make_the_held_out_accuracy_no_better():
+def test_copies_of_texts_make_the_held_out_accuracy_neither_better_nor_surer():
     twice = fitted(stage="prototypes", label_names=None)
     once = twice.model_.details["out_of_fold"]
     twice.fit([*TEXTS, *TEXTS], [*LABELS, *LABELS])
-    assert twice.model_.details["out_of_fold"] == {"accuracy": once["accuracy"], "n_texts": 2 * once["n_texts"]}
+    assert twice.model_.details["out_of_fold"] == once
